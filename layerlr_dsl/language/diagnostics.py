@@ -1,0 +1,89 @@
+"""Findings about a rule file, as data. How they look on a screen is not decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from layerlr_dsl.language.source import Span
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that a finding speaks of."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the text of `span` by `replacement`."""
+
+    span: Span
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that removes the finding; `safe` says that it cannot change what the file means."""
+
+    message: str
+    edits: tuple[Edit, ...]
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: a stable code, where it is, what is wrong, and what to do about it."""
+
+    code: str
+    severity: Severity
+    message: str
+    span: Span | None = None
+    help: str | None = None
+    related: tuple[Related, ...] = ()
+    fix: Fix | None = None
+
+
+def error(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
+    return Diagnostic(code, "error", message, span, help, **more)  # type: ignore[arg-type]
+
+
+def warning(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
+    return Diagnostic(code, "warning", message, span, help, **more)  # type: ignore[arg-type]
+
+
+def info(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
+    return Diagnostic(code, "info", message, span, help, **more)  # type: ignore[arg-type]
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(d.severity == "error" for d in diagnostics)
+
+
+class RuleError(ValueError):
+    """A rule file that cannot be used; `diagnostics` holds every finding, in the order of the file."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__(self._summary())
+
+    def _summary(self) -> str:
+        errors = [d for d in self.diagnostics if d.severity == "error"] or list(self.diagnostics)
+        lines = []
+        for d in errors:
+            place = ""
+            if d.span is not None:
+                at = d.span.first
+                place = f"{d.span.source.name}:{at.line}:{at.column}: "
+            lines.append(f"{place}{d.severity}[{d.code}]: {d.message}")
+            if d.help:
+                lines.append(f"  help: {d.help}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[type[RuleError], tuple[tuple[Diagnostic, ...]]]:
+        return (RuleError, (self.diagnostics,))

@@ -1,0 +1,439 @@
+"""The syntax tree of a rule file: what was written, and where, before anyone asks what it means.
+
+Every node keeps its span. Names, units, options and patterns are kept as they were typed;
+whether they exist is judged later, where a near miss can be named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from layerlr_dsl.language.source import Source, Span
+
+# ---------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """`1e-4`, or `5%` when `percent`; `value` is exact, since time is counted in exact decimals."""
+
+    span: Span
+    text: str
+    percent: bool = False
+
+    @property
+    def exact(self) -> Fraction:
+        value = Fraction(self.text)
+        return value / 100 if self.percent else value
+
+    @property
+    def value(self) -> int | float:
+        if self.percent:
+            return float(self.text) / 100
+        return int(self.text) if self.text.isdigit() else float(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    span: Span
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    span: Span
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A bare word: a `let`, a capture, an attribute of a parameter, or a word such as `float32`."""
+
+    span: Span
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    span: Span
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    span: Span
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`left OP right`. Chains lean to the left except `^`, which leans to the right."""
+
+    span: Span
+    operator: Literal["+", "-", "*", "/", "^", "mod"]
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    span: Span
+    operator: Literal["==", "!=", "<", "<=", ">", ">="]
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """`a and b`, `a or b`. Chains lean to the left."""
+
+    span: Span
+    operator: Literal["and", "or"]
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    span: Span
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """`module is norm`, `module is Conv2d`, `dtype is float32`; `word` as typed, quotes removed."""
+
+    span: Span
+    subject: Expression
+    word: str
+    word_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """`name matches /re/`."""
+
+    span: Span
+    subject: Expression
+    pattern: Regex
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of expressions: `max(a, b)`, `last(i)`."""
+
+    span: Span
+    function: str
+    function_span: Span
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """`shape[0]`."""
+
+    span: Span
+    name: str
+    index: Expression
+
+
+Expression: TypeAlias = (
+    Number
+    | String
+    | Boolean
+    | Name
+    | Tuple
+    | Negative
+    | Arithmetic
+    | Comparison
+    | Logic
+    | Not
+    | Is
+    | Matches
+    | Call
+    | Subscript
+)
+
+# ---------------------------------------------------------------- time
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`epoch N`, `step N` or `N%`: a place on the clock."""
+
+    span: Span
+    unit: Literal["epoch", "step", "percent"]
+    value: Expression  # for percent: the number in front of the sign, so 50 for `50%`
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`METRIC stops falling|rising for N epochs [by D]`."""
+
+    span: Span
+    metric: str
+    direction: Literal["falling", "rising"]
+    patience: Expression
+    delta: Expression | None = None
+
+
+Time: TypeAlias = Moment | Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """`200 steps`, `2 epochs`, `5%` of the run (value 5, unit percent)."""
+
+    span: Span
+    value: Expression
+    unit: Literal["epochs", "steps", "percent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`[from TIME] [until TIME]`; a missing end is None."""
+
+    span: Span
+    opens: Time | None
+    closes: Time | None
+
+
+# ---------------------------------------------------------------- selectors
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """`/.../`; `pattern` is what stands between the slashes, `\\/` already turned into `/`."""
+
+    span: Span
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A dotted pattern. `text` is without quotes; `quoted` says that it had them."""
+
+    span: Span
+    text: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRef:
+    """`@name`; `name` is without the sign."""
+
+    span: Span
+    name: str
+
+
+SelectorItem: TypeAlias = Pattern | Regex | GroupRef
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """`A, B except C, D where EXPR`."""
+
+    span: Span
+    include: tuple[SelectorItem, ...]
+    exclude: tuple[SelectorItem, ...] = ()
+    where: Expression | None = None
+
+
+# ---------------------------------------------------------------- arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """`name=value` of an optimizer or a schedule; a tuple of durations is a tuple of Duration."""
+
+    span: Span
+    name: str
+    name_span: Span
+    value: Expression | Duration | tuple[Duration, ...]
+    value_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """`cosine(warmup=5%, floor=0.01)` or `adamw`: a name and its keyword arguments."""
+
+    span: Span
+    name: str
+    name_span: Span
+    arguments: tuple[Argument, ...] = ()
+
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatement:
+    span: Span
+    number: Number
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatement:
+    span: Span
+    spec: String
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsStatement:
+    span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeStatement:
+    span: Span
+    path: String
+
+
+@dataclass(frozen=True, slots=True)
+class LetStatement:
+    span: Span
+    name: str
+    name_span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatement:
+    span: Span
+    name: str
+    name_span: Span
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerStatement:
+    span: Span
+    factory: Factory
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleStatement:
+    span: Span
+    factory: Factory
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`OPTION VALUE` or `OPTION *= VALUE`; `schedule` and `optimizer` take a Factory.
+
+    `value` is None only for a bare word such as `frozen`, which is an error judged later.
+    """
+
+    span: Span
+    option: str
+    option_span: Span
+    multiply: bool
+    value: Expression | Factory | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStatement:
+    span: Span
+    selector: Selector
+    settings: tuple[Setting, ...]
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeStatement:
+    span: Span
+    selector: Selector
+    updating_statistics: bool
+    window: Window | None
+    warmup: Duration | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezeStatement:
+    """`unfreeze S at TIME`."""
+
+    span: Span
+    selector: Selector
+    at: Time
+    warmup: Duration | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezeSequenceStatement:
+    """`unfreeze A then B then C every N epochs [starting at TIME]`."""
+
+    span: Span
+    selectors: tuple[Selector, ...]
+    every: Duration
+    start: Time | None
+    warmup: Duration | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectOption:
+    """`expect SELECTOR OPTION OP VALUE [at TIME]`."""
+
+    span: Span
+    selector: Selector
+    option: str
+    option_span: Span
+    operator: Literal["==", "!=", "<", "<=", ">", ">="]
+    value: Expression
+    at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectState:
+    """`expect SELECTOR frozen|trains [at TIME]`."""
+
+    span: Span
+    selector: Selector
+    frozen: bool
+    at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectCount:
+    """`expect groups == 3`, `expect trainable < 10% at epoch 0`."""
+
+    span: Span
+    subject: Literal["groups", "trainable"]
+    operator: Literal["==", "!=", "<", "<=", ">", ">="]
+    value: Expression
+    at: Time | None
+
+
+Expectation: TypeAlias = ExpectOption | ExpectState | ExpectCount
+Clause: TypeAlias = RuleStatement | FreezeStatement | UnfreezeStatement | UnfreezeSequenceStatement
+Statement: TypeAlias = (
+    VersionStatement
+    | ModelStatement
+    | EpochsStatement
+    | IncludeStatement
+    | LetStatement
+    | GroupStatement
+    | OptimizerStatement
+    | ScheduleStatement
+    | Clause
+    | Expectation
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`# ...` with its sign; the formatter puts it back where it stood."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A parsed text: the statements that could be read, in order, and every comment."""
+
+    source: Source
+    statements: tuple[Statement, ...]
+    comments: tuple[Comment, ...]

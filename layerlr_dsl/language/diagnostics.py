@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,16 +49,23 @@ class Diagnostic:
     fix: Fix | None = None
 
 
-def error(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
-    return Diagnostic(code, "error", message, span, help, **more)  # type: ignore[arg-type]
+def _maker(severity: Severity) -> Callable[..., Diagnostic]:
+    def make(
+        code: str,
+        message: str,
+        span: Span | None,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
+    ) -> Diagnostic:
+        return Diagnostic(code, severity, message, span, help, related, fix)
+
+    return make
 
 
-def warning(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
-    return Diagnostic(code, "warning", message, span, help, **more)  # type: ignore[arg-type]
-
-
-def info(code: str, message: str, span: Span | None, help: str | None = None, **more: object) -> Diagnostic:
-    return Diagnostic(code, "info", message, span, help, **more)  # type: ignore[arg-type]
+error = _maker("error")
+warning = _maker("warning")
+info = _maker("info")
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

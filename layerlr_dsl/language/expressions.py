@@ -1,0 +1,432 @@
+"""What an expression is worth, for one parameter or for none.
+
+Values are plain Python numbers, booleans, strings and tuples. A fault carries the span of
+the very sub-expression, and the caller adds the parameter that it happened for.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.regex import RegexFault, full_match
+from layerlr_dsl.language.source import Span
+
+Value = Any
+"""int, float, Fraction, bool, str or a tuple of these."""
+
+ATTRIBUTES = ("name", "path", "depth", "ndim", "numel", "shape", "dtype", "index", "tied", "module")
+FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
+CAPTURE_FUNCTIONS = ("last", "first", "count")
+FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
+_MAX_POWER_BITS = 4096
+
+
+class Fault(Exception):
+    """An expression that has no value, with its code, its place, and the way out."""
+
+    def __init__(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+        self.code, self.message, self.span, self.help = code, message, span, help
+        super().__init__(message)
+
+
+class Subject(Protocol):
+    """What a parameter tells an expression about itself."""
+
+    def attribute(self, name: str) -> Value | None:
+        """The value of `ndim`, `dtype`, ...; None where it is not known (a lazy module)."""
+
+    def is_a(self, word: str) -> bool:
+        """Whether the owner is of this class or family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Everything that names can stand for while an expression is worked out."""
+
+    lets: Mapping[str, s.Expression]
+    captures: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """All distinct values of each capture over the selector's items, ascending."""
+    subject: Subject | None = None
+    exact: bool = False
+    """Numbers as exact fractions (for time) and not as floats (for options)."""
+
+
+def evaluate(expression: s.Expression, scope: Scope) -> Value:
+    """The value of an expression. Raises Fault."""
+    return _EVALUATORS[type(expression)](expression, scope)
+
+
+def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is]:
+    """Every node that refers to something by name, without recursion."""
+    stack: list[Any] = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (s.Name, s.Subscript, s.Is)):
+            yield node
+        if isinstance(node, s.Call):
+            yield node
+            stack.extend(a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS)
+        else:
+            stack.extend(children(node))
+
+
+def children(node: s.Expression) -> tuple[s.Expression, ...]:
+    """The direct sub-expressions of a node."""
+    if isinstance(node, (s.Arithmetic, s.Comparison, s.Logic)):
+        return (node.left, node.right)
+    if isinstance(node, (s.Negative, s.Not)):
+        return (node.operand,)
+    if isinstance(node, s.Tuple):
+        return node.items
+    if isinstance(node, (s.Is, s.Matches)):
+        return (node.subject,)
+    if isinstance(node, s.Call):
+        return node.arguments
+    if isinstance(node, s.Subscript):
+        return (node.index,)
+    return ()
+
+
+def is_constant(expression: s.Expression, lets: Mapping[str, s.Expression]) -> bool:
+    """Whether the value depends on nothing but literals and lets."""
+    for node in names_in(expression):
+        if isinstance(node, s.Name) and node.name in lets:
+            continue
+        if isinstance(node, s.Call) and node.function in FUNCTIONS:
+            continue
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _number(node: s.Number, scope: Scope) -> Value:
+    try:
+        if scope.exact:
+            return node.exact
+        value = node.value
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise Fault("LR108", f"`{node.span.text}` is too large a number", node.span) from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Fault("LR108", f"`{node.span.text}` is too large a number", node.span)
+    return value
+
+
+def _literal(node: s.String | s.Boolean, scope: Scope) -> Value:
+    return node.value
+
+
+def _name(node: s.Name, scope: Scope) -> Value:
+    name = node.name
+    if name in scope.captures:
+        return Fraction(scope.captures[name]) if scope.exact else scope.captures[name]
+    if name in scope.lets:
+        return evaluate(scope.lets[name], scope)
+    if scope.subject is not None and name in ATTRIBUTES and name not in ("shape", "module"):
+        return _attribute(name, node.span, scope.subject)
+    if name in DTYPES:
+        return name
+    raise Fault("LR101", f"unknown name `{name}`", node.span)
+
+
+def _attribute(name: str, span: Span, subject: Subject) -> Value:
+    value = subject.attribute(name)
+    if value is None:
+        raise Fault(
+            "LR212",
+            f"`{name}` is not known yet: the parameter belongs to a lazy module",
+            span,
+            "run one forward pass before resolving, or select by name",
+        )
+    return value
+
+
+DTYPES = (
+    "float32",
+    "float64",
+    "float16",
+    "bfloat16",
+    "complex64",
+    "complex128",
+    "int8",
+    "uint8",
+    "int16",
+    "int32",
+    "int64",
+    "bool",
+    "float8_e4m3fn",
+    "float8_e5m2",
+)
+
+
+def _tuple(node: s.Tuple, scope: Scope) -> Value:
+    return tuple(evaluate(item, scope) for item in node.items)
+
+
+def _subscript(node: s.Subscript, scope: Scope) -> Value:
+    if node.name != "shape" or scope.subject is None:
+        raise Fault("LR101", f"`{node.name}` cannot be indexed", node.span, "only `shape[k]` can")
+    shape = _attribute("shape", node.span, scope.subject)
+    index = evaluate(node.index, scope)
+    if isinstance(index, bool) or int(index) != index:
+        raise Fault("LR107", "an index is a whole number", node.index.span)
+    if not -len(shape) <= index < len(shape):
+        raise Fault(
+            "LR108",
+            f"`shape[{int(index)}]` of a tensor with {len(shape)} dimensions",
+            node.span,
+            "ask for `ndim` first: `ndim > 1 and shape[1] > 8`",
+        )
+    return shape[int(index)]
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def _need_number(value: Value, node: s.Expression) -> Value:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
+        raise Fault("LR107", f"`{node.span.text}` is {describe(value)}, not a number", node.span)
+    return value
+
+
+def describe(value: Value) -> str:
+    """A value in words, for messages."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'the string "{value}"'
+    if isinstance(value, tuple):
+        return "a tuple"
+    return show(value)
+
+
+def show(value: Value) -> str:
+    """A value as one would write it in a rule file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return "(" + ", ".join(show(v) for v in value) + ")"
+    if isinstance(value, Fraction):
+        value = float(value) if value.denominator != 1 else value.numerator
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _negative(node: s.Negative, scope: Scope) -> Value:
+    return -_need_number(evaluate(node.operand, scope), node.operand)
+
+
+def _arithmetic(node: s.Arithmetic, scope: Scope) -> Value:
+    # A flat chain leans to the left and may be thousands long: walk down, fold back up.
+    chain: list[s.Arithmetic] = []
+    at: s.Expression = node
+    while isinstance(at, s.Arithmetic):
+        chain.append(at)
+        at = at.left
+    value = _need_number(evaluate(at, scope), at)
+    for step in reversed(chain):
+        right = _need_number(evaluate(step.right, scope), step.right)
+        value = _apply(step, value, right)
+    return value
+
+
+def _apply(node: s.Arithmetic, left: Value, right: Value) -> Value:
+    if node.operator in ("/", "mod") and right == 0:
+        word = "division by zero" if node.operator == "/" else "`mod` by zero"
+        raise Fault("LR108", f"{word}: `{node.right.span.text}` is 0", node.span)
+    try:
+        value = _OPERATIONS[node.operator](left, right)
+    except ZeroDivisionError:
+        raise Fault("LR108", f"0 to a negative power in `{_short(node)}`", node.span) from None
+    except (OverflowError, ValueError):
+        raise Fault("LR108", f"`{_short(node)}` is not finite", node.span) from None
+    return _finite(value, node)
+
+
+def _short(node: s.Expression) -> str:
+    text = " ".join(node.span.text.split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _finite(value: Value, node: s.Expression) -> Value:
+    if isinstance(value, complex):
+        raise Fault("LR108", f"`{_short(node)}` is not a real number", node.span)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Fault("LR108", f"`{_short(node)}` is not finite", node.span)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > _MAX_POWER_BITS:
+        raise Fault("LR108", f"`{_short(node)}` is too large a number", node.span)
+    return value
+
+
+def _power(left: Value, right: Value) -> Value:
+    if isinstance(right, Fraction):
+        right = right.numerator if right.denominator == 1 else float(right)
+    if isinstance(left, float) or isinstance(right, float):
+        return float(left) ** float(right)
+    size = left.bit_length() if isinstance(left, int) else max(left.numerator.bit_length(), left.denominator.bit_length())
+    if abs(right) * size > _MAX_POWER_BITS:
+        return float(left) ** float(right)
+    return left**right
+
+
+def _divide(left: Value, right: Value) -> Value:
+    return left / right
+
+
+_OPERATIONS: dict[str, Callable[[Value, Value], Value]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divide,
+    "mod": operator.mod,
+    "^": _power,
+}
+
+# ---------------------------------------------------------------- logic
+
+
+def _comparison(node: s.Comparison, scope: Scope) -> Value:
+    left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+    numbers = all(isinstance(v, (int, float, Fraction)) and not isinstance(v, bool) for v in (left, right))
+    if node.operator in ("<", "<=", ">", ">="):
+        _need_number(left, node.left)
+        _need_number(right, node.right)
+    elif not numbers and type(left) is not type(right):
+        raise Fault(
+            "LR107", f"{describe(left)} is never equal to {describe(right)}: they are of different kinds", node.span
+        )
+    return _COMPARISONS[node.operator](left, right)
+
+
+_COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _truth(value: Value, node: s.Expression) -> bool:
+    if not isinstance(value, bool):
+        raise Fault("LR107", f"`{_short(node)}` is {describe(value)}, not true or false", node.span)
+    return value
+
+
+def _logic(node: s.Logic, scope: Scope) -> Value:
+    chain: list[s.Logic] = []
+    at: s.Expression = node
+    while isinstance(at, s.Logic):
+        chain.append(at)
+        at = at.left
+    value = _truth(evaluate(at, scope), at)
+    for step in reversed(chain):
+        if value is (step.operator == "and"):
+            value = _truth(evaluate(step.right, scope), step.right)
+    return value
+
+
+def _not(node: s.Not, scope: Scope) -> Value:
+    return not _truth(evaluate(node.operand, scope), node.operand)
+
+
+def _is(node: s.Is, scope: Scope) -> Value:
+    subject = scope.subject
+    if subject is None or not isinstance(node.subject, s.Name):
+        raise Fault("LR101", "`is` needs `module` or `dtype` before it", node.span)
+    if node.subject.name == "dtype":
+        return subject.attribute("dtype") == node.word.removeprefix("torch.")
+    return subject.is_a(node.word)
+
+
+def _matches(node: s.Matches, scope: Scope) -> Value:
+    value = evaluate(node.subject, scope)
+    if not isinstance(value, str):
+        raise Fault("LR107", f"`matches` needs a text before it; `{_short(node.subject)}` is {describe(value)}", node.span)
+    try:
+        return full_match(node.pattern.pattern)(value)
+    except RegexFault as fault:
+        raise Fault("LR112", str(fault), node.pattern.span) from None
+
+
+# ---------------------------------------------------------------- functions
+
+
+def _call(node: s.Call, scope: Scope) -> Value:
+    if node.function in CAPTURE_FUNCTIONS:
+        return _capture_function(node, scope)
+    values = [_need_number(evaluate(a, scope), a) for a in node.arguments]
+    try:
+        value = _FUNCTIONS[node.function](*values)
+    except (ValueError, OverflowError):
+        given = ", ".join(show(v) for v in values)
+        raise Fault("LR108", f"`{node.function}({given})` has no value", node.span) from None
+    return _finite(value, node)
+
+
+def _capture_function(node: s.Call, scope: Scope) -> Value:
+    argument = node.arguments[0]
+    if not isinstance(argument, s.Name) or argument.name not in scope.numbers:
+        raise Fault("LR119", f"`{node.function}` needs a capture of this selector, such as `<i>`", argument.span)
+    values = scope.numbers[argument.name]
+    found = {"last": values[-1], "first": values[0], "count": len(values)}[node.function]
+    return Fraction(found) if scope.exact else found
+
+
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "min": lambda *v: min(v),
+    "max": lambda *v: max(v),
+    "sqrt": math.sqrt,
+    "log2": math.log2,
+    "floor": math.floor,
+    "ceil": math.ceil,
+}
+ARITY = {"min": (1, 64), "max": (1, 64), **dict.fromkeys(("sqrt", "log2", "floor", "ceil", *CAPTURE_FUNCTIONS), (1, 1))}
+
+_EVALUATORS: dict[type, Callable[[Any, Scope], Value]] = {
+    s.Number: _number,
+    s.String: _literal,
+    s.Boolean: _literal,
+    s.Name: _name,
+    s.Tuple: _tuple,
+    s.Negative: _negative,
+    s.Arithmetic: _arithmetic,
+    s.Comparison: _comparison,
+    s.Logic: _logic,
+    s.Not: _not,
+    s.Is: _is,
+    s.Matches: _matches,
+    s.Call: _call,
+    s.Subscript: _subscript,
+}
+
+
+def fill_in(expression: s.Expression, scope: Scope) -> str:
+    """The expression as written, with every name replaced by its value: `0.5 ^ (4 - 2 + 1)`."""
+    pieces: list[tuple[int, int, str]] = []
+    stack: list[s.Expression] = [expression]
+    while stack:
+        node = stack.pop()
+        replaced = isinstance(node, (s.Name, s.Subscript)) or (
+            isinstance(node, s.Call) and node.function in CAPTURE_FUNCTIONS
+        )
+        if replaced:
+            pieces.append((node.span.start, node.span.end, show(evaluate(node, scope))))
+        else:
+            stack.extend(children(node))
+    text = expression.span.source.text
+    at, out = expression.span.start, []
+    for start, end, shown in sorted(pieces):
+        out.append(text[at:start] + shown)
+        at = end
+    return " ".join(("".join(out) + text[at : expression.span.end]).split())

@@ -1,0 +1,293 @@
+"""Patterns over dotted names: what one segment of a selector accepts, and what it binds.
+
+A pattern is a tuple of segments. A segment is matched by walking the set of places that
+its parts can reach, never by backtracking, so that no pattern can be made to hang.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Bindings: TypeAlias = tuple[tuple[str, int], ...]
+"""What captures are bound to, sorted by name: `(("i", 3),)`."""
+
+_DIGITS = re.compile(r"[0-9]+")
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
+_CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_NUMBER = 10**15
+
+
+class PatternFault(Exception):
+    """A pattern that cannot be read: `start:end` are offsets in its text."""
+
+    def __init__(self, message: str, start: int, end: int, help: str | None = None) -> None:
+        self.message, self.start, self.end, self.help = message, start, end, help
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRun:
+    """`*`: any run of characters, none included."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOne:
+    """`?`: one character."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """`[ab]`, `[a-z]`, `[!ab]`: one character of a set."""
+
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool
+
+    def accepts(self, character: str) -> bool:
+        return any(low <= character <= high for low, high in self.ranges) is not self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """`{a,b}`: one of these."""
+
+    choices: tuple[tuple[Part, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """`{0..5}`: a maximal run of digits whose value lies in the range, both ends in."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """`<i>`: a maximal run of digits, bound to a name."""
+
+    name: str
+
+
+Part: TypeAlias = Literal | AnyRun | AnyOne | OneOf | Alternatives | NumberRange | Capture
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment. `literal` is set where nothing but plain text stands in it."""
+
+    parts: tuple[Part, ...]
+    literal: str | None
+
+    def match(self, text: str) -> list[Bindings]:
+        """Every way in which the whole of `text` matches; empty where it does not."""
+        if self.literal is not None:
+            return [()] if text == self.literal else []
+        places: set[tuple[int, Bindings]] = {(0, ())}
+        for part in self.parts:
+            places = _advance(part, text, places)
+            if not places:
+                return []
+        return sorted({bindings for at, bindings in places if at == len(text)})
+
+
+DOUBLE_STAR = Segment((), None)
+"""`**`: any number of segments. Compared by identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPattern:
+    segments: tuple[Segment, ...]
+
+    @property
+    def captures(self) -> frozenset[str]:
+        return frozenset(part.name for s in self.segments for part in s.parts if isinstance(part, Capture))
+
+
+def _advance(part: Part, text: str, places: set[tuple[int, Bindings]]) -> set[tuple[int, Bindings]]:
+    return {after for place in places for after in _after(part, text, *place)}
+
+
+def _after(part: Part, text: str, at: int, bound: Bindings) -> Iterator[tuple[int, Bindings]]:
+    if isinstance(part, Literal):
+        if text.startswith(part.text, at):
+            yield at + len(part.text), bound
+    elif isinstance(part, AnyRun):
+        for end in range(at, len(text) + 1):
+            yield end, bound
+    elif isinstance(part, AnyOne):
+        if at < len(text):
+            yield at + 1, bound
+    elif isinstance(part, OneOf):
+        if at < len(text) and part.accepts(text[at]):
+            yield at + 1, bound
+    elif isinstance(part, Alternatives):
+        for choice in part.choices:
+            places = {(at, bound)}
+            for inner in choice:
+                places = _advance(inner, text, places)
+            yield from places
+    else:
+        yield from _number(part, text, at, bound)
+
+
+def _number(part: NumberRange | Capture, text: str, at: int, bound: Bindings) -> Iterator[tuple[int, Bindings]]:
+    if at > 0 and text[at - 1] in "0123456789":
+        return
+    run = _DIGITS.match(text, at)
+    if run is None or run.end() - at > 18:
+        return
+    value = int(run.group())
+    if isinstance(part, NumberRange):
+        if part.low <= value <= part.high:
+            yield run.end(), bound
+        return
+    held = dict(bound)
+    if held.setdefault(part.name, value) == value:
+        yield run.end(), tuple(sorted(held.items()))
+
+
+# ---------------------------------------------------------------- reading
+
+
+def compile_pattern(text: str) -> CompiledPattern:
+    """Read a pattern. Raises PatternFault with the offending place in `text`."""
+    if not text:
+        raise PatternFault("empty selector", 0, 0, "write a name such as `fc`, or `**` for everything")
+    segments: list[Segment] = []
+    at = 0
+    while True:
+        segment, at = _segment(text, at)
+        if not (segment is DOUBLE_STAR and segments and segments[-1] is DOUBLE_STAR):
+            segments.append(segment)
+        if at >= len(text):
+            return CompiledPattern(tuple(segments))
+        at += 1
+
+
+def _segment(text: str, start: int) -> tuple[Segment, int]:
+    parts: list[Part] = []
+    at = start
+    while at < len(text) and text[at] != ".":
+        part, at = _part(text, at)
+        if part is None:
+            after = text[at : at + 1]
+            if len(parts) or after not in ("", "."):
+                raise PatternFault(
+                    "`**` must be a segment of its own", start, at, "use `*` within a segment, `**.` before one"
+                )
+            return DOUBLE_STAR, at
+        parts.append(part)
+    if not parts:
+        raise PatternFault("empty segment in a selector", start, min(start + 1, len(text)), "remove the extra dot")
+    literal = _join(parts)
+    return Segment(tuple(parts), literal), at
+
+
+def _join(parts: list[Part]) -> str | None:
+    if all(isinstance(part, Literal) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, Literal))
+    return None
+
+
+def _part(text: str, at: int) -> tuple[Part | None, int]:
+    """One part and the place after it; None stands for `**`."""
+    character = text[at]
+    if character == "*":
+        return (None, at + 2) if text[at + 1 : at + 2] == "*" else (AnyRun(), at + 1)
+    if character == "?":
+        return AnyOne(), at + 1
+    if character == "[":
+        return _one_of(text, at)
+    if character == "{":
+        return _braces(text, at)
+    if character == "<":
+        return _capture(text, at)
+    if character in "]}>":
+        raise PatternFault(f"`{character}` without its opening bracket", at, at + 1, f"write `[{character}]` for the character itself")
+    end = at
+    while end < len(text) and text[end] not in ".*?[]{}<>":
+        end += 1
+    return Literal(text[at:end]), end
+
+
+def _one_of(text: str, at: int) -> tuple[Part, int]:
+    start = at + 1
+    negated = text.startswith(("!", "^"), start)
+    body = start + int(negated)
+    end = text.find("]", body + 1)
+    if end < 0:
+        raise PatternFault("unclosed `[`", at, len(text), "close it with `]`")
+    content = text[body:end]
+    if "." in content:
+        raise PatternFault("a dot cannot stand inside `[ ]`: it always ends a segment", at, end + 1)
+    ranges: list[tuple[str, str]] = []
+    i = 0
+    while i < len(content):
+        if i + 2 < len(content) and content[i + 1] == "-":
+            if content[i] > content[i + 2]:
+                raise PatternFault(f"empty range `{content[i : i + 3]}`", at, end + 1, "put the smaller end first")
+            ranges.append((content[i], content[i + 2]))
+            i += 3
+        else:
+            ranges.append((content[i], content[i]))
+            i += 1
+    return OneOf(tuple(ranges), negated), end + 1
+
+
+def _braces(text: str, at: int) -> tuple[Part, int]:
+    end = text.find("}", at)
+    if end < 0:
+        raise PatternFault("unclosed `{`", at, len(text), "close it with `}`")
+    body = text[at + 1 : end]
+    if "{" in body or "<" in body:
+        raise PatternFault("brackets do not nest inside `{ }`", at, end + 1, "write the selectors as a list: A, B")
+    if any(c.isspace() for c in body):
+        raise PatternFault("no spaces inside `{ }`", at, end + 1, f"write `{{{''.join(body.split())}}}`")
+    numbers = _RANGE.fullmatch(body)
+    if numbers:
+        low, high = int(numbers[1]), int(numbers[2])
+        if low > high:
+            raise PatternFault(f"empty range `{{{body}}}`", at, end + 1, f"write `{{{high}..{low}}}`")
+        return NumberRange(low, high), end + 1
+    if ".." in body:
+        raise PatternFault(f"`{{{body}}}` is no range of whole numbers", at, end + 1, "write it as `{0..5}`")
+    if not body:
+        raise PatternFault("nothing stands between `{` and `}`", at, end + 1, "write `{a,b}` or `{0..5}`")
+    if "." in body:
+        raise PatternFault("a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d")
+    return Alternatives(tuple(_choice(text, at + 1, body))), end + 1
+
+
+def _choice(text: str, start: int, body: str) -> Iterator[tuple[Part, ...]]:
+    at = start
+    for choice in body.split(","):
+        parts: list[Part] = []
+        place = 0
+        while place < len(choice):
+            try:
+                part, place = _part(choice, place)
+            except PatternFault as fault:
+                raise PatternFault(fault.message, at + fault.start, at + fault.end, fault.help) from None
+            if part is None:
+                raise PatternFault("`**` cannot stand inside `{ }`", at, at + len(choice), "use `*`")
+            parts.append(part)
+        yield tuple(parts)
+        at += len(choice) + 1
+
+
+def _capture(text: str, at: int) -> tuple[Part, int]:
+    end = text.find(">", at)
+    if end < 0:
+        raise PatternFault("unclosed `<`", at, len(text), "close it with `>`")
+    name = text[at + 1 : end]
+    if not _CAPTURE.fullmatch(name):
+        raise PatternFault(f"`<{name}>` is no capture", at, end + 1, "a capture is a name, such as `<i>`")
+    return Capture(name), end + 1

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from torch import Tensor
+from torch.optim.optimizer import Optimizer, ParamsT
+
+from layerlr_dsl.optim.common import checked
+
+
+class LAMB(Optimizer):
+    """Adam's update, scaled for each tensor by its trust ratio."""
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.01,
+        bias_correction: bool = True,
+        adapt: bool = True,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "bias_correction": bias_correction,
+            "adapt": adapt,
+            "foreach": foreach,
+            "maximize": maximize,
+            "capturable": capturable,
+        }
+        super().__init__(params, checked("lamb", settings))

@@ -1,0 +1,161 @@
+"""What a rule file can know of a model: names, classes, shapes and ties, as columns, without weights.
+
+Columns and not objects, because a model has up to a million parameters and every rule asks about all
+of them. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.model.classes import ModuleClass
+from layerlr_dsl.model.walk import Walk, walk
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Alias", "Inventory", "ModuleClass"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A further name of a tied parameter: `owner` is the module at that place, `leaf` its last segment."""
+
+    name: str
+    owner: int
+    leaf: str
+
+
+@dataclass(frozen=True, eq=False)
+class Inventory:
+    """The module tree of a model in pre-order, and its parameters in `named_parameters()` order.
+
+    Modules (row 0 is the root, its parent -1 and its segment ""; the rows of a subtree are contiguous;
+    a shared module stands at each of its places):
+    `module_parents`, `module_segments`, `module_prefixes` ("" or "layer1.0."), `module_classes`
+    (rows of `classes`).
+
+    Parameters (row k is `list(model.named_parameters())[k]` of the unwrapped model; `owners` are rows of
+    modules and never decrease): `names`, `owners`, `leaves`, `shapes`, `dtypes` ("float32"),
+    `requires_grad`. `aliases` holds the further names of tied parameters, `lazy` the rows of parameters
+    that have no shape yet (theirs is given as `()`).
+    """
+
+    source: str
+    module_parents: list[int]
+    module_segments: list[str]
+    module_prefixes: list[str] = field(repr=False)
+    module_classes: list[int] = field(repr=False)
+    classes: list[ModuleClass] = field(repr=False)
+    names: list[str] = field(repr=False)
+    owners: list[int] = field(repr=False)
+    leaves: list[str] = field(repr=False)
+    shapes: list[tuple[int, ...]] = field(repr=False)
+    dtypes: list[str] = field(repr=False)
+    requires_grad: list[bool] = field(repr=False)
+    aliases: dict[int, tuple[Alias, ...]] = field(repr=False, default_factory=dict)
+    lazy: frozenset[int] = field(repr=False, default_factory=frozenset)
+
+    @classmethod
+    def of(cls, model: nn.Module, *, source: str | None = None) -> Inventory:
+        """The inventory of a live model, wrapped or not, in one pass.
+
+        `source` is kept as the name of where it came from; the default is the class of the model.
+        Raises ModelError if `model` is no module.
+        """
+        found = walk(model)
+        if source is None:
+            source = found.classes[found.module_classes[0]].name
+        aliases = _split_ties(found) if len(set(map(id, found.parameters))) < len(found.parameters) else {}
+        return cls(
+            source,
+            found.module_parents,
+            found.module_segments,
+            found.module_prefixes,
+            found.module_classes,
+            found.classes,
+            found.names,
+            found.owners,
+            found.leaves,
+            found.shapes,
+            found.dtypes,
+            found.requires_grad,
+            aliases,
+            frozenset(found.lazy),
+        )
+
+    def __len__(self) -> int:
+        """How many parameters there are, tied ones once."""
+        return len(self.names)
+
+    def module_name(self, module: int) -> str:
+        """The dotted name of a module, "" for the root."""
+        return self.module_prefixes[module][:-1]
+
+    def module_class(self, module: int) -> ModuleClass:
+        return self.classes[self.module_classes[module]]
+
+    def owner_class(self, parameter: int) -> ModuleClass:
+        """The class of the module that owns a parameter (under its canonical name)."""
+        return self.classes[self.module_classes[self.owners[parameter]]]
+
+    def numel(self, parameter: int) -> int:
+        """Elements of a parameter; 0 while a lazy module has not made it."""
+        return 0 if parameter in self.lazy else prod(self.shapes[parameter])
+
+    @cached_property
+    def total_numel(self) -> int:
+        """Elements of the whole model, tied parameters counted once."""
+        return sum(map(prod, self.shapes)) - len(self.lazy)
+
+    def in_attention(self, module: int) -> bool:
+        """Whether a module, or any around it, is an attention."""
+        return self.attention_modules[module]
+
+    @cached_property
+    def attention_modules(self) -> list[bool]:
+        """`in_attention` of every module."""
+        attends = ["attention" in described.families for described in self.classes]
+        inside: list[bool] = []
+        for parent, row in zip(self.module_parents, self.module_classes, strict=True):
+            inside.append(attends[row] or (parent >= 0 and inside[parent]))
+        return inside
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """From every name, aliases included, to the row of the parameter."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        for row, others in self.aliases.items():
+            for alias in others:
+                rows[alias.name] = row
+        return rows
+
+
+def _split_ties(found: Walk) -> dict[int, tuple[Alias, ...]]:
+    """Leave each parameter at its first name in the columns of `found`; return the others by row."""
+    first: dict[int, int] = {}
+    keep: list[int] = []
+    aliases: dict[int, tuple[Alias, ...]] = {}
+    for place, parameter in enumerate(found.parameters):
+        row = first.setdefault(id(parameter), len(keep))
+        if row == len(keep):
+            keep.append(place)
+        else:
+            alias = Alias(found.names[place], found.owners[place], found.leaves[place])
+            aliases[row] = (*aliases.get(row, ()), alias)
+    columns: tuple[list[Any], ...] = (
+        found.parameters,
+        found.names,
+        found.owners,
+        found.leaves,
+        found.shapes,
+        found.dtypes,
+        found.requires_grad,
+    )
+    for column in columns:
+        column[:] = [column[place] for place in keep]
+    found.lazy = {row for row, place in enumerate(keep) if place in found.lazy}
+    return aliases

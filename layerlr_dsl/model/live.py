@@ -1,0 +1,27 @@
+"""A live model under the names of its inventory: the unwrapped ones, every alias included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.model.walk import walk
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter under each of its names, as `Inventory.of(model)` spells them."""
+    found = walk(model)
+    return dict(zip(found.names, found.parameters, strict=True))
+
+
+def named_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module at each of its places; the unwrapped root is `""`."""
+    found = walk(model)
+    return {prefix[:-1]: module for prefix, module in zip(found.module_prefixes, found.modules, strict=True)}
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The module behind all wrappers around the root (DDP, torch.compile, FSDP, AveragedModel, peft...)."""
+    return walk(model).modules[0]

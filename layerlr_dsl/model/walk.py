@@ -1,0 +1,178 @@
+"""The one walk over a live module tree, from which every list of names is made.
+
+It looks through wrappers by their type, so names are always those of the unwrapped model,
+and it needs no torch: it reads attributes of what it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.model.classes import Kind, ModuleClass, kind_of
+from layerlr_dsl.model.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(slots=True)
+class Walk:
+    """Columns of a module tree in pre-order, and of its parameters under every name they have.
+
+    A module or parameter that is reached twice appears twice; nothing is deduplicated here.
+    """
+
+    modules: list[nn.Module] = field(default_factory=list)
+    module_parents: list[int] = field(default_factory=list)
+    module_segments: list[str] = field(default_factory=list)
+    module_prefixes: list[str] = field(default_factory=list)  # "" for the root, else "layer1.0."
+    module_classes: list[int] = field(default_factory=list)
+    classes: list[ModuleClass] = field(default_factory=list)
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    leaves: list[str] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    dtypes: list[str] = field(default_factory=list)
+    requires_grad: list[bool] = field(default_factory=list)
+    lazy: set[int] = field(default_factory=set)
+
+
+class _Classes(dict[type, int]):
+    """From a Python type to its row in the table of classes; wrappers have none (-1)."""
+
+    def __init__(self, table: list[ModuleClass]) -> None:
+        super().__init__()
+        self.table = table
+        self.rows: dict[type, int] = {}
+        self.parametrizations: set[int] = set()
+
+    def __missing__(self, cls: type) -> int:
+        kind = kind_of(cls)
+        row = -1 if kind.inner is not None else self._row(kind)
+        self[cls] = row
+        return row
+
+    def _row(self, kind: Kind) -> int:
+        row = self.rows.get(kind.original)
+        if row is None:
+            row = self.rows[kind.original] = len(self.table)
+            self.table.append(kind.described)
+            if kind.parametrization:
+                self.parametrizations.add(row)
+        return row
+
+
+class _Dtypes(dict[Any, str]):
+    def __missing__(self, dtype: Any) -> str:
+        self[dtype] = name = str(dtype).removeprefix("torch.")
+        return name
+
+
+def walk(model: nn.Module) -> Walk:
+    """Every module and parameter of `model`, in the order of the unwrapped `named_parameters()`.
+
+    Written as one flat loop with local names: it is what resolving costs on a large model.
+    """
+    if not (hasattr(model, "_modules") and hasattr(model, "_parameters")):
+        raise ModelError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    found = Walk()
+    modules, parents, segments, prefixes = (
+        found.modules,
+        found.module_parents,
+        found.module_segments,
+        found.module_prefixes,
+    )
+    rows, parameters, names, owners, leaves = (
+        found.module_classes,
+        found.parameters,
+        found.names,
+        found.owners,
+        found.leaves,
+    )
+    shapes, dtypes, requires_grad = found.shapes, found.dtypes, found.requires_grad
+    classes, dtype_names = _Classes(found.classes), _Dtypes()
+    # Equal shapes share one object: 100,000 fewer for the garbage collector to trace.
+    shared_shape: Any = {}.setdefault
+    entered: set[int] = set()
+    level: Any = iter((("", model),))
+    parent, prefix, here = -1, "", -1
+    above: list[tuple[Any, int, str, nn.Module]] = []
+    while True:
+        for segment, module in level:
+            if module is None:
+                continue
+            row = classes[type(module)]
+            own, children = module._parameters, module._modules
+            if row < 0:
+                module, own, children = _look_through(module)
+                row = classes._row(kind_of(type(module)))
+            if children:
+                if id(module) in entered and any(module is entry[3] for entry in above):
+                    continue
+                entered.add(id(module))
+            here += 1
+            path = f"{prefix}{segment}." if here else ""
+            modules.append(module)
+            parents.append(parent)
+            segments.append(segment)
+            prefixes.append(path)
+            rows.append(row)
+            for leaf, parameter in own.items():
+                if parameter is None:
+                    continue
+                try:
+                    shape = parameter.shape
+                except RuntimeError:
+                    shape = _no_shape_yet(found, parameter)
+                parameters.append(parameter)
+                names.append(path + leaf)
+                owners.append(here)
+                leaves.append(leaf)
+                shapes.append(shared_shape(shape, shape))
+                dtypes.append(dtype_names[parameter.dtype])
+                requires_grad.append(parameter.requires_grad)
+            if children:
+                above.append((level, parent, prefix, module))
+                level, parent, prefix = iter(children.items()), here, path
+                break
+        else:
+            if not above:
+                break
+            level, parent, prefix, _ = above.pop()
+    _lend_class_to_parametrizations(found, classes.parametrizations)
+    return found
+
+
+def _look_through(module: nn.Module) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    """The wrapped module, and what stands at its place: its own members and those that wrappers add."""
+    parameters: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
+    while (inner := kind_of(type(module)).inner) is not None and module._modules.get(inner) is not None:
+        parameters.update(module._parameters)
+        beside.update({name: child for name, child in module._modules.items() if name != inner})
+        module = module._modules[inner]  # type: ignore[assignment]
+        beside = {name: child for name, child in beside.items() if child is not module}
+    parameters.update(module._parameters)
+    return module, parameters, {**module._modules, **beside}
+
+
+def _no_shape_yet(found: Walk, parameter: Any) -> tuple[int, ...]:
+    """Note a parameter that a lazy module has not made yet; any other failure goes on."""
+    if not any(base.__name__ == "UninitializedTensorMixin" for base in type(parameter).__mro__):
+        return tuple(parameter.shape)
+    found.lazy.add(len(found.parameters))
+    return ()
+
+
+def _lend_class_to_parametrizations(found: Walk, rows: set[int]) -> None:
+    """`linear.parametrizations.weight.original` belongs to the Linear, not to the list that holds it."""
+    if not rows:
+        return
+    parents, classes = found.module_parents, found.module_classes
+    for module, row in enumerate(classes):
+        if row in rows:
+            holder = parents[module]
+            if holder > 0:
+                classes[module] = classes[holder] = classes[parents[holder]]

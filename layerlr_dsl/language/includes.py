@@ -131,7 +131,7 @@ def _trail(expansion: Expansion) -> tuple[Related, ...]:
 
 def _cycle(expansion: Expansion, statement: s.IncludeStatement, found: Path) -> Diagnostic:
     first = [by for path, by in expansion._open if path == found][0]
-    related = (Related("first included here", first.path.span),) if first is not None else ()
+    related: tuple[Related, ...] = (Related("first included here", first.path.span),) if first is not None else ()
     inner = [by for _, by in expansion._open if by is not None and by is not first]
     related += tuple(Related("which includes this", by.path.span) for by in inner)
     message = "a file includes itself" if expansion._open[-1][0] == found else "files include each other in a circle"

@@ -1,0 +1,155 @@
+"""Judging the names and functions of an expression before any model is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.expressions import (
+    ARITY,
+    ATTRIBUTES,
+    CAPTURE_FUNCTIONS,
+    DTYPES,
+    FUNCTIONS,
+    children,
+)
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.regex import RegexFault, full_match
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a name may stand for at one place."""
+
+    lets: frozenset[str]
+    captures: frozenset[str] = frozenset()
+    attributes: bool = False
+    missing: dict[str, s.Pattern | s.Regex | s.GroupRef] = field(default_factory=dict)
+    """Captures that one item of the selector does not bind, with that item."""
+    reason: str | None = None
+    """Why attributes and captures are out of reach here."""
+
+    def all(self) -> Iterable[str]:
+        yield from self.lets
+        yield from self.captures
+        if self.attributes:
+            yield from ATTRIBUTES
+
+
+def check_expression(expression: s.Expression, names: Names, found: list[Diagnostic]) -> None:
+    """Add a finding for each name, function, class test or regular expression that cannot be."""
+    stack: list[s.Expression] = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, s.Name):
+            _check_name(node, names, found)
+        elif isinstance(node, s.Subscript):
+            _check_subscript(node, names, found)
+            stack.append(node.index)
+        elif isinstance(node, s.Is):
+            _check_is(node, names, found)
+        elif isinstance(node, s.Call):
+            if _check_call(node, names, found):
+                stack.extend(node.arguments)
+        else:
+            if isinstance(node, s.Matches):
+                _check_regex(node.pattern, found)
+            stack.extend(children(node))
+
+
+def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:
+    name = node.name
+    if name in names.missing:
+        item = names.missing[name]
+        found.append(
+            error(
+                "LR119",
+                f"`{name}` is not bound by `{item.span.text}`, one item of this selector",
+                node.span,
+                f"give `{item.span.text}` a rule of its own, or bind `<{name}>` in every item",
+            )
+        )
+    elif name in names.captures or name in names.lets or name in DTYPES:
+        return
+    elif names.attributes and name in ATTRIBUTES:
+        if name in ("module", "shape"):
+            say = "`module is Conv2d`" if name == "module" else "`shape[0]`"
+            found.append(error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}"))
+    else:
+        found.append(_unknown(node, names))
+
+
+def _unknown(node: s.Name, names: Names) -> Diagnostic:
+    if node.name in ATTRIBUTES:
+        return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
+    near = nearest(node.name, [*names.all(), "true", "false"])
+    if near is not None:
+        help = f"did you mean `{near}`?"
+    elif names.reason is not None:
+        help = names.reason
+    elif names.lets or names.captures:
+        known = sorted({*names.lets, *names.captures})
+        help = "known here: " + ", ".join(f"`{n}`" for n in known[:8])
+    else:
+        help = f"define it with `let {node.name} = ...`"
+    return error("LR101", f"unknown name `{node.name}`", node.span, help)
+
+
+def _check_subscript(node: s.Subscript, names: Names, found: list[Diagnostic]) -> None:
+    if node.name != "shape" or not names.attributes:
+        help = "only `shape[k]` can" if names.attributes else names.reason
+        found.append(error("LR101", f"`{node.name}` cannot be indexed here", node.span, help))
+
+
+def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
+    if not names.attributes:
+        found.append(error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason))
+    elif not (isinstance(node.subject, s.Name) and node.subject.name in ("module", "dtype")):
+        found.append(
+            error(
+                "LR125",
+                "`is` stands after `module` or `dtype` only",
+                node.span,
+                f'compare with `==`: `{node.subject.span.text} == "{node.word}"`',
+            )
+        )
+    elif node.subject.name == "dtype" and node.word.removeprefix("torch.") not in DTYPES:
+        near = nearest(node.word, DTYPES)
+        found.append(
+            error("LR125", f"unknown dtype `{node.word}`", node.word_span, f"did you mean `{near}`?" if near else None)
+        )
+
+
+def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
+    """Whether the arguments are expressions that want checking too."""
+    if node.function not in ARITY:
+        near = nearest(node.function, [*FUNCTIONS, *CAPTURE_FUNCTIONS])
+        help = f"did you mean `{near}`?" if near else "known: " + ", ".join([*FUNCTIONS, *CAPTURE_FUNCTIONS])
+        found.append(error("LR109", f"unknown function `{node.function}`", node.function_span, help))
+        return True
+    low, high = ARITY[node.function]
+    if not low <= len(node.arguments) <= high:
+        want = "one argument" if high == 1 else "one or more arguments"
+        found.append(error("LR109", f"`{node.function}` takes {want}, not {len(node.arguments)}", node.span))
+        return False
+    if node.function not in CAPTURE_FUNCTIONS:
+        return True
+    argument = node.arguments[0]
+    if isinstance(argument, s.Name) and (argument.name in names.captures or argument.name in names.missing):
+        _check_name(argument, names, found)
+    else:
+        near = nearest(argument.span.text, names.captures)
+        help = f"did you mean `{near}`?" if near else "bind one in the selector, such as `layer<i>`"
+        found.append(
+            error("LR101", f"`{node.function}` needs a capture, and `{argument.span.text}` is none", argument.span, help)
+        )
+    return False
+
+
+def _check_regex(regex: s.Regex, found: list[Diagnostic]) -> None:
+    try:
+        full_match(regex.pattern)
+    except RegexFault as fault:
+        found.append(error("LR112", str(fault), regex.span))

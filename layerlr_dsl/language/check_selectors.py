@@ -1,0 +1,127 @@
+"""Compiling selectors: patterns read, groups found, captures agreed on."""
+
+from __future__ import annotations
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
+from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.expressions import ATTRIBUTES
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
+from layerlr_dsl.language.regex import RegexFault, full_match
+from layerlr_dsl.language.source import Span
+
+
+class SelectorChecker:
+    """Compiles the selectors of one rule file, which share its groups and lets."""
+
+    def __init__(
+        self, lets: dict[str, s.Expression], groups: dict[str, s.GroupStatement], found: list[Diagnostic]
+    ) -> None:
+        self._lets = frozenset(lets)
+        self._statements = groups
+        self._found = found
+        self._groups: dict[str, CheckedSelector | None] = {}
+        self._open: list[str] = []
+        self._patterns: dict[str, CompiledPattern] = {}
+
+    def check_groups(self) -> dict[str, CheckedSelector]:
+        """Every group that could be compiled."""
+        for name in self._statements:
+            self._group(name)
+        return {name: group for name, group in self._groups.items() if group is not None}
+
+    def check(self, selector: s.Selector) -> CheckedSelector | None:
+        """The selector ready to match, or None where a finding was added."""
+        before = len(self._found)
+        include = [self._item(item) for item in selector.include]
+        exclude = [self._item(item) for item in selector.exclude]
+        captures = frozenset(name for item in include if item is not None for name in self._captures(item))
+        self._check_capture_names(captures, selector.span)
+        checked = CheckedSelector(
+            selector.span,
+            tuple(item for item in include if item is not None),
+            tuple(item for item in exclude if item is not None),
+            selector.where,
+            captures,
+        )
+        if selector.where is not None:
+            names = Names(self._lets, captures, True, self.missing_captures(checked))
+            check_expression(selector.where, names, self._found)
+        return None if len(self._found) > before or not all(include) or not all(exclude) else checked
+
+    def missing_captures(self, selector: CheckedSelector | None) -> dict[str, s.Pattern | s.Regex | s.GroupRef]:
+        """Captures that some item of the selector leaves unbound, each with the first such item."""
+        if selector is None:
+            return {}
+        missing: dict[str, s.Pattern | s.Regex | s.GroupRef] = {}
+        for item in selector.include:
+            for name in selector.captures - self._captures(item):
+                missing.setdefault(name, s.Pattern(item.span, item.span.text))
+        return missing
+
+    def _captures(self, item: Item) -> frozenset[str]:
+        if isinstance(item, PatternItem):
+            return item.pattern.captures
+        if isinstance(item, GroupItem):
+            group = self._groups.get(item.name)
+            return group.captures if group is not None else frozenset()
+        return frozenset()
+
+    def _check_capture_names(self, captures: frozenset[str], span: Span) -> None:
+        for name in sorted(captures):
+            if name in self._lets or name in ATTRIBUTES:
+                what = "a `let`" if name in self._lets else "an attribute of parameters"
+                self._found.append(error("LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it"))
+
+    def _item(self, item: s.SelectorItem) -> Item | None:
+        if isinstance(item, s.Pattern):
+            return self._pattern(item)
+        if isinstance(item, s.Regex):
+            try:
+                return RegexItem(item.span, item.pattern, full_match(item.pattern))
+            except RegexFault as fault:
+                self._found.append(error("LR112", str(fault), item.span))
+                return None
+        return self._reference(item)
+
+    def _pattern(self, item: s.Pattern) -> PatternItem | None:
+        compiled = self._patterns.get(item.text)
+        if compiled is None:
+            try:
+                compiled = compile_pattern(item.text)
+            except PatternFault as fault:
+                self._found.append(error("LR011", fault.message, self._within(item, fault), fault.help))
+                return None
+            self._patterns[item.text] = compiled
+        return PatternItem(item.span, item.text, compiled)
+
+    @staticmethod
+    def _within(item: s.Pattern, fault: PatternFault) -> Span:
+        shift = item.span.start + (1 if item.quoted else 0)
+        end = max(fault.end, fault.start + 1)
+        return Span(item.span.source, shift + fault.start, min(shift + end, item.span.end))
+
+    def _reference(self, item: s.GroupRef) -> GroupItem | None:
+        if item.name not in self._statements:
+            near = nearest(item.name, self._statements)
+            help = f"did you mean `@{near}`?" if near else f"define it: `group {item.name} = ...`"
+            self._found.append(error("LR110", f"unknown group `@{item.name}`", item.span, help))
+            return None
+        if item.name in self._open:
+            path = " -> ".join(f"@{n}" for n in [*self._open[self._open.index(item.name) :], item.name])
+            self._found.append(error("LR111", f"the group refers to itself: {path}", item.span, "break the circle"))
+            return None
+        return GroupItem(item.span, item.name) if self._group(item.name) is not None else None
+
+    def _group(self, name: str) -> CheckedSelector | None:
+        if name not in self._groups:
+            if len(self._open) >= 100:
+                span = self._statements[name].name_span
+                self._found.append(error("LR007", "groups are nested more than 100 deep", span))
+                return None
+            self._open.append(name)
+            self._groups[name] = self.check(self._statements[name].selector)
+            self._open.pop()
+        return self._groups[name]

@@ -1,0 +1,263 @@
+"""Judging the options that rules and optimizers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from layerlr_dsl.language import optimizers
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, show
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.optimizers import OptimizerInfo
+from layerlr_dsl.language.source import Span
+
+DEFAULT_OPTIMIZER = "adamw"
+Missing = dict[str, s.Pattern | s.Regex | s.GroupRef]
+
+
+def check_optimizer_statement(
+    statement: s.OptimizerStatement | None, lets: dict[str, s.Expression], found: list[Diagnostic]
+) -> CheckedOptimizer:
+    """The file's optimizer; torch's AdamW with its own defaults where the file names none."""
+    default = optimizers.known(DEFAULT_OPTIMIZER)
+    if statement is None:
+        return CheckedOptimizer(default, {}, None)
+    info = find_optimizer(statement.factory, found)
+    if info is None:
+        return CheckedOptimizer(default, {}, statement.span)
+    settings: dict[str, Value] = {}
+    names = Names(frozenset(lets), reason="the optimizer's arguments are the same for every parameter")
+    for argument in statement.factory.arguments:
+        expression = _argument(info, argument, found)
+        if expression is None:
+            continue
+        before = len(found)
+        check_expression(expression, names, found)
+        if len(found) == before:
+            value = _constant(expression, lets, found)
+            if value is not None and _fits(info, argument.name, value, expression.span, found):
+                settings[argument.name] = value
+    clash = optimizers.conflict(info, settings)
+    if clash is not None:
+        option, why = clash
+        span = next((a.span for a in statement.factory.arguments if a.name == option), statement.factory.span)
+        found.append(error("LR120", f"`{option}` {why}", span))
+    return CheckedOptimizer(info, settings, statement.span)
+
+
+def find_optimizer(factory: s.Factory, found: list[Diagnostic]) -> OptimizerInfo | None:
+    """The table entry of a named optimizer, or a finding with the near miss."""
+    info = optimizers.find(factory.name)
+    if info is None:
+        near = nearest(factory.name.lower(), optimizers.names())
+        help = f"did you mean `{near}`?" if near else "any of torch.optim's, such as `adamw`, `sgd`, `muon`"
+        fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
+        found.append(error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix))
+    return info
+
+
+def _argument(info: OptimizerInfo, argument: s.Argument, found: list[Diagnostic]) -> s.Expression | None:
+    if argument.name not in info.options:
+        near, fix = near_option(argument.name, argument.name_span, [info])
+        known = ", ".join(f"`{n}`" for n in info.options)
+        help = f"did you mean `{near}`?" if near else f"{info.name} takes {known}"
+        found.append(error("LR120", f"{info.name} has no argument `{argument.name}`", argument.name_span, help, fix=fix))
+        return None
+    if isinstance(argument.value, (s.Duration, tuple)):
+        found.append(error("LR107", f"`{argument.name}` is a number, not a stretch of time", argument.value_span))
+        return None
+    return argument.value
+
+
+def _constant(expression: s.Expression, lets: dict[str, s.Expression], found: list[Diagnostic]) -> Value | None:
+    try:
+        return evaluate(expression, Scope(lets))
+    except Fault as fault:
+        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        return None
+
+
+def _fits(info: OptimizerInfo, option: str, value: Value, span: Span, found: list[Diagnostic]) -> bool:
+    why = optimizers.problem(info, option, value)
+    if why is not None:
+        found.append(error("LR107", f"`{option}` {why}, and this is {show(value)}", span))
+    return why is None
+
+
+def near_option(word: str, span: Span, infos: Iterable[OptimizerInfo]) -> tuple[str | None, Fix | None]:
+    """The option that was meant, by alias or by spelling, and the edit that writes it."""
+    options = {name for info in infos for name in info.options}
+    alias = optimizers.ALIASES.get(word.lower())
+    near = alias if alias in options else nearest(word, [*options, "schedule", "optimizer"])
+    if near is None:
+        return None, None
+    return near, Fix(f"replace by `{near}`", (Edit(span, near),), safe=near == alias)
+
+
+class SettingsChecker:
+    """Checks the options of rules against every optimizer that the file uses."""
+
+    def __init__(
+        self,
+        lets: dict[str, s.Expression],
+        optimizer: CheckedOptimizer,
+        clauses: Iterable[s.Clause],
+        found: list[Diagnostic],
+    ) -> None:
+        self._lets = lets
+        self._found = found
+        self._file = optimizer.info
+        named = {optimizer.info.name: optimizer.info}
+        for clause in clauses:
+            for setting in clause.settings if isinstance(clause, s.RuleStatement) else ():
+                if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
+                    info = optimizers.find(setting.value.name)
+                    if info is not None:
+                        named[info.name] = info
+        self._infos = list(named.values())
+
+    def check(
+        self, statement: s.RuleStatement, captures: frozenset[str] | None, missing: Missing
+    ) -> tuple[CheckedSetting, ...]:
+        """The rule's settings, arguments of its own optimizer laid out as settings before the others."""
+        infos = self._infos
+        checked: list[CheckedSetting] = []
+        seen: dict[str, s.Setting] = {}
+        names = Names(frozenset(self._lets), captures or frozenset(), True, missing)
+        own = next((x for x in statement.settings if x.option == "optimizer"), None)
+        if own is not None:
+            info = self._own_optimizer(own, statement, names, checked)
+            infos = self._infos if info is None else [info]
+        for setting in statement.settings:
+            if setting.option in seen:
+                help = "keep one of them"
+                self._found.append(
+                    error("LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help)
+                )
+            elif setting is not own:
+                self._setting(setting, statement, infos, names, checked)
+            seen[setting.option] = setting
+        return tuple(checked)
+
+    def _own_optimizer(
+        self, setting: s.Setting, statement: s.RuleStatement, names: Names, checked: list[CheckedSetting]
+    ) -> OptimizerInfo | None:
+        if not self._is_factory(setting, statement, "`-> optimizer muon(lr=0.02)`"):
+            return None
+        assert isinstance(setting.value, s.Factory)
+        info = find_optimizer(setting.value, self._found)
+        if info is None:
+            return None
+        checked.append(CheckedSetting(setting.span, "optimizer", False, None, info.name, setting.value))
+        for argument in setting.value.arguments:
+            expression = _argument(info, argument, self._found)
+            if expression is not None:
+                self._value(argument.span, argument.name, False, expression, [info], names, checked)
+        return info
+
+    def _is_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
+        if setting.multiply or not isinstance(setting.value, s.Factory):
+            self._found.append(
+                error("LR107", f"`{setting.option}` takes a name and its arguments", setting.span, f"write {example}")
+            )
+            return False
+        if statement.window is not None:
+            self._window_refused(setting.option, "it holds for the whole run", statement.window)
+            return False
+        return True
+
+    def _window_refused(self, option: str, why: str, window: s.Window) -> None:
+        message = f"`{option}` cannot have a time window: {why}"
+        self._found.append(error("LR117", message, window.span, "give it in a rule without `from` or `until`"))
+
+    def _setting(
+        self,
+        setting: s.Setting,
+        statement: s.RuleStatement,
+        infos: list[OptimizerInfo],
+        names: Names,
+        checked: list[CheckedSetting],
+    ) -> None:
+        option = setting.option
+        if option == "frozen":
+            help = f"write `freeze {statement.selector.span.text}`"
+            self._found.append(error("LR118", "`frozen` is no option of a rule", setting.span, help))
+        elif option == "schedule":
+            if self._is_factory(setting, statement, "`-> schedule constant`"):
+                assert isinstance(setting.value, s.Factory)
+                checked.append(CheckedSetting(setting.span, "schedule", False, None, None, setting.value))
+        elif self._known(setting, infos):
+            if isinstance(setting.value, s.Factory) or setting.value is None:
+                self._found.append(error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`"))
+                return
+            if statement.window is not None:
+                reasons = [optimizers.windowed(info, option) for info in infos if option in info.options]
+                if reasons and all(reasons):
+                    self._window_refused(option, reasons[0] or "", statement.window)
+            self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
+
+    def _known(self, setting: s.Setting, infos: list[OptimizerInfo]) -> bool:
+        having = [info for info in infos if setting.option in info.options]
+        if having and any(info.options[setting.option].group for info in having):
+            return True
+        shown = " and ".join(info.name for info in infos)
+        if having:
+            message = f"`{setting.option}` of {shown} holds for the whole optimizer, not for some parameters"
+            help = f"give it in `optimizer {infos[0].name}({setting.option}=...)`"
+            self._found.append(error("LR103", message, setting.option_span, help))
+            return False
+        near, fix = near_option(setting.option, setting.option_span, infos)
+        listed = ", ".join(f"`{name}`" for name, o in infos[0].options.items() if o.group and o.algorithmic)
+        help = f"did you mean `{near}`?" if near else f"{infos[0].name} has {listed}"
+        message = f"{shown} has no option `{setting.option}`"
+        self._found.append(error("LR103", message, setting.option_span, help, fix=fix))
+        return False
+
+    def _value(
+        self,
+        span: Span,
+        option: str,
+        multiply: bool,
+        expression: s.Expression,
+        infos: list[OptimizerInfo],
+        names: Names,
+        checked: list[CheckedSetting],
+    ) -> None:
+        before = len(self._found)
+        check_expression(expression, names, self._found)
+        if len(self._found) > before:
+            return
+        constant = None
+        if is_constant(expression, self._lets):
+            constant = _constant(expression, self._lets, self._found)
+            if constant is None:
+                return
+            if multiply:
+                self._factor(option, constant, expression)
+            else:
+                self._domain(option, constant, expression, infos)
+        checked.append(CheckedSetting(span, option, multiply, expression, constant))
+
+    def _factor(self, option: str, value: Value, expression: s.Expression) -> None:
+        why = factor_problem(option, value)
+        if why is not None:
+            self._found.append(error("LR107", why, expression.span))
+
+    def _domain(self, option: str, value: Value, expression: s.Expression, infos: list[OptimizerInfo]) -> None:
+        having = [info for info in infos if option in info.options]
+        problems = [optimizers.problem(info, option, value) for info in having]
+        if problems and all(problems):
+            message = f"`{option}` {problems[0]}, and this is {show(value)}"
+            self._found.append(error("LR107", message, expression.span))
+
+
+def factor_problem(option: str, value: Value) -> str | None:
+    """Why `OPTION *= value` cannot be; None if it can."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"`{option} *=` takes a number, and this is {show(value)}"
+    if option == "lr" and value < 0:
+        return f"`lr *=` takes a factor of 0 or more, and this is {show(value)}"
+    return None

@@ -1,0 +1,113 @@
+"""What PATH arguments stand for: files, folders of .lr files, `-`, `recipe:NAME`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.language.files import Unreadable, decode, read_source
+from layerlr_dsl.language.source import Source
+
+STDIN = "-"
+RECIPE = "recipe:"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One rule file to work on: where it is, and the root of its includes (None: its own folder)."""
+
+    path: str
+    root: Path | None = None
+
+    @property
+    def is_stdin(self) -> bool:
+        return self.path == STDIN
+
+    @property
+    def name(self) -> str:
+        return "<stdin>" if self.is_stdin else self.path
+
+    def read(self) -> Source:
+        """The text. Raises Unreadable."""
+        if self.is_stdin:
+            stream = getattr(sys.stdin, "buffer", None)
+            data = stream.read() if stream is not None else sys.stdin.read().encode()
+            return decode(data, self.name)
+        if self.path.startswith(RECIPE):
+            return read_source(recipe_path(self.path.removeprefix(RECIPE)), self.path)
+        return read_source(Path(self.path))
+
+
+def gather(paths: Iterable[str], root: str | None = None) -> list[Input]:
+    """Every rule file that `paths` name, each once, folders in order of name.
+
+    Raises Refusal for a folder without rule files and for a recipe that does not exist.
+    """
+    found: dict[str, Input] = {}
+    stated = Path(root) if root is not None else None
+    for path in paths:
+        for entry in _expand(path, stated):
+            key = entry.path if entry.is_stdin else os.path.realpath(entry.path)
+            found.setdefault(key, entry)
+    return list(found.values())
+
+
+def single(path: str, root: str | None = None) -> Input:
+    """The one rule file of a command that takes one. Raises Refusal for a folder."""
+    if path != STDIN and os.path.isdir(path):
+        raise Refusal(f"{path}: is a directory; this command takes one rule file")
+    return gather([path], root)[0]
+
+
+def read(entry: Input) -> Source:
+    """The text of an input. Raises Refusal where it cannot be read."""
+    try:
+        return entry.read()
+    except Unreadable as fault:
+        raise Refusal(str(fault)) from None
+
+
+def _expand(path: str, root: Path | None) -> Iterator[Input]:
+    if path.startswith(RECIPE):
+        recipe = recipe_path(path.removeprefix(RECIPE))
+        yield Input(path, recipe.parent)
+    elif path != STDIN and os.path.isdir(path):
+        files = sorted(_rule_files(path))
+        if not files:
+            raise Refusal(f"{path}: no rule files (*.lr) in this folder")
+        for file in files:
+            yield Input(file, root or Path(path))
+    else:
+        yield Input(path, root)
+
+
+def _rule_files(folder: str) -> Iterator[str]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in files:
+            if file.endswith(".lr"):
+                yield os.path.join(here, file)
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a packaged recipe. Raises Refusal with the nearest name."""
+    from layerlr_dsl.language.nearest import nearest
+
+    known = recipes()
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
+    hint = f"did you mean `{RECIPE}{near}`?" if near else "`layerlr recipes` lists them"
+    raise Refusal(f"no recipe is called `{name}`", hint)
+
+
+def recipes() -> dict[str, Path]:
+    """The packaged recipes by name, the folder they lie in left out of it."""
+    from layerlr_dsl.language.resources import recipes_path
+
+    folder = recipes_path()
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.lr"))}

@@ -1,0 +1,1 @@
+"""Findings on their way out: as text for people, JSON, GitHub's annotations, SARIF."""

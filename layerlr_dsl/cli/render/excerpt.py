@@ -1,0 +1,99 @@
+"""A few source lines with a span underlined, aligned by terminal cells.
+
+Lines too long for the screen are cut around the span; tabs become blanks; characters
+that must not reach a terminal are spelled out, and the carets follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from layerlr_dsl.cli.terminal import cells, escape
+from layerlr_dsl.language.source import Position, Span
+
+TAB = 4
+MOST_LINES = 4
+CONTEXT = 12  # cells kept before the span where a line is cut
+LONG = 4000  # code points: no more of a line than that is ever looked at
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One source line ready to print: `pieces[k]` shows code point k, from cell `starts[k]` on."""
+
+    text: str
+
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        shown: list[str] = []
+        at = 0
+        for char in self.text:
+            piece = " " * (TAB - at % TAB) if char == "\t" else escape(char)
+            shown.append(piece)
+            at += cells(piece)
+        return tuple(shown)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The first cell of every code point, and one past the last cell of the line."""
+        at = 0
+        found: list[int] = []
+        for piece in self.pieces:
+            found.append(at)
+            at += cells(piece)
+        return (*found, at)
+
+    def window(self, first: int, last: int, width: int, ellipsis: str) -> tuple[str, int, int]:
+        """The line cut to `width` cells around columns [first, last): its text, and the cells of the span."""
+        starts = self.starts
+        left, right = starts[min(first, len(self.text))], starts[min(last, len(self.text))]
+        if starts[-1] <= width:
+            return "".join(self.pieces), left, right
+        dots = cells(ellipsis)
+        want = max(min(left - CONTEXT, starts[-1] - width + dots), 0)
+        if right - want + dots > width and left > width - dots:
+            want = max(left - min(CONTEXT, width // 3), 0)
+        begin = next(k for k, start in enumerate(starts) if start >= want)
+        head = ellipsis if begin else ""
+        room = width - cells(head)
+        end = begin
+        tail = "" if starts[-1] - starts[begin] <= room else ellipsis
+        while end < len(self.text) and starts[end + 1] - starts[begin] <= room - cells(tail):
+            end += 1
+        text = head + "".join(self.pieces[begin:end]) + tail
+        shift = cells(head) - starts[begin]
+        most = starts[end] + shift + (dots if right > starts[end] else 0)
+        return text, left + shift, max(min(right + shift, most), left + shift)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One source line to print, and the cells [left, right) of it to underline."""
+
+    number: int
+    text: str
+    left: int
+    right: int
+
+
+def excerpt(span: Span, width: int, ellipsis: str) -> list[Marked]:
+    """The lines of `span` with the cells to underline; the middle of a long span is left out."""
+    first, last = span.first, span.last
+    if last.column == 1 and last.line > first.line:
+        last = span.source.position(span.end - 1)  # the span ends with its line's end
+    numbers = list(range(first.line, last.line + 1))
+    if len(numbers) > MOST_LINES:
+        numbers = [*numbers[: MOST_LINES - 1], numbers[-1]]
+    return [_marked(span, number, first, last, width, ellipsis) for number in numbers]
+
+
+def _marked(span: Span, number: int, first: Position, last: Position, width: int, ellipsis: str) -> Marked:
+    line = span.source.line(number)
+    begin = first.column - 1 if number == first.line else len(line) - len(line.lstrip())
+    end = last.column - 1 if number == last.line else len(line.rstrip())
+    if len(line) > LONG:
+        start = max(0, begin - LONG // 4)
+        line, begin, end = line[start : start + LONG], begin - start, min(end - start, LONG)
+    text, left, right = Strip(line).window(begin, max(end, begin), width, ellipsis)
+    return Marked(number, text, left, max(right, left + 1))

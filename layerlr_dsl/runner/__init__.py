@@ -1,0 +1,1 @@
+"""Plan, model and data to a trained model: what `layerlr train` does."""

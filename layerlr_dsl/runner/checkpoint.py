@@ -1,0 +1,151 @@
+"""Checkpoints: one file each, complete or not there, read back without running anything in them."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.files import cannot_write, keep_under_another_name, write_atomically
+
+FORMAT = "layerlr.checkpoint"
+VERSION = 1
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+PARTS = ("model", "optimizer", "schedule", "progress", "rules", "rng")
+
+
+class Unusable(Exception):
+    """A file that is no checkpoint of this kind, or is damaged; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A checkpoint that was read, where it came from, and what was wrong with newer ones."""
+
+    content: dict[str, Any]
+    path: Path
+    skipped: tuple[str, ...]
+
+
+def save(folder: Path, content: Mapping[str, Any], *, best: bool) -> None:
+    """Make `content` the last checkpoint of `folder`, keep the one before it, and mark it as the best.
+
+    `content` holds tensors, numbers, text and containers of those only. Raises RunFailed where it
+    cannot be written; every checkpoint that was there before is then still whole.
+    """
+    last = folder / LAST
+    try:
+        if last.exists():
+            keep_under_another_name(last, folder / PREVIOUS)
+        write_atomically(last, lambda file: _serialise({"format": FORMAT, "version": VERSION, **content}, file))
+        if best:
+            keep_under_another_name(last, folder / BEST)
+    except (OSError, RuntimeError) as fault:
+        raise cannot_write(last, _root_cause(fault)) from None
+
+
+def _serialise(content: Mapping[str, Any], file: IO[bytes]) -> None:
+    import torch
+
+    torch.save(content, _Writer(file))
+
+
+class _Writer:
+    """Hands bytes on to a file, and remembers the file's own error, which torch would hide behind its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self._fault is not None:
+            return len(data)
+        try:
+            return self._file.write(data)
+        except OSError as fault:
+            self._fault = fault
+            raise
+
+    def flush(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self._file.flush()
+
+
+def _root_cause(fault: BaseException) -> BaseException:
+    """The operating system's own error behind what torch raised, where there is one."""
+    seen: BaseException | None = fault
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return fault
+
+
+def load(folder: Path) -> Found:
+    """The newest whole checkpoint of `folder`. Raises RunnerError where there is none."""
+    skipped: list[str] = []
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return Found(read(path), path, tuple(skipped))
+        except Unusable as fault:
+            skipped.append(f"{path}: {fault}")
+    if skipped:
+        raise RunnerError("no checkpoint can be used\n  " + "\n  ".join(skipped))
+    raise RunnerError(f"{folder} holds no checkpoint yet", "start the run again, with another --out or an empty one")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of one checkpoint file. Raises Unusable with the reason."""
+    import torch
+
+    _check_whole(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as fault:
+        raise Unusable(f"cannot be read: {str(fault).strip().splitlines()[0]}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise Unusable("is not a checkpoint of layerlr train")
+    if content["version"] != VERSION:
+        raise Unusable(f"was written by another release (version {content['version']}, this one reads {VERSION})")
+    lacking = [part for part in PARTS if part not in content]
+    if lacking:
+        raise Unusable(f"lacks {', '.join(lacking)}")
+    return content
+
+
+def _check_whole(path: Path) -> None:
+    """torch reads tensors without looking at the checksums that it wrote; the zip module does look."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile:
+        raise Unusable("is cut short, or no checkpoint at all") from None
+    except (OSError, ValueError, EOFError, NotImplementedError) as fault:
+        raise Unusable(f"cannot be read: {fault}") from None
+    if damaged is not None:
+        raise Unusable(f"is damaged: the checksum of {damaged} does not fit")
+
+
+def check_model(content: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint of another model; `own` is the model's state by name."""
+    saved = content["model"]
+    for name, value in own.items():
+        if name not in saved:
+            raise RunnerError(f"{path} is a checkpoint of another model: it lacks {name}")
+        if tuple(saved[name].shape) != tuple(value.shape):
+            shapes = f"{tuple(saved[name].shape)} there, {tuple(value.shape)} here"
+            raise RunnerError(f"{path} is a checkpoint of another model: {name} has shape {shapes}")
+    extra = next((name for name in saved if name not in own), None)
+    if extra is not None:
+        raise RunnerError(f"{path} is a checkpoint of another model: it also holds {extra}")
+
+
+__all__ = ["BEST", "LAST", "PREVIOUS", "Found", "RunFailed", "Unusable", "check_model", "load", "read", "save"]

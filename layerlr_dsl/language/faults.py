@@ -1,0 +1,150 @@
+"""The wording of syntax faults: what is wrong, where, and what to write instead."""
+
+from __future__ import annotations
+
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.source import Span
+
+_NUMBERS_LOOK_LIKE = "numbers look like 3, 0.1, 1e-4 or 5%"
+_MOMENTS = ("epoch", "step")
+_DURATIONS = ("epochs", "steps", "epoch", "step")
+
+
+def replacing(span: Span, replacement: str, *, safe: bool) -> Fix:
+    """The fix that writes `replacement` instead of `span`."""
+    shown = f"replace `{shortened(span.text)}` by `{replacement}`" if span.text else f"insert `{replacement}`"
+    return Fix(shown, (Edit(span, replacement),), safe)
+
+
+def shortened(text: str, longest: int = 40) -> str:
+    """Text of the file as shown in a message: one line, printable, not too long."""
+    line = text.split("\n", 1)[0].rstrip("\r")
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[: longest + 1])
+    return printable if len(printable) <= longest and len(line) == len(text) else printable[:longest] + "..."
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def malformed_number(span: Span) -> Diagnostic:
+    text = span.text
+    message = f"`{shortened(text)}` is not a number"
+    digits = text.rstrip("%")
+    if len(digits) > 1000:
+        return error("LR003", "this number is too long", span, "write it with an exponent, such as 1e-4")
+    if digits.replace("_", "").replace(".", "", 1).isdigit() and "_" in digits and digits.isascii():
+        plain = text.replace("_", "")
+        return error("LR003", message, span, f"write `{plain}`", fix=replacing(span, plain, safe=True))
+    number, unit = _split_unit(text)
+    if number and unit:
+        spaced = f"{number} {unit}"
+        return error("LR003", message, span, f"write `{spaced}`", fix=replacing(span, spaced, safe=True))
+    if digits[:2].lower() in {"0x", "0b", "0o"}:
+        return error("LR003", message, span, f"numbers are decimal: {_NUMBERS_LOOK_LIKE}")
+    head, e, exponent = digits.lower().partition("e")
+    if e and head.replace(".", "", 1).isdigit() and not exponent.strip("+-"):
+        return error("LR003", message, span, f"digits are missing after `{digits[-1]}`, as in 1e-4")
+    if e and exponent.lstrip("+-").isdigit() and len(exponent) > 4:
+        return error("LR003", message, span, "the exponent is out of any range")
+    return error("LR003", message, span, _NUMBERS_LOOK_LIKE)
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(number) :]
+    return (number, unit) if unit in _DURATIONS and number.replace(".", "", 1).isdigit() else ("", "")
+
+
+def detached_percent(span: Span, value_end: int, sign_start: int) -> Diagnostic:
+    gap = Span(span.source, value_end, sign_start)
+    fix = Fix("remove the space", (Edit(gap, ""),), safe=True)
+    return error("LR003", "a percent sign touches its number", span, "write it as in `5%`", fix=fix)
+
+
+# ---------------------------------------------------------------- units
+
+
+def moment_without_unit(span: Span) -> Diagnostic:
+    value = shortened(span.text)
+    return error(
+        "LR106",
+        f"`{value}` has no unit: an epoch or a step?",
+        span,
+        f"write `epoch {value}`, `step {value}`, or a share of the run such as `50%`",
+    )
+
+
+def duration_without_unit(span: Span) -> Diagnostic:
+    value = shortened(span.text)
+    return error(
+        "LR106",
+        f"`{value}` has no unit: epochs or steps?",
+        span,
+        f"write `{value} epochs`, `{value} steps`, or a share of the run such as `5%`",
+    )
+
+
+def unknown_moment_unit(span: Span) -> Diagnostic:
+    return _unknown_unit(span, _MOMENTS, "a time is `epoch N`, `step N` or `N%` of the run")
+
+
+def unknown_duration_unit(span: Span) -> Diagnostic:
+    return _unknown_unit(span, _DURATIONS, "a stretch of time is `N epochs`, `N steps` or `N%` of the run")
+
+
+def _unknown_unit(span: Span, units: tuple[str, ...], otherwise: str) -> Diagnostic:
+    near = nearest(span.text, units)
+    message = f"unknown unit `{shortened(span.text)}`"
+    if near is None:
+        return error("LR106", message, span, otherwise)
+    plural_only = near.rstrip("s") == span.text.lower().rstrip("s")
+    fix = replacing(span, near, safe=plural_only)
+    return error("LR106", message, span, f"did you mean `{near}`?", fix=fix)
+
+
+def reversed_moment(span: Span, value: Span, unit: str) -> Diagnostic:
+    near = unit if unit in _MOMENTS else nearest(unit, _MOMENTS)
+    if near is None:
+        place = Span(span.source, value.end, span.end)
+        return error(
+            "LR106",
+            f"unexpected `{unit}` after a time without a unit",
+            place,
+            moment_without_unit(value).help,
+        )
+    written = f"{near} {value.text}"
+    fix = replacing(span, written, safe=True)
+    return error("LR106", f"the unit of a time comes first: `{written}`", span, f"write `{written}`", fix=fix)
+
+
+def patience_unit(span: Span) -> Diagnostic:
+    return error(
+        "LR106", "a metric is reported once an epoch, so this counts epochs", span, "write `for N epochs`"
+    )
+
+
+def duration_in_expression(span: Span) -> Diagnostic:
+    return error(
+        "LR001",
+        "stretches of time cannot stand in an expression",
+        span,
+        "they are values of arguments only, as in `multistep(at=(30 epochs, 60 epochs))`",
+    )
+
+
+# ---------------------------------------------------------------- statements
+
+
+def option_without_value(span: Span) -> Diagnostic:
+    option = shortened(span.text)
+    return error("LR005", f"`{option}` has no value", span, f"write `{option} VALUE`, as in `lr 1e-4`")
+
+
+def nested_too_deeply(span: Span, deepest: int) -> Diagnostic:
+    return error(
+        "LR007",
+        f"nested more than {deepest} levels deep",
+        span,
+        "name an inner part with `let` and use the name here",
+    )

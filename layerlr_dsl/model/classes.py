@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
-FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
+Family = Literal["norm", "conv", "linear", "embedding", "attention"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 # The child under which each wrapper keeps the module that it wraps.
 WRAPPERS: Mapping[str, str] = {
@@ -44,7 +46,7 @@ class ModuleClass:
     name: str
     qualified: str
     bases: tuple[str, ...]
-    families: frozenset[str]
+    families: frozenset[Family]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Kind:
 # A word of CamelCase that names the family, and nothing but trimmings after it: `LlamaRMSNorm`,
 # `BatchNormAct2d` and `MambaRMSNormGated` are norms, `NormMlpClassifierHead` and `ConvNormAct` are not.
 _TRIMMINGS = r"(?:[1-3N]?[dD]|Act|Gated|Layer|Fp32|Exp|Tlu|Same|Transpose|[BS]\d[ab]?|\d)*$"
-_NAMED: Mapping[str, re.Pattern[str]] = {
+_NAMED: Mapping[Family, re.Pattern[str]] = {
     "norm": re.compile(r"(?<!Conv)Norm" + _TRIMMINGS),
     "conv": re.compile(r"Conv" + _TRIMMINGS),
     "linear": re.compile(r"(?:(?<!Non)Linear|Bilinear)(?:\d\w*|NF4|FP[48]|Layer|ReLU)?$"),
@@ -111,7 +113,7 @@ def _is_sharding_mixin(cls: type) -> bool:
 def describe(cls: type) -> ModuleClass:
     """The class as rules see it."""
     bases = tuple(base.__name__ for base in cls.__mro__[1:] if base is not object)
-    families = {
+    families: set[Family] = {
         family for family, pattern in _NAMED.items() if any(map(pattern.search, (cls.__name__, *bases)))
     }
     if any(qualified_name(base) == _LINEAR_IN_SPITE_OF_ITS_NAME for base in cls.__mro__):

@@ -6,6 +6,7 @@ of them. Nothing here imports torch.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -16,6 +17,8 @@ from layerlr_dsl.model.walk import Walk, walk
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from layerlr_dsl.model.schema import InventoryJson
 
 __all__ = ["Alias", "Inventory", "ModuleClass"]
 
@@ -87,6 +90,32 @@ class Inventory:
             frozenset(found.lazy),
         )
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Inventory:
+        """Read and check a stored inventory (JSON, at most 256 MiB). Raises ModelError."""
+        from layerlr_dsl.model.inventory_file import load
+
+        return load(path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the inventory as JSON, atomically. Raises ModelError if it cannot be written."""
+        from layerlr_dsl.model.inventory_file import save
+
+        save(self, path)
+
+    @classmethod
+    def from_json(cls, data: object) -> Inventory:
+        """The inventory that JSON data describes (what `to_json` gives). Raises ModelError."""
+        from layerlr_dsl.model.inventory_file import from_json
+
+        return from_json(data)
+
+    def to_json(self) -> InventoryJson:
+        """The inventory as plain JSON data; its schema is `layerlr_dsl.model.schema.inventory_schema()`."""
+        from layerlr_dsl.model.inventory_file import to_json
+
+        return to_json(self)
+
     def __len__(self) -> int:
         """How many parameters there are, tied ones once."""
         return len(self.names)
@@ -138,14 +167,14 @@ def _split_ties(found: Walk) -> dict[int, tuple[Alias, ...]]:
     """Leave each parameter at its first name in the columns of `found`; return the others by row."""
     first: dict[int, int] = {}
     keep: list[int] = []
-    aliases: dict[int, tuple[Alias, ...]] = {}
+    aliases: dict[int, list[Alias]] = {}
     for place, parameter in enumerate(found.parameters):
         row = first.setdefault(id(parameter), len(keep))
         if row == len(keep):
             keep.append(place)
         else:
             alias = Alias(found.names[place], found.owners[place], found.leaves[place])
-            aliases[row] = (*aliases.get(row, ()), alias)
+            aliases.setdefault(row, []).append(alias)
     columns: tuple[list[Any], ...] = (
         found.parameters,
         found.names,
@@ -158,4 +187,4 @@ def _split_ties(found: Walk) -> dict[int, tuple[Alias, ...]]:
     for column in columns:
         column[:] = [column[place] for place in keep]
     found.lazy = {row for row, place in enumerate(keep) if place in found.lazy}
-    return aliases
+    return {row: tuple(others) for row, others in aliases.items()}

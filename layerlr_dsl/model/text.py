@@ -1,0 +1,16 @@
+"""Text that came from elsewhere, made safe to print: one line, no control characters, not too long."""
+
+from __future__ import annotations
+
+
+def shown(text: str, longest: int = 200) -> str:
+    """`text` as it may stand in a message; what is cut off is replaced by `...`."""
+    cut = text[: longest + 1]
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+    return printable if len(text) <= longest and len(printable) <= longest else printable[:longest] + "..."
+
+
+def first_line(fault: BaseException, longest: int = 300) -> str:
+    """What an exception says, in one line; its class where it says nothing."""
+    lines = [line.strip() for line in str(fault)[:10_000].splitlines() if line.strip()]
+    return shown(lines[0], longest) if lines else type(fault).__name__

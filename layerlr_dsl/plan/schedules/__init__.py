@@ -1,0 +1,25 @@
+"""Schedules: how far each group's rate stands below its peak, as pure functions of time.
+
+The learning rate of a group at a tick is what the rules give, times `factor(tick)`. A factor
+lies between 0 and 1, is the same for every group of the schedule (so that their ratios hold),
+and needs no history: it can be drawn without training and taken up at any step. `plateau` alone
+waits for a metric.
+"""
+
+from __future__ import annotations
+
+from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault
+from layerlr_dsl.plan.schedules.plateau import Plateau, PlateauState
+from layerlr_dsl.plan.schedules.registry import arguments_of, make, names
+from layerlr_dsl.plan.schedules.shapes import Schedule
+
+__all__ = [
+    "ArgumentInfo",
+    "Plateau",
+    "PlateauState",
+    "Schedule",
+    "ScheduleFault",
+    "arguments_of",
+    "make",
+    "names",
+]

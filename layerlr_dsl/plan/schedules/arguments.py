@@ -1,0 +1,173 @@
+"""What a schedule's arguments may be, and reading them as plain numbers and lengths of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from typing import Literal
+
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.signatures import Interval
+from layerlr_dsl.plan.clock import Length
+
+Kind = Literal["number", "length", "lengths", "metric", "fraction", "word"]
+
+ANYTHING = Interval()
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentInfo:
+    """One argument of a schedule.
+
+    kind: "length" is a stretch of time (`3 epochs`, `200 steps`, `5%`), "lengths" a tuple of
+    them, "fraction" a number from 0 to 1 or a percentage, "word" one of `choices`.
+    domain: what a number must lie in. whole: it must be a whole number.
+    """
+
+    kind: Kind
+    about: str
+    default: object = None
+    required: bool = False
+    domain: Interval = ANYTHING
+    whole: bool = False
+    positive: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class ScheduleFault(Exception):
+    """A schedule that cannot be made: which argument is at fault (None: the name itself), and why."""
+
+    def __init__(self, argument: str | None, message: str, help: str | None = None) -> None:
+        self.argument = argument
+        self.message = message
+        self.help = help
+        super().__init__(message)
+
+
+def read(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, object]) -> dict[str, object]:
+    """The value of every argument of schedule `name`, defaults filled in.
+
+    Numbers and fractions come out as int or float, lengths as Length, None where there is no
+    default. Raises ScheduleFault.
+    """
+    for argument in given:
+        if argument not in infos:
+            raise ScheduleFault(argument, f"{name} has no argument called {argument}", _near(argument, infos))
+    values: dict[str, object] = {}
+    for argument, info in infos.items():
+        if argument in given:
+            values[argument] = _value(name, argument, info, given[argument])
+        elif info.required:
+            raise ScheduleFault(None, f"{name} needs {argument}", f"write {name}({argument}={_sample(info)})")
+        else:
+            values[argument] = info.default
+    return values
+
+
+def written(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, object]) -> str:
+    """The canonical text: arguments in their declared order, those at their default left out."""
+    parts = [
+        f"{argument}={_text(given[argument])}"
+        for argument, info in infos.items()
+        if argument in given and given[argument] != info.default
+    ]
+    return f"{name}({', '.join(parts)})" if parts else name
+
+
+def _near(argument: str, infos: Mapping[str, ArgumentInfo]) -> str:
+    meant = nearest(argument, infos)
+    return f"did you mean {meant}?" if meant else f"it takes {', '.join(infos)}"
+
+
+def _sample(info: ArgumentInfo) -> str:
+    samples = {
+        "length": "30 epochs",
+        "lengths": "(30 epochs, 60 epochs)",
+        "metric": '"val_loss"',
+        "number": "0.1",
+    }
+    return samples.get(info.kind, "0.1")
+
+
+def _value(name: str, argument: str, info: ArgumentInfo, value: object) -> object:
+    if info.kind == "length":
+        return _length(argument, info, value)
+    if info.kind == "lengths":
+        return _lengths(argument, info, value)
+    if info.kind == "metric":
+        if isinstance(value, str) and value:
+            return value
+        raise ScheduleFault(
+            argument, f"{argument} must be the name of a metric", f'write {argument}="val_loss"'
+        )
+    if info.kind == "word":
+        return _word(argument, info, value)
+    return _number(argument, info, value)
+
+
+def _length(argument: str, info: ArgumentInfo, value: object) -> Length:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = f"{value:g}"
+        raise ScheduleFault(
+            argument,
+            f"{argument} needs a unit",
+            f"write {argument}={number} epochs, {argument}={number} steps or {argument}={number}%",
+        )
+    if not isinstance(value, Length):
+        raise ScheduleFault(argument, f"{argument} must be a stretch of time", f"write {argument}=2 epochs")
+    if value.value < 0 or (info.positive and value.value == 0):
+        raise ScheduleFault(argument, f"{argument} must be {'> 0' if info.positive else '>= 0'}")
+    return value
+
+
+def _lengths(argument: str, info: ArgumentInfo, value: object) -> tuple[Length, ...]:
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    if not items:
+        raise ScheduleFault(argument, f"{argument} is empty", f"write {argument}=(30 epochs, 60 epochs)")
+    return tuple(_length(argument, info, item) for item in items)
+
+
+def _word(argument: str, info: ArgumentInfo, value: object) -> str:
+    if isinstance(value, str) and value in info.choices:
+        return value
+    choices = " or ".join(f'"{choice}"' for choice in info.choices)
+    meant = nearest(value, info.choices) if isinstance(value, str) else None
+    raise ScheduleFault(
+        argument, f"{argument} must be {choices}", f'did you mean "{meant}"?' if meant else None
+    )
+
+
+def _number(argument: str, info: ArgumentInfo, value: object) -> int | float:
+    if isinstance(value, Length):
+        value = _plain(argument, info, value)
+    if isinstance(value, Fraction):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ScheduleFault(argument, f"{argument} must be a number")
+    if not isfinite(value) or value not in info.domain or (info.whole and value != int(value)):
+        word = "a whole number " if info.whole else ""
+        raise ScheduleFault(argument, f"{argument} must be {word}{info.domain}")
+    return int(value) if info.whole else value
+
+
+def _plain(argument: str, info: ArgumentInfo, value: Length) -> Fraction:
+    """A percentage where a fraction is wanted; epochs where reports are counted, one an epoch."""
+    if info.kind == "fraction" and value.unit == "percent":
+        return value.value / 100
+    if info.whole and value.unit == "epochs":
+        return value.value
+    raise ScheduleFault(
+        argument, f"{argument} is a number and takes no unit", f"write {argument}={float(value.value):g}"
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(_text(item) for item in value)})"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)

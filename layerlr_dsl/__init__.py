@@ -1,0 +1,43 @@
+"""Per-layer learning rates, weight decay and freezing for PyTorch, written as rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layerlr_dsl import optim
+    from layerlr_dsl.api import Rules, load, parse
+    from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
+    from layerlr_dsl.model.inventory import Inventory
+    from layerlr_dsl.plan.plan import Plan
+
+__version__ = "0.1.0"
+
+__all__ = ["Diagnostic", "Inventory", "Plan", "RuleError", "Rules", "__version__", "load", "optim", "parse"]
+
+_HOMES = {
+    "Diagnostic": "layerlr_dsl.language.diagnostics",
+    "Inventory": "layerlr_dsl.model.inventory",
+    "Plan": "layerlr_dsl.plan.plan",
+    "RuleError": "layerlr_dsl.language.diagnostics",
+    "Rules": "layerlr_dsl.api",
+    "load": "layerlr_dsl.api",
+    "parse": "layerlr_dsl.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in ("optim", "training"):
+        value = import_module(f"layerlr_dsl.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

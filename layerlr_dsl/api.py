@@ -1,0 +1,135 @@
+"""What users call: load or parse a rule file, check it, resolve it against a model."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.language.checked import CheckedRules
+from layerlr_dsl.language.checker import check, in_order
+from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, has_errors
+from layerlr_dsl.language.files import read_source
+from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.clock import Clock
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from layerlr_dsl.plan.plan import Plan
+
+
+def load(path: str | PathLike[str], root: str | PathLike[str] | None = None) -> Rules:
+    """Read a rule file and check it.
+
+    root: the folder that includes must stay in; the file's own folder if not given.
+    Raises RuleError (with every finding in `.diagnostics`) where the file has an error, and
+    OSError where it cannot be read as UTF-8 text.
+    """
+    return _strict(read(Path(path), Path(root) if root is not None else None))
+
+
+def parse(text: str, filename: str = "<string>", root: str | PathLike[str] | None = None) -> Rules:
+    """Check a rule text. Raises RuleError where it has an error."""
+    return _strict(Rules(check(Source(filename, text), Path(root) if root is not None else None)))
+
+
+def read(path: Path, root: Path | None = None) -> Rules:
+    """As `load`, but errors of the language are left in `diagnostics`, for tools that show them all."""
+    return Rules(check(read_source(path), root))
+
+
+def _strict(rules: Rules) -> Rules:
+    if has_errors(rules.diagnostics):
+        raise RuleError(rules.diagnostics)
+    return rules
+
+
+class Rules:
+    """A checked rule file, ready to be resolved against a model."""
+
+    def __init__(self, checked: CheckedRules) -> None:
+        self.checked = checked
+        self.diagnostics: tuple[Diagnostic, ...] = (*checked.diagnostics, *_schedule_findings(checked))
+
+    def __repr__(self) -> str:
+        return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"
+
+    @property
+    def model(self) -> str | None:
+        """The model that the file names, if it names one."""
+        return None if self.checked.model is None else self.checked.model.spec.value
+
+    @property
+    def epochs(self) -> float | None:
+        """The length of the run that the file names, if it names one."""
+        return None if self.checked.epochs is None else float(self.checked.epochs)
+
+    def resolve(
+        self, model: nn.Module | Inventory, epochs: float | None = None, steps_per_epoch: int | None = None
+    ) -> Plan:
+        """What every parameter does at every time.
+
+        model: a module, wrapped (DDP, FSDP2, torch.compile, ...) or not, or an Inventory.
+        epochs: the length of the run, in epochs; the file's own `epochs` if not given.
+        steps_per_epoch: optimizer steps in an epoch; without it the schedule is stepped once an epoch.
+        Raises RuleError where any finding is an error, ValueError for impossible numbers.
+        """
+        plan = self._plan(model, epochs, steps_per_epoch, lenient=False)
+        if has_errors(plan.diagnostics):
+            raise RuleError(plan.diagnostics)
+        return plan
+
+    def check(
+        self,
+        model: nn.Module | Inventory | None = None,
+        epochs: float | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> tuple[Diagnostic, ...]:
+        """Every finding, worst or not; nothing is raised for what the file says.
+
+        Without a model, those of the language alone.
+        """
+        if model is None:
+            return self.diagnostics
+        return self._plan(model, epochs, steps_per_epoch, lenient=True).diagnostics
+
+    def _plan(
+        self,
+        model: nn.Module | Inventory,
+        epochs: float | None,
+        steps_per_epoch: int | None,
+        *,
+        lenient: bool,
+    ) -> Plan:
+        from dataclasses import replace
+
+        from layerlr_dsl.plan.resolve import resolve
+
+        inventory = model if isinstance(model, Inventory) else Inventory.of(model)
+        plan = resolve(self.checked, inventory, self.clock(epochs, steps_per_epoch), lenient=lenient)
+        own = {(d.code, d.span) for d in plan.diagnostics}
+        found = [*(d for d in self.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
+        return replace(plan, diagnostics=tuple(in_order(found, self.checked.sources)))
+
+    def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
+        """The clock of a run. Raises ValueError for a length that is not positive."""
+        exact = self.checked.epochs if epochs is None else Fraction(str(epochs))
+        if exact is not None and exact <= 0:
+            raise ValueError(f"epochs is {epochs}: it must be positive")
+        if steps_per_epoch is not None and (steps_per_epoch != int(steps_per_epoch) or steps_per_epoch < 1):
+            raise ValueError(f"steps_per_epoch is {steps_per_epoch}: it must be a whole number of 1 or more")
+        return Clock(exact, None if steps_per_epoch is None else int(steps_per_epoch))
+
+
+def _schedule_findings(checked: CheckedRules) -> list[Diagnostic]:
+    """Faults in schedules that show without knowing the run: names and arguments."""
+    from layerlr_dsl.plan.factories import factories, make_schedule
+
+    found: list[Diagnostic] = []
+    nominal = Clock(Fraction(1000), 1000)
+    for factory in factories(checked):
+        make_schedule(factory, checked, nominal, found)
+    return found

@@ -1,0 +1,88 @@
+"""LR4xx: advice, given only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from layerlr_dsl.language.diagnostics import Diagnostic, info
+from layerlr_dsl.language.expressions import show
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.plan import Plan
+
+RATIO = 1e4
+
+
+def advice(plan: Plan) -> list[Diagnostic]:
+    """What a careful reader would remark on: nothing here is wrong."""
+    return [*_ratios(plan), *_decayed(plan), *_muon(plan)]
+
+
+def _winner(plan: Plan, number: int, option: str) -> Span | None:
+    effects = plan.cascades[number].of(option)
+    return effects[-1].setting.span if effects else plan.rules.optimizer.span
+
+
+def _classes(plan: Plan) -> Iterator[tuple[int, bool]]:
+    """Classes that some parameter belongs to, and whether they ever train."""
+    for number in range(len(plan.cascades)):
+        behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+        yield number, not behaviour.frozen_for_ever
+
+
+def _ratios(plan: Plan) -> Iterator[Diagnostic]:
+    rates = {}
+    for number, trains in _classes(plan):
+        behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+        lr = behaviour.options(0).get("lr")
+        if trains and lr:
+            rates[number] = float(lr)
+    if not rates:
+        return
+    low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
+    if rates[high] > RATIO * rates[low]:
+        names = plan.cascades[low].kind.row.name, plan.cascades[high].kind.row.name
+        yield info(
+            "LR401",
+            f"learning rates differ by more than {RATIO:g}: {show(rates[low])} for `{names[0]}`, "
+            f"{show(rates[high])} for `{names[1]}`",
+            _winner(plan, low, "lr"),
+            "a layer that moves this slowly is nearly frozen: `freeze` saves its time too",
+        )
+
+
+def _decayed(plan: Plan) -> Iterator[Diagnostic]:
+    said: set[int] = set()
+    for number, trains in _classes(plan):
+        row = plan.cascades[number].kind.row
+        behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+        decay = behaviour.options(0).get("weight_decay")
+        small = row.leaf == "bias" or row.is_a("norm")
+        span = _winner(plan, number, "weight_decay")
+        if trains and decay and small and (span.start if span else -1) not in said:
+            said.add(span.start if span else -1)
+            yield info(
+                "LR402",
+                f"`{row.name}` decays with weight_decay {show(decay)}",
+                span,
+                "biases and norms usually skip it: `** where ndim <= 1 or module is norm -> weight_decay 0`",
+            )
+
+
+def _muon(plan: Plan) -> Iterator[Diagnostic]:
+    last = plan.inventory.names[-1].split(".")[0] if plan.inventory.names else ""
+    for number, trains in _classes(plan):
+        cascade = plan.cascades[number]
+        row = cascade.kind.row
+        if not trains or plan.optimizers[cascade.optimizer].info.name != "muon":
+            continue
+        head = row.name.split(".")[0] == last and row.is_a("linear") and row.name.count(".") == 1
+        if row.is_a("embedding") or head:
+            what = "an embedding" if row.is_a("embedding") else "the head"
+            clause = cascade.own_optimizer
+            span = plan.rules.optimizer.span if clause is None else plan.rules.clauses[clause].span
+            yield info(
+                "LR403",
+                f"`{row.name}` is {what} and trains with Muon",
+                span,
+                "Muon is meant for hidden matrices; give embeddings and the head AdamW",
+            )

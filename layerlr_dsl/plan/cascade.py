@@ -1,0 +1,352 @@
+"""The cascade: what each clause says of a class of parameters, in order, with its values worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+
+from layerlr_dsl.language import optimizers
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_settings import factor_problem
+from layerlr_dsl.language.checked import CheckedClause, CheckedRules, CheckedSelector, CheckedSetting
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
+from layerlr_dsl.language.expressions import (
+    Fault,
+    Scope,
+    Value,
+    evaluate,
+    names_in,
+    show,
+)
+from layerlr_dsl.language.optimizers import OptimizerInfo
+from layerlr_dsl.language.patterns import Bindings
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.schedules import Schedule
+from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
+from layerlr_dsl.plan.timeline import ALWAYS, Interval, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One option that one clause gives, inside its window."""
+
+    clause: int
+    option: str
+    multiply: bool
+    value: Value
+    window: Interval
+    setting: CheckedSetting = field(compare=False)
+    bindings: Bindings = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeEffect:
+    """`frozen` or not, inside a window; `warmup` in ticks, for what thaws at its end (or start)."""
+
+    clause: int
+    frozen: bool
+    statistics: bool
+    warmup: int
+    window: Interval
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChoice:
+    """An optimizer that some parameters train with: its table entry and the settings of its own."""
+
+    info: OptimizerInfo
+    settings: Mapping[str, Value]
+    span: Span | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Cascade:
+    """Everything that the file says of one class of parameters."""
+
+    kind: RowClass
+    selected: tuple[Selected, ...]
+    optimizer: int
+    own_optimizer: int | None
+    """The clause that gives these parameters an optimizer of their own."""
+    schedule: Schedule | None
+    schedule_clause: int | None
+    effects: tuple[Effect, ...]
+    lapsed: tuple[Effect, ...]
+    freezes: tuple[FreezeEffect, ...]
+
+    @property
+    def planned(self) -> bool:
+        """Whether a freeze or unfreeze names these parameters."""
+        return bool(self.freezes)
+
+    def of(self, option: str) -> tuple[Effect, ...]:
+        return tuple(e for e in self.effects if e.option == option)
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseTimes:
+    """The windows of a clause: one for each selector of `unfreeze A then B`, else one."""
+
+    windows: tuple[Interval, ...]
+    warmup: int
+
+
+class CascadeBuilder:
+    """Builds the cascade of each class, remembering what parameters cannot change."""
+
+    def __init__(self, rules: CheckedRules, decider: Decider, timeline: Timeline) -> None:
+        self.rules = rules
+        self.decider = decider
+        self.timeline = timeline
+        self.found: list[Diagnostic] = []
+        self.times = [self._times(clause) for clause in rules.clauses]
+        self.schedules: dict[int, Schedule] = {}
+        """By id of the factory; filled before any cascade is built."""
+        self.file_schedule: Schedule | None = None
+        self.optimizers: list[OptimizerChoice] = [
+            OptimizerChoice(rules.optimizer.info, rules.optimizer.settings, rules.optimizer.span)
+        ]
+        self._optimizer_index = {rules.optimizer.info.name: 0}
+        self._values: dict[tuple[int, Bindings], Value] = {}
+        self._local = {id(x): _needs_row(x) for c in rules.clauses for x in c.settings}
+        self._said: set[tuple[str, int, int]] = set()
+
+    def build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
+        """The cascade of one class. Findings go to `found`, each place once."""
+        own, choice = self._own_optimizer(selected)
+        chosen = self.optimizers[choice].info
+        effects: list[Effect] = []
+        lapsed: list[Effect] = []
+        freezes: list[FreezeEffect] = []
+        schedule, schedule_clause = self.file_schedule, None
+        for one in selected:
+            clause = self.rules.clauses[one.clause]
+            if not isinstance(clause.statement, s.RuleStatement):
+                freezes.extend(self._freezes(clause, one))
+                continue
+            for setting in clause.settings:
+                if setting.option == "schedule":
+                    schedule, schedule_clause = self.schedules.get(id(setting.factory)), one.clause
+                elif setting.option != "optimizer":
+                    effect = self._effect(clause, setting, one, kind)
+                    if effect is None:
+                        continue
+                    if setting.option not in chosen.options:
+                        if own is not None and one.clause < own:
+                            lapsed.append(effect)
+                        else:
+                            self._lacking(setting, chosen, own, kind.row)
+                    elif self._allowed(effect, chosen, kind.row, one.bindings):
+                        effects.append(effect)
+        self._refused(chosen, kind.row, own)
+        return Cascade(
+            kind,
+            selected,
+            choice,
+            own,
+            schedule,
+            schedule_clause,
+            tuple(effects),
+            tuple(lapsed),
+            tuple(freezes),
+        )
+
+    # ------------------------------------------------------------ time
+
+    def _times(self, clause: CheckedClause) -> ClauseTimes:
+        statement, timeline = clause.statement, self.timeline
+        if isinstance(statement, s.RuleStatement):
+            return ClauseTimes((timeline.window(statement.window),), 0)
+        warmup = timeline.ticks(statement.warmup) if statement.warmup is not None else 0
+        if isinstance(statement, s.FreezeStatement):
+            return ClauseTimes((timeline.window(statement.window),), warmup)
+        if isinstance(statement, s.UnfreezeStatement):
+            window = timeline.window(s.Window(statement.at.span, statement.at, None))
+            return ClauseTimes((window,), warmup)
+        start = ALWAYS.opens if statement.start is None else timeline.mark(statement.start, ALWAYS.opens)
+        marks = [timeline.after(start, statement.every, turn) for turn in range(len(statement.selectors))]
+        for selector, mark in zip(statement.selectors, marks, strict=True):
+            timeline.never_thaws(selector, mark)
+        return ClauseTimes(tuple(Interval(mark, None) for mark in marks), warmup)
+
+    def _freezes(self, clause: CheckedClause, one: Selected) -> Iterator[FreezeEffect]:
+        statement, times = clause.statement, self.times[one.clause]
+        window = times.windows[one.selector]
+        if isinstance(statement, s.FreezeStatement):
+            span = statement.span
+            yield FreezeEffect(one.clause, True, statement.updating_statistics, times.warmup, window, span)
+            return
+        if isinstance(statement, s.UnfreezeSequenceStatement):
+            span = statement.selectors[one.selector].span
+            if window.opens != ALWAYS.opens:
+                before = Interval(ALWAYS.opens, window.opens)
+                yield FreezeEffect(one.clause, True, False, times.warmup, before, span)
+            yield FreezeEffect(one.clause, False, False, times.warmup, window, span)
+            return
+        yield FreezeEffect(one.clause, False, False, times.warmup, window, statement.span)
+
+    # ------------------------------------------------------------ optimizers
+
+    def _own_optimizer(self, selected: tuple[Selected, ...]) -> tuple[int | None, int]:
+        own, name = None, None
+        span = None
+        for one in selected:
+            for setting in self.rules.clauses[one.clause].settings:
+                if setting.option == "optimizer":
+                    own, name, span = one.clause, str(setting.constant), setting.span
+        if own is None or name is None:
+            return None, 0
+        index = self._optimizer_index.get(name)
+        if index is None:
+            found = optimizers.find(name)
+            assert found is not None  # the checker looked it up
+            index = self._optimizer_index[name] = len(self.optimizers)
+            self.optimizers.append(OptimizerChoice(found, {}, span))
+        return own, index
+
+    def _lacking(self, setting: CheckedSetting, chosen: OptimizerInfo, own: int | None, row: Row) -> None:
+        related: tuple[Related, ...] = ()
+        if own is not None:
+            related = (Related(f"{chosen.name} is chosen here", self.rules.clauses[own].span),)
+        message = f"{chosen.name}, which trains `{row.name}`, has no option `{setting.option}`"
+        help = "put this rule above the one that chooses the optimizer, or select other parameters"
+        self._say(error("LR103", message, setting.span, help, related))
+
+    def _refused(self, chosen: OptimizerInfo, row: Row, own: int | None) -> None:
+        if row.parameter in row.inventory.lazy:
+            return
+        why = optimizers.refused(chosen, len(row.inventory.shapes[row.parameter]))
+        if why is not None:
+            span = self.rules.clauses[own].span if own is not None else self.rules.optimizer.span
+            help = "add `where ndim == 2` to the selector, or choose another optimizer for the rest"
+            self._say(error("LR208", f"{why}: `{row.name}`", span, help))
+
+    # ------------------------------------------------------------ values
+
+    def _effect(
+        self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
+    ) -> Effect | None:
+        value = setting.constant
+        if value is None:
+            key = (id(setting), one.bindings)
+            local = self._local[id(setting)]
+            if not local and key in self._values:
+                value = self._values[key]
+            else:
+                value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
+                if not local:
+                    self._values[key] = value
+        if value is None:
+            return None
+        window = self.times[one.clause].windows[0]
+        return Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
+
+    def _evaluate(
+        self, setting: CheckedSetting, selector: CheckedSelector, bindings: Bindings, row: Row
+    ) -> Value | None:
+        assert setting.expression is not None
+        scope = self.decider.scope(selector, bindings, row)
+        try:
+            value: Value = evaluate(setting.expression, scope)
+        except Fault as fault:
+            message = f"{fault.message}, for `{row.name}`{with_values(setting.expression, scope)}"
+            self._say(error(fault.code, message, fault.span, fault.help))
+            return None
+        why = factor_problem(setting.option, value) if setting.multiply else None
+        if why is not None:
+            message = f"{why}, for `{row.name}`{with_values(setting.expression, scope)}"
+            self._say(error("LR107", message, setting.expression.span))
+            return None
+        return value
+
+    def _allowed(self, effect: Effect, chosen: OptimizerInfo, row: Row, bindings: Bindings) -> bool:
+        setting = effect.setting
+        option = effect.option
+        if not chosen.options[option].group:
+            message = f"`{option}` of {chosen.name} holds for the whole optimizer, not for `{row.name}`"
+            self._say(error("LR103", message, setting.span))
+            return False
+        if effect.window is not ALWAYS:
+            why = optimizers.windowed(chosen, option)
+            if why is not None:
+                message = f"`{option}` cannot have a time window: {why}"
+                self._say(
+                    error("LR117", message, setting.span, "give it in a rule without `from` or `until`")
+                )
+                return False
+        if effect.multiply:
+            return True
+        why = optimizers.problem(chosen, option, effect.value)
+        if why is None:
+            return True
+        expression = setting.expression
+        span = expression.span if expression is not None else setting.span
+        tail = ""
+        if expression is not None and setting.constant is None:
+            clause = self.rules.clauses[effect.clause]
+            scope = self.decider.scope(clause.selectors[0], bindings, row)
+            tail = with_values(expression, scope)
+        message = f"`{option}` {why}, and this is {show(effect.value)} for `{row.name}`{tail}"
+        self._say(error("LR107", message, span))
+        return False
+
+    def _say(self, diagnostic: Diagnostic) -> None:
+        span = diagnostic.span
+        key = (diagnostic.code, id(span.source) if span else 0, span.start if span else 0)
+        if key not in self._said:
+            self._said.add(key)
+            self.found.append(diagnostic)
+
+    def lapses(self, cascades: list[Cascade]) -> Iterator[Diagnostic]:
+        """One note for each rule some of whose options lapse under a rule's own optimizer."""
+        seen: set[tuple[int, str]] = set()
+        for cascade in cascades:
+            for effect in cascade.lapsed:
+                if (effect.clause, effect.option) in seen or cascade.own_optimizer is None:
+                    continue
+                seen.add((effect.clause, effect.option))
+                name = self.optimizers[cascade.optimizer].info.name
+                yield info(
+                    "LR213",
+                    f"`{effect.option}` lapses for `{cascade.kind.row.name}`: {name} has no such option",
+                    effect.setting.span,
+                    related=(
+                        Related(f"{name} is chosen here", self.rules.clauses[cascade.own_optimizer].span),
+                    ),
+                )
+
+
+def _needs_row(setting: CheckedSetting) -> bool:
+    """Whether a value depends on more of a parameter than what the captures are bound to."""
+    if setting.expression is None or setting.constant is not None:
+        return False
+    return any(
+        isinstance(node, (s.Subscript, s.Is)) or (isinstance(node, s.Name) and node.name in _ROW_NAMES)
+        for node in names_in(setting.expression)
+    )
+
+
+_ROW_NAMES = frozenset(("name", "path", "depth", "ndim", "numel", "dtype", "index", "tied"))
+
+
+def with_values(expression: s.Expression, scope: Scope) -> str:
+    """` (i = 1, base = 0.001)`: the values of the names in an expression, for messages."""
+    shown: dict[str, str] = {}
+    for node in names_in(expression):
+        if isinstance(node, s.Is):
+            continue
+        text = " ".join(node.span.text.split())
+        if isinstance(node, s.Call) and node.function not in ("last", "first", "count"):
+            continue
+        try:
+            shown.setdefault(text, show(evaluate(node, scope)))
+        except Fault:
+            continue
+    pairs = ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))
+    return f" ({pairs})" if pairs else ""
+
+
+def finite(value: Value) -> bool:
+    return not isinstance(value, float) or isfinite(value)

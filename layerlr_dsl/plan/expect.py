@@ -1,0 +1,201 @@
+"""Running the `expect` statements of a file against its plan."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.checked import CheckedExpectation
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.expressions import Fault, Value, evaluate, show
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.explain import explain
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.selection import Decider
+from layerlr_dsl.plan.timeline import START, Fired, Timeline
+
+TOLERANCE = 1e-9
+_COMPARE: dict[str, Callable[[Value, Value], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One `expect` statement: what it says, and its failure, if it failed."""
+
+    span: Span
+    text: str
+    failure: Diagnostic | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    tick: int
+    fired: Fired
+    words: str
+
+
+def run_expectations(plan: Plan) -> list[Outcome]:
+    """Every `expect` statement of the main file, in order."""
+    return [
+        Outcome(e.statement.span, " ".join(e.statement.span.text.split()), _failure(plan, e))
+        for e in plan.rules.expectations
+    ]
+
+
+def _failure(plan: Plan, expectation: CheckedExpectation) -> Diagnostic | None:
+    statement = expectation.statement
+    moments = _moments(plan, statement)
+    if isinstance(moments, Diagnostic):
+        return moments
+    for moment in moments:
+        if isinstance(statement, s.ExpectCount):
+            failure = _count(plan, statement, moment)
+        else:
+            failure = next(_parameters(plan, expectation, moment), None)
+        if failure is not None:
+            return failure
+    return None
+
+
+def _moments(plan: Plan, statement: s.Expectation) -> list[_Moment] | Diagnostic:
+    """When to look: at the time given, else at the start of every phase."""
+    if statement.at is None:
+        return _phase_starts(plan)
+    timeline = Timeline(plan.rules, plan.clock, events=list(plan.events))
+    mark = timeline.mark(statement.at, START)
+    if timeline.found:
+        failed = timeline.found[0]
+        if failed.severity == "error":
+            return failed
+    words = f"at {statement.at.span.text}"
+    if mark.event is None:
+        return [_Moment(timeline.tick(mark, {}), {}, words)]
+    if mark.event >= len(plan.events):
+        return error(
+            "LR220", "no rule waits for this condition", statement.at.span, "use the condition of a rule"
+        )
+    last = max((phase.start for phase in plan.phases), default=0)
+    return [_Moment(last, {mark.event: last}, words)]
+
+
+def _phase_starts(plan: Plan) -> list[_Moment]:
+    moments = []
+    fired: dict[int, int] = {}
+    conditions = iter(plan.events)
+    last = max((p.start for p in plan.phases if p.when is None), default=0)
+    for phase in plan.phases:
+        words = f"at epoch {show(plan.clock.epoch_of(phase.start))}"
+        if phase.when is None:
+            moments.append(_Moment(phase.start, {}, words))
+        else:
+            event = next(conditions)
+            fired[event.index] = phase.start
+            moments.append(_Moment(max(last, phase.start), dict(fired), f"when {phase.when}"))
+    return moments
+
+
+def _holds(found: Value, comparison: str, wanted: Value) -> bool:
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (found, wanted))
+    if not numbers:
+        if comparison not in ("==", "!="):
+            return False
+        return _COMPARE[comparison](_plain(found), _plain(wanted))
+    close = _near(found, wanted)
+    if comparison in ("==", "<=", ">=") and close:
+        return True
+    if comparison in ("!=", "<", ">") and close:
+        return False
+    return _COMPARE[comparison](found, wanted)
+
+
+def _near(a: float, b: float) -> bool:
+    """Within 1e-9 of each other, relatively, so that tiny rates are told apart."""
+    return a == b or abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
+
+
+def _plain(value: Value) -> Value:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic | None:
+    wanted = evaluate(statement.value, plan.rules.scope)
+    if statement.subject == "groups":
+        found: Value = len(plan.groups)
+        shown = show(found)
+        names = ", ".join(group.name for group in plan.groups[:8])
+        help = f"the groups are: {names}" + (", ..." if len(plan.groups) > 8 else "")
+    else:
+        states = plan.state(moment.tick, moment.fired)
+        trains = sum(g.numel for g, st in zip(plan.groups, states, strict=True) if not st.frozen)
+        whole = sum(g.numel for g in plan.groups)
+        found = trains / whole if whole else 0.0
+        shown = f"{100 * found:.4g}%"
+        help = f"{trains:,} of {whole:,} elements train"
+    if _holds(found, statement.operator, wanted):
+        return None
+    what = f"`{statement.subject}` is {shown} {moment.words if statement.subject == 'trainable' else ''}".rstrip()
+    written = f"{statement.operator} {statement.value.span.text}"
+    return error("LR220", f"expected {statement.subject} {written}, but {what}", statement.span, help)
+
+
+def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) -> Iterator[Diagnostic]:
+    statement, selector = expectation.statement, expectation.selector
+    assert selector is not None
+    assert not isinstance(statement, s.ExpectCount)
+    decider = Decider(plan.rules, plan.matcher, plan.capture_numbers)
+    kinds = plan.matches.classes
+    for number, kind in enumerate(kinds):
+        bindings = decider.decide(kind, selector)
+        if bindings is None:
+            continue
+        behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+        state = behaviour.freeze(moment.tick, moment.fired)
+        by_model = not plan.inventory.requires_grad[kind.row.parameter] and not plan.cascades[number].planned
+        if isinstance(statement, s.ExpectState):
+            if (state.frozen or by_model) is not statement.frozen:
+                was = "is frozen" if not statement.frozen else "trains"
+                want = "to be frozen" if statement.frozen else "to train"
+                message = f"expected `{kind.row.name}` {want}, but it {was} {moment.words}"
+                yield _fail(plan, statement, kind.row.name, "frozen", message, moment)
+            continue
+        options = behaviour.options(moment.tick, moment.fired)
+        if statement.option not in options:
+            near = nearest(statement.option, options)
+            help = f"did you mean `{near}`?" if near else None
+            info = plan.optimizers[behaviour.optimizer].info
+            yield error(
+                "LR103", f"{info.name} has no option `{statement.option}`", statement.option_span, help
+            )
+            continue
+        try:
+            wanted = evaluate(statement.value, decider.scope(selector, bindings, kind.row))
+        except Fault as fault:
+            yield error(fault.code, f"{fault.message}, for `{kind.row.name}`", fault.span, fault.help)
+            continue
+        found = options[statement.option]
+        if not _holds(found, statement.operator, wanted):
+            written = f"{statement.option} {statement.operator} {show(wanted)}"
+            message = f"expected {written} for `{kind.row.name}`, but its {statement.option} is {show(found)} {moment.words}"
+            yield _fail(plan, statement, kind.row.name, statement.option, message, moment)
+
+
+def _fail(
+    plan: Plan, statement: s.Expectation, name: str, option: str, message: str, moment: _Moment
+) -> Diagnostic:
+    told = explain(plan, name, moment.tick, moment.fired).options.get(option)
+    winners = [] if told is None else [step for step in told.steps if step.status == "wins"]
+    related = (Related("this rule decides", winners[-1].span),) if winners else ()
+    help = (
+        None if winners else "no rule says so: it is the optimizer's default" if option != "frozen" else None
+    )
+    return error("LR220", message, statement.span, help, related=related)

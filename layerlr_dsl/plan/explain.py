@@ -1,0 +1,196 @@
+"""Why a parameter has the options that it has: every rule that matches, in order, and which one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.expressions import Fault, Value, fill_in, show
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.cascade import Cascade, Effect
+from layerlr_dsl.plan.timeline import Fired
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
+
+Status = Literal["wins", "applies", "overridden", "outside", "lapsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule's say on one option.
+
+    status: "wins" decides, "applies" takes part (what a later `*=` multiplies), "overridden" is hidden
+    by a later rule, "outside" is outside its window at this time, "lapsed" is not known to the
+    optimizer. `filled` shows an expression with its values, such as `0.5 ^ (4 - 2 + 1) = 0.125`.
+    """
+
+    place: str
+    span: Span
+    text: str
+    operation: Literal["set", "multiply"]
+    value: Value
+    filled: str | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class OptionExplanation:
+    """One option: where it starts (`default`), every step in the order of the file, and the outcome."""
+
+    default: Value | None
+    default_from: str
+    steps: tuple[Step, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that the file says of one parameter at one time."""
+
+    parameter: str
+    aliases: tuple[str, ...]
+    group: str
+    optimizer: str
+    schedule: str | None
+    tick: int
+    epoch: float
+    lr: float | None
+    """The rate that the optimizer would have: rules x schedule x thaw warm-up."""
+    factor: float
+    frozen_by_model: bool
+    options: Mapping[str, OptionExplanation]
+
+
+def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:  # noqa: B006  read only
+    """Raises KeyError where the model has no parameter of that name."""
+    row = plan.inventory.index_of[name]
+    number = plan.matches.class_of[row]
+    cascade = plan.cascades[number]
+    behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+    now = behaviour.options(tick, fired)
+    options: dict[str, OptionExplanation] = {}
+    told = dict.fromkeys(e.option for e in (*cascade.effects, *cascade.lapsed))
+    for option in dict.fromkeys(["lr", *told, *sorted(behaviour.settled)]):
+        source = "optimizer statement" if option in behaviour.settled else f"{_info(plan, cascade)}'s default"
+        steps = _steps(plan, cascade, option, tick, fired)
+        options[option] = OptionExplanation(behaviour.base.get(option), source, steps, now.get(option))
+    for option in ("optimizer", "schedule"):
+        chosen = _choices(plan, cascade, option)
+        if chosen:
+            options[option] = OptionExplanation(None, "the file", chosen, chosen[-1].value)
+    freeze = behaviour.freeze(tick, fired)
+    by_model = not plan.inventory.requires_grad[row] and not cascade.planned
+    options["frozen"] = OptionExplanation(
+        by_model, "the model", _freezes(plan, cascade, tick, fired), freeze.frozen or by_model
+    )
+    applied = plan._options(behaviour, tick, fired)
+    lr = applied.get("lr")
+    base = now.get("lr")
+    canonical = plan.inventory.names[row]
+    others = [canonical, *(a.name for a in plan.inventory.aliases.get(row, ()))]
+    return Explanation(
+        parameter=name,
+        aliases=tuple(n for n in others if n != name),
+        group=plan.groups[plan.group_of[row]].name,
+        optimizer=_info(plan, cascade),
+        schedule=None if behaviour.schedule is None else behaviour.schedule.text(),
+        tick=tick,
+        epoch=float(plan.clock.epoch_of(tick)),
+        lr=lr,
+        factor=lr / base if lr is not None and base else 1.0,
+        frozen_by_model=by_model,
+        options=options,
+    )
+
+
+def _info(plan: Plan, cascade: Cascade) -> str:
+    return plan.optimizers[cascade.optimizer].info.name
+
+
+def _text(plan: Plan, clause: int) -> str:
+    return " ".join(plan.rules.clauses[clause].span.text.split())
+
+
+def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -> tuple[Step, ...]:
+    behaviour = plan.behaviours[0]
+    effects = [(e, False) for e in cascade.effects if e.option == option]
+    effects += [(e, True) for e in cascade.lapsed if e.option == option]
+    effects.sort(key=lambda pair: pair[0].clause)
+    active = [e for e, lapsed in effects if not lapsed and behaviour.active(e.window, tick, fired)]
+    sets = [e for e in active if not e.multiply]
+    floor = active.index(sets[-1]) if sets else 0
+    counted = active[floor:]
+    steps = []
+    for effect, lapsed in effects:
+        status: Status
+        if lapsed:
+            status = "lapsed"
+        elif effect not in active:
+            status = "outside"
+        elif effect is active[-1]:
+            status = "wins"
+        else:
+            status = "applies" if any(effect is e for e in counted) else "overridden"
+        steps.append(_step(plan, effect, status))
+    return tuple(steps)
+
+
+def _step(plan: Plan, effect: Effect, status: Status) -> Step:
+    span = plan.rules.clauses[effect.clause].span
+    return Step(
+        span.place,
+        span,
+        _text(plan, effect.clause),
+        "multiply" if effect.multiply else "set",
+        effect.value,
+        _filled(plan, effect),
+        status,
+    )
+
+
+def _filled(plan: Plan, effect: Effect) -> str | None:
+    expression = effect.setting.expression
+    if expression is None or isinstance(expression, (s.Number, s.String, s.Boolean, s.Tuple)):
+        return None
+    clause = plan.rules.clauses[effect.clause]
+    numbers: dict[str, tuple[int, ...]] = {}
+    for name, _ in effect.bindings:
+        numbers[name] = plan.numbers(clause.selectors[0], name)
+    scope = type(plan.rules.scope)(plan.rules.lets, dict(effect.bindings), numbers, None)
+    try:
+        return f"{fill_in(expression, scope)} = {show(effect.value)}"
+    except Fault:
+        return None
+
+
+def _choices(plan: Plan, cascade: Cascade, option: str) -> tuple[Step, ...]:
+    steps = []
+    for one in cascade.selected:
+        clause = plan.rules.clauses[one.clause]
+        for setting in clause.settings:
+            if setting.option == option and setting.factory is not None:
+                winner = cascade.schedule_clause if option == "schedule" else cascade.own_optimizer
+                status: Status = "wins" if winner == one.clause else "overridden"
+                text = " ".join(setting.factory.span.text.split())
+                steps.append(
+                    Step(clause.span.place, clause.span, _text(plan, one.clause), "set", text, None, status)
+                )
+    return tuple(steps)
+
+
+def _freezes(plan: Plan, cascade: Cascade, tick: int, fired: Fired) -> tuple[Step, ...]:
+    behaviour = plan.behaviours[0]
+    active = [e for e in cascade.freezes if behaviour.active(e.window, tick, fired)]
+    steps = []
+    for effect in cascade.freezes:
+        status: Status = "outside"
+        if active and effect is active[-1]:
+            status = "wins"
+        elif any(effect is e for e in active):
+            status = "overridden"
+        span = plan.rules.clauses[effect.clause].span
+        steps.append(Step(span.place, span, _text(plan, effect.clause), "set", effect.frozen, None, status))
+    return tuple(steps)

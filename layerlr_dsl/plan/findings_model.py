@@ -1,0 +1,400 @@
+"""LR2xx: a file against the names of a model."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from layerlr_dsl.language import optimizers
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
+from layerlr_dsl.language.expressions import names_in, show
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, finite, with_values
+from layerlr_dsl.plan.near_misses import NearMisses
+from layerlr_dsl.plan.resolve import Resolution
+from layerlr_dsl.plan.timeline import Interval
+
+_SHOWN = 5
+
+
+def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Items that match nothing, and selectors that nothing is left of."""
+    rules, decider = resolution.rules, resolution.decider
+    near = NearMisses(resolution.inventory)
+    kinds = resolution.matches.classes
+    patterns = {item for state in {kind.state for kind in kinds} for item, _ in state.hits}
+    regexes = {number for kind in kinds for number in kind.regexes}
+    empty_groups = {
+        name
+        for name, group in rules.groups.items()
+        if not any(decider.decide(kind, group) is not None for kind in kinds)
+    }
+
+    def matches(item: Item) -> bool:
+        if isinstance(item, PatternItem):
+            return resolution.matcher.items[item.text] in patterns
+        if isinstance(item, GroupItem):
+            return True  # an empty group is reported where it is defined
+        return resolution.matcher.regex_numbers[item.text] in regexes
+
+    for selector, selects in _selectors(resolution):
+        missing = [item for item in (*selector.include, *selector.exclude) if not matches(item)]
+        for item in missing:
+            yield _no_match(item, near, resolution)
+        through_empty = any(isinstance(i, GroupItem) and i.name in empty_groups for i in selector.include)
+        if not missing and not selects and not through_empty and id(selector) not in decider.ambiguous:
+            diagnostic = _nothing_left(selector, resolution)
+            if diagnostic is not None:
+                yield diagnostic
+
+
+def _selectors(resolution: Resolution) -> Iterator[tuple[CheckedSelector, bool]]:
+    """Every selector of the file, and whether it selects anything."""
+    rules, decider = resolution.rules, resolution.decider
+    chosen = {(one.clause, one.selector) for cascade in resolution.cascades for one in cascade.selected}
+    kinds = resolution.matches.classes
+    others = [*rules.groups.values(), *(e.selector for e in rules.expectations if e.selector is not None)]
+    for selector in others:
+        yield selector, any(decider.decide(kind, selector) is not None for kind in kinds)
+    for clause in rules.clauses:
+        for number, selector in enumerate(clause.selectors):
+            yield selector, (clause.index, number) in chosen
+
+
+def _finding(
+    resolution: Resolution, code: str, message: str, span: Span, help: str | None, fix: Fix | None = None
+) -> Diagnostic:
+    """An error, or a warning in an included file, which must fit models that lack some of its names."""
+    make = error if span.source is resolution.rules.source else warning
+    return make(code, message, span, help, fix=fix)
+
+
+def _no_match(item: Item, near: NearMisses, resolution: Resolution) -> Diagnostic:
+    if isinstance(item, PatternItem):
+        help = near.help(item.text, item.pattern)
+        meant = (
+            help.removeprefix("did you mean `").removesuffix("`?")
+            if help.startswith("did you mean `")
+            else None
+        )
+        fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),)) if meant else None
+        return _finding(resolution, "LR201", f"`{item.span.text}` matches no parameter", item.span, help, fix)
+    help = "it must match the whole dotted name of a parameter: begin or end it with `.*` to match a part"
+    return _finding(resolution, "LR201", f"`{item.span.text}` matches no parameter", item.span, help)
+
+
+def _nothing_left(selector: CheckedSelector, resolution: Resolution) -> Diagnostic | None:
+    decider, kinds = resolution.decider, resolution.matches.classes
+    if any(_inside(fault.fault.span, selector.span) for fault in decider.faults.values()):
+        return None
+    included = [kind for kind in kinds if decider.included(kind, selector)]
+    excluded = [k for k in included if any(decider.item_hits(k, item) for item in selector.exclude)]
+    if len(excluded) == len(included) or selector.where is None:
+        return _finding(
+            resolution,
+            "LR209",
+            "`except` leaves no parameter",
+            selector.span,
+            "remove an item after `except`",
+        )
+    help = _unknown_class(selector.where, resolution) or "no parameter answers yes to it"
+    return _finding(resolution, "LR209", "`where` leaves no parameter", selector.where.span, help)
+
+
+def _inside(span: Span, outer: Span) -> bool:
+    return span.source is outer.source and outer.start <= span.start < outer.end
+
+
+def _unknown_class(where: s.Expression, resolution: Resolution) -> str | None:
+    classes = resolution.inventory.classes
+    known = {name for c in classes for name in (c.name, c.qualified, *c.bases, *c.families)}
+    families = {"norm", "conv", "linear", "embedding", "attention"}
+    for node in names_in(where):
+        if isinstance(node, s.Is) and node.word not in known | families:
+            near = nearest(node.word, [c.name for c in classes] + sorted(families))
+            return f"no module is a `{node.word}`" + (f"; did you mean `{near}`?" if near else "")
+    return None
+
+
+def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Captures that can be bound in two ways for one parameter."""
+    for selector, row, found in resolution.decider.ambiguous.values():
+        differing: dict[str, list[int]] = defaultdict(list)
+        for bindings in found:
+            for name, value in bindings:
+                if value not in differing[name]:
+                    differing[name].append(value)
+        ways = [
+            f"`<{name}>` can be {' or '.join(map(str, values[:4]))}"
+            for name, values in differing.items()
+            if len(values) > 1
+        ]
+        way = ways[0] if ways else "the captures are bound by one item and not by another"
+        yield error(
+            "LR207",
+            f"{way} in `{row.name}`",
+            selector.span,
+            "write the segments before the capture in full, without `**` or `*`",
+        )
+
+
+def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
+    for found in resolution.decider.faults.values():
+        fault = found.fault
+        scope = resolution.decider.rules.scope
+        scope = type(scope)(scope.lets, dict(found.bindings), {}, found.row)
+        expression = _expression_around(resolution, fault.span)
+        tail = with_values(expression, scope) if expression is not None else ""
+        yield error(fault.code, f"{fault.message}, for `{found.row.name}`{tail}", fault.span, fault.help)
+
+
+def _expression_around(resolution: Resolution, span: Span) -> s.Expression | None:
+    for selector, _ in _selectors(resolution):
+        if selector.where is not None and _inside(span, selector.where.span):
+            return selector.where
+    return None
+
+
+def holes(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Numbers of a capture with gaps between them, which `last(i)` and `count(i)` disagree on."""
+    for clause in resolution.rules.clauses:
+        for selector in clause.selectors:
+            for name, values in resolution.decider.numbers.get(id(selector), {}).items():
+                absent = sorted(set(range(values[0], values[-1] + 1)) - set(values)) if values else []
+                if absent and len(absent) < 10_000:
+                    shown = ", ".join(map(str, absent[:_SHOWN])) + (", ..." if len(absent) > _SHOWN else "")
+                    message = (
+                        f"`<{name}>` has holes: it is bound to {values[0]} to {values[-1]} without {shown}"
+                    )
+                    yield info("LR206", message, selector.span, f"`count({name})` is {len(values)}")
+
+
+# ---------------------------------------------------------------- the cascade
+
+
+@dataclass
+class _Tally:
+    """How often the settings of a clause win and lose, in parameters."""
+
+    wins: int = 0
+    losses: int = 0
+    by: Counter[int] = field(default_factory=Counter)
+
+
+def overridden(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Clauses that later ones override: wholly (warning) or in part (info)."""
+    tallies: dict[int, _Tally] = defaultdict(_Tally)
+    for cascade in resolution.cascades:
+        _tally(cascade, resolution, tallies)
+    clauses = resolution.rules.clauses
+    for number, tally in sorted(tallies.items()):
+        if not tally.losses:
+            continue
+        by = max(tally.by, key=lambda n: (tally.by[n], n))
+        related = (Related("by this", clauses[by].span),)
+        word = "rule" if isinstance(clauses[number].statement, s.RuleStatement) else "statement"
+        place = f"line {clauses[by].span.first.line}"
+        if not tally.wins:
+            message = f"this {word} never applies: {place} overrides it for every parameter"
+            help = "put the broad rule first and the narrow one after it, or remove this one"
+            yield warning("LR202", message, clauses[number].span, help, related)
+        else:
+            yield info(
+                "LR203", f"{place} overrides a part of this {word}", clauses[number].span, None, related
+            )
+
+
+def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally]) -> None:
+    count = cascade.kind.count
+    by_option: dict[str, list[Effect | FreezeEffect]] = defaultdict(list)
+    for effect in cascade.effects:
+        by_option[effect.option].append(effect)
+    by_option["frozen"].extend(cascade.freezes)
+    for effects in by_option.values():
+        for place, effect in enumerate(effects):
+            hidden = next((e for e in reversed(effects[place + 1 :]) if _hides(e, effect)), None)
+            if hidden is None or hidden.clause == effect.clause:
+                tallies[effect.clause].wins += count
+            else:
+                tallies[effect.clause].losses += count
+                tallies[effect.clause].by[hidden.clause] += count
+    for lapsed in cascade.lapsed:
+        tallies[lapsed.clause].wins += count
+    for one in cascade.selected:
+        for setting in resolution.rules.clauses[one.clause].settings:
+            if setting.option in ("schedule", "optimizer"):
+                winner = cascade.schedule_clause if setting.option == "schedule" else cascade.own_optimizer
+                if winner is not None and winner != one.clause:
+                    tallies[one.clause].losses += count
+                    tallies[one.clause].by[winner] += count
+                else:
+                    tallies[one.clause].wins += count
+
+
+def _hides(later: Effect | FreezeEffect, earlier: Effect | FreezeEffect) -> bool:
+    if isinstance(later, Effect) and later.multiply:
+        return False
+    return covers(later.window, earlier.window)
+
+
+def covers(outer: Interval, inner: Interval) -> bool:
+    """Whether one window holds another whole, as far as that can be known."""
+    if outer.always or outer == inner:
+        return True
+    begins = outer.opens == inner.opens or (
+        outer.opens.event is None
+        and (inner.opens.event is not None or outer.opens.epochs <= inner.opens.epochs)
+        and (inner.opens.event is None or outer.opens.epochs == 0)
+    )
+    if outer.closes is None:
+        return begins
+    ends = inner.closes is not None and (
+        outer.closes == inner.closes
+        or (
+            outer.closes.event is None
+            and inner.closes.event is None
+            and outer.closes.epochs >= inner.closes.epochs
+        )
+    )
+    return begins and ends
+
+
+def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Tied parameters whose names are ruled differently."""
+    inventory, matches = resolution.inventory, resolution.matches
+    names: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for place, row in enumerate(matches.alias_rows):
+        number = matches.class_of[len(inventory) + place]
+        names[row.parameter].append((row.name, number))
+    for parameter, aliases in names.items():
+        first = matches.class_of[parameter]
+        every = [inventory.names[parameter], *(name for name, _ in aliases)]
+        for name, number in aliases:
+            if resolution.behaviour_of_class[number] != resolution.behaviour_of_class[first]:
+                yield _tied(resolution, (every[0], first), (name, number), every)
+                break
+
+
+def _tied(
+    resolution: Resolution, left: tuple[str, int], right: tuple[str, int], every: list[str]
+) -> Diagnostic:
+    cascades = resolution.cascades
+    option, spans = _difference(cascades[left[1]], cascades[right[1]], resolution)
+    related = [
+        Related(f"`{name}` {'is ruled here' if span is not None else 'has no such rule'}", span)
+        for (name, _), span in zip((left, right), spans, strict=True)
+        if span is not None
+    ]
+    span = related[0].span if related else None
+    return error(
+        "LR205",
+        f"tied parameters disagree on `{option}`: `{left[0]}` and `{right[0]}` are one tensor",
+        span,
+        f"select all its names: `{', '.join(every)}`",
+        tuple(related),
+    )
+
+
+def _difference(
+    left: Cascade, right: Cascade, resolution: Resolution
+) -> tuple[str, tuple[Span | None, Span | None]]:
+    clauses = resolution.rules.clauses
+
+    def last(cascade: Cascade, option: str) -> tuple[object, Span | None]:
+        if option == "frozen":
+            freezes = cascade.freezes
+            return [(f.frozen, f.window) for f in freezes], freezes[-1].span if freezes else None
+        if option == "optimizer":
+            own = cascade.own_optimizer
+            return cascade.optimizer, clauses[own].span if own is not None else None
+        if option == "schedule":
+            own = cascade.schedule_clause
+            return cascade.schedule, clauses[own].span if own is not None else None
+        effects = cascade.of(option)
+        return [(e.multiply, e.value, e.window) for e in effects], clauses[
+            effects[-1].clause
+        ].span if effects else None
+
+    options = [
+        "optimizer",
+        "frozen",
+        *dict.fromkeys(e.option for c in (left, right) for e in c.effects),
+        "schedule",
+    ]
+    for option in options:
+        (a, span_a), (b, span_b) = last(left, option), last(right, option)
+        if a != b:
+            return option, (span_a, span_b)
+    return "lr", (None, None)
+
+
+def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Parameters that train with the optimizer's own rate because no rule gives one."""
+    bare = {
+        number
+        for number, cascade in enumerate(resolution.cascades)
+        if not cascade.of("lr")
+        and not resolution.behaviours[resolution.behaviour_of_class[number]].frozen_for_ever
+    }
+    if not bare:
+        return
+    inventory, matches = resolution.inventory, resolution.matches
+    names = [
+        name
+        for row, name in enumerate(inventory.names)
+        if matches.class_of[row] in bare
+        and (inventory.requires_grad[row] or resolution.cascades[matches.class_of[row]].planned)
+    ]
+    if not names:
+        return
+    default = resolution.behaviours[0].base.get("lr")
+    tops = list(dict.fromkeys(name.split(".")[0] for name in names))
+    shown = ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + (
+        f" and {len(tops) - _SHOWN} more" if len(tops) > _SHOWN else ""
+    )
+    plural = "parameter has" if len(names) == 1 else "parameters have"
+    source = resolution.rules.source
+    at = resolution.rules.optimizer.span or Span(source, 0, 0)
+    yield warning(
+        "LR204",
+        f"{len(names)} {plural} no lr and train with the optimizer's own ({show(default)}): {shown}",
+        at,
+        "begin with a broad rule, such as `** -> lr 1e-4`, or freeze them",
+    )
+
+
+def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:
+    groups = [g for g in resolution.groups if g.kind == "model"]
+    for group in groups:
+        first = group.parameters[0]
+        yield info(
+            "LR211",
+            f"{len(group.parameters)} parameters came frozen by the model and stay so, such as `{first}`",
+            None,
+            f"a freeze that ends hands them to the plan: `freeze {first} until epoch 1`",
+        )
+
+
+def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Options that `*=` drives out of their domain."""
+    said: set[int] = set()
+    for number, cascade in enumerate(resolution.cascades):
+        products = [e for e in cascade.effects if e.multiply]
+        if not products:
+            continue
+        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        chosen = resolution.builder.optimizers[cascade.optimizer].info
+        for tick in (0, *behaviour.changes()):
+            options = behaviour.options(tick)
+            for effect in products:
+                value = options[effect.option]
+                why = optimizers.problem(chosen, effect.option, value) if finite(value) else "must be finite"
+                if why is not None and effect.clause not in said:
+                    said.add(effect.clause)
+                    message = f"`{effect.option}` {why}, and this makes it {show(value)} for `{cascade.kind.row.name}`"
+                    code = "LR107" if finite(value) else "LR108"
+                    yield error(code, message, effect.setting.span)

@@ -1,0 +1,178 @@
+"""LR3xx: a file against time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
+from layerlr_dsl.language.expressions import show
+from layerlr_dsl.plan.plan import Phase, Plan
+from layerlr_dsl.plan.resolve import Resolution
+from layerlr_dsl.plan.timeline import Mark
+
+
+def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
+    """Spans of the run in which every parameter is frozen."""
+    if resolution.nominal or not len(resolution.inventory):
+        return
+    for phase in plan.phases:
+        if phase.when is None and phase.trainable_numel == 0:
+            freezes = [f.behaviour.freeze(phase.start).effect for f in plan.groups if f.planned]
+            spans = [effect.span for effect in freezes if effect is not None]
+            if not spans:
+                yield error(
+                    "LR301",
+                    "nothing trains: every parameter came frozen with the model",
+                    None,
+                    "unfreeze some",
+                )
+                return
+            span = max(spans, key=lambda x: x.start)
+            yield error(
+                "LR301",
+                f"nothing trains {_between(plan, phase)}: every parameter is frozen",
+                span,
+                "leave something unfrozen, such as the head, or end a freeze earlier",
+            )
+            return
+
+
+def _between(plan: Plan, phase: Phase) -> str:
+    start = show(plan.clock.epoch_of(phase.start))
+    if phase.end is None:
+        return "at any time" if phase.start == 0 else f"from epoch {start} on"
+    return f"from epoch {start} to epoch {show(plan.clock.epoch_of(phase.end))}"
+
+
+def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Rules that give options to nothing but what is frozen for ever."""
+    forever: dict[int, list[bool]] = defaultdict(list)
+    for number, cascade in enumerate(resolution.cascades):
+        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        for one in cascade.selected:
+            forever[one.clause].append(behaviour.frozen_for_ever)
+    for clause in resolution.rules.clauses:
+        if (
+            isinstance(clause.statement, s.RuleStatement)
+            and forever[clause.index]
+            and all(forever[clause.index])
+        ):
+            yield warning(
+                "LR305",
+                "this rule covers only parameters that are frozen for ever",
+                clause.span,
+                "remove the rule, or end the freeze",
+            )
+
+
+def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
+    """Freezes that save little, because the backward pass must go through them all the same."""
+    if resolution.nominal:
+        return
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, number in enumerate(plan.group_of):
+        rows[number].append(row)
+    said: set[int] = set()
+    for phase in plan.phases:
+        if phase.when is not None:
+            continue
+        states = plan.state(phase.start)
+        training = [rows[n][0] for n, state in enumerate(states) if not state.frozen]
+        if not training:
+            continue
+        first = min(training)
+        for number, state in enumerate(states):
+            group = plan.groups[number]
+            if (
+                not state.frozen
+                or not group.planned
+                or bisect_right(rows[number], first) == len(rows[number])
+            ):
+                continue
+            effect = group.behaviour.freeze(phase.start).effect
+            if effect is None or effect.clause in said:
+                continue
+            said.add(effect.clause)
+            behind = plan.inventory.names[rows[number][bisect_right(rows[number], first)]]
+            yield info(
+                "LR306",
+                f"`{behind}` is frozen behind `{plan.inventory.names[first]}`, which trains: "
+                "gradients still flow through it, so freezing saves little",
+                effect.span,
+                "freeze what comes before it too, if saving time is the aim",
+            )
+
+
+def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
+    """`unfreeze S at T` where nothing freezes S before T."""
+    frozen_before: dict[int, bool] = {}
+    for cascade in resolution.cascades:
+        for effect in cascade.freezes:
+            clause = resolution.rules.clauses[effect.clause]
+            if not isinstance(clause.statement, s.UnfreezeStatement):
+                continue
+            opens = effect.window.opens
+            held = any(
+                other.frozen and other.clause != effect.clause and _not_after(other.window.opens, opens)
+                for other in cascade.freezes
+            )
+            frozen_before[effect.clause] = frozen_before.get(effect.clause, False) or held
+    for number, held in sorted(frozen_before.items()):
+        if not held:
+            clause = resolution.rules.clauses[number]
+            statement = clause.statement
+            assert isinstance(statement, s.UnfreezeStatement)
+            selector = statement.selector.span.text
+            yield error(
+                "LR307",
+                f"nothing freezes `{selector}` before this",
+                clause.span,
+                f"write `freeze {selector} until {statement.at.span.text}`, which says both",
+            )
+
+
+def _not_after(mark: Mark, other: Mark) -> bool:
+    if mark.event is None and other.event is None:
+        return mark.epochs <= other.epochs
+    return mark == other or mark.event is None
+
+
+def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Freezes whose end changes nothing, because an earlier freeze still holds."""
+    said: set[int] = set()
+    for number, cascade in enumerate(resolution.cascades):
+        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        for effect in cascade.freezes:
+            closes = effect.window.closes
+            if not effect.frozen or closes is None or closes.event is not None or effect.clause in said:
+                continue
+            tick = resolution.timeline.tick(closes, {})
+            after = behaviour.freeze(tick).effect
+            holder = next(
+                (
+                    e
+                    for e in reversed(cascade.freezes)
+                    if behaviour.active(e.window, tick, {}) and e.clause != effect.clause
+                ),
+                None,
+            )
+            if (
+                after is None
+                or not after.frozen
+                or holder is None
+                or not holder.frozen
+                or holder.clause >= effect.clause
+            ):
+                continue
+            said.add(effect.clause)
+            clause = resolution.rules.clauses[holder.clause]
+            yield warning(
+                "LR308",
+                f"this freeze ends, but `{cascade.kind.row.name}` stays frozen: line {clause.span.first.line} still holds",
+                resolution.rules.clauses[effect.clause].span,
+                "use `unfreeze ... at`, which says that it trains from then on",
+                (Related("still frozen by this", clause.span),),
+            )

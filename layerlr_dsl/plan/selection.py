@@ -1,0 +1,337 @@
+"""Which clauses select which parameters, decided once for all parameters that cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem, RegexItem
+from layerlr_dsl.language.expressions import Fault, Scope, evaluate, names_in
+from layerlr_dsl.language.patterns import Bindings, CompiledPattern
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.matching import Automaton, State
+
+UNIQUE = frozenset(("path", "index"))
+"""Attributes that differ for every parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A parameter under one of its names, as expressions see it."""
+
+    inventory: Inventory
+    parameter: int
+    name: str
+    owner: int
+    leaf: str
+
+    def attribute(self, name: str) -> Any:
+        return _ATTRIBUTES[name](self)
+
+    def is_a(self, word: str) -> bool:
+        described = self.inventory.classes[self.inventory.module_classes[self.owner]]
+        if word == "attention":
+            return self.inventory.in_attention(self.owner)
+        if word in ("norm", "conv", "linear", "embedding"):
+            return word in described.families
+        return word in (described.name, described.qualified) or word in described.bases
+
+    def _size(self, value: Any) -> Any:
+        return None if self.parameter in self.inventory.lazy else value
+
+
+_ATTRIBUTES: dict[str, Any] = {
+    "name": lambda r: r.leaf,
+    "path": lambda r: r.name,
+    "depth": lambda r: r.name.count(".") + 1,
+    "ndim": lambda r: r._size(len(r.inventory.shapes[r.parameter])),
+    "numel": lambda r: r._size(r.inventory.numel(r.parameter)),
+    "shape": lambda r: r._size(tuple(r.inventory.shapes[r.parameter])),
+    "dtype": lambda r: r.inventory.dtypes[r.parameter],
+    "index": lambda r: r.parameter,
+    "tied": lambda r: r.parameter in r.inventory.aliases,
+}
+
+
+@dataclass(eq=False, slots=True)
+class RowClass:
+    """Rows that every selector and every value treats alike."""
+
+    row: Row
+    """One of them, which stands for all."""
+    state: State
+    regexes: tuple[int, ...]
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A clause's selector that covers a class, and what its captures are bound to."""
+
+    clause: int
+    selector: int
+    bindings: Bindings
+
+
+@dataclass
+class Matches:
+    """The outcome of matching a file against an inventory.
+
+    `class_of` has a row for each parameter, then one for each alias of a tied parameter.
+    """
+
+    class_of: list[int]
+    alias_rows: list[Row]
+    classes: list[RowClass]
+
+
+def needed_attributes(rules: CheckedRules) -> frozenset[str]:
+    """Attributes of parameters that any `where` or value of the file asks for."""
+    found: set[str] = set()
+    for expression in _expressions(rules):
+        for node in names_in(expression):
+            if isinstance(node, s.Name):
+                found.add(node.name)
+            elif isinstance(node, s.Subscript):
+                found.add("shape")
+            elif isinstance(node, s.Is):
+                found.add(
+                    "module"
+                    if isinstance(node.subject, s.Name) and node.subject.name == "module"
+                    else "dtype"
+                )
+    return frozenset(found) & frozenset((*_ATTRIBUTES, "module"))
+
+
+def _expressions(rules: CheckedRules) -> Iterator[s.Expression]:
+    selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
+    selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
+    yield from (x.where for x in selectors if x.where is not None)
+    for clause in rules.clauses:
+        yield from (x.expression for x in clause.settings if x.expression is not None and x.constant is None)
+    for expectation in rules.expectations:
+        if not isinstance(expectation.statement, s.ExpectState):
+            yield expectation.statement.value
+
+
+class Matcher:
+    """The items of a file as one automaton, and the classes of rows that it tells apart."""
+
+    def __init__(
+        self, rules: CheckedRules, inventory: Inventory, extra: Iterable[CheckedSelector] = ()
+    ) -> None:
+        self.inventory = inventory
+        selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
+        selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
+        selectors.extend(extra)
+        self.items: dict[str, int] = {}
+        self.regexes: dict[str, RegexItem] = {}
+        patterns: list[CompiledPattern] = []
+        for selector in selectors:
+            for item in (*selector.include, *selector.exclude):
+                if isinstance(item, PatternItem) and item.text not in self.items:
+                    self.items[item.text] = len(patterns)
+                    patterns.append(item.pattern)
+                elif isinstance(item, RegexItem):
+                    self.regexes.setdefault(item.text, item)
+        self.regex_numbers = {text: number for number, text in enumerate(self.regexes)}
+        self.automaton = Automaton(patterns)
+        self.attributes = needed_attributes(rules)
+
+    def run(self) -> Matches:
+        """Walk the inventory once."""
+        states = self._module_states()
+        matches = Matches([], [], [])
+        if not self.attributes and not self.regexes:
+            self._plain_rows(states, matches)
+        else:
+            self._attribute_rows(states, matches)
+        self._alias_rows(states, matches)
+        return matches
+
+    def _module_states(self) -> list[State]:
+        step = self.automaton.step
+        states = [self.automaton.start]
+        add = states.append
+        rows = zip(self.inventory.module_parents, self.inventory.module_segments, strict=True)
+        next(rows, None)
+        for parent, segment in rows:
+            state = states[parent]
+            add(state.table.get(segment) or step(state, segment))
+        return states
+
+    def _plain_rows(self, states: list[State], matches: Matches) -> None:
+        inventory, step, classes = self.inventory, self.automaton.step, matches.classes
+        numbers: dict[State, int] = {}
+        add = matches.class_of.append
+        for owner, leaf in zip(inventory.owners, inventory.leaves, strict=True):
+            state = states[owner]
+            after = state.table.get(leaf) or step(state, leaf)
+            number = numbers.get(after)
+            if number is None:
+                number = numbers[after] = len(classes)
+                row = len(matches.class_of)
+                classes.append(RowClass(self._row(row), after, ()))
+            add(number)
+
+    def _attribute_rows(self, states: list[State], matches: Matches) -> None:
+        inventory, classes = self.inventory, matches.classes
+        tables = self._module_tables(states)
+        # What else of a parameter can tell it apart, beside its module's table and its own leaf.
+        columns: list[Iterable[Any]] = [inventory.leaves]
+        wanted = self.attributes
+        if wanted & {"ndim", "numel", "shape"}:
+            columns.append(inventory.shapes)
+            if inventory.lazy:
+                columns.append([row in inventory.lazy for row in range(len(inventory))])
+        if "dtype" in wanted:
+            columns.append(inventory.dtypes)
+        if "tied" in wanted and inventory.aliases:
+            columns.append([row in inventory.aliases for row in range(len(inventory))])
+        if self.regexes:
+            columns.append([self._regex_hits(name) for name in inventory.names])
+        if wanted & UNIQUE:
+            columns.append(range(len(inventory)))
+        keys: Iterable[Any] = zip(*columns, strict=True) if len(columns) > 1 else inventory.leaves
+        add = matches.class_of.append
+        for owner, key in zip(inventory.owners, keys, strict=True):
+            table = tables[owner]
+            number = table.get(key)
+            if number is None:
+                number = table[key] = len(classes)
+                row = self._row(len(matches.class_of))
+                classes.append(self._class(row, states))
+            add(number)
+
+    def _module_tables(self, states: list[State]) -> list[dict[Any, int]]:
+        """One table for all modules that no rule can tell apart."""
+        inventory = self.inventory
+        columns: list[Iterable[Any]] = [states]
+        if "module" in self.attributes:
+            columns += [inventory.module_classes, inventory.attention_modules]
+        if "depth" in self.attributes:
+            columns.append([prefix.count(".") for prefix in inventory.module_prefixes])
+        tables: dict[Any, dict[Any, int]] = {}
+        out = []
+        for key in zip(*columns, strict=True):
+            table = tables.get(key)
+            if table is None:
+                table = tables[key] = {}
+            out.append(table)
+        return out
+
+    def _alias_rows(self, states: list[State], matches: Matches) -> None:
+        for parameter, aliases in sorted(self.inventory.aliases.items()):
+            for alias in aliases:
+                row = Row(self.inventory, parameter, alias.name, alias.owner, alias.leaf)
+                matches.alias_rows.append(row)
+                matches.class_of.append(len(matches.classes))
+                matches.classes.append(self._class(row, states))
+
+    def _class(self, row: Row, states: list[State]) -> RowClass:
+        state = states[row.owner]
+        after = state.table.get(row.leaf) or self.automaton.step(state, row.leaf)
+        return RowClass(row, after, self._regex_hits(row.name))
+
+    def _row(self, parameter: int) -> Row:
+        inventory = self.inventory
+        return Row(
+            inventory,
+            parameter,
+            inventory.names[parameter],
+            inventory.owners[parameter],
+            inventory.leaves[parameter],
+        )
+
+    def _regex_hits(self, name: str) -> tuple[int, ...]:
+        return tuple(n for n, item in enumerate(self.regexes.values()) if item.matches(name))
+
+
+@dataclass(frozen=True, slots=True)
+class WhereFault:
+    """A `where` that has no value for a row."""
+
+    fault: Fault
+    row: Row
+    bindings: Bindings
+
+
+@dataclass
+class Decider:
+    """Decides selectors for classes of rows, and keeps what must be said about it."""
+
+    rules: CheckedRules
+    matcher: Matcher
+    numbers: dict[int, dict[str, tuple[int, ...]]] = field(default_factory=dict)
+    """For each selector (by id): the distinct values of its captures, ascending."""
+    ambiguous: dict[int, tuple[CheckedSelector, Row, list[Bindings]]] = field(default_factory=dict)
+    faults: dict[tuple[int, int], WhereFault] = field(default_factory=dict)
+    _hits: dict[Any, dict[int, list[Bindings]]] = field(default_factory=dict)
+
+    def item_hits(self, kind: RowClass, item: PatternItem | RegexItem | GroupItem) -> list[Bindings]:
+        """Every way in which an item covers the rows of a class."""
+        if isinstance(item, PatternItem):
+            return self._by_item(kind.state).get(self.matcher.items[item.text], [])
+        if isinstance(item, RegexItem):
+            return [()] if self.matcher.regex_numbers[item.text] in kind.regexes else []
+        bindings = self.decide(kind, self.rules.groups[item.name])
+        return [] if bindings is None else [bindings]
+
+    def included(self, kind: RowClass, selector: CheckedSelector) -> list[Bindings]:
+        """Bindings of every include item that covers the class, before `except` and `where`."""
+        found: list[Bindings] = []
+        for item in selector.include:
+            for bindings in self.item_hits(kind, item):
+                if bindings not in found:
+                    found.append(bindings)
+        return found
+
+    def decide(self, kind: RowClass, selector: CheckedSelector) -> Bindings | None:
+        """What the captures are bound to where the selector covers the class; None where it does not."""
+        found = self.included(kind, selector)
+        if not found:
+            return None
+        if any(self.item_hits(kind, item) for item in selector.exclude):
+            return None
+        if len(found) > 1:
+            self.ambiguous.setdefault(id(selector), (selector, kind.row, found))
+        bindings = found[0]
+        if selector.where is not None and not self._where(kind, selector, bindings):
+            return None
+        return bindings
+
+    def scope(self, selector: CheckedSelector, bindings: Bindings, row: Row | None) -> Scope:
+        return Scope(self.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)
+
+    def _where(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
+        assert selector.where is not None
+        try:
+            value = evaluate(selector.where, self.scope(selector, bindings, kind.row))
+            if not isinstance(value, bool):
+                raise Fault(
+                    "LR107", "`where` asks a question whose answer is true or false", selector.where.span
+                )
+            return value
+        except Fault as fault:
+            key = (id(fault.span.source), fault.span.start)
+            self.faults.setdefault(key, WhereFault(fault, kind.row, bindings))
+            return False
+
+    def _by_item(self, state: State) -> dict[int, list[Bindings]]:
+        found = self._hits.get(state.hits)
+        if found is None:
+            found = self._hits[state.hits] = {}
+            for item, bindings in sorted(state.hits):
+                found.setdefault(item, []).append(bindings)
+        return found
+
+    def candidates(self, kind: RowClass, index: dict[int, list[int]], always: list[int]) -> list[int]:
+        """Selectors (by number) of which some item may cover the class; the others need no look."""
+        if not index:
+            return always
+        numbers = set(always)
+        for item in self._by_item(kind.state):
+            numbers.update(index.get(item, ()))
+        return sorted(numbers)

@@ -1,0 +1,168 @@
+"""From the names of a plan to the live objects of a model and an optimizer.
+
+This happens last and can be done again: `to_empty`, `load_state_dict(assign=True)` and `fully_shard`
+put new Parameter objects in the place of old ones, names stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.model import live
+from layerlr_dsl.training.errors import ModelMismatch, listed
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.plan.plan import Plan
+
+Groups = Sequence[Mapping[str, Any]]
+
+
+def bind(plan: Plan, model: nn.Module) -> dict[str, nn.Parameter]:
+    """The live parameter behind each canonical name of the plan, in the order of the plan's inventory.
+
+    Raises ModelMismatch listing what the model lacks or has in another shape. Parameters that the
+    model has beyond the plan are left out.
+    """
+    from torch.nn.parameter import is_lazy
+
+    found = live.named_parameters(model)
+    inventory = plan.inventory
+    missing = [name for name in inventory.names if name not in found]
+    reshaped = []
+    for row, name in enumerate(inventory.names):
+        if name not in found or row in inventory.lazy or is_lazy(found[name]):
+            continue
+        if tuple(found[name].shape) != tuple(inventory.shapes[row]):
+            reshaped.append(f"{name} ({tuple(found[name].shape)}, planned {tuple(inventory.shapes[row])})")
+    if missing or reshaped:
+        raise ModelMismatch(_mismatch(missing, reshaped, inventory.source))
+    return {name: found[name] for name in inventory.names}
+
+
+def _mismatch(missing: list[str], reshaped: list[str], source: str) -> str:
+    parts = []
+    if missing:
+        parts.append(f"the model lacks {listed(missing)}")
+    if reshaped:
+        parts.append(f"other shapes: {listed(reshaped)}")
+    return (
+        f"the plan was made for another model ({source}): {'; '.join(parts)}; resolve the rules on this model"
+    )
+
+
+class Binding:
+    """The live parameters of a plan, kept up with a model that may replace them.
+
+    parameters: by canonical name.
+    """
+
+    def __init__(self, plan: Plan, model: nn.Module, param_groups: Groups) -> None:
+        self.plan = plan
+        self.model = model
+        self.parameters = bind(plan, model)
+        self._require_trained(param_groups)
+
+    @property
+    def owned(self) -> dict[str, nn.Parameter]:
+        """Those whose `requires_grad` is the plan's to set."""
+        return {
+            name: self.parameters[name]
+            for group in self.plan.groups
+            if group.planned
+            for name in group.parameters
+        }
+
+    @property
+    def trains(self) -> dict[str, nn.Parameter]:
+        """Those that train at some time."""
+        return {
+            name: self.parameters[name]
+            for group in self.plan.groups
+            if group.kind == "trains"
+            for name in group.parameters
+        }
+
+    def refresh(self, param_groups: Groups) -> bool:
+        """Take up parameters that were replaced since; return whether any was.
+
+        Raises ModelMismatch naming those that the optimizer still holds in their old form.
+        """
+        now = bind(self.plan, self.model)
+        if all(_same(old, now[name]) for name, old in self.parameters.items()):
+            return False
+        self.parameters = now
+        self._require_trained(param_groups)
+        return True
+
+    def _require_trained(self, param_groups: Groups) -> None:
+        held = {id(parameter) for group in param_groups for parameter in group["params"]}
+        lost = [name for name, p in self.trains.items() if id(p) not in held]
+        if not lost:
+            return
+        labelled = {name for group in param_groups for name in group.get("param_names", ())}
+        replaced = [name for name in lost if name in labelled]
+        if replaced:
+            raise ModelMismatch(
+                f"{listed(replaced)}: the optimizer holds another object than the model; it was built before to_empty, "
+                "load_state_dict(assign=True), fully_shard or something else that replaced the parameters, and would "
+                "train nothing. Build the optimizer and the schedule after that"
+            )
+        raise ModelMismatch(
+            f"{listed(lost)} will train according to the plan, but the optimizer does not hold them; build it from "
+            "plan.param_groups(model), or with plan.optimizer(model), which hold what is frozen for now too"
+        )
+
+    def follow(self, param_groups: Groups) -> list[int | None]:
+        """The plan's group that each live group follows; None for one that holds nothing the plan knows.
+
+        Raises ModelMismatch where a live group mixes parameters that need different rates or options.
+        """
+        plan = self.plan
+        group_of = {
+            id(self.parameters[name]): row
+            for row, group in enumerate(plan.groups)
+            for name in group.parameters
+        }
+        found: list[int | None] = []
+        for place, live_group in enumerate(param_groups):
+            rows = list(dict.fromkeys(group_of[id(p)] for p in live_group["params"] if id(p) in group_of))
+            if len({_course(plan, row) for row in rows if plan.groups[row].kind == "trains"}) > 1:
+                names = listed([plan.groups[row].name for row in rows])
+                raise ModelMismatch(
+                    f"group {place} of the optimizer mixes parameters that the rules treat differently ({names}); "
+                    "build it from plan.param_groups(model), or with plan.optimizer(model)"
+                )
+            found.append(min(rows, key=lambda row: plan.groups[row].kind != "trains") if rows else None)
+        return found
+
+
+def _same(old: nn.Parameter, now: nn.Parameter) -> bool:
+    # fully_shard may leave whole parameters in place of sharded ones between forward and backward.
+    return old is now or (hasattr(old, "to_local") and not hasattr(now, "to_local"))
+
+
+def _course(plan: Plan, row: int) -> str:
+    """What a group's rate and options do over time, freezing aside, as far as the file gives them."""
+    group = plan.groups[row]
+    course: list[Any] = []
+    tick: int | None = 0
+    while tick is not None:
+        state = plan.state(tick)[row]
+        course.append([sorted((key, state.options[key]) for key in group.given), state.warmup])
+        tick = plan.next_change(tick)
+    return repr((group.schedule, course))
+
+
+def innermost(optimizer: Optimizer) -> Optimizer:
+    """The optimizer behind wrappers such as accelerate's, whose hooks and state are the real ones."""
+    from torch.optim import Optimizer
+
+    while True:
+        inner = getattr(optimizer, "optimizer", None)
+        if not isinstance(inner, Optimizer):
+            return optimizer
+        optimizer = inner

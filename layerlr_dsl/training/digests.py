@@ -1,0 +1,44 @@
+"""Digests of tensors, to prove that frozen bytes have not moved. Computed where the tensor lives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+COLUMNS = 1021
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def digest(tensor: Tensor) -> Tensor:
+    """Two int64 numbers that change with any bit of `tensor`, on its device and without a host sync.
+
+    A plain sum of the bit patterns, and sums of 1,021 columns with odd weights, so that values that
+    change places are seen too. A distributed tensor is digested by its local shard.
+    """
+    bits = _bits(tensor)
+    whole = bits.sum(dtype=torch.int64)
+    rows = bits.numel() // COLUMNS
+    columns = bits[: rows * COLUMNS].view(rows, COLUMNS).sum(0, dtype=torch.int64)
+    tail = bits[rows * COLUMNS :].to(torch.int64)
+    weights = torch.arange(1, 2 * COLUMNS, 2, device=bits.device, dtype=torch.int64)
+    placed = (columns * weights).sum() + (tail * weights[: tail.numel()]).sum() * 3
+    return torch.stack((whole, placed))
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach()
+    if hasattr(tensor, "to_local"):
+        tensor = tensor.to_local()
+    tensor = tensor.contiguous()
+    if tensor.dtype is torch.bool:
+        tensor = tensor.view(torch.uint8)
+    elif tensor.is_complex():
+        tensor = torch.view_as_real(tensor).contiguous()
+    return tensor.view(-1).view(_INTEGERS[tensor.element_size()])
+
+
+def readable(tensor: Tensor) -> bool:
+    """Whether a tensor has bytes: not on the meta device, not lazy."""
+    from torch.nn.parameter import is_lazy
+
+    return not is_lazy(tensor) and not tensor.is_meta

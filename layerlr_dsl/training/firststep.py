@@ -1,0 +1,88 @@
+"""What can only be seen once a training step is under way: replaced parameters, buckets, lost gradients.
+
+Looked at before the first optimizer step after every change of the frozen set, so that a wrong set-up
+stops before it has trained anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from layerlr_dsl.model.walk import walk
+from layerlr_dsl.training import compiling, parallel
+from layerlr_dsl.training.binding import Binding
+from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.probing import Probe
+
+ATTEMPTS = 3
+
+
+class FirstStep:
+    """The checks of a step, armed by every change of the frozen set and disarmed by a step that passes."""
+
+    def __init__(self, binding: Binding, freezer: Freezer) -> None:
+        self.binding = binding
+        self.freezer = freezer
+        self._left = 0
+        self._forwards = 0
+        self._probe: Probe | None = None
+        self._reducer: Any = None
+
+    @property
+    def armed(self) -> bool:
+        return self._left > 0 or self._probe is not None
+
+    def arm(self) -> None:
+        self._left = ATTEMPTS
+        self._forwards = self.freezer.modules.forwards
+
+    def check(self, param_groups: list[dict[str, Any]]) -> None:
+        """Look at the step that is about to be taken. Raises ModelMismatch or TrainingError."""
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.close()
+        if self._left == 0:
+            return
+        self.rebind(param_groups)
+        self._check_buckets()
+        if self.freezer.frozen and probe is None:
+            self._probe = self._look_for_lost_gradients()
+        # Some tools take a step of their own before any forward pass; that one proves nothing.
+        self._left = 0 if self.freezer.modules.forwards > self._forwards else self._left - 1
+
+    def rebind(self, param_groups: list[dict[str, Any]]) -> None:
+        """Take up parameters that were replaced, and freeze them as the old ones were."""
+        if self.binding.refresh(param_groups):
+            soft = parallel.freezes_softly(self.binding.model, self.binding.parameters.values())
+            self.freezer.rebind(self.binding.owned, soft=soft)
+
+    def _check_buckets(self) -> None:
+        reducer = self.freezer.modules.reducer
+        if reducer is None or reducer is self._reducer:
+            return
+        self._reducer = reducer
+        by_flag = (
+            {} if self.freezer.soft else {name: self.freezer.parameters[name] for name in self.freezer.frozen}
+        )
+        parallel.require_reduced(reducer, self.binding.trains, by_flag)
+
+    def _look_for_lost_gradients(self) -> Probe | None:
+        trains = self.binding.trains
+        lost = {
+            id(p)
+            for name, p in trains.items()
+            if name not in self.freezer.frozen and p.requires_grad and p.grad is None
+        }
+        if not lost or compiling.is_compiled(self.binding.model, self.freezer.root):
+            return None
+        found = walk(self.freezer.root)
+        owners: dict[str, nn.Module] = {}
+        for row, parameter in zip(found.owners, found.parameters, strict=True):
+            if id(parameter) in lost:
+                owners[found.module_prefixes[row][:-1]] = found.modules[row]
+        return Probe(owners)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_probe": None, "_reducer": None}

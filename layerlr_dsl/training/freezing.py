@@ -1,0 +1,228 @@
+"""Freezing that holds: the bytes of frozen parameters and statistics do not change.
+
+Taking `requires_grad` away is not enough: a gradient that is still there moves the weight at every
+optimizer step. So freezing takes the flag and the gradient, at a step boundary, and a hook before each
+optimizer step drops what a loop may have put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from layerlr_dsl.model import live
+from layerlr_dsl.model.walk import Walk, walk
+from layerlr_dsl.training import modes
+from layerlr_dsl.training.digests import digest, readable
+from layerlr_dsl.training.errors import FrozenMoved
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.utils.hooks import RemovableHandle
+
+
+class GradientGuard:
+    """Step pre-hook of the optimizer: drops the gradients of `frozen`, before the step and after a closure.
+
+    `first_step`, where set, runs ahead of that; it looks at how the model is wrapped and used.
+    """
+
+    def __init__(self) -> None:
+        self.frozen: list[nn.Parameter] = []
+        self.paused = False
+        self.first_step: Callable[[], None] | None = None
+
+    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
+        if self.paused:
+            return None
+        if self.first_step is not None and not torch.compiler.is_compiling():
+            self.first_step()
+        self.drop()
+        closure = kwargs.get("closure") if "closure" in kwargs else args[1] if len(args) > 1 else None
+        if closure is None or not self.frozen:
+            return None
+
+        def guarded() -> Any:
+            loss = closure()
+            self.drop()
+            return loss
+
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": guarded}
+        return (args[0], guarded, *args[2:]), kwargs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "first_step": None}
+
+    def drop(self) -> None:
+        for parameter in self.frozen:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def install(self, optimizer: Optimizer) -> None:
+        """Make this the one guard of `optimizer`; deepcopy and pickle drop hooks, so this runs again after."""
+        hooks = optimizer._optimizer_step_pre_hooks
+        if any(hook is self for hook in hooks.values()):
+            return
+        for key in [key for key, hook in hooks.items() if isinstance(hook, GradientGuard)]:
+            del hooks[key]
+        optimizer.register_step_pre_hook(self)
+
+
+def _silence(parameter: Tensor) -> None:
+    # The reducer of DDP sends what it finds here: zeros leave the clipping norm and NaN checks alone.
+    if parameter.grad is not None:
+        with torch.no_grad():
+            parameter.grad.zero_()
+
+
+class Freezer:
+    """Which of the plan's parameters are frozen now, and everything that keeps them so.
+
+    parameters: the live objects by canonical name, of the groups whose `requires_grad` the plan owns.
+    soft: leave the flag on and drop gradients instead, as DistributedDataParallel needs.
+    """
+
+    def __init__(self, root: nn.Module, parameters: dict[str, nn.Parameter], *, soft: bool) -> None:
+        self.root = root
+        self.parameters = parameters
+        self.soft = soft
+        self.frozen: frozenset[str] = frozenset()
+        self.updating: frozenset[str] = frozenset()
+        self.guard = GradientGuard()
+        self.modules = modes.install(root)
+        self._silenced: list[RemovableHandle] = []
+        self._digests: dict[str, tuple[torch.dtype, Tensor]] = {}
+        self._loads = self.modules.loads
+        self._applied = False
+
+    def apply(self, frozen: Collection[str], updating: Collection[str] = ()) -> bool:
+        """Freeze exactly `frozen`; return whether that changed anything.
+
+        updating: those whose normalisation layers go on updating their running statistics.
+        """
+        frozen, updating = frozenset(frozen), frozenset(updating)
+        if self._applied and frozen == self.frozen and updating == self.updating:
+            return False
+        self._applied = True
+        self.frozen, self.updating = frozen, updating
+        for handle in self._silenced:
+            handle.remove()
+        self._silenced = []
+        for name, parameter in self.parameters.items():
+            self._hold(parameter, name in frozen)
+        self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
+        self._hold_modules()
+        self.remember()
+        return True
+
+    def _hold(self, parameter: nn.Parameter, frozen: bool) -> None:
+        if self.soft:
+            parameter.requires_grad_(True)
+            if frozen:
+                self._silenced.append(parameter.register_post_accumulate_grad_hook(_silence))  # type: ignore[no-untyped-call]
+        elif parameter.requires_grad == frozen:
+            parameter.requires_grad_(not frozen)
+        if frozen and parameter.grad is not None:
+            parameter.grad = None
+
+    def _hold_modules(self) -> None:
+        found = walk(self.root)
+        planned = {id(self.parameters[name]) for name in self.frozen}
+        updating = {id(self.parameters[name]) for name in self.updating}
+        owned = set(map(id, self.parameters.values()))
+        still = planned | self._frozen_by_the_model(found, owned)
+        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, still, planned, updating))
+
+    @staticmethod
+    def _frozen_by_the_model(found: Walk, owned: set[int]) -> set[int]:
+        return {id(p) for p in found.parameters if not p.requires_grad and id(p) not in owned}
+
+    @property
+    def applied(self) -> bool:
+        """Whether anything was ever frozen or thawed by this."""
+        return self._applied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_silenced": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Copies and pickles of parameters come without their hooks.
+        if self.soft:
+            for name in self.frozen:
+                self._hold(self.parameters[name], True)
+
+    def rebind(self, parameters: dict[str, nn.Parameter], *, soft: bool) -> None:
+        """Take other objects for the same names, and freeze them as before."""
+        self.parameters, self.soft = parameters, soft
+        self._applied = False
+        self._digests = {}
+        self.apply(self.frozen, self.updating)
+
+    @contextmanager
+    def thawed(self) -> Iterator[None]:
+        """All flags on and the guard off for a while, as loading optimizer state by some tools needs."""
+        before = {name: parameter.requires_grad for name, parameter in self.parameters.items()}
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+        self.guard.paused = True
+        try:
+            yield
+        finally:
+            self.guard.paused = False
+            for name, parameter in self.parameters.items():
+                parameter.requires_grad_(before[name])
+            self.guard.drop()
+
+    # ------------------------------------------------------------ proof
+
+    def remember(self) -> None:
+        """Digest everything that is frozen now; what was frozen before keeps the digest it has."""
+        reloaded = self.modules.loads != self._loads
+        self._loads = self.modules.loads
+        kept = {} if reloaded else self._digests
+        self._digests = {
+            name: kept.get(name) or (tensor.dtype, digest(tensor)) for name, tensor in self._standing_still()
+        }
+
+    def verify(self) -> int:
+        """How many frozen tensors were found unmoved. Raises FrozenMoved naming those that moved."""
+        if self.modules.loads != self._loads:
+            self.remember()
+        checked, now, before = [], [], []
+        for name, tensor in self._standing_still():
+            known = self._digests.get(name)
+            if known is None or known[0] is not tensor.dtype:
+                self._digests[name] = (tensor.dtype, digest(tensor))
+                continue
+            checked.append(name)
+            now.append(digest(tensor))
+            before.append(known[1].to(now[-1].device))
+        if not checked:
+            return 0
+        by_device: dict[torch.device, list[int]] = {}
+        for place, value in enumerate(now):
+            by_device.setdefault(value.device, []).append(place)
+        moved = []
+        for places in by_device.values():
+            same = (torch.stack([now[p] for p in places]) == torch.stack([before[p] for p in places])).all(1)
+            moved += [checked[place] for place, equal in zip(places, same.tolist(), strict=True) if not equal]
+        if moved:
+            raise FrozenMoved(moved)
+        return len(checked)
+
+    def _standing_still(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.parameters.items():
+            if name in self.frozen and readable(parameter):
+                yield name, parameter
+        if not self.modules.modules:
+            return
+        names = {id(module): name for name, module in live.named_modules(self.root).items()}
+        for module, leaf, value in modes.statistics(self.modules.modules):
+            if readable(value):
+                yield f"{names.get(id(module), type(module).__name__)}.{leaf}", value

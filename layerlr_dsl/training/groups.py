@@ -1,0 +1,80 @@
+"""Parameter groups and optimizers from a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.training.binding import bind
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.plan.plan import Group, Plan
+
+
+def param_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
+    """Ordinary torch groups: `params`, `param_names`, `name` and the options that the rules give.
+
+    Options are as they stand at the start, before the schedule; what the rules leave open comes from
+    the optimizer's own defaults. Raises ModelMismatch if `model` is not the one that was planned for,
+    ValueError if the rules ask for several optimizers.
+    """
+    used = sorted({group.optimizer for group in plan.groups})
+    if len(used) > 1:
+        names = " and ".join(plan.optimizers[index].info.name for index in used)
+        raise ValueError(
+            f"the rules ask for several optimizers ({names}), and groups alone belong to one: "
+            "use plan.optimizer(model)"
+        )
+    parameters = bind(plan, model)
+    return [
+        _group(group, parameters, dict(_given(group))) for group in plan.groups if _holds(group, parameters)
+    ]
+
+
+def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
+    """The optimizer that the rules ask for; several of them come as one torch.optim.Optimizer.
+
+    Raises ModelMismatch if `model` is not the one that was planned for.
+    """
+    from layerlr_dsl.optim.build import build
+
+    parameters = bind(plan, model)
+    built = []
+    for index, choice in enumerate(plan.optimizers):
+        groups = [
+            _group(group, parameters, dict(_given(group)))
+            for group in plan.groups
+            if group.optimizer == index and _holds(group, parameters)
+        ]
+        if groups:
+            built.append(build(choice.info.name, groups, choice.settings))
+    if len(built) == 1:
+        return built[0]
+    from layerlr_dsl.optim.several import Several
+
+    return Several(built)
+
+
+def _given(group: Group) -> dict[str, Any]:
+    return {option: value for option, value in group.options.items() if option in group.given}
+
+
+def _group(group: Group, parameters: dict[str, nn.Parameter], options: dict[str, Any]) -> dict[str, Any]:
+    names = [name for name in group.parameters if _floating(parameters[name])]
+    return {
+        "params": [parameters[name] for name in names],
+        "param_names": names,
+        "name": group.name,
+        **options,
+    }
+
+
+def _holds(group: Group, parameters: dict[str, nn.Parameter]) -> bool:
+    return any(_floating(parameters[name]) for name in group.parameters)
+
+
+def _floating(parameter: nn.Parameter) -> bool:
+    # Quantised weights cannot train, and a fused optimizer refuses to be built with one.
+    return parameter.is_floating_point() or parameter.is_complex()

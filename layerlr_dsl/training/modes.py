@@ -1,0 +1,185 @@
+"""Frozen modules stay in eval, whatever the training loop does with `model.train()`.
+
+Each epoch's `model.train()` would set running statistics and dropout of a frozen layer going again. What
+lasts through pickle, deepcopy, torch.compile and every wrapper is a forward pre-hook that holds plain
+lists of modules: one on the root, and one on each frozen subtree for loops that call a part of the model
+without its root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from layerlr_dsl.model.walk import Walk
+
+
+class FrozenModules:
+    """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`."""
+
+    def __init__(self) -> None:
+        self.modules: list[nn.Module] = []
+        self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
+        self.forwards = 0
+        self.loads = 0
+        self.reducer: Any = None
+
+    def __call__(self, root: nn.Module, inputs: Any) -> None:
+        flipped = False
+        for module in self.modules:
+            if module.training:
+                module.training = False
+                flipped = True
+        if torch.compiler.is_compiling():
+            return
+        self.forwards += 1
+        self.reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module() or self.reducer  # type: ignore[no-untyped-call]
+        if flipped:
+            self._undo_reset()
+
+    def _undo_reset(self) -> None:
+        # update_bn clears every statistic and sets momentum to None to average anew. A frozen layer has
+        # nothing to average: with fresh statistics it would feed the layers above what they never saw.
+        for module, momentum, saved in self.statistics:
+            if module.momentum is None and momentum is not None:
+                for name, value in saved.items():
+                    getattr(module, name).copy_(value)
+
+    def remember_statistics(self) -> None:
+        """Keep a copy of the running statistics of every module that is held in eval."""
+        self.statistics = [
+            (module, module.momentum, {name: value.clone() for name, value in _statistics_of(module)})
+            for module in self.modules
+            if isinstance(module, _NormBase)
+        ]
+
+    def after_load(self, module: nn.Module, incompatible: Any) -> None:
+        """Hook of `load_state_dict`: what was loaded is what stands still from now on."""
+        self.loads += 1
+        self.remember_statistics()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "reducer": None}
+
+
+class FrozenSubtree:
+    """Forward pre-hook of the topmost module of a frozen subtree; costs one look where nothing changed."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.modules = modules
+
+    def __call__(self, module: nn.Module, inputs: Any) -> None:
+        if self.modules[0].training:
+            for module in self.modules:
+                module.training = False
+
+
+def install(root: nn.Module) -> FrozenModules:
+    """The hook of this root; one that came along in a deepcopy or pickle is taken over."""
+    for hook in root._forward_pre_hooks.values():
+        if isinstance(hook, FrozenModules):
+            return hook
+    hook = FrozenModules()
+    root.register_forward_pre_hook(hook)
+    root.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
+    return hook
+
+
+def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Module]]) -> None:
+    """Make `subtrees` the ones held in eval; what was held before and is not now trains if the root does."""
+    modules = list({id(module): module for subtree in subtrees for module in subtree}.values())
+    staying = set(map(id, modules))
+    for module in hook.modules:
+        if id(module) not in staying and root.training:
+            module.training = True
+    for module in root.modules():
+        _drop_subtree_hooks(module)
+    for subtree in subtrees:
+        for host in _hosts(subtree[0]):
+            held = [module for module in host.modules() if id(module) in staying]
+            if held:
+                host.register_forward_pre_hook(FrozenSubtree(held))
+    hook.modules = modules
+    for module in modules:
+        module.training = False
+    hook.remember_statistics()
+
+
+def _drop_subtree_hooks(module: nn.Module) -> None:
+    hooks = module._forward_pre_hooks
+    for key in [key for key, hook in hooks.items() if isinstance(hook, FrozenSubtree)]:
+        del hooks[key]
+
+
+def _hosts(module: nn.Module) -> Iterator[nn.Module]:
+    """The topmost modules that are called themselves: hooks on a ModuleList never fire."""
+    if type(module).forward is not nn.Module.forward:
+        yield module
+    else:
+        for child in module.children():
+            yield from _hosts(child)
+
+
+def frozen_subtrees(
+    found: Walk, frozen: set[int], planned: set[int], updating: set[int]
+) -> list[list[nn.Module]]:
+    """The topmost subtrees below the root all of whose parameters are frozen, each as its flat modules.
+
+    frozen: ids of all parameters that stand still; planned: those among them that the plan froze, of which
+    a subtree has at least one; updating: those whose normalisation layers go on updating statistics, which
+    are left out.
+    """
+    size = len(found.modules)
+    total, still, ours, going = ([0] * size for _ in range(4))
+    for owner, parameter in zip(found.owners, found.parameters, strict=True):
+        key = id(parameter)
+        total[owner] += 1
+        still[owner] += key in frozen
+        ours[owner] += key in planned
+        going[owner] += key in updating
+    for row in range(size - 1, 0, -1):
+        above = found.module_parents[row]
+        for column in (total, still, ours, going):
+            column[above] += column[row]
+    subtrees: list[list[nn.Module]] = []
+    top: list[int] = [-1] * size
+    for row in range(1, size):
+        parent = found.module_parents[row]
+        if parent > 0 and top[parent] >= 0:
+            top[row] = top[parent]
+        elif total[row] and still[row] == total[row] and ours[row]:
+            top[row] = len(subtrees)
+            subtrees.append([])
+        else:
+            continue
+        if not _goes_on(found, row, total, ours, going):
+            subtrees[top[row]].append(found.modules[row])
+    return [subtree for subtree in subtrees if subtree]
+
+
+def _goes_on(found: Walk, row: int, total: list[int], ours: list[int], going: list[int]) -> bool:
+    if "norm" not in found.classes[found.module_classes[row]].families:
+        return False
+    if total[row]:
+        return going[row] > 0
+    parent = found.module_parents[row]
+    return going[parent] > 0 and going[parent] == ours[parent]
+
+
+def statistics(modules: Iterable[nn.Module]) -> Iterator[tuple[_NormBase, str, Tensor]]:
+    """Running statistics of the normalisation layers among `modules`."""
+    for module in modules:
+        if isinstance(module, _NormBase):
+            for name, value in _statistics_of(module):
+                yield module, name, value
+
+
+def _statistics_of(module: _NormBase) -> Iterator[tuple[str, Tensor]]:
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        value = getattr(module, name, None)
+        if value is not None:
+            yield name, value

@@ -1,0 +1,136 @@
+"""Several processes, one plan: how the model is wrapped, and that all ranks mean the same.
+
+DistributedDataParallel fixes its buckets when it wraps: a parameter whose `requires_grad` changes later
+leaves the ranks apart without a word. There the flag stays on and gradients are dropped instead. FSDP2
+(`fully_shard`) takes changing flags as they come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
+
+
+def ranks() -> int:
+    """How many processes train together; 1 where torch.distributed was not initialised."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def freezes_softly(model: nn.Module, parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether `requires_grad` must stay on because DistributedDataParallel wraps the model, or may yet.
+
+    Raises TrainingError for the older FullyShardedDataParallel, whose flat parameters cannot be frozen
+    in part.
+    """
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    wrapped = False
+    for module in model.modules():
+        if isinstance(module, FullyShardedDataParallel):
+            raise TrainingError(
+                "FullyShardedDataParallel keeps its parameters in flat buffers that cannot be frozen in part; "
+                "wrap the model with torch.distributed.fsdp.fully_shard (FSDP2) instead, which can"
+            )
+        wrapped = wrapped or isinstance(module, nn.parallel.DistributedDataParallel)
+    return wrapped or (ranks() > 1 and not any(is_sharded(parameter) for parameter in parameters))
+
+
+def is_sharded(parameter: torch.Tensor) -> bool:
+    """Whether a parameter is a DTensor, as `fully_shard` makes them."""
+    return hasattr(parameter, "to_local")
+
+
+def require_reduced(reducer: Any, trains: dict[str, nn.Parameter], frozen: dict[str, nn.Parameter]) -> None:
+    """Raise TrainingError unless the buckets of a DistributedDataParallel fit the plan.
+
+    trains: every parameter that trains at some time; all must be in a bucket, or the ranks part in
+    silence. frozen: those frozen now by their flag; none may be in a bucket, or the reducer waits for them.
+    """
+    held = {
+        id(parameter)
+        for bucket in reducer.reducer._get_zeros_like_grad_buckets()
+        for parameter in bucket.parameters()
+    }
+    missed = [name for name, parameter in trains.items() if id(parameter) not in held]
+    if missed:
+        raise TrainingError(
+            f"DistributedDataParallel wrapped the model while {listed(missed)} did not require gradients: it would "
+            "never average theirs, and the processes would drift apart. Call plan.schedule(model, optimizer) after "
+            "torch.distributed.init_process_group, or wrap the model before anything is frozen"
+        )
+    waiting = [name for name, parameter in frozen.items() if id(parameter) in held]
+    if waiting:
+        raise TrainingError(
+            f"{listed(waiting)}: frozen by their flag inside DistributedDataParallel, which waits for their "
+            "gradients. Call plan.schedule(model, optimizer) after torch.distributed.init_process_group"
+        )
+
+
+def fingerprint(plan: Plan) -> str:
+    """A digest of everything a plan does over time, equal on all ranks or the run makes no sense."""
+    inventory = plan.inventory
+    whole = hashlib.sha256()
+    whole.update(repr((inventory.names, [tuple(shape) for shape in inventory.shapes])).encode())
+    whole.update(
+        repr((plan.clock, [(c.info.name, sorted(c.settings.items())) for c in plan.optimizers])).encode()
+    )
+    for group in plan.groups:
+        text = None if group.schedule is None else group.schedule.text()
+        facts = (
+            group.name,
+            group.parameters,
+            group.optimizer,
+            text,
+            group.kind,
+            group.planned,
+            sorted(group.given),
+        )
+        whole.update(repr(facts).encode())
+    for event in plan.events:
+        whole.update(repr((event.text, event.opens)).encode())
+    fired = {event.index: 1 for event in plan.events}
+    for happened in ({}, fired):
+        tick: int | None = 0
+        while tick is not None:
+            states = [
+                (sorted(s.options.items()), s.frozen, s.statistics, s.warmup)
+                for s in plan.state(tick, happened)
+            ]
+            whole.update(repr((tick, states)).encode())
+            tick = plan.next_change(tick, happened)
+    return whole.hexdigest()
+
+
+def require_agreement(plan: Plan, model: nn.Module) -> None:
+    """Raise RanksDiffer on every rank unless all hold the same plan and a model of the same dtypes."""
+    if ranks() == 1:
+        return
+    mine = (fingerprint(plan), type(model).__name__)
+    everyone: list[Any] = [None] * ranks()
+    dist.all_gather_object(everyone, mine)
+    if all(other[0] == everyone[0][0] for other in everyone):
+        return
+    odd = [str(rank) for rank, other in enumerate(everyone) if other[0] != everyone[0][0]]
+    raise RanksDiffer(
+        f"rank {', '.join(odd)} and rank 0 hold different rules, models, epochs or steps_per_epoch; "
+        "every process must resolve the same file against the same model and clock"
+    )
+
+
+def from_rank_zero(values: dict[str, float]) -> dict[str, float]:
+    """What rank 0 reported, on every rank; all of them must call this."""
+    if ranks() == 1:
+        return values
+    carried: list[Any] = [values]
+    dist.broadcast_object_list(carried, src=0)
+    return dict(carried[0])

@@ -1,0 +1,281 @@
+"""The plan at work: a learning-rate scheduler that sets each group's rate, freezes and thaws."""
+
+from __future__ import annotations
+
+import math
+import sys
+import weakref
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from layerlr_dsl.model import live
+from layerlr_dsl.plan.schedules import Plateau, PlateauState
+from layerlr_dsl.training import compiling, metrics, parallel
+from layerlr_dsl.training.binding import Binding, innermost
+from layerlr_dsl.training.boundary import PendingGradients
+from layerlr_dsl.training.firststep import FirstStep
+from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.rates import Factor, Writer
+from layerlr_dsl.training.state import StateByName
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import GroupState, Plan
+    from layerlr_dsl.plan.schedules import Schedule
+
+NEVER = 2**62
+VERSION = 1
+
+
+class LayerSchedule(LRScheduler):
+    """A torch LRScheduler that carries out a plan.
+
+    Call `step()` once after every optimizer step; once per epoch where the plan was resolved without
+    `steps_per_epoch`. `last_epoch` counts those calls. Making one sets the rates of the first step and
+    freezes what the plan freezes from the start.
+
+    Raises ModelMismatch (model or optimizer do not fit the plan; the parameters are named), RanksDiffer,
+    and TrainingError where the way the model is wrapped makes freezing impossible.
+    """
+
+    def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
+        parallel.require_agreement(plan, model)
+        self.plan = plan
+        self._binding = Binding(plan, model, optimizer.param_groups)
+        soft = parallel.freezes_softly(model, self._binding.parameters.values())
+        self._freezer = Freezer(live.unwrap(model), self._binding.owned, soft=soft)
+        self._first_step = FirstStep(self._binding, self._freezer)
+        self._waits = metrics.Waits(plan.events, plan.clock)
+        self._plateaus = _plateaus(plan)
+        self._writer = Writer(plan, self._binding.follow(optimizer.param_groups), self._factor_of)
+        self._pending = PendingGradients()
+        self._state = StateByName(self._binding.parameters, self._writer)
+        self._defaults = _defaults(plan, innermost(optimizer))
+        self._next = NEVER
+        self._patterns: set[frozenset[str]] = set()
+        self._warned: set[str] = set()
+        self._caller: FrameType | None = None
+        super().__init__(optimizer)
+
+    # ------------------------------------------------------------ what an LRScheduler has
+
+    def _initial_step(self) -> None:
+        compiling.separate_shared_rates(self.optimizer.param_groups)
+        self._writer.begin(self.optimizer.param_groups)
+        self.last_epoch = 0
+        self._step_count = 1
+        self._enter()
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
+        if "accelerate.scheduler" in sys.modules and self._is_repeated(sys._getframe(1)):
+            return
+        self._step_count += 1
+        self.last_epoch = tick = self.last_epoch + 1 if epoch is None else int(epoch)
+        if tick < self._next and epoch is None and self.optimizer.param_groups is self._writer.groups:
+            self._writer.write(tick)
+        else:
+            self._enter()
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """The learning rate of each group as it is now; tensors are copies."""
+        return [
+            rate.clone() if isinstance(rate := g["lr"], Tensor) else rate for g in self.optimizer.param_groups
+        ]
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The same as `get_last_lr()`."""
+        return self.get_last_lr()
+
+    @property
+    def _last_lr(self) -> list[float | Tensor]:  # type: ignore[override]
+        return self.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Clock, frozen set, metric waits and plateaus as plain data (`weights_only=True` loads it)."""
+        return {
+            "version": VERSION,
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "frozen": sorted(self._freezer.frozen),
+            "conditions": self._waits.state_dict(),
+            "plateaus": {schedule.text(): state.state_dict() for schedule, state in self._plateaus.items()},
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up the run where `state_dict` left it, under the rules of this schedule's own plan.
+
+        Conditions and plateaus are known by their text, so an edited rule file keeps what it can.
+        Raises ValueError for a state of another kind.
+        """
+        if state_dict.get("version") != VERSION or "conditions" not in state_dict:
+            raise ValueError("this is no state of a layerlr schedule, or one of another version")
+        self.last_epoch = int(state_dict["last_epoch"])
+        self._step_count = int(state_dict["_step_count"])
+        self._waits.load_state_dict(state_dict["conditions"])
+        for schedule, state in self._plateaus.items():
+            if schedule.text() in state_dict["plateaus"]:
+                state.load_state_dict(state_dict["plateaus"][schedule.text()])
+        self._enter(resumed=True)
+
+    # ------------------------------------------------------------ what it adds
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Canonical names of the parameters that the plan has frozen now."""
+        return self._freezer.frozen
+
+    def report(self, values: Mapping[str, object] | None = None, /, **named: object) -> None:
+        """Report metrics, once an epoch, to the conditions and plateaus that wait for them.
+
+        Names that are no Python names go in a mapping. Where several processes train, all must call
+        this, and what rank 0 reports counts. Raises TypeError for a value that is no number.
+        """
+        wanted = self._waits.metrics | {schedule.metric for schedule in self._plateaus}
+        if not wanted:
+            return
+        reported = {**(values or {}), **named}
+        known = parallel.from_rank_zero(
+            metrics.as_numbers({k: v for k, v in reported.items() if k in wanted})
+        )
+        if reported and not known and "metric" not in self._warned:
+            self._warned.add("metric")
+            metrics.warn_of_unknown(reported, wanted)
+        changed = self._waits.observe(known, self.last_epoch)
+        for schedule, state in self._plateaus.items():
+            if schedule.metric in known:
+                before = state.factor
+                changed |= state.report(known[schedule.metric]) != before
+        if changed:
+            self._enter()
+
+    def unreported(self) -> tuple[str, ...]:
+        """The conditions and plateaus whose metric was never reported, in the words of the rules."""
+        silent = (s.text() for s, state in self._plateaus.items() if not math.isfinite(state.best))
+        return (*self._waits.unreported(), *silent)
+
+    def verify(self) -> int:
+        """Prove by digests that nothing frozen has moved; return how many tensors were looked at.
+
+        Each process looks at its own shards. Raises FrozenMoved naming every tensor that moved, and
+        ModelMismatch where parameters were replaced since the optimizer was built.
+        """
+        self._first_step.rebind(self.optimizer.param_groups)
+        return self._freezer.verify()
+
+    def thawed(self) -> AbstractContextManager[None]:
+        """Everything thawed for a while, for loading optimizer state with tools that skip what is frozen.
+
+        torch.distributed.checkpoint's set_optimizer_state_dict is one of them.
+        """
+        return self._freezer.thawed()
+
+    # ------------------------------------------------------------ inside
+
+    def _enter(self, *, resumed: bool = False) -> None:
+        """Put everything in the state that the plan has it in at this tick."""
+        self._install()
+        tick, fired = self.last_epoch, self._waits.fired
+        states = self.plan.state(tick, fired, self._defaults)
+        frozen, updating = self._frozen_in(states)
+        if frozen != self._freezer.frozen and self._freezer.applied and not resumed:
+            self._pending.warn_if_any(innermost(self.optimizer))
+        if self._freezer.apply(frozen, updating):
+            self._arm()
+            self._count_patterns()
+        self._writer.enter(self.optimizer.param_groups, states, tick)
+        later = self.plan.next_change(tick, fired)
+        self._next = NEVER if later is None else later
+
+    def _frozen_in(self, states: tuple[GroupState, ...]) -> tuple[set[str], set[str]]:
+        frozen: set[str] = set()
+        updating: set[str] = set()
+        for group, state in zip(self.plan.groups, states, strict=True):
+            if group.planned and state.frozen:
+                frozen.update(group.parameters)
+                if state.statistics:
+                    updating.update(group.parameters)
+        return frozen, updating
+
+    def _install(self) -> None:
+        optimizer = innermost(self.optimizer)
+        self._freezer.guard.install(optimizer)
+        self._pending.install(optimizer)
+        self._state.install(optimizer)
+
+    def _arm(self) -> None:
+        self._first_step.arm()
+        # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
+        checks = weakref.WeakMethod(self._check_first_step)
+
+        def check() -> None:
+            alive = checks()
+            if alive is not None:
+                alive()
+
+        self._freezer.guard.first_step = check
+
+    def _check_first_step(self) -> None:
+        self._first_step.check(self.optimizer.param_groups)
+        if not self._first_step.armed:
+            self._freezer.guard.first_step = None
+
+    def _count_patterns(self) -> None:
+        self._patterns.add(self._freezer.frozen)
+        total = max(len(self._patterns), len({phase.frozen for phase in self.plan.phases}))
+        if (
+            "compile" not in self._warned
+            and compiling.passes_limit(total)
+            and compiling.is_compiled(self._binding.model, self._freezer.root)
+        ):
+            self._warned.add("compile")
+            compiling.warn_of_limit(total)
+
+    def _factor_of(self, schedule: Schedule) -> Factor:
+        if not isinstance(schedule, Plateau):
+            return schedule.factor
+        state = self._plateaus[schedule]
+        return lambda tick: schedule.factor(tick) * state.factor
+
+    def _is_repeated(self, caller: FrameType) -> bool:
+        """Whether accelerate calls again for the same optimizer step, as it does once per process."""
+        if caller.f_globals.get("__name__") != "accelerate.scheduler":
+            return False
+        again = caller is self._caller
+        self._caller = caller
+        return again
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_caller": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._writer.factor_of = self._factor_of
+        self._install()
+        self._arm()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LayerSchedule:
+        import copy
+
+        memo[id(self.plan)] = self.plan  # immutable, and holds compiled patterns
+        made = LayerSchedule.__new__(LayerSchedule)
+        memo[id(self)] = made
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return made
+
+
+def _plateaus(plan: Plan) -> dict[Plateau, PlateauState]:
+    found = {group.schedule for group in plan.groups if isinstance(group.schedule, Plateau)}
+    return {schedule: schedule.controller() for schedule in sorted(found, key=lambda s: s.text())}
+
+
+def _defaults(plan: Plan, optimizer: Optimizer) -> dict[str, Any] | None:
+    """The user's own defaults, for what the rules leave open; several optimizers have no common ones."""
+    if len({group.optimizer for group in plan.groups}) > 1:
+        return None
+    return {key: float(v) if isinstance(v, Tensor) else v for key, v in optimizer.defaults.items()}

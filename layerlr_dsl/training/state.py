@@ -1,0 +1,241 @@
+"""Optimizer state by parameter name, so that it survives edited rules and other groups.
+
+torch loads state by position: reordered groups of equal size swap their state without a word. Names are
+saved beside it (`param_names`), and a hook before loading puts everything where it belongs now.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from layerlr_dsl.training.errors import StateNotCarried, listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.training.rates import Writer
+
+STRUCTURE = frozenset({"params", "param_names", "name"})
+IMPLEMENTATION = frozenset({"foreach", "fused", "capturable", "differentiable"})
+"""How a step is computed, not what: these stay as the optimizer was built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a saved optimizer state.
+
+    kept: parameters whose state was taken over; dropped: why that of others was not; fresh: parameters
+    that the checkpoint does not know; options: options of groups that were merged, where they differed.
+    """
+
+    kept: int = 0
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for name, reason in self.dropped.items():
+            reasons[reason].append(name)
+        parts = [f"not carried over, {reason}: {listed(names)}" for reason, names in reasons.items()]
+        if self.fresh:
+            parts.append(f"start fresh, unknown to the checkpoint: {listed(self.fresh)}")
+        if self.options:
+            parts.append(f"kept as built, because merged groups differed: {listed(self.options)}")
+        return "; ".join(parts)
+
+
+class StateByName:
+    """load_state_dict pre-hook of an optimizer. `carried` tells what the last load did.
+
+    names: the canonical name of each live parameter. writer: knows which options are the plan's.
+    """
+
+    def __init__(self, names: Mapping[str, Tensor] | None = None, writer: Writer | None = None) -> None:
+        self.parameters = names
+        self.writer = writer
+        self.carried = Carried()
+
+    def install(self, optimizer: Optimizer) -> None:
+        """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
+        hooks = optimizer._optimizer_load_state_dict_pre_hooks
+        if any(hook is self for hook in hooks.values()):
+            return
+        for key in [key for key, hook in hooks.items() if isinstance(hook, StateByName)]:
+            del hooks[key]
+        optimizer.register_load_state_dict_pre_hook(self)
+
+    def __call__(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
+        names = self._names(optimizer)
+        saved = _saved_names(state_dict)
+        if names is None or saved is None:
+            return None
+        loaded, self.carried = _rearranged(optimizer, names, saved, state_dict, self._planned)
+        if self.carried.dropped or self.carried.fresh or self.carried.options:
+            warnings.warn(f"optimizer state: {self.carried}", StateNotCarried, stacklevel=4)
+        return loaded
+
+    def _planned(self, index: int) -> Mapping[str, Any]:
+        return {} if self.writer is None else self.writer.planned_options(index)
+
+    def _names(self, optimizer: Optimizer) -> list[list[str]] | None:
+        by_id = {id(p): name for name, p in (self.parameters or {}).items()}
+        found = []
+        for group in optimizer.param_groups:
+            own = group.get("param_names") or [by_id.get(id(p)) for p in group["params"]]
+            if len(own) != len(group["params"]) or None in own:
+                return None
+            found.append(list(own))
+        return found
+
+
+def _saved_names(state_dict: Mapping[str, Any]) -> list[list[str]] | None:
+    """The names in a state dict: torch.distributed.checkpoint's keys, else `param_names`; None without either."""
+    found = []
+    for group in state_dict["param_groups"]:
+        own = (
+            group["params"]
+            if any(isinstance(p, str) for p in group["params"])
+            else group.get("param_names", ())
+        )
+        if len(own) != len(group["params"]):
+            return None
+        found.append(list(own))
+    return found
+
+
+def _rearranged(
+    optimizer: Optimizer,
+    names: Sequence[Sequence[str]],
+    saved_names: Sequence[Sequence[str]],
+    state_dict: Mapping[str, Any],
+    planned: Any,
+) -> tuple[dict[str, Any], Carried]:
+    """`state_dict` in the groups and the order of `optimizer`, and what became of it."""
+    saved_groups = state_dict["param_groups"]
+    state: dict[str, Any] = {}
+    group_of: dict[str, int] = {}
+    for place, (group, own) in enumerate(zip(saved_groups, saved_names, strict=True)):
+        for name, key in zip(own, group["params"], strict=True):
+            group_of[name] = place
+            if key in state_dict["state"]:
+                state[name] = state_dict["state"][key]
+    live = {name for own in names for name in own}
+    dropped = {name: "no such parameter here" for name in state if name not in live}
+    clashes: list[str] = []
+    groups, kept, index = [], {}, 0
+    for place, (group, own) in enumerate(zip(optimizer.param_groups, names, strict=True)):
+        sources = [
+            saved_groups[row] for row in dict.fromkeys(group_of[name] for name in own if name in group_of)
+        ]
+        entry = _options(group, sources, planned(place), clashes)
+        entry["params"] = list(range(index, index + len(own)))
+        fits = _Fit(optimizer, group)
+        for key, name, parameter in zip(entry["params"], own, group["params"], strict=True):
+            if name in state:
+                reason = fits.problem(parameter, state[name])
+                if reason is None:
+                    kept[key] = state[name]
+                else:
+                    dropped[name] = reason
+        index += len(own)
+        groups.append(entry)
+    fresh = tuple(name for own in names for name in own if name not in group_of)
+    rest = {key: value for key, value in state_dict.items() if key not in ("state", "param_groups")}
+    return {**rest, "state": kept, "param_groups": groups}, Carried(len(kept), dropped, fresh, tuple(clashes))
+
+
+def _options(
+    group: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    planned: Mapping[str, Any],
+    clashes: list[str],
+) -> dict[str, Any]:
+    """The options of a live group after loading: saved values, except what the plan decides."""
+    entry = {key: value for key, value in group.items() if key != "params"}
+    edited = any(not _equal(source.get("initial_lr"), group.get("initial_lr")) for source in sources)
+    for key in entry:
+        if (
+            key in STRUCTURE
+            or key in IMPLEMENTATION
+            or key in planned
+            or (edited and key in ("lr", "initial_lr"))
+        ):
+            continue
+        values = [source[key] for source in sources if key in source]
+        if not values:
+            continue
+        if any(not _equal(value, values[0]) for value in values):
+            clashes.append(f"{key} of {group.get('name', 'a group')}")
+        elif isinstance(entry[key], torch.Tensor):
+            entry[key] = torch.as_tensor(values[0]).to(entry[key])
+        else:
+            entry[key] = float(values[0]) if isinstance(values[0], torch.Tensor) else values[0]
+    return entry
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return bool(left == right) if left is not None and right is not None else left is right
+
+
+class _Fit:
+    """Judges whether saved state is of the kind that an optimizer keeps, by taking a step with a tiny tensor."""
+
+    def __init__(self, optimizer: Optimizer, group: Mapping[str, Any]) -> None:
+        self.optimizer = optimizer
+        self.group = group
+        self._expected: dict[int, dict[str, bool] | None] = {}
+
+    def problem(self, parameter: Tensor, state: Mapping[str, Any]) -> str | None:
+        if parameter.ndim not in self._expected:
+            self._expected[parameter.ndim] = self._probe(parameter)
+        expected = self._expected[parameter.ndim]
+        if expected is None:
+            return None
+        for key, shaped in expected.items():
+            if key not in state:
+                return "state of another optimizer"
+            value = state[key]
+            if shaped and isinstance(value, torch.Tensor) and tuple(value.shape) != tuple(parameter.shape):
+                return "another shape"
+        return None
+
+    def _probe(self, parameter: Tensor) -> dict[str, bool] | None:
+        """The state that one step makes, and which of it has the shape of the parameter; None if it cannot be told."""
+        tiny = torch.nn.Parameter(torch.ones((2,) * parameter.ndim))
+        tiny.grad = torch.ones_like(tiny)
+        group = {**self.group, "params": [tiny], "fused": None, "capturable": False, "lr": 1e-3}
+        copy = type(self.optimizer).__new__(type(self.optimizer))
+        try:
+            copy.__setstate__(
+                {
+                    "defaults": dict(self.optimizer.defaults),
+                    "state": defaultdict(dict),
+                    "param_groups": [group],
+                }
+            )
+            copy.step()
+        except Exception:
+            # Someone else's optimizer may need more than torch's; then its own loading has the last word.
+            return None
+        made = copy.state.get(tiny, {})
+        return {
+            key: isinstance(value, torch.Tensor) and value.shape == tiny.shape and tiny.ndim > 0
+            for key, value in made.items()
+            if value is not None
+        }
+
+
+def names_with_state(optimizer: Optimizer) -> Iterator[str]:
+    """Names of the parameters that the optimizer keeps state of."""
+    for group in optimizer.param_groups:
+        for name, parameter in zip(group.get("param_names", ()), group["params"], strict=False):
+            if optimizer.state.get(parameter):
+                yield name

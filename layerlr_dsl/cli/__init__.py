@@ -43,9 +43,13 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     import click
 
     from layerlr_dsl.cli.app import app
+    from layerlr_dsl.cli.exits import Findings
 
     try:
         status = app.main(args=arguments, prog_name="layerlr", standalone_mode=False)
+    except Findings as findings:
+        findings.show()
+        return findings.exit_code
     except click.ClickException as refusal:
         refusal.show(sys.stderr)
         return UNUSABLE

@@ -57,8 +57,8 @@ class LazyGroup(click.Group):
 
 
 def _unknown(name: str) -> str:
-    from layerlr_dsl.cli.terminal import escape
     from layerlr_dsl.language.nearest import nearest
+    from layerlr_dsl.reports.cells import escape
 
     near = nearest(name, COMMANDS)
     return f"No such command '{escape(name)}'." + (f" Did you mean '{near}'?" if near else "")
@@ -105,7 +105,12 @@ Exit status: 0 fine; 1 findings; 2 wrong usage or an input that cannot be used;
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version.",
 )
 def app() -> None:
     pass

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from layerlr_dsl.cli.terminal import escape
+from layerlr_dsl.reports.cells import escape
+
+if TYPE_CHECKING:
+    from layerlr_dsl.language.diagnostics import Diagnostic
 
 
 class Refusal(click.ClickException):
@@ -26,6 +30,22 @@ class Refusal(click.ClickException):
         write_error("\n".join(labelled("error", self.message, screen)))
         if self.help:
             write_error("\n".join(labelled("help", self.help, screen)))
+
+
+class Findings(click.ClickException):
+    """Errors keep a command from doing its work: status 1 for those of a rule file, 2 of an argument."""
+
+    def __init__(self, findings: Iterable[Diagnostic], status: int = 1) -> None:
+        super().__init__("the rules have errors")
+        self.findings = tuple(findings)
+        self.exit_code = status
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from layerlr_dsl.cli.render.text import render_all
+        from layerlr_dsl.cli.terminal import Screen, write_error
+
+        shown = [finding for finding in self.findings if finding.severity != "info"]
+        write_error(render_all(shown, Screen.of_stderr()))
 
 
 def describe_os_error(error: OSError) -> str:

@@ -110,4 +110,6 @@ def recipes() -> dict[str, Path]:
     from layerlr_dsl.language.resources import recipes_path
 
     folder = recipes_path()
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.lr"))}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.lr"))
+    }

@@ -46,7 +46,10 @@ def clock_options(command: Command) -> Command:
         help="Optimizer steps in an epoch; without it time is counted in whole epochs.",
     )
     epochs = click.option(
-        "--epochs", type=PositiveNumber(), metavar="N", help="Length of the run. Default: the file's own `epochs`."
+        "--epochs",
+        type=PositiveNumber(),
+        metavar="N",
+        help="Length of the run. Default: the file's own `epochs`.",
     )
     return epochs(steps(command))
 
@@ -62,5 +65,10 @@ def root_option(command: Command) -> Command:
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
     return click.option(
-        "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="How to print."
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print.",
     )

@@ -9,7 +9,8 @@ import click
 
 from layerlr_dsl.cli.inputs import RECIPE, recipes
 from layerlr_dsl.cli.options import format_option
-from layerlr_dsl.cli.terminal import Screen, cells, pad, wrap, write
+from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.reports.cells import cells, pad, wrap
 
 
 @click.command("recipes")

@@ -9,8 +9,9 @@ import click
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.render.markdown import render
-from layerlr_dsl.cli.terminal import Screen, wrap, write
+from layerlr_dsl.cli.terminal import Screen, write
 from layerlr_dsl.language.codes import CODES, FAMILIES, Code
+from layerlr_dsl.reports.cells import wrap
 
 
 @click.command("rule")
@@ -45,7 +46,9 @@ def _known(code: str) -> Code:
     found = CODES.get(code.upper())
     if found is None:
         near = nearest(code.upper(), CODES)
-        raise Refusal(f"no code `{code}`", f"did you mean {near}?" if near else "`layerlr rule` lists them all")
+        raise Refusal(
+            f"no code `{code}`", f"did you mean {near}?" if near else "`layerlr rule` lists them all"
+        )
     return found
 
 
@@ -63,7 +66,11 @@ def listing(screen: Screen) -> list[str]:
     """All codes, family by family."""
     lines: list[str] = []
     for family, about in FAMILIES.items():
-        lines += ["", screen.paint(f"{family}xx  {about}", "bold")] if lines else [screen.paint(f"{family}xx  {about}", "bold")]
+        lines += (
+            ["", screen.paint(f"{family}xx  {about}", "bold")]
+            if lines
+            else [screen.paint(f"{family}xx  {about}", "bold")]
+        )
         for code in CODES.values():
             if code.code.startswith(family):
                 lines += _entry(code, screen)

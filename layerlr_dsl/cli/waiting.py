@@ -5,29 +5,37 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from layerlr_dsl.cli.terminal import clip, columns, escape, is_terminal
+from layerlr_dsl.cli.terminal import columns, is_terminal
+from layerlr_dsl.reports.cells import clip, escape
 
 PATIENCE = 1.0
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show `what` and the seconds gone once the block has run for a second; nothing off a terminal."""
-    if not is_terminal(sys.stderr):
-        yield
-        return
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Gives a function to call, with a sentence, when something slow begins.
+
+    A second later the sentence and the seconds gone are shown, until the block ends; off a terminal
+    nothing is.
+    """
     done = threading.Event()
-    drawer = threading.Thread(target=_draw, args=(escape(what), done), daemon=True)
-    drawer.start()
+    drawers: list[threading.Thread] = []
+
+    def begin(what: str) -> None:
+        if is_terminal(sys.stderr) and not drawers:
+            drawers.append(threading.Thread(target=_draw, args=(escape(what), done), daemon=True))
+            drawers[0].start()
+
     try:
-        yield
+        yield begin
     finally:
         done.set()
-        drawer.join()
+        for drawer in drawers:
+            drawer.join()
 
 
 def _draw(what: str, done: threading.Event) -> None:

@@ -84,12 +84,15 @@ class Finding(Model):
             file=None if span is None else span.source.name,
             range=None if span is None else Range.of(span),
             related=[
-                Related(message=r.message, file=r.span.source.name, range=Range.of(r.span)) for r in finding.related
+                Related(message=r.message, file=r.span.source.name, range=Range.of(r.span))
+                for r in finding.related
             ],
             fix=None if finding.fix is None else _fix(finding.fix),
         )
 
 
 def _fix(fix: d.Fix) -> Fix:
-    edits = [Edit(file=e.span.source.name, range=Range.of(e.span), replacement=e.replacement) for e in fix.edits]
+    edits = [
+        Edit(file=e.span.source.name, range=Range.of(e.span), replacement=e.replacement) for e in fix.edits
+    ]
     return Fix(message=fix.message, safe=fix.safe, edits=edits)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from layerlr_dsl.cli.terminal import cells, escape
 from layerlr_dsl.language.source import Position, Span
+from layerlr_dsl.reports.cells import cells, escape
 
 TAB = 4
 MOST_LINES = 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from layerlr_dsl.cli.terminal import Screen, wrap
+from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.reports.cells import wrap
 
 _CODE = re.compile(r"`([^`]+)`")
 

@@ -15,14 +15,14 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def render(diagnostics: Iterable[Diagnostic], version: str) -> str:
+def render(diagnostics: Iterable[Diagnostic]) -> str:
+    """A whole SARIF log with one run."""
     found = list(diagnostics)
     codes = sorted({finding.code for finding in found})
     run = {
         "tool": {
             "driver": {
                 "name": "layerlr",
-                "semanticVersion": version,
                 "rules": [_rule(code) for code in codes],
             }
         },
@@ -93,6 +93,7 @@ def _fix(fix: Fix) -> dict[str, Any]:
     return {
         "description": {"text": fix.message},
         "artifactChanges": [
-            {"artifactLocation": places[name], "replacements": replacements} for name, replacements in changes.items()
+            {"artifactLocation": places[name], "replacements": replacements}
+            for name, replacements in changes.items()
         ],
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from layerlr_dsl.cli.render.excerpt import excerpt
-from layerlr_dsl.cli.terminal import Screen, cells, escape, wrap
+from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic, Related
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.reports.cells import cells, escape, wrap
 
 
 def render(diagnostic: Diagnostic, screen: Screen) -> str:

@@ -1,0 +1,130 @@
+"""From an input to its findings and its plan: what every command that looks at rules does first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.api import Rules
+from layerlr_dsl.cli.exits import Findings, Refusal
+from layerlr_dsl.cli.inputs import Input, read
+from layerlr_dsl.cli.waiting import waiting
+from layerlr_dsl.language.checked import CheckedRules
+from layerlr_dsl.language.checker import check, in_order
+from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors
+from layerlr_dsl.language.source import Source
+
+if TYPE_CHECKING:
+    from layerlr_dsl.model.inventory import Inventory
+    from layerlr_dsl.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An input with everything that could be found out about it."""
+
+    entry: Input
+    rules: CheckedRules
+    findings: tuple[Diagnostic, ...]
+    spec: str | None
+    """The model that it was checked against; None where there was none to check against."""
+    plan: Plan | None
+
+
+@dataclass
+class Checker:
+    """Checks inputs against one model and one clock; what the command line does not say, each file does.
+
+    Raises Refusal where the model given on the command line cannot be had.
+    """
+
+    model: str | None = None
+    epochs: Fraction | None = None
+    steps_per_epoch: int | None = None
+    lenient: bool = True
+    """Leave unchecked what is relative to a run of unknown length."""
+    advice: bool = False
+    """Add what is no fault but worth a remark (LR4xx)."""
+    _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
+
+    def check(self, entry: Input, source: Source) -> Checked:
+        rules = Rules(check(source, entry.root))
+        if self.model is not None:
+            return self._against(entry, rules, self.model, self._remembered(self.model, None))
+        if rules.model is None:
+            return Checked(entry, rules.checked, rules.diagnostics, None, None)
+        found = self._named(rules.checked, entry.root or _folder(source))
+        if isinstance(found, Diagnostic):
+            said = any(d.span == found.span for d in rules.diagnostics)
+            findings = rules.diagnostics if said else (*rules.diagnostics, found)
+            return Checked(entry, rules.checked, findings, None, None)
+        return self._against(entry, rules, rules.model, found)
+
+    def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Checked:
+        from layerlr_dsl.plan.advice import advice
+        from layerlr_dsl.plan.resolve import resolve
+
+        clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
+        plan = resolve(rules.checked, inventory, clock, lenient=self.lenient)
+        own = {(d.code, d.span) for d in plan.diagnostics}
+        found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
+        if self.advice and not has_errors(found):
+            found += advice(plan)
+        return Checked(entry, rules.checked, tuple(in_order(found, rules.checked.sources)), spec, plan)
+
+    def _named(self, rules: CheckedRules, root: Path | None) -> Inventory | Diagnostic:
+        """The inventory of the file's own model, or why there is none."""
+        from layerlr_dsl.model.errors import ModelError
+
+        assert rules.model is not None
+        spec = rules.model.spec
+        try:
+            return self._remembered(spec.value, root)
+        except ModelError as fault:
+            return error("LR210", fault.message, spec.span, fault.help)
+
+    def _remembered(self, spec: str, root: Path | None) -> Inventory:
+        key = (spec, root)
+        if key not in self._inventories:
+            stated = self.model is not None
+            self._inventories[key] = stated_inventory(spec) if stated else load_inventory(spec, root, False)
+        return self._inventories[key]
+
+
+def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventory:
+    """The inventory of a model, with a sign of life where that takes long. Raises ModelError."""
+    from layerlr_dsl.model.specs import inventory_of_spec
+
+    with waiting() as begin:
+        return inventory_of_spec(spec, root=root, allow_python=allow_python, progress=begin)
+
+
+def stated_inventory(spec: str) -> Inventory:
+    """The inventory of a model named on the command line. Raises Refusal."""
+    from layerlr_dsl.model.errors import ModelError
+
+    try:
+        return load_inventory(spec, None, True)
+    except ModelError as fault:
+        raise Refusal(fault.message, fault.help) from None
+
+
+def _folder(source: Source) -> Path | None:
+    return source.path.parent if source.path is not None else None
+
+
+def planned(entry: Input, checker: Checker) -> tuple[Checked, Plan]:
+    """The plan of one input; its errors are printed and end the command with status 1.
+
+    Raises Refusal where there is no model to plan for, Findings where a finding is an error.
+    """
+    checked = checker.check(entry, read(entry))
+    if has_errors(checked.findings):
+        raise Findings(checked.findings)
+    if checked.plan is None:
+        raise Refusal(
+            f"{entry.name}: names no model", 'give one with --model, or write `model "..."` in the file'
+        )
+    return checked, checked.plan

@@ -1,0 +1,65 @@
+"""`layerlr explain FILE PARAMETER`: which rules decide about a parameter."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import click
+
+from layerlr_dsl.cli.checking import Checker, planned
+from layerlr_dsl.cli.inputs import single
+from layerlr_dsl.cli.moments import event_option, fired_by, tick_at
+from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.terminal import Screen, write
+
+
+@click.command("explain")
+@click.argument("file", metavar="FILE")
+@click.argument("parameter", metavar="PARAMETER")
+@model_option()
+@clock_options
+@root_option
+@click.option(
+    "--at",
+    "moment",
+    default="epoch 0",
+    show_default=True,
+    metavar="TIME",
+    help="When: 'epoch 3', 'step 1200', '50%'.",
+)
+@event_option
+@format_option("text", "json")
+def command(
+    file: str,
+    parameter: str,
+    model: str | None,
+    epochs: Fraction | None,
+    steps_per_epoch: int | None,
+    root: str | None,
+    moment: str,
+    events: tuple[str, ...],
+    form: str,
+) -> int:
+    """Tell which rules decide about a parameter, option by option.
+
+    Shows every rule that matches, in the order of the file: `>` marks the one that wins, the others
+    are overridden, outside their window, or what a later `*=` multiplies. PARAMETER may be a selector;
+    parameters that are treated alike are then shown together.
+
+    \b
+    Examples:
+        layerlr explain my.lr layer4.0.conv1.weight
+        layerlr explain my.lr fc.bias --at "epoch 3"
+        layerlr explain my.lr "layer4 where ndim > 1"
+    """
+    from layerlr_dsl.cli.explain_view import explained
+    from layerlr_dsl.cli.render import explain_text
+
+    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=True))
+    tick, fired = tick_at(plan, moment), fired_by(plan, events)
+    found = explained(plan, parameter, checked.rules.source, tick, fired)
+    if form == "json":
+        write(explain_text.as_json(found))
+    else:
+        write("\n".join(explain_text.render(found, moment.strip(), Screen.of_stdout())))
+    return 0

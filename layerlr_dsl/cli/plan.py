@@ -1,0 +1,49 @@
+"""`layerlr plan FILE`: the groups and the freeze timeline."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import click
+
+from layerlr_dsl.cli.checking import Checker, planned
+from layerlr_dsl.cli.inputs import single
+from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.terminal import Screen, write
+
+
+@click.command("plan")
+@click.argument("file", metavar="FILE")
+@model_option()
+@clock_options
+@root_option
+@format_option("text", "json")
+def command(
+    file: str,
+    model: str | None,
+    epochs: Fraction | None,
+    steps_per_epoch: int | None,
+    root: str | None,
+    form: str,
+) -> int:
+    """Show what a rule file does to a model: its groups, and when what is frozen.
+
+    A group holds the parameters that behave alike at all times. Options are those at the start,
+    before the schedule; `0.01 > 0.001` shows an option that changes between phases. The backward
+    pass can skip what is frozen in front of everything that trains.
+
+    \b
+    Examples:
+        layerlr plan my.lr --epochs 30
+        layerlr plan my.lr --model timm:vit_small_patch16_224 --steps-per-epoch 500
+        layerlr plan my.lr --format json | jq .phases
+    """
+    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
+    if form == "json":
+        write(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+        return 0
+    from layerlr_dsl.cli.render.plan_text import render
+
+    write("\n".join(render(plan, checked.spec or "", Screen.of_stdout())))
+    return 0

@@ -1,0 +1,192 @@
+"""What `layerlr plan` shows, worked out from a plan: plain data, nothing printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from layerlr_dsl.plan.plan import Group, Phase, Plan
+from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.reports.words import fraction, share, short, value
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One group: `options` holds what differs between groups, each as it goes through the phases."""
+
+    name: str
+    tensors: int
+    numel: int
+    share: float
+    options: tuple[str, ...]
+    schedule: str
+    optimizer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The work of the backward pass in a phase.
+
+    `skipped` is the share of parameters before the first one that trains, in the order of the model:
+    gradients need not reach them. `wasted` is the share that is frozen behind it, and `straggler`
+    names a small trainable part that alone makes gradients pass through much that is frozen.
+    """
+
+    stops_at: str | None
+    skipped: float
+    wasted: float
+    straggler: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    epochs: str
+    numel: int
+    share: float
+    frozen: tuple[str, ...]
+    backward: Backward
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    varying: tuple[str, ...]
+    """Options that differ between groups; lr is always among them."""
+    common: tuple[tuple[str, str], ...]
+    """Options that the file gives and that are the same for all groups."""
+    schedules_differ: bool
+    optimizers_differ: bool
+    groups: tuple[GroupRow, ...]
+    phases: tuple[PhaseRow, ...]
+    conditions: tuple[str, ...]
+
+
+def overview(plan: Plan) -> Overview:
+    """Everything that the text form shows."""
+    courses = [_courses(plan, place) for place in range(len(plan.groups))]
+    varying = _varying(plan.groups, courses)
+    total = sum(group.numel for group in plan.groups) or 1
+    groups = tuple(
+        _group_row(plan, group, course, varying, total)
+        for group, course in zip(plan.groups, courses, strict=True)
+    )
+    live = [row for row, group in zip(groups, plan.groups, strict=True) if group.kind == "trains"]
+    return Overview(
+        varying=varying,
+        common=_common(plan, courses, varying),
+        schedules_differ=len({row.schedule for row in live}) > 1,
+        optimizers_differ=len({row.optimizer for row in live}) > 1,
+        groups=groups,
+        phases=tuple(_phase_row(plan, phase) for phase in plan.phases),
+        conditions=tuple(escape(event.text) for event in plan.events),
+    )
+
+
+def _courses(plan: Plan, place: int) -> dict[str, str]:
+    """Each option of a group as it goes through the phases: `0.01` or `0.01 > 0.001`."""
+    values: dict[str, list[str]] = {}
+    for phase in plan.phases:
+        if phase.when is not None:
+            continue
+        for name, option in plan.state(phase.start)[place].options.items():
+            values.setdefault(name, []).append(value(option))
+    return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
+
+
+def _varying(groups: Iterable[Group], courses: list[dict[str, str]]) -> tuple[str, ...]:
+    live = [course for group, course in zip(groups, courses, strict=True) if group.kind == "trains"]
+    names = list(dict.fromkeys(name for course in live for name in course if name != "lr"))
+    return ("lr", *(name for name in names if len({course[name] for course in live if name in course}) > 1))
+
+
+def _common(
+    plan: Plan, courses: list[dict[str, str]], varying: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    given = set().union(*(group.given for group in plan.groups)) if plan.groups else set()
+    found: dict[str, str] = {}
+    for course in courses:
+        for name, option in course.items():
+            if name in given and name not in varying:
+                found[name] = option
+    return tuple(found.items())
+
+
+def _group_row(
+    plan: Plan, group: Group, course: dict[str, str], varying: tuple[str, ...], total: int
+) -> GroupRow:
+    trains = group.kind == "trains"
+    return GroupRow(
+        name=escape(group.name),
+        tensors=len(group.parameters),
+        numel=group.numel,
+        share=group.numel / total,
+        options=tuple(course.get(name, "-") for name in varying) if trains else ("",) * len(varying),
+        schedule=group.schedule.text() if group.schedule is not None else ("none" if trains else ""),
+        optimizer=plan.optimizers[group.optimizer].info.name if trains else "",
+    )
+
+
+def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
+    return PhaseRow(
+        epochs=_span(plan, phase),
+        numel=phase.trainable_numel,
+        share=phase.trainable_share,
+        frozen=tuple(escape(name) for name in phase.frozen),
+        backward=backward(plan, frozenset(phase.frozen)),
+    )
+
+
+def _span(plan: Plan, phase: Phase) -> str:
+    if phase.when is not None:
+        return f"when {escape(phase.when)}"
+    start = fraction(plan.clock.epoch_of(phase.start))
+    if phase.end is None:
+        return f"{start} on"
+    return f"{start} to {fraction(plan.clock.epoch_of(phase.end))}"
+
+
+def backward(plan: Plan, frozen: frozenset[str]) -> Backward:
+    """How far gradients must travel in a phase in which the groups of these names are frozen."""
+    still = [group.name in frozen for group in plan.groups]
+    inventory = plan.inventory
+    sizes = [inventory.numel(row) for row in range(len(inventory))]
+    training = [row for row, group in enumerate(plan.group_of) if not still[group]]
+    total = sum(sizes) or 1
+    if not training:
+        return Backward(None, 1.0, 0.0, None)
+    first = training[0]
+    skipped = sum(sizes[:first]) / total
+    wasted = sum(sizes[row] for row in range(first, len(sizes)) if still[plan.group_of[row]]) / total
+    return Backward(inventory.names[first], skipped, wasted, _straggler(plan, still, sizes, training))
+
+
+def _straggler(plan: Plan, still: list[bool], sizes: list[int], training: list[int]) -> str | None:
+    """The first trainable parameters, if they are few and much that is frozen follows right behind."""
+    total = sum(sizes) or 1
+    behind = 0
+    before: list[int] = []
+    for row in range(training[0], len(sizes)):
+        if still[plan.group_of[row]]:
+            behind += sizes[row]
+        elif behind >= 0.2 * total:
+            break
+        else:
+            before.append(row)
+    if behind < 0.2 * total or sum(sizes[row] for row in before) > 0.02 * total:
+        return None
+    name = escape(plan.inventory.names[before[0]])
+    return name if len(before) == 1 else f"{name} and {len(before) - 1} more"
+
+
+def described(backward: Backward) -> str:
+    """`stops at layer4.0, skips 80%`."""
+    if backward.stops_at is None:
+        return "none"
+    if not backward.skipped:
+        return "full" if not backward.wasted else "full, nothing saved"
+    owner = escape(backward.stops_at.rsplit(".", 1)[0])
+    return f"stops at {owner}, skips {share(backward.skipped)}"
+
+
+def sized(numel: int, part: float) -> str:
+    return f"{short(numel)} {share(part)}"

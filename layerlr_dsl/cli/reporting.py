@@ -1,0 +1,62 @@
+"""Printing what `validate` found: text to people, machine formats to standard output."""
+
+from __future__ import annotations
+
+from layerlr_dsl.cli.render.text import labelled, render_all
+from layerlr_dsl.cli.terminal import Screen, write, write_error
+from layerlr_dsl.cli.validate import Report, summary
+
+
+def show(report: Report, form: str, notes: bool) -> None:
+    """Print a report in the form asked for."""
+    for outcome in report.outcomes:
+        if outcome.problem is not None:
+            write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
+    if form == "json":
+        write(as_json(report))
+    elif form == "sarif":
+        from layerlr_dsl.cli.render import sarif
+
+        write(sarif.render(report.findings))
+    elif form == "github":
+        from layerlr_dsl.cli.render import github
+
+        if report.findings:
+            write(github.render(report.findings))
+        write(summary(report, 0))
+    else:
+        _text(report, notes)
+
+
+def _text(report: Report, notes: bool) -> None:
+    shown = [finding for finding in report.findings if notes or finding.severity != "info"]
+    if shown:
+        write_error(render_all(shown, Screen.of_stderr()) + "\n")
+    write(summary(report, len(report.findings) - len(shown)))
+
+
+def as_json(report: Report) -> str:
+    """The report in its published schema."""
+    from layerlr_dsl.reports.findings import Finding
+    from layerlr_dsl.reports.validation import FileReport, Validation
+
+    files = []
+    for outcome in report.outcomes:
+        own = outcome.checked.findings if outcome.checked is not None else ()
+        files.append(
+            FileReport(
+                file=outcome.entry.name,
+                status=outcome.status,
+                model=outcome.checked.spec if outcome.checked is not None else None,
+                errors=sum(finding.severity == "error" for finding in own),
+                warnings=sum(finding.severity == "warning" for finding in own),
+                problem=outcome.problem,
+            )
+        )
+    return Validation(
+        valid=report.valid,
+        errors=report.number("error"),
+        warnings=report.number("warning"),
+        files=files,
+        diagnostics=[Finding.of(finding) for finding in report.findings],
+    ).model_dump_json(indent=2)

@@ -1,0 +1,56 @@
+"""Selectors typed on the command line: which parameters they cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from layerlr_dsl.cli.exits import Findings
+from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.syntax import RuleStatement
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.resolve import resolve
+
+_REST = " -> lr 1"
+
+
+def selected_rows(inventory: Inventory, selector: str, context: Source | None = None) -> tuple[int, ...]:
+    """The parameters that a selector covers, in the order of the model.
+
+    `context` is a rule file whose groups and lets the selector may use. Raises Findings (status 2)
+    where the selector is faulty or covers nothing.
+    """
+    before = "" if context is None else context.text.rstrip() + "\n"
+    source = Source("<selector>", before + selector + _REST, None if context is None else context.path)
+    rules = check(source)
+    _refuse(rules.diagnostics, selector, len(before))
+    last = rules.clauses[-1].statement if rules.clauses else None
+    whole = isinstance(last, RuleStatement) and last.span.start == len(before) and len(last.settings) == 1
+    if not whole or "\n" in selector:
+        shown = Source("<selector>", selector)
+        raise Findings([error("LR001", "this is more than a selector", Span(shown, 0, len(selector)))], 2)
+    plan = resolve(rules, inventory, Clock(), lenient=True)
+    _refuse(plan.diagnostics, selector, len(before))
+    clause = len(rules.clauses) - 1
+    covered = [any(one.clause == clause for one in cascade.selected) for cascade in plan.cascades]
+    return tuple(row for row, kind in enumerate(plan.matches.class_of) if covered[kind])
+
+
+def _refuse(findings: tuple[Diagnostic, ...], selector: str, start: int) -> None:
+    """Raise the errors that stand in the selector, placed in it alone, as it was typed."""
+    shown = Source("<selector>", selector)
+    errors = [
+        replace(finding, span=_within(finding.span, shown, start), related=(), fix=None)
+        for finding in findings
+        if finding.severity == "error" and finding.span is not None and finding.span.end > start
+    ]
+    if errors:
+        raise Findings(errors, 2)
+
+
+def _within(span: Span, shown: Source, start: int) -> Span:
+    end = len(shown.text)
+    first, last = min(max(span.start - start, 0), end), min(max(span.end - start, 0), end)
+    return Span(shown, first, max(first, last))

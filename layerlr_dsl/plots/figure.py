@@ -1,0 +1,139 @@
+"""PNG and SVG: learning rates on a log scale above, one lane a group below, with matplotlib."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.plots.series import Picture, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_LANES = 120
+_LANE = 0.19  # inches
+_CURVES = 3.4
+_MARGIN = 1.5
+_FROZEN = "#e4e6ea"
+_INK = "#24292f"
+
+
+def draw(picture: Picture, form: str) -> bytes:
+    """The picture as a file of `form` ("png" or "svg"). Raises ImportError without matplotlib."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lanes = picture.series[:MOST_LANES]
+    height = _MARGIN + _CURVES + _LANE * max(len(lanes), 3)
+    with mpl.rc_context(
+        {"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "layerlr"}
+    ):
+        figure = Figure(figsize=(10, height), dpi=144, layout="constrained")
+        FigureCanvasAgg(figure)
+        heights = [_CURVES, _LANE * max(len(lanes), 3)]
+        curves, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
+        figure.suptitle(plain(picture.title), fontsize=11, x=0.01, ha="left", color=_INK)
+        colours = palette(len(picture.series))
+        _curves(curves, picture, colours)
+        _lanes(below, picture, lanes, colours)
+        out = BytesIO()
+        figure.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib takes as it is: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")
+
+
+def palette(count: int) -> list[Any]:
+    """A colour for each group: distinct ones for few, a scale from early to late for many."""
+    import matplotlib as mpl
+
+    if count <= 10:
+        return list(mpl.colormaps["tab10"].colors[:count])  # type: ignore[attr-defined]
+    scale = mpl.colormaps["turbo"]
+    return [scale(0.05 + 0.9 * k / (count - 1)) for k in range(count)]
+
+
+def _curves(axes: Axes, picture: Picture, colours: list[Any]) -> None:
+    low, high = picture.rate_range
+    times = [*picture.times, picture.epochs]
+    width = 1.8 if len(picture.series) <= 12 else 1.1
+    for one, colour in zip(picture.series, colours, strict=True):
+        training = _masked(one, frozen=False)
+        waiting = _masked(one, frozen=True)
+        axes.step(times, training, where="post", color=colour, linewidth=width)
+        if not one.frozen_for_ever:
+            axes.step(
+                times, waiting, where="post", color=colour, linewidth=0.8, linestyle=(0, (1, 2)), alpha=0.6
+            )
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.6, high * 1.6)
+    axes.set_ylabel("learning rate")
+    axes.grid(True, which="major", axis="both", color="#d0d7de", linewidth=0.5)
+    _phases(axes, picture)
+    for marker in picture.markers:
+        axes.axvline(marker.epoch, color="#bc4c00", linewidth=1, linestyle="--")
+    if picture.markers:
+        texts = list(dict.fromkeys(f"waits for: {marker.text}" for marker in picture.markers))
+        axes.set_title(plain("\n".join(texts[:3])), fontsize=8, color="#bc4c00", loc="right")
+    _tidy(axes)
+
+
+def _masked(one: Series, frozen: bool) -> list[float]:
+    """Rates where the group is in that state; nothing can be drawn at 0 on a log scale."""
+    shown = [
+        rate if state is frozen and rate > 0 else float("nan")
+        for rate, state in zip(one.rates, one.frozen, strict=True)
+    ]
+    return [*shown, shown[-1]]
+
+
+def _phases(axes: Axes, picture: Picture) -> None:
+    for boundary in picture.boundaries:
+        axes.axvline(boundary, color="#8c959f", linewidth=0.6, linestyle=":")
+
+
+def _lanes(axes: Axes, picture: Picture, lanes: tuple[Series, ...], colours: list[Any]) -> None:
+    for row, (one, colour) in enumerate(zip(lanes, colours, strict=False)):
+        for start, end in picture.spans(one, frozen=True):
+            axes.barh(
+                row,
+                end - start,
+                left=start,
+                height=0.72,
+                color=_FROZEN,
+                hatch="////",
+                edgecolor="#b7bcc4",
+                linewidth=0,
+            )
+        for start, end in picture.spans(one, frozen=False):
+            axes.barh(row, end - start, left=start, height=0.72, color=colour, linewidth=0)
+    axes.set_yticks(
+        range(len(lanes)), [plain(_label(one)) for one in lanes], fontsize=7.5 if len(lanes) > 12 else 8.5
+    )
+    axes.set_ylim(max(len(lanes), 3) - 0.4, -0.6)
+    axes.set_xlim(0, picture.epochs)
+    hidden = len(picture.series) - len(lanes)
+    more = f"; {hidden} more groups are not listed" if hidden else ""
+    axes.set_xlabel(f"epoch   (coloured: trains, hatched: frozen{more})")
+    _phases(axes, picture)
+    axes.tick_params(axis="y", length=0)
+    _tidy(axes)
+
+
+def _label(one: Series) -> str:
+    from layerlr_dsl.reports.words import short
+
+    name = one.name if len(one.name) <= 44 else f"{one.name[:22]}…{one.name[-21:]}"
+    return f"{name}  {short(one.numel)}"
+
+
+def _tidy(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#8c959f")
+    axes.tick_params(colors=_INK)

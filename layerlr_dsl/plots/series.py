@@ -1,0 +1,163 @@
+"""What a picture of a plan shows, as plain numbers: no drawing library, no torch."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.clock import Clock
+    from layerlr_dsl.plan.plan import Group, GroupState, Plan
+
+MOST_POINTS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One group over time. `rates[k]` holds from `Picture.times[k]` to the next time."""
+
+    name: str
+    tensors: int
+    numel: int
+    share: float
+    optimizer: str
+    schedule: str
+    rates: tuple[float, ...]
+    frozen: tuple[bool, ...]
+
+    @property
+    def frozen_for_ever(self) -> bool:
+        return all(self.frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A metric condition, which may fire at any time from `epoch` on."""
+
+    epoch: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Groups over the same times, in epochs; the last interval ends at `epochs`."""
+
+    title: str
+    epochs: float
+    times: tuple[float, ...]
+    series: tuple[Series, ...]
+    boundaries: tuple[float, ...]
+    """Epochs at which some group freezes, thaws or takes another rate."""
+    markers: tuple[Marker, ...]
+
+    @property
+    def rate_range(self) -> tuple[float, float]:
+        """The smallest and largest positive rate of a training group; (1, 1) where there is none."""
+        rates = [
+            rate
+            for one in self.series
+            for rate, frozen in zip(one.rates, one.frozen, strict=True)
+            if rate > 0 and not frozen
+        ] or [rate for one in self.series for rate in one.rates if rate > 0]
+        return (min(rates), max(rates)) if rates else (1.0, 1.0)
+
+    def spans(self, one: Series, frozen: bool) -> list[tuple[float, float]]:
+        """The spans of time in which a group is frozen, or is not."""
+        found: list[tuple[float, float]] = []
+        ends = (*self.times[1:], self.epochs)
+        for start, end, state in zip(self.times, ends, one.frozen, strict=True):
+            if state is not frozen:
+                continue
+            if found and found[-1][1] == start:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+        return found
+
+
+class UnknownLength(ValueError):
+    """The plan does not know how long the run is, so there is no time axis."""
+
+
+def picture(
+    plan: Plan, title: str, fired: Mapping[int, int] | None = None, points: int = MOST_POINTS
+) -> Picture:
+    """Work out what to draw. Raises UnknownLength where the plan has no number of epochs."""
+    clock = plan.clock
+    if clock.total is None or clock.epochs is None:
+        raise UnknownLength("the length of the run is not known")
+    happened = dict(fired or {})
+    changes = _changes(plan, clock.total, happened)
+    ticks = _ticks(clock.total, changes, points)
+    states = [plan.state(at, happened) for at in changes]
+    total = sum(group.numel for group in plan.groups) or 1
+    series = tuple(
+        _series(plan, place, group, ticks, changes, states, total) for place, group in enumerate(plan.groups)
+    )
+    return Picture(
+        title,
+        float(clock.epochs),
+        tuple(_epoch(clock, tick) for tick in ticks),
+        series,
+        tuple(_epoch(clock, tick) for tick in changes[1:]),
+        tuple(
+            Marker(float(event.opens.epochs), event.text)
+            for event in plan.events
+            if event.index not in happened
+        ),
+    )
+
+
+def _epoch(clock: Clock, tick: int) -> float:
+    return float(clock.epoch_of(tick))
+
+
+def _changes(plan: Plan, total: int, fired: Mapping[int, int]) -> list[int]:
+    changes = [0]
+    while True:
+        following = plan.next_change(changes[-1], fired)
+        if following is None or following >= total:
+            return changes
+        changes.append(following)
+
+
+def _ticks(total: int, changes: list[int], points: int) -> list[int]:
+    """Where to look: evenly spread, each change and the tick before it."""
+    even = range(total) if total <= points else {total * k // points for k in range(points)}
+    near = {tick for change in changes for tick in (change - 1, change) if 0 <= tick < total}
+    return sorted({*even, *near, total - 1})
+
+
+def _series(
+    plan: Plan,
+    place: int,
+    group: Group,
+    ticks: list[int],
+    changes: list[int],
+    states: list[tuple[GroupState, ...]],
+    total: int,
+) -> Series:
+    at = [states[bisect_right(changes, tick) - 1][place] for tick in ticks]
+    return Series(
+        name=group.name,
+        tensors=len(group.parameters),
+        numel=group.numel,
+        share=group.numel / total,
+        optimizer=plan.optimizers[group.optimizer].info.name,
+        schedule=group.schedule.text() if group.schedule is not None else "",
+        rates=tuple(rate_at(group, state, tick) for state, tick in zip(at, ticks, strict=True)),
+        frozen=tuple(state.frozen for state in at),
+    )
+
+
+def rate_at(group: Group, state: GroupState, tick: int) -> float:
+    """lr(t) = rules(t) x schedule(t) x thaw warm-up(t)."""
+    rate = float(state.options["lr"])  # type: ignore[arg-type]
+    if group.schedule is not None:
+        rate *= group.schedule.factor(tick)
+    if state.warmup is not None:
+        start, length = state.warmup
+        rate *= min((tick - start) / length, 1.0)
+    return rate

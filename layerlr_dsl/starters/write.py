@@ -1,0 +1,206 @@
+"""The text of a starting file, in one of four styles, with comments that say why.
+
+Rates follow common practice: discriminative rates and gradual unfreezing after ULMFiT (Howard and
+Ruder 2018), layer-wise decay after ELECTRA and BEiT (Clark et al. 2020, Bao et al. 2021), Muon for
+hidden matrices after Jordan et al. 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.starters.anatomy import Anatomy, anatomy
+from layerlr_dsl.starters.cover import cover
+from layerlr_dsl.starters.stages import every_block, listed, stages
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What every style writes about."""
+
+    inventory: Inventory
+    parts: Anatomy
+
+    @property
+    def stem(self) -> str:
+        return listed(cover(self.inventory, self.parts.stem))
+
+    @property
+    def head(self) -> str:
+        return listed(cover(self.inventory, self.parts.head))
+
+
+def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
+    """The text of a starting file. `nameable` says that a file may name the model by `spec`.
+
+    Raises KeyError for an unknown style.
+    """
+    subject = Subject(inventory, anatomy(inventory))
+    epochs, body = STYLES[style](subject)
+    head = [
+        f"# A starting file for {spec}, style `{style}`.",
+        "# `layerlr plan` shows what it does, `layerlr explain` why.",
+        "version 1",
+        f'model "{_escaped(spec)}"'
+        if nameable
+        else f"# a file may not name this model: pass --model '{spec}'",
+        f"epochs {epochs}",
+        "",
+    ]
+    return "\n".join([*head, *body]) + "\n"
+
+
+def _escaped(spec: str) -> str:
+    return spec.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _setting(weight_decay: str = "0.05") -> list[str]:
+    return [f"optimizer adamw(weight_decay={weight_decay})", "schedule cosine(warmup=5%, floor=0.01)", ""]
+
+
+def _no_decay(subject: Subject) -> list[str]:
+    inventory = subject.inventory
+    if inventory.lazy:
+        return []
+    flat = any(len(shape) <= 1 for shape in inventory.shapes)
+    norms = any("norm" in inventory.owner_class(row).families for row in range(len(inventory)))
+    if not flat and not norms:
+        return []
+    condition = " or ".join(["ndim <= 1"] * flat + ["module is norm"] * norms)
+    return ["", "# biases and norms are not decayed", f"** where {condition} -> weight_decay 0"]
+
+
+# ---------------------------------------------------------------- styles
+
+
+def _layered(subject: Subject) -> tuple[int, list[str]]:
+    """Plain rates: small near the input, large near the output."""
+    parts = subject.parts
+    body = [*_setting(), "let base = 1e-3", ""]
+    steps = stages(subject.inventory, parts, 3) if parts.blocks or parts.head else []
+    rest = bool(parts.rest) if parts.blocks else False
+    body.append("# early layers hold general features and need little change, late ones more")
+    if rest or not steps or parts.head:
+        body.append("** -> lr base")
+    if parts.stem:
+        body.append(f"{subject.stem} -> lr base / {_tiers(len(steps))[0]}")
+    for stage, divisor in zip(steps, _tiers(len(steps))[1:], strict=True):
+        body.append(f"{stage.selector} -> lr base / {divisor}")
+    return 30, [*body, *_no_decay(subject)]
+
+
+def _tiers(count: int) -> list[int]:
+    """What the base rate is divided by, for the stem and `count` stages after it."""
+    return [100, 30, 10, 3][: 1 + count] if count == 3 else [30, 10, 3][: 1 + count]
+
+
+def _decay(subject: Subject) -> tuple[int, list[str]]:
+    """Geometric rates: each block a constant factor below the next."""
+    parts = subject.parts
+    blocks = parts.blocks
+    body = [*_setting(), "let base = 1e-3", "let decay = 0.75", ""]
+    body.append("# the head trains at the base rate, every layer below it at `decay` times the one above")
+    if blocks is None:
+        steps = stages(subject.inventory, parts, 6) if parts.head else []
+        body.append("** -> lr base")
+        body += [f"{s.selector} -> lr base * decay ^ {len(steps) - n}" for n, s in enumerate(steps)]
+        return 30, [*body, *_no_decay(subject)]
+    if parts.rest or parts.head:
+        body.append("** -> lr base")
+    lowest, highest = blocks.numbers[0], blocks.numbers[-1]
+    body.append(f"{every_block(blocks)} -> lr base * decay ^ (last(i) - i + 1)")
+    if parts.stem:
+        body.append(f"{subject.stem} -> lr base * decay ^ {highest - lowest + 2}")
+    return 30, [*body, *_no_decay(subject)]
+
+
+def _gradual(subject: Subject) -> tuple[int, list[str]]:
+    """Unfreezing from the head down, one stage after the other."""
+    parts = subject.parts
+    steps = [stage.selector for stage in stages(subject.inventory, parts, 5)]
+    if not parts.head:  # then the last stage, and what follows it, trains from the start
+        steps = steps[:-1]
+    if parts.stem:
+        steps.insert(0, "@stem")
+    body = [*_setting(), "let base = 1e-3", ""]
+    if parts.stem:
+        body.append(f"group stem = {subject.stem}")
+    if parts.head:
+        body += [f"group head = {subject.head}", ""]
+        body += ["# the head is new and learns fast, the rest is adapted gently"]
+        body += ["** -> lr base / 10", "@head -> lr base"]
+    else:
+        body += ["", "** -> lr base / 10"]
+    if not steps:
+        body += ["", "# this model has no parts that could be thawed one after the other"]
+        return 30, [*body, *_no_decay(subject)]
+    turns = [*reversed(steps)]
+    body += [
+        "",
+        "# each is frozen until its turn, from the top down, so that a fresh head does not wreck them",
+    ]
+    if len(turns) == 1:
+        body.append(f"freeze {turns[0]} until epoch 2")
+    else:
+        body += _sequence(turns)
+    return 2 * len(turns) + 10, [*body, *_no_decay(subject)]
+
+
+def _sequence(turns: list[str]) -> list[str]:
+    """The statement that thaws `turns` in order; long selectors get names first."""
+    ending = "every 2 epochs starting at epoch 2"
+    chain = " then ".join(turns)
+    if len(chain) <= 70:
+        return [f"unfreeze {chain} {ending}"]
+    names = [
+        turn if turn.startswith("@") else f"@stage{len(turns) - place}" for place, turn in enumerate(turns)
+    ]
+    groups = [f"group {name[1:]} = {turn}" for name, turn in zip(names, turns, strict=True) if name != turn]
+    return [*groups, f"unfreeze {' then '.join(names)} {ending}"]
+
+
+def _muon(subject: Subject) -> tuple[int, list[str]]:
+    """Muon for the matrices of the blocks, AdamW for the rest."""
+    body = [*_setting(), "** -> lr 1e-3", *_no_decay(subject), ""]
+    condition = _matrices(subject)
+    if condition is None:
+        body += [
+            "# Muon takes matrices only, and the blocks of this model have none (convolutions are 4-D).",
+            "# A rule for it would read:  BLOCKS where ndim == 2 -> optimizer muon(lr=0.02)",
+        ]
+        return 30, body
+    assert subject.parts.blocks is not None
+    body += [
+        "# hidden matrices get Muon; embeddings, head, norms and biases stay with AdamW",
+        f"{every_block(subject.parts.blocks)} where {condition}",
+    ]
+    body[-1] += " -> optimizer muon(lr=0.02, momentum=0.95, weight_decay=0.01)"
+    return 30, body
+
+
+def _matrices(subject: Subject) -> str | None:
+    """The condition that selects the matrices of the blocks, or None where there are none."""
+    inventory, blocks = subject.inventory, subject.parts.blocks
+    if blocks is None or inventory.lazy:
+        return None
+    flat = [row for rows in blocks.members.values() for row in rows if len(inventory.shapes[row]) == 2]
+    embeddings = [row for row in flat if "embedding" in inventory.owner_class(row).families]
+    biases = [row for row in flat if "bias" in inventory.leaves[row]]
+    if len({*flat} - {*embeddings, *biases}) == 0:
+        return None
+    condition = "ndim == 2"
+    if embeddings:
+        condition += " and not module is embedding"
+    if biases:
+        condition += " and not name matches /.*bias.*/"
+    return condition
+
+
+STYLES: dict[str, Callable[[Subject], tuple[int, list[str]]]] = {
+    "layered": _layered,
+    "gradual": _gradual,
+    "decay": _decay,
+    "muon": _muon,
+}

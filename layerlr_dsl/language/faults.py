@@ -67,6 +67,8 @@ def detached_percent(span: Span, value_end: int, sign_start: int) -> Diagnostic:
 
 def moment_without_unit(span: Span) -> Diagnostic:
     value = shortened(span.text)
+    if value in _DURATIONS:
+        return error("LR005", f"`{value}` has no number", span, f"write `{value.rstrip('s')} 5`")
     return error(
         "LR106",
         f"`{value}` has no unit: an epoch or a step?",
@@ -77,6 +79,8 @@ def moment_without_unit(span: Span) -> Diagnostic:
 
 def duration_without_unit(span: Span) -> Diagnostic:
     value = shortened(span.text)
+    if value in _DURATIONS:
+        return error("LR005", f"`{value}` has no number", span, f"write `2 {value.rstrip('s')}s`")
     return error(
         "LR106",
         f"`{value}` has no unit: epochs or steps?",
@@ -141,6 +145,10 @@ def option_without_value(span: Span) -> Diagnostic:
     return error("LR005", f"`{option}` has no value", span, f"write `{option} VALUE`, as in `lr 1e-4`")
 
 
+def unclosed_parenthesis(span: Span) -> Diagnostic:
+    return error("LR002", "this parenthesis is never closed", span, "close it with `)`")
+
+
 def nested_too_deeply(span: Span, deepest: int) -> Diagnostic:
     return error(
         "LR007",
@@ -148,3 +156,7 @@ def nested_too_deeply(span: Span, deepest: int) -> Diagnostic:
         span,
         "name an inner part with `let` and use the name here",
     )
+
+
+def too_many(span: Span, most: int) -> Diagnostic:
+    return error("LR001", f"more than {most:,} faults: reading ends here", span, "is this a rule file?")

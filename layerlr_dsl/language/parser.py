@@ -7,22 +7,30 @@ faults of a file are found in one run.
 
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
 from typing import Any, cast
 
-from lark import Lark, Token, UnexpectedInput
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
 
-from layerlr_dsl.language import faults, tables
+from layerlr_dsl.language import faults, recovery, tables, wholeness
 from layerlr_dsl.language.builder import DEEPEST_NESTING, TooDeep, TreeBuilder
 from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.explain import explain
+from layerlr_dsl.language.failure import failure_at
 from layerlr_dsl.language.source import Source, Span
-from layerlr_dsl.language.syntax import Comment, File, Statement
+from layerlr_dsl.language.syntax import Comment, Damaged, File, Statement
 
-_BLANK = re.compile(r"(?:[ \t\r\f\uFEFF\n;]|\\[ \t\r]*\n)*")
-_NEXT_LINE_IS_INDENTED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
-_COMMENT = re.compile(r"#[^\n]*")
+_BLANK = re.compile(
+    r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)"
+)  # A file with more faults than this is no rule file; reading on would take long and help nobody.
+_MOST_FAULTS = 10_000
+# What a `let` or `group`, perhaps misspelled, would have named.
+_DEFINITION = re.compile(r"(?:let|group)[ \t]+([^\W\d]\w*)|\w+[ \t]+([^\W\d]\w*)[ \t]*:?=")
 
 # One parser serves all: its callbacks build for the source at hand, so one text is read at a time.
 _LOCK = Lock()
@@ -33,16 +41,34 @@ def parse(source: Source) -> tuple[File, tuple[Diagnostic, ...]]:
 
     Never raises, whatever the text: statements that cannot be read are left out of the tree.
     """
-    with _LOCK:
+    with _LOCK, _collector_paused():
         reading = _Reading(source)
         reading.run()
     statements = tuple(reading.statements)
     comments = tuple(
         Comment(Span(source, at, at + len(text)), text) for at, text in sorted(reading.comments.items())
     )
-    found = reading.diagnostics
-    found.sort(key=lambda d: d.span.start if d.span else 0)
-    return File(source, statements, comments), tuple(found)
+    file = File(source, statements, comments, tuple(reading.damaged))
+    return file, tuple(_in_order(reading.diagnostics + wholeness.check(file)))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cycles are made here, and passes of the collector over the growing tree double the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """By place in the text; two findings of one kind at one place are one finding."""
+    once = {(d.code, d.span.start if d.span else 0): d for d in reversed(diagnostics)}
+    return [once[key] for key in sorted(once, key=lambda key: (key[1], key[0]))]
 
 
 @lru_cache(maxsize=1)
@@ -75,20 +101,27 @@ class _Reading:
         self.first_state = self.state.state_stack[0]
         self.statements: list[Statement] = []
         self.diagnostics: list[Diagnostic] = []
+        self.damaged: list[Damaged] = []
+        self.accepted: dict[tuple[int, ...], frozenset[str]] = {}
 
     def run(self) -> None:
         while self._to_next_statement():
+            if len(self.diagnostics) >= _MOST_FAULTS:
+                here = Span(self.source, self.place.char_pos, self.place.char_pos + 1)
+                self.diagnostics.append(faults.too_many(here, _MOST_FAULTS))
+                break
             self._read_statement()
         self.comments = dict(self.comments)
 
     def _to_next_statement(self) -> bool:
         """Go past blanks, comments and empty statements; False at the end of the text."""
-        at = _BLANK.match(self.text, self.place.char_pos).end()
-        while comment := _COMMENT.match(self.text, at):
-            self.comments[at] = comment[0].rstrip("\r")
-            at = _BLANK.match(self.text, comment.end()).end()
+        text, at = self.text, self.place.char_pos
+        while blank := _BLANK.match(text, at):
+            at = blank.end()
+            if blank[1]:
+                self.comments[blank.start(1)] = blank[1].rstrip("\r")
         self.place.char_pos = at
-        return at < len(self.text)
+        return bool(at < len(text))
 
     def _read_statement(self) -> None:
         self.builder.begin_statement()
@@ -98,16 +131,19 @@ class _Reading:
         tokens: list[Token] = []
         try:
             statement = self._parse_statement(tokens)
-        except UnexpectedInput as problem:
-            self._recover(start, tokens, problem)
+        except UnexpectedToken as problem:
+            ended = problem.token.type == "$END"
+            at = (_end(tokens[-1]) if tokens else start) if ended else _begin(problem.token)
+            self._recover(start, tokens, at)
+        except UnexpectedCharacters as problem:
+            self._recover(start, tokens, problem.pos_in_stream or start)
         except TooDeep as problem:
-            span = Span(self.source, problem.token.start_pos, problem.token.end_pos)
-            self._skip(start, span.end)
-            self.diagnostics.append(faults.nested_too_deeply(span, DEEPEST_NESTING))
+            self._give_up(start, tokens, problem.token)
         else:
             self.builder.finish_statement()
             if self.builder.faults:
                 self.diagnostics += self.builder.faults
+                self._note_damage(start, statement.span.end)
             else:
                 self.statements.append(statement)
 
@@ -131,20 +167,58 @@ class _Reading:
         kind = last.type if type(last) is Token else ""
         if len(self.builder.opened) + (kind == "OPEN") - (kind == "CLOSE") > 0:
             return True
-        return kind == "COMMA" and _NEXT_LINE_IS_INDENTED.match(self.text, end.end_pos) is not None
+        return kind == "COMMA" and recovery.NEXT_LINE_IS_INDENTED.match(self.text, _end(end)) is not None
 
-    def _recover(self, start: int, tokens: list[Token], problem: UnexpectedInput) -> None:
-        at = problem.pos_in_stream
-        token = getattr(problem, "token", None)
-        if token is not None and token.type == "$END":
-            at = tokens[-1].end_pos if tokens else start
-        self._skip(start, at)
-        self.diagnostics.append(
-            Diagnostic(
-                "LR001", "error", f"unexpected {self.text[at : at + 10]!r}", Span(self.source, at, at + 1)
-            )
-        )
+    def _recover(self, start: int, tokens: list[Token], at: int) -> None:
+        """Explain the fault at `at` and go to the end of the statement."""
+        outermost, innermost = _open_parentheses(tokens)
+        previous = str(tokens[-1]) if tokens else ""
+        ending = recovery.end_of_statement(self.text, start, at, outermost, previous)
+        self.diagnostics += [d for d in self.builder.faults if d.span and d.span.start < ending.end]
+        if ending.unclosed and innermost is not None:
+            span = Span(self.source, innermost, innermost + 1)
+            self.diagnostics.append(faults.unclosed_parenthesis(span))
+        else:
+            self.diagnostics.append(explain(failure_at(self.source, start, at, tokens, self._find_accepted)))
+        self._leave(start, ending)
 
-    def _skip(self, start: int, at: int) -> None:
-        end = self.text.find("\n", at)
-        self.place.char_pos = end if end >= 0 else len(self.text)
+    def _give_up(self, start: int, tokens: list[Token], token: Token) -> None:
+        """A statement nested too deeply ends where its parentheses do."""
+        span = Span(self.source, _begin(token), _end(token))
+        self.diagnostics.append(faults.nested_too_deeply(span, DEEPEST_NESTING))
+        outermost, _ = _open_parentheses(tokens)
+        self._leave(start, recovery.end_of_statement(self.text, start, span.start, outermost, str(token)))
+
+    def _leave(self, start: int, ending: recovery.Ending) -> None:
+        self.comments.update(ending.comments)
+        self.place.char_pos = max(ending.end, start + 1)
+        self._note_damage(start, self.place.char_pos)
+
+    def _note_damage(self, start: int, end: int) -> None:
+        named = _DEFINITION.match(self.text, start)
+        self.damaged.append(Damaged(Span(self.source, start, end), (named[1] or named[2]) if named else None))
+
+    def _find_accepted(self) -> frozenset[str]:
+        stack = tuple(self.state.state_stack)
+        if stack not in self.accepted:
+            self.accepted[stack] = frozenset(self.session.accepts())
+        return self.accepted[stack]
+
+
+def _open_parentheses(tokens: list[Token]) -> tuple[int | None, int | None]:
+    """Where the outermost and the innermost parenthesis open at the last token begin."""
+    opened: list[int] = []
+    for token in tokens:
+        if token.type == "OPEN":
+            opened.append(_begin(token))
+        elif token.type == "CLOSE" and opened:
+            opened.pop()
+    return (opened[0], opened[-1]) if opened else (None, None)
+
+
+def _begin(token: Token) -> int:
+    return cast(int, token.start_pos)
+
+
+def _end(token: Token) -> int:
+    return cast(int, token.end_pos)

@@ -431,9 +431,21 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """A statement that could not be read; `defines` is the name that it would have given."""
+
+    span: Span
+    defines: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class File:
-    """A parsed text: the statements that could be read, in order, and every comment."""
+    """A parsed text: the statements that could be read, in order, and every comment.
+
+    `damaged` holds the others, so that a name lost with one of them is not reported as unknown.
+    """
 
     source: Source
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...]
+    damaged: tuple[Damaged, ...] = ()

@@ -1,0 +1,131 @@
+"""Where a statement that cannot be read ends, so that the next one is read as if nothing had happened.
+
+The text is gone through by pieces (texts, comments, regular expressions, parentheses), never by
+searching for the next `;`, which may stand in any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+STATEMENT_WORDS = (
+    "version",
+    "model",
+    "epochs",
+    "include",
+    "let",
+    "group",
+    "optimizer",
+    "schedule",
+    "freeze",
+    "unfreeze",
+    "expect",
+)
+
+_PIECE = re.compile(
+    r"""(?P<text>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*(?:"|[^\n]*))
+      | (?P<comment>\#[^\n]*)
+      | (?P<blank>[ \t\r\f\uFEFF]+|\\[ \t\r]*\n)
+      | (?P<sign>->|[();,\n/])
+      | (?P<word>\w+)
+      | (?P<other>[^\w\s"\#\\();,/-]+|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_REGEX = re.compile(r"/(?=[^\s/])[^/\\\n]*(?:\\[^\n][^/\\\n]*)*/")
+_BEFORE_REGEX = {"", ",", "=", "except", "then", "matches", "freeze", "unfreeze", "expect"}
+_STATEMENT_LINE = re.compile(rf"[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]+[^\s=,()]")
+NEXT_LINE_IS_INDENTED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
+_LINE = re.compile(r"\n([ \t]*)([^\s])")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a damaged statement: at a newline, at `;` or at the end of the text."""
+
+    end: int
+    unclosed: bool  # a parenthesis that was open where the search began is never closed
+    comments: tuple[tuple[int, str], ...]
+
+
+def end_of_statement(text: str, start: int, at: int, opened: int | None, previous: str = "") -> Ending:
+    """The end of the statement that begins at `start` and cannot be read from `at` on.
+
+    `opened` is the place of the outermost parenthesis open at `at`; `previous` is the token before.
+    A parenthesis counts as never closed where something follows that can only be another statement.
+    """
+    scan = _Scan(text, at, previous if opened is None else "(")
+    closed = scan.run(at if opened is None else opened)
+    if closed:
+        return Ending(scan.place, False, tuple(scan.comments))
+    end = _before_next_statement(text, start, scan.first_open, scan.place)
+    kept = tuple(comment for comment in scan.comments if comment[0] < end)
+    return Ending(end, opened is not None, kept)
+
+
+class _Scan:
+    def __init__(self, text: str, at: int, previous: str) -> None:
+        self.text = text
+        self.at = at
+        self.previous = previous
+        self.depth = 0
+        self.first_open = at
+        self.place = at
+        self.comments: list[tuple[int, str]] = []
+
+    def run(self, place: int) -> bool:
+        """Go on to the end of the statement; False where an open parenthesis is not closed first."""
+        text = self.text
+        while place < len(text):
+            self.place = place
+            piece = _PIECE.match(text, place)
+            assert piece is not None, "the last alternative matches any character"
+            kind, written = piece.lastgroup, piece[0]
+            if kind == "comment":
+                self.comments.append((place, written.rstrip("\r")))
+            elif kind == "sign":
+                if written == "/" and self.previous in _BEFORE_REGEX and (regex := _REGEX.match(text, place)):
+                    written = regex[0]
+                elif self._ends(written, place):
+                    return self.depth == 0
+            if kind not in ("comment", "blank") and written != "\n":
+                self.previous = written
+            place += len(written)
+        self.place = len(text)
+        return self.depth == 0
+
+    def _ends(self, sign: str, place: int) -> bool:
+        if sign == "(":
+            if self.depth == 0:
+                self.first_open = place
+            self.depth += 1
+        elif sign == ")":
+            self.depth = max(0, self.depth - 1)
+        elif sign == "->":
+            return self.depth > 0
+        elif place >= self.at or self.depth > 0:
+            if sign == ";":
+                return True
+            if sign == "\n":
+                return self._newline_ends(place)
+        return False
+
+    def _newline_ends(self, place: int) -> bool:
+        if self.depth > 0:
+            return _STATEMENT_LINE.match(self.text, place + 1) is not None
+        return not (self.previous == "," and NEXT_LINE_IS_INDENTED.match(self.text, place + 1))
+
+
+def _before_next_statement(text: str, start: int, opened: int, found: int) -> int:
+    """The newline before the first line behind `opened` that is indented no deeper than the statement."""
+    line_start = text.rfind("\n", 0, start) + 1
+    indent = start - line_start if text[line_start:start].isspace() else 0
+    for line in _LINE.finditer(text, opened):
+        if len(line[1]) <= indent and line[2] not in ")#":
+            return line.start()
+        if line.start() >= found:
+            break
+    if found < len(text) and text[found] == ";":
+        return found
+    newline = text.find("\n", found)
+    return newline if newline >= 0 else len(text)

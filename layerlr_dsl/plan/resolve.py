@@ -110,14 +110,31 @@ def gather_numbers(rules: CheckedRules, decider: Decider, matches: Matches) -> N
     """The distinct values of every capture, over each selector's items before `except` and `where`."""
     selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
     selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
+    selectors = [x for x in selectors if x.captures]
+    if not selectors:
+        return
+    by_item: dict[int, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for item, bindings in {hit for hits in {kind.state.hits for kind in matches.classes} for hit in hits}:
+        for name, value in bindings:
+            by_item[item][name].add(value)
     # Groups come first and in order of need: a selector may use the captures of a group.
-    for selector in _by_need(rules, [x for x in selectors if x.captures]):
+    for selector in _by_need(rules, selectors):
         values: dict[str, set[int]] = defaultdict(set)
-        for kind in matches.classes:
-            for bindings in decider.included(kind, selector):
-                for name, value in bindings:
-                    values[name].add(value)
+        for one in selector.include:
+            if isinstance(one, PatternItem):
+                for name, found in by_item[decider.matcher.items[one.text]].items():
+                    values[name] |= found
+            elif isinstance(one, GroupItem):
+                _group_numbers(rules.groups[one.name], decider, matches, values)
         decider.numbers[id(selector)] = {name: tuple(sorted(found)) for name, found in values.items()}
+
+
+def _group_numbers(
+    group: CheckedSelector, decider: Decider, matches: Matches, values: dict[str, set[int]]
+) -> None:
+    for kind in matches.classes:
+        for name, value in decider.decide(kind, group) or ():
+            values[name].add(value)
 
 
 def _by_need(rules: CheckedRules, selectors: list[CheckedSelector]) -> list[CheckedSelector]:

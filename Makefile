@@ -1,0 +1,56 @@
+# `make demo` and `make test` are all a newcomer needs; both make the environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types tests docs bench wheel clean
+
+help:
+	@echo "make demo    validate the recipes and fine-tune a real model on real data (about 5 minutes)"
+	@echo "make test    lint, types and every test"
+	@echo "make lint    ruff: rules and format"
+	@echo "make types   mypy, strict"
+	@echo "make tests   pytest only"
+	@echo "make docs    the documentation, into site/ (warnings are errors)"
+	@echo "make bench   the benchmarks, beside the peers they are measured against"
+	@echo "make wheel   the distribution, into dist/"
+	@echo "make clean   remove everything that make made"
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=23.2"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch torchvision
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/layerlr validate rules
+	@$(BIN)/layerlr train rules/efficientnet_lite0_digits.lr --data digits \
+	    --weights efficientnet-lite0 --out runs/demo
+
+test: lint types tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+tests: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(STAMP)
+	$(PYTHON) -m venv --system-site-packages .bench-venv 2>/dev/null || true
+	$(BIN)/python benchmarks/run.py
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf $(VENV) .bench-venv dist build site runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -12,6 +11,8 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
 
     The file keeps the mode it had; a new one gets `mode`, or else what the umask leaves.
     """
+    import tempfile  # deferred: reading a remembered inventory should not wait for it
+
     target = path.resolve()
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:80]}.")
     try:

@@ -1,0 +1,186 @@
+"""Building the model that a spec names, with every way it can fail told in a sentence."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.model.hollow import build_hollow, quiet
+from layerlr_dsl.model.spec_syntax import Spec
+from layerlr_dsl.model.text import first_line, shown
+from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Make = Callable[..., "nn.Module"]
+
+_UNEXPECTED = re.compile(r"(?:unexpected keyword argument|multiple values for keyword argument) '(\w+)'")
+
+
+def build_spec(spec: Spec, *, meta: bool) -> nn.Module:
+    """Build the model; with `meta`, without memory and without moving any random state. Raises ModelError."""
+    if spec.kind == "python":
+        return _built(spec, _callable(spec), meta)
+    with quiet():
+        if spec.kind == "hf":
+            from layerlr_dsl.model.hugging_face import maker
+
+            return _built(spec, maker(spec), meta)
+        return _built(spec, _architecture(spec), meta)
+
+
+def _built(spec: Spec, make: Make, meta: bool) -> nn.Module:
+    from torch import nn
+
+    arguments = dict(spec.arguments)
+    try:
+        model = build_hollow(lambda: make(**arguments)) if meta else make(**arguments)
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as fault:
+        raise _cannot_build(spec, make, fault) from None
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"`{spec}` gives a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _cannot_build(spec: Spec, make: Make, fault: BaseException) -> ModelError:
+    unexpected = _UNEXPECTED.search(str(fault)) if isinstance(fault, TypeError) else None
+    if unexpected and unexpected[1] in dict(spec.arguments):
+        name = unexpected[1]
+        meant = nearest(name, _keywords_of(make))
+        return ModelError(
+            f"`{spec}` cannot be built: it takes no `{name}`",
+            f"did you mean `{meant}`?" if meant else "see the library's documentation of this model",
+        )
+    return ModelError(f"`{spec}` cannot be built: {type(fault).__name__}: {first_line(fault)}")
+
+
+def _keywords_of(make: Callable[..., Any]) -> set[str]:
+    """The keywords that a builder takes, those of the class it says it returns included."""
+    names: set[str] = set()
+    sources: list[Any] = [make]
+    try:
+        returned = inspect.signature(make, eval_str=True).return_annotation
+        sources += [returned] if inspect.isclass(returned) else []
+        for source in sources:
+            for name, parameter in inspect.signature(source).parameters.items():
+                if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                    names.add(name)
+    except Exception:  # a builder may have a signature that cannot be read; then nothing is near
+        pass
+    return names - {"weights", "weights_backbone", "pretrained", "progress"}
+
+
+# ---------------------------------------------------------------- torchvision and timm
+
+
+def _architecture(spec: Spec) -> Make:
+    if spec.kind == "torchvision":
+        models = import_library("torchvision.models")
+        _known(spec, models.list_models())
+        make = models.get_model_builder(spec.name)
+        # Said outright: some builders would fetch a backbone's weights by default.
+        off = [name for name in ("weights", "weights_backbone") if name in inspect.signature(make).parameters]
+        return _with(make, dict.fromkeys(off))
+    timm = import_library("timm")
+    architecture = spec.name.partition(".")[0]
+    if not timm.is_model(architecture):
+        _known(spec, timm.list_models())
+    make = timm.models.model_entrypoint(architecture)
+    return _with(make, {"pretrained": False}, calls=_timm_create(timm, spec.name))
+
+
+def _timm_create(timm: ModuleType, name: str) -> Make:
+    def create(**arguments: Any) -> nn.Module:
+        model: nn.Module = timm.create_model(name, **arguments)
+        return model
+
+    return create
+
+
+def _with(make: Callable[..., Any], fixed: dict[str, Any], calls: Make | None = None) -> Make:
+    """`make` (or `calls` in its stead) with some arguments fixed, its signature kept for near misses."""
+
+    def made(**arguments: Any) -> nn.Module:
+        model: nn.Module = (calls or make)(**arguments, **fixed)
+        return model
+
+    made.__wrapped__ = make  # type: ignore[attr-defined]
+    return made
+
+
+def _known(spec: Spec, names: Iterable[str]) -> None:
+    names = list(names)
+    if spec.name not in names:
+        meant = nearest(spec.name, names)
+        raise ModelError(
+            f"{spec.kind} has no model `{shown(spec.name)}`",
+            f"did you mean `{spec.kind}:{meant}`?" if meant else f"it has {len(names)} others",
+        )
+
+
+def import_library(name: str) -> Any:
+    """Import a library of models. Raises ModelError that says how to install it."""
+    package = name.partition(".")[0]
+    try:
+        return with_torchvision(lambda: importlib.import_module(name))
+    except ModuleNotFoundError as fault:
+        if fault.name != package:
+            raise _broken(package, fault) from None
+        extra = "layerlr-dsl" if package == "torchvision" else '"layerlr-dsl[models]"'
+        raise ModelError(f"{package} is not installed", f"pip install {extra}") from None
+    except Exception as fault:
+        raise _broken(package, fault) from None
+
+
+def _broken(package: str, fault: Exception) -> ModelError:
+    return ModelError(
+        f"{package} cannot be imported: {type(fault).__name__}: {first_line(fault)}",
+        f"check that {package} and torch are of versions that go together",
+    )
+
+
+# ---------------------------------------------------------------- python:
+
+
+def _callable(spec: Spec) -> Make:
+    """What `python:package.module:callable` names; the working directory is searched too."""
+    module_name, _, path = spec.name.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as fault:
+        if module_name == fault.name or module_name.startswith(f"{fault.name}."):
+            raise ModelError(
+                f"there is no module `{fault.name}` for `{spec}`",
+                "it is looked for in the working directory and where Python's packages are",
+            ) from None
+        raise ModelError(f"`{spec}`: {module_name} cannot be imported: {first_line(fault)}") from None
+    except (Exception, SystemExit) as fault:
+        reason = f"{type(fault).__name__}: {first_line(fault)}"
+        raise ModelError(f"`{spec}`: {module_name} cannot be imported: {reason}") from None
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            meant = nearest(part, [name for name in dir(found) if not name.startswith("__")])
+            help = f"did you mean `{meant}`?" if meant else None
+            raise ModelError(f"`{spec}`: there is no `{part}` in {module_name}", help) from None
+    if not callable(found):
+        raise ModelError(f"`{spec}`: `{path}` is a {type(found).__name__}, not something to call")
+    make: Make = found
+    return make

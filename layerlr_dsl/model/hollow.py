@@ -1,0 +1,141 @@
+"""Building a model for its names and shapes only: without memory where that can be, and without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.model.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.overrides import TorchFunctionMode
+
+MOST_REGISTRATIONS = 1_000_000
+
+# What constructors fill new tensors with. It changes no shape, and meta kernels take up to 5 ms for it.
+_FILLING = (
+    "normal_",
+    "uniform_",
+    "log_normal_",
+    "exponential_",
+    "random_",
+    "fill_",
+    "zero_",
+    "copy_",
+    "erfinv_",
+    "clamp_",
+    "clamp_min_",
+    "clamp_max_",
+    "add_",
+    "sub_",
+    "mul_",
+    "div_",
+    "exp_",
+    "log_",
+    "sqrt_",
+    "neg_",
+    "abs_",
+    "pow_",
+)
+
+
+def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
+    """The model that `make` builds, its parameters on the meta device where its constructor allows that.
+
+    Only what is allocated goes to meta: constructors that compute their sizes (RegNet's do) read true
+    values. A constructor that reads what it allocated is run again with real memory.
+    """
+    with untouched_random_state():
+        try:
+            with bounded_size(), _allocating_nothing()():
+                return make()
+        except ModelError:
+            raise
+        except Exception:
+            with bounded_size():
+                return make()
+
+
+@cache
+def _allocating_nothing() -> type[TorchFunctionMode]:
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    filling = {getattr(torch.Tensor, name) for name in _FILLING}
+    allocators = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.randint}
+
+    class AllocatingNothing(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if func in allocators and kwargs.get("device") is None:
+                kwargs["device"] = "meta"
+            elif func in filling and args and args[0].is_meta:
+                return args[0]
+            return func(*args, **kwargs)
+
+    return AllocatingNothing
+
+
+@contextlib.contextmanager
+def untouched_random_state() -> Iterator[None]:
+    """Leave the random state of Python, NumPy and torch as it was."""
+    import torch
+
+    python = random.getstate()
+    numpy = sys.modules.get("numpy")
+    numpys = numpy.random.get_state() if numpy else None
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        if numpy:
+            numpy.random.set_state(numpys)
+
+
+@contextlib.contextmanager
+def bounded_size() -> Iterator[None]:
+    """Stop a constructor that goes on for ever, as `depth=1000000000` in a rule file would make it."""
+    from torch.nn.modules.module import (
+        register_module_module_registration_hook,
+        register_module_parameter_registration_hook,
+    )
+
+    seen = 0
+
+    def count(module: object, name: str, member: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > MOST_REGISTRATIONS:
+            raise ModelError(f"the model has more than {MOST_REGISTRATIONS:,} modules and parameters")
+
+    handles = [
+        register_module_module_registration_hook(count),
+        register_module_parameter_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep advice on weights and initialisation off the screen, and standard output for the results."""
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.WARNING))
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -6,12 +6,13 @@ and one dictionary entry a group; that is worked out at each change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training.errors import ModelMismatch, listed
 
 if TYPE_CHECKING:
@@ -35,19 +36,29 @@ class Track:
     options: dict[str, Any]
 
 
+class Factors:
+    """From a schedule to its factor over time, with what a plateau has taken off so far."""
+
+    def __init__(self, plateaus: Mapping[Plateau, PlateauState]) -> None:
+        self.plateaus = plateaus
+
+    def of(self, schedule: Schedule) -> Factor:
+        if not isinstance(schedule, Plateau):
+            return schedule.factor
+        state = self.plateaus[schedule]
+        return lambda tick: schedule.factor(tick) * state.factor
+
+
 class Writer:
     """Carries the options of a plan over to the live groups of an optimizer.
 
     follows: the plan's group of each live group, None for groups that the plan does not know.
-    factor_of: a schedule's factor over time, what plateaus take off included.
     """
 
-    def __init__(
-        self, plan: Plan, follows: Sequence[int | None], factor_of: Callable[[Schedule], Factor]
-    ) -> None:
+    def __init__(self, plan: Plan, follows: Sequence[int | None], factors: Factors) -> None:
         self.plan = plan
         self.follows = list(follows)
-        self.factor_of = factor_of
+        self.factors = factors
         self.tracks: list[Track | None] = []
         self.groups: list[dict[str, Any]] | None = None
         self._runs: list[tuple[Factor, list[tuple[dict[str, Any], float]]]] = []
@@ -78,13 +89,13 @@ class Writer:
             base = float(state.options["lr"]) if "lr" in planned.given else track.initial
             schedule = planned.schedule
             if state.warmup is not None:
-                factor = None if schedule is None else self.factor_of(schedule)
+                factor = None if schedule is None else self.factors.of(schedule)
                 self._special.append(_warming(group, base, factor, *state.warmup))
             elif schedule is not None:
                 if isinstance(group["lr"], torch.Tensor):
-                    self._special.append(_filling(group, base, self.factor_of(schedule)))
+                    self._special.append(_filling(group, base, self.factors.of(schedule)))
                 else:
-                    runs.setdefault(schedule, (self.factor_of(schedule), []))[1].append((group, base))
+                    runs.setdefault(schedule, (self.factors.of(schedule), []))[1].append((group, base))
             elif base != track.base or track.warming:
                 _set_rate(group, base)
             track.base, track.warming = base, state.warmup is not None
@@ -112,7 +123,7 @@ class Writer:
 
     def __getstate__(self) -> dict[str, Any]:
         # What is prepared for the hot path refers to live groups, and is made anew from them.
-        return {**self.__dict__, "factor_of": None, "groups": None, "_runs": [], "_special": []}
+        return {**self.__dict__, "groups": None, "_runs": [], "_special": []}
 
 
 def _write_options(group: dict[str, Any], track: Track, planned: Group, state: GroupState) -> None:

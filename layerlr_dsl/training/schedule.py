@@ -21,12 +21,11 @@ from layerlr_dsl.training.binding import Binding, innermost
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
-from layerlr_dsl.training.rates import Factor, Writer
+from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.state import StateByName
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
-    from layerlr_dsl.plan.schedules import Schedule
 
 NEVER = 2**62
 VERSION = 1
@@ -52,7 +51,7 @@ class LayerSchedule(LRScheduler):
         self._first_step = FirstStep(self._binding, self._freezer)
         self._waits = metrics.Waits(plan.events, plan.clock)
         self._plateaus = _plateaus(plan)
-        self._writer = Writer(plan, self._binding.follow(optimizer.param_groups), self._factor_of)
+        self._writer = Writer(plan, self._binding.follow(optimizer.param_groups), Factors(self._plateaus))
         self._pending = PendingGradients()
         self._state = StateByName(self._binding.parameters, self._writer)
         self._defaults = _defaults(plan, innermost(optimizer))
@@ -236,12 +235,6 @@ class LayerSchedule(LRScheduler):
             self._warned.add("compile")
             compiling.warn_of_limit(total)
 
-    def _factor_of(self, schedule: Schedule) -> Factor:
-        if not isinstance(schedule, Plateau):
-            return schedule.factor
-        state = self._plateaus[schedule]
-        return lambda tick: schedule.factor(tick) * state.factor
-
     def _is_repeated(self, caller: FrameType) -> bool:
         """Whether accelerate calls again for the same optimizer step, as it does once per process."""
         if caller.f_globals.get("__name__") != "accelerate.scheduler":
@@ -255,7 +248,6 @@ class LayerSchedule(LRScheduler):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._writer.factor_of = self._factor_of
         self._install()
         self._arm()
 

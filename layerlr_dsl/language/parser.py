@@ -18,16 +18,16 @@ from typing import Any, cast
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
 
 from layerlr_dsl.language import faults, recovery, tables, wholeness
-from layerlr_dsl.language.builder import DEEPEST_NESTING, TooDeep, TreeBuilder
+from layerlr_dsl.language.builder import TreeBuilder
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.explain import explain
+from layerlr_dsl.language.expression_builder import DEEPEST_NESTING, TooDeep
 from layerlr_dsl.language.failure import failure_at
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import Comment, Damaged, File, Statement
 
-_BLANK = re.compile(
-    r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)"
-)  # A file with more faults than this is no rule file; reading on would take long and help nobody.
+_BLANK = re.compile(r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)")
+# A file with more faults than this is no rule file; reading on would take long and help nobody.
 _MOST_FAULTS = 10_000
 # What a `let` or `group`, perhaps misspelled, would have named.
 _DEFINITION = re.compile(r"(?:let|group)[ \t]+([^\W\d]\w*)|\w+[ \t]+([^\W\d]\w*)[ \t]*:?=")
@@ -44,11 +44,23 @@ def parse(source: Source) -> tuple[File, tuple[Diagnostic, ...]]:
     with _LOCK, _collector_paused():
         reading = _Reading(source)
         reading.run()
-    statements = tuple(reading.statements)
+    return _finished(reading)
+
+
+def parse_keeping_tokens(source: Source) -> tuple[File, tuple[Diagnostic, ...], list[list[Token]]]:
+    """As `parse`, with the tokens of each statement of the tree, in the order of the statements."""
+    with _LOCK, _collector_paused():
+        reading = _TokenKeeping(source)
+        reading.run()
+    return *_finished(reading), reading.kept
+
+
+def _finished(reading: _Reading) -> tuple[File, tuple[Diagnostic, ...]]:
+    source = reading.source
     comments = tuple(
         Comment(Span(source, at, at + len(text)), text) for at, text in sorted(reading.comments.items())
     )
-    file = File(source, statements, comments, tuple(reading.damaged))
+    file = File(source, tuple(reading.statements), comments, tuple(reading.damaged))
     return file, tuple(_in_order(reading.diagnostics + wholeness.check(file)))
 
 
@@ -112,6 +124,7 @@ class _Reading:
                 break
             self._read_statement()
         self.comments = dict(self.comments)
+        self.builder.begin(Source("", ""))
 
     def _to_next_statement(self) -> bool:
         """Go past blanks, comments and empty statements; False at the end of the text."""
@@ -145,7 +158,10 @@ class _Reading:
                 self.diagnostics += self.builder.faults
                 self._note_damage(start, statement.span.end)
             else:
-                self.statements.append(statement)
+                self._keep(statement, tokens)
+
+    def _keep(self, statement: Statement, tokens: list[Token]) -> None:
+        self.statements.append(statement)
 
     def _parse_statement(self, tokens: list[Token]) -> Statement:
         feed = self.state.feed_token
@@ -203,6 +219,18 @@ class _Reading:
         if stack not in self.accepted:
             self.accepted[stack] = frozenset(self.session.accepts())
         return self.accepted[stack]
+
+
+class _TokenKeeping(_Reading):
+    """A reading for those who lay a text out anew."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.kept: list[list[Token]] = []
+
+    def _keep(self, statement: Statement, tokens: list[Token]) -> None:
+        super()._keep(statement, tokens)
+        self.kept.append(tokens)
 
 
 def _open_parentheses(tokens: list[Token]) -> tuple[int | None, int | None]:

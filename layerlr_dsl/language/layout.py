@@ -1,0 +1,145 @@
+"""How one statement is laid out: the spaces between its tokens, and its lines where one is too few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import cast
+
+from lark import Token
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.trees import walk
+
+WIDEST = 100
+INDENT = "    "
+
+_TIGHT_BEFORE = {"COMMA", "CLOSE", "CLOSE_BRACKET", "OPEN_BRACKET", "PERCENT"}
+_TIGHT_AFTER = {"OPEN", "OPEN_BRACKET"}
+_GAP = re.compile(r"(?P<comment>#[^\n]*)|(?P<joined>\\[ \t\r]*\n)|(?P<newline>\n)")
+
+
+@dataclass(slots=True)
+class Line:
+    """A run of tokens, and the comment behind them; a comment on its own line has no tokens."""
+
+    tokens: list[Token] = field(default_factory=list)
+    comment: str = ""
+
+
+class Layout:
+    """Lays out the tokens of one statement; its tree says which signs belong to what."""
+
+    def __init__(self, text: str, statement: s.Statement, tokens: list[Token]) -> None:
+        self._text = text
+        self._tokens = tokens
+        self._called: set[int] = set()
+        self._signs: set[int] = set()
+        for node in walk(statement):
+            if isinstance(node, s.Call):
+                self._called.add(node.function_span.end)
+            elif isinstance(node, s.Factory):
+                self._called.add(node.name_span.end)
+            elif isinstance(node, s.Negative):
+                self._signs.add(node.span.start)
+        self._defines = 2 if isinstance(statement, s.LetStatement | s.GroupStatement) else -1
+
+    @property
+    def has_comments(self) -> bool:
+        first, last = self._tokens[0], self._tokens[-1]
+        return "#" in self._text[_end(first) : _start(last)] and any(line.comment for line in self._lines())
+
+    def head(self) -> str | None:
+        """What stands before the arrow of a rule; None for other statements."""
+        for index, token in enumerate(self._tokens):
+            if token.type == "ARROW":
+                return self._joined(0, self._tokens[:index])
+        return None
+
+    def tail(self) -> str:
+        """A rule from its arrow on, in one line."""
+        index = next(i for i, token in enumerate(self._tokens) if token.type == "ARROW")
+        return self._joined(index, self._tokens[index:])
+
+    def one_line(self) -> str:
+        return self._joined(0, self._tokens)
+
+    def wrapped(self) -> list[str]:
+        """Lines of at most 100 columns, broken behind commas as late as can be."""
+        lines: list[str] = []
+        line = ""
+        for index, piece in self._between_commas():
+            written = self._joined(index, piece)
+            joint = " " if line and index and self._apart(self._tokens[index - 1], piece[0], index) else ""
+            if not line:
+                line = written
+            elif len(line) + len(joint) + len(written) <= WIDEST:
+                line += joint + written
+            else:
+                lines.append(line)
+                line = INDENT + written
+        return [*lines, line]
+
+    def as_broken(self) -> list[str]:
+        """The lines that the writer chose, which comments inside the statement depend on."""
+        lines: list[str] = []
+        index = 0
+        for line in self._lines():
+            written = self._joined(index, line.tokens)
+            index += len(line.tokens)
+            indent = INDENT if lines and not written.startswith((")", "]")) else ""
+            lines.append(indent + "  ".join(part for part in (written, line.comment) if part))
+        return lines
+
+    def _between_commas(self) -> Iterable[tuple[int, list[Token]]]:
+        begin = 0
+        for index, token in enumerate(self._tokens):
+            if token.type == "COMMA" or index == len(self._tokens) - 1:
+                yield begin, self._tokens[begin : index + 1]
+                begin = index + 1
+
+    def _lines(self) -> list[Line]:
+        lines = [Line()]
+        at = _start(self._tokens[0])
+        for token in self._tokens:
+            for piece in _GAP.finditer(self._text, at, _start(token)):
+                if piece.lastgroup == "comment":
+                    lines[-1].comment = piece[0].rstrip()
+                elif piece.lastgroup == "newline" and (lines[-1].tokens or lines[-1].comment):
+                    lines.append(Line())
+            lines[-1].tokens.append(token)
+            at = _end(token)
+        return lines
+
+    def _joined(self, index: int, tokens: list[Token]) -> str:
+        """Tokens in one line; `index` is the place of the first among all of the statement's."""
+        parts: list[str] = []
+        for offset, token in enumerate(tokens):
+            if offset and self._apart(tokens[offset - 1], token, index + offset):
+                parts.append(" ")
+            parts.append(str(token))
+        return "".join(parts)
+
+    def _apart(self, left: Token, right: Token, index: int) -> bool:
+        """Whether a space stands between two neighbours, the right one at `index`."""
+        if right.type in _TIGHT_BEFORE or left.type in _TIGHT_AFTER:
+            return False
+        if right.type == "EQUAL":
+            return index == self._defines
+        if left.type == "EQUAL":
+            return index - 1 == self._defines
+        if right.type == "OPEN" and _end(left) in self._called:
+            return False
+        return not self._is_sign(left)
+
+    def _is_sign(self, token: Token) -> bool:
+        return token.type == "MINUS" and _start(token) in self._signs
+
+
+def _start(token: Token) -> int:
+    return cast(int, token.start_pos)
+
+
+def _end(token: Token) -> int:
+    return cast(int, token.end_pos)

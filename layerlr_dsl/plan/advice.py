@@ -8,6 +8,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, info
 from layerlr_dsl.language.expressions import show
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.selection import Row
 
 RATIO = 1e4
 
@@ -20,6 +21,15 @@ def advice(plan: Plan) -> list[Diagnostic]:
 def _winner(plan: Plan, number: int, option: str) -> Span | None:
     effects = plan.cascades[number].of(option)
     return effects[-1].setting.span if effects else plan.rules.optimizer.span
+
+
+def _rows(plan: Plan) -> Iterator[tuple[int, Row, bool]]:
+    """Each parameter with its class, and whether it ever trains: a class may hold weights and biases."""
+    inventory = plan.inventory
+    trains = dict(_classes(plan))
+    for row, number in enumerate(plan.matches.class_of):
+        named = Row(inventory, row, inventory.names[row], inventory.owners[row], inventory.leaves[row])
+        yield number, named, trains[number]
 
 
 def _classes(plan: Plan) -> Iterator[tuple[int, bool]]:
@@ -52,8 +62,7 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
 
 def _decayed(plan: Plan) -> Iterator[Diagnostic]:
     said: set[int] = set()
-    for number, trains in _classes(plan):
-        row = plan.cascades[number].kind.row
+    for number, row, trains in _rows(plan):
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
         decay = behaviour.options(0).get("weight_decay")
         small = row.leaf == "bias" or row.is_a("norm")
@@ -70,13 +79,14 @@ def _decayed(plan: Plan) -> Iterator[Diagnostic]:
 
 def _muon(plan: Plan) -> Iterator[Diagnostic]:
     last = plan.inventory.names[-1].split(".")[0] if plan.inventory.names else ""
-    for number, trains in _classes(plan):
+    said: set[int] = set()
+    for number, row, trains in _rows(plan):
         cascade = plan.cascades[number]
-        row = cascade.kind.row
-        if not trains or plan.optimizers[cascade.optimizer].info.name != "muon":
+        if not trains or number in said or plan.optimizers[cascade.optimizer].info.name != "muon":
             continue
-        head = row.name.split(".")[0] == last and row.is_a("linear") and row.name.count(".") == 1
+        head = row.name.split(".")[0] == last and row.is_a("linear")
         if row.is_a("embedding") or head:
+            said.add(number)
             what = "an embedding" if row.is_a("embedding") else "the head"
             clause = cascade.own_optimizer
             span = plan.rules.optimizer.span if clause is None else plan.rules.clauses[clause].span

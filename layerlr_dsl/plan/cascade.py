@@ -140,7 +140,6 @@ class CascadeBuilder:
                             self._lacking(setting, chosen, own, kind.row)
                     elif self._allowed(effect, chosen, kind.row, one.bindings):
                         effects.append(effect)
-        self._refused(chosen, kind.row, own)
         return Cascade(
             kind,
             selected,
@@ -213,15 +212,6 @@ class CascadeBuilder:
         message = f"{chosen.name}, which trains `{row.name}`, has no option `{setting.option}`"
         help = "put this rule above the one that chooses the optimizer, or select other parameters"
         self._say(error("LR103", message, setting.span, help, related))
-
-    def _refused(self, chosen: OptimizerInfo, row: Row, own: int | None) -> None:
-        if row.parameter in row.inventory.lazy:
-            return
-        why = optimizers.refused(chosen, len(row.inventory.shapes[row.parameter]))
-        if why is not None:
-            span = self.rules.clauses[own].span if own is not None else self.rules.optimizer.span
-            help = "add `where ndim == 2` to the selector, or choose another optimizer for the rest"
-            self._say(error("LR208", f"{why}: `{row.name}`", span, help))
 
     # ------------------------------------------------------------ values
 

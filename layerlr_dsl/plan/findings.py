@@ -8,6 +8,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
+from layerlr_dsl.plan.findings_optimizers import refused
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import Resolution
 
@@ -33,6 +34,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.tied_conflicts(resolution)
     yield from model.without_lr(resolution)
     yield from model.frozen_by_model(resolution)
+    yield from refused(resolution)
     yield from resolution.builder.lapses(resolution.cascades)
     yield from model.bad_products(resolution)
     yield from time.nothing_trains(plan, resolution)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.diagnostics import Diagnostic, error, warning
+from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate, show
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
@@ -79,9 +79,11 @@ class Timeline:
     def window(self, written: s.Window | None) -> Interval:
         if written is None:
             return ALWAYS
+        before = len(self.found)
         opens = START if written.opens is None else self.mark(written.opens, START)
         closes = None if written.closes is None else self.mark(written.closes, opens)
-        self._check_window(written, opens, closes)
+        if not has_errors(self.found[before:]):  # a mark that could not be placed says nothing of the window
+            self._check_window(written, opens, closes)
         return Interval(opens, closes)
 
     def mark(self, time: s.Time, opens: Mark) -> Mark:

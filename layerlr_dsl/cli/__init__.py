@@ -49,7 +49,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         status = app.main(args=arguments, prog_name="layerlr", standalone_mode=False)
     except Findings as findings:
         findings.show()
-        return findings.exit_code
+        return findings.status
     except click.ClickException as refusal:
         refusal.show(sys.stderr)
         return UNUSABLE

@@ -47,10 +47,14 @@ class Checker:
     """Leave unchecked what is relative to a run of unknown length."""
     advice: bool = False
     """Add what is no fault but worth a remark (LR4xx)."""
+    pinned: tuple[str, Inventory] | None = None
+    """A model that stands for any that the files name."""
     _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
 
     def check(self, entry: Input, source: Source) -> Checked:
         rules = Rules(check(source, entry.root))
+        if self.pinned is not None:
+            return self._against(entry, rules, *self.pinned)
         if self.model is not None:
             return self._against(entry, rules, self.model, self._remembered(self.model, None))
         if rules.model is None:
@@ -116,15 +120,20 @@ def _folder(source: Source) -> Path | None:
 
 
 def planned(entry: Input, checker: Checker) -> tuple[Checked, Plan]:
-    """The plan of one input; its errors are printed and end the command with status 1.
+    """The plan of one input.
 
-    Raises Refusal where there is no model to plan for, Findings where a finding is an error.
+    Raises Findings where a finding is an error, Refusal where the input cannot be read or there is no
+    model to plan for.
     """
     checked = checker.check(entry, read(entry))
+    return checked, plan_of(checked)
+
+
+def plan_of(checked: Checked) -> Plan:
+    """The plan of what was checked. Raises Findings and Refusal, as `planned` does."""
     if has_errors(checked.findings):
         raise Findings(checked.findings)
     if checked.plan is None:
-        raise Refusal(
-            f"{entry.name}: names no model", 'give one with --model, or write `model "..."` in the file'
-        )
-    return checked, checked.plan
+        hint = 'give one with --model, or write `model "..."` in the file'
+        raise Refusal(f"{checked.entry.name}: names no model", hint)
+    return checked.plan

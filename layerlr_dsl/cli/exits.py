@@ -38,7 +38,7 @@ class Findings(click.ClickException):
     def __init__(self, findings: Iterable[Diagnostic], status: int = 1) -> None:
         super().__init__("the rules have errors")
         self.findings = tuple(findings)
-        self.exit_code = status
+        self.status = status
 
     def show(self, file: IO[Any] | None = None) -> None:
         from layerlr_dsl.cli.render.text import render_all

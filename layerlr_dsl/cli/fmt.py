@@ -121,6 +121,6 @@ def summary(results: list[Formatted], check: bool) -> str:
     names = {"changed": "would change" if check else "formatted", "same": "unchanged"}
     names |= {"faulty": "with syntax errors", "unreadable": "unreadable"}
     states = [result.state for result in results]
-    parts = [f"{states.count(state)} {word}" for state, word in names.items() if state in states]  # type: ignore[arg-type]
+    parts = [f"{states.count(state)} {word}" for state, word in names.items() if state in states]
     lines = [f"would change: {escape(r.entry.name)}" for r in results if check and r.state == "changed"]
     return "\n".join([*lines, f"{count(len(results), 'file')}: {', '.join(parts)}"])

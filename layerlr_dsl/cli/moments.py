@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import click
 
+from layerlr_dsl.cli.options import Command
 from layerlr_dsl.plan.plan import Plan
 
 _MOMENT = re.compile(r"(?:(epoch|step)\s+)?([0-9]+(?:\.[0-9]+)?)\s*(%)?")
@@ -52,7 +53,7 @@ def fired_by(plan: Plan, events: Iterable[str]) -> dict[int, int]:
     return plan.fire(metrics)
 
 
-def event_option(command):  # type: ignore[no-untyped-def]
+def event_option(command: Command) -> Command:
     return click.option(
         "--event",
         "events",

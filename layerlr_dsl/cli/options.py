@@ -16,7 +16,7 @@ MODEL_HELP = (
 )
 
 
-class PositiveNumber(click.ParamType):
+class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
     """A positive number, kept exact: `30`, `2.5`."""
 
     name = "number"

@@ -55,7 +55,7 @@ class Screen:
 
 
 def _screen(stream: IO[str]) -> Screen:
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
     return Screen(wants_colour(stream), columns(stream), encoding.startswith("utf"))
 
 

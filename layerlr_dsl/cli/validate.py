@@ -168,6 +168,8 @@ def summary(report: Report, hidden: int) -> str:
     parts = [count(report.unreadable, "file") + " unreadable"] if report.unreadable else []
     parts += [count(errors, "error")] if errors else []
     parts += [count(warnings, "warning")] if warnings else []
+    notes = report.number("info") - hidden
+    parts += [count(notes, "note")] if notes else []
     line = f"{count(len(report.outcomes), 'file')}: {', '.join(parts) or 'no errors, no warnings'}"
     if report.fixed:
         line += f"; {count(report.fixed, 'fix').replace('fixs', 'fixes')} applied"

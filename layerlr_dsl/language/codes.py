@@ -75,7 +75,6 @@ _ERRORS = {
     "LR212": "size unknown: lazy module",
     "LR220": "expectation that does not hold",
     "LR301": "nothing trains",
-    "LR302": "window that never opens",
     "LR303": "window that closes before it opens",
     "LR307": "unfreezing what is not frozen",
     "LR309": "steps without knowing the steps of an epoch",
@@ -85,6 +84,7 @@ _ERRORS = {
 _WARNINGS = {
     "LR202": "rule wholly overridden",
     "LR204": "parameters without a learning rate of their own",
+    "LR302": "window that never opens",
     "LR304": "window that outlives the run",
     "LR305": "rule that covers only what is frozen for ever",
     "LR308": "end of a freeze masked by an earlier freeze",

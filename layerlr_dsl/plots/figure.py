@@ -34,7 +34,9 @@ def draw(picture: Picture, form: str) -> bytes:
         heights = [_CURVES, _LANE * max(len(lanes), 3)]
         curves, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
         figure.suptitle(plain(picture.title), fontsize=11, x=0.01, ha="left", color=_INK)
-        colours = palette(len(picture.series))
+        courses = picture.courses
+        distinct = palette(max(courses, default=0) + 1)
+        colours = [distinct[course] for course in courses]
         _curves(curves, picture, colours)
         _lanes(below, picture, lanes, colours)
         out = BytesIO()

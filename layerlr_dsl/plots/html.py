@@ -40,6 +40,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         "low": low,
         "high": high,
         "boundaries": picture.boundaries,
+        "courses": picture.courses,
         "markers": [{"epoch": marker.epoch, "text": marker.text} for marker in picture.markers],
         "series": [
             {

@@ -63,6 +63,12 @@ class Picture:
         ] or [rate for one in self.series for rate in one.rates if rate > 0]
         return (min(rates), max(rates)) if rates else (1.0, 1.0)
 
+    @property
+    def courses(self) -> list[int]:
+        """A number for each group, the same for groups that take the same course: they share a colour."""
+        numbers: dict[object, int] = {}
+        return [numbers.setdefault((one.rates, one.frozen), len(numbers)) for one in self.series]
+
     def spans(self, one: Series, frozen: bool) -> list[tuple[float, float]]:
         """The spans of time in which a group is frozen, or is not."""
         found: list[tuple[float, float]] = []
@@ -154,7 +160,7 @@ def _series(
 
 def rate_at(group: Group, state: GroupState, tick: int) -> float:
     """lr(t) = rules(t) x schedule(t) x thaw warm-up(t)."""
-    rate = float(state.options["lr"])  # type: ignore[arg-type]
+    rate = float(state.options["lr"])
     if group.schedule is not None:
         rate *= group.schedule.factor(tick)
     if state.warmup is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.cli.explain_view import Explained
@@ -19,6 +20,7 @@ _STATUS = {
     "outside": "not now",
     "lapsed": "lapses",
 }
+_WIDEST = max(map(len, _STATUS.values()))
 _MOST_NAMES = 6
 
 
@@ -61,66 +63,62 @@ def _one(one: Explained, moment: str, screen: Screen) -> list[str]:
 
 def _option(name: str, option: OptionExplanation, screen: Screen) -> list[str]:
     lines = [screen.paint(f"{name} {_value(option.value)}", "bold")]
-    rows = [_start(name, option), *(_row(step, name) for step in option.steps)]
-    rows = [row for row in rows if row is not None]
-    widths = [max((cells(row[k]) for row in rows if row is not None), default=0) for k in range(3)]
+    rows = [*_start(name, option), *(_row(step, name) for step in option.steps)]
+    widths = [
+        max((cells(row.place) for row in rows), default=0),
+        max((cells(row.said) for row in rows), default=0),
+    ]
     for row in rows:
-        assert row is not None
         lines += _laid(row, widths, screen)
     return lines
 
 
-def _start(name: str, option: OptionExplanation) -> tuple[str, str, str, str, str | None] | None:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of an option: where, what is said there, what becomes of it, and in which words."""
+
+    place: str
+    said: str
+    status: str
+    text: str
+    filled: str | None = None
+
+
+def _start(name: str, option: OptionExplanation) -> list[Row]:
     """What holds before any rule speaks."""
     if name == "frozen":
-        return ("", "frozen", "wins", "it came frozen with the model", None) if option.default else None
+        return [Row("", "frozen", "wins", "it came frozen with the model")] if option.default else []
     if option.default is None:
-        return None
-    statuses = {step.status for step in option.steps}
-    multiplied = any(s.status in ("wins", "applies") and s.operation == "multiply" for s in option.steps)
-    set_anew = any(s.status in ("wins", "applies") and s.operation == "set" for s in option.steps)
-    status = "overridden" if set_anew else "applies" if multiplied else "wins"
-    if not statuses & {"wins", "applies"}:
-        status = "wins"
-    return ("", _value(option.default), status, option.default_from, None)
+        return []
+    counted = [step.operation for step in option.steps if step.status in ("wins", "applies")]
+    status = "overridden" if "set" in counted else "applies" if counted else "wins"
+    return [Row("", _value(option.default), status, option.default_from)]
 
 
-def _row(step: Step, name: str) -> tuple[str, str, str, str, str | None]:
+def _row(step: Step, name: str) -> Row:
     if name == "frozen":
         said = "frozen" if step.value else "trains"
     else:
-        said = _value(step.value)
-    return (
-        escape(step.place),
-        ("* " if step.operation == "multiply" else "") + said,
-        step.status,
-        escape(step.text),
-        step.filled,
-    )
+        said = ("* " if step.operation == "multiply" else "") + _value(step.value)
+    return Row(escape(step.place), said, step.status, escape(step.text), step.filled)
 
 
-def _laid(row: tuple[str, str, str, str, str | None], widths: list[int], screen: Screen) -> list[str]:
-    place, said, status, text, filled = row
-    mark = ">" if status == "wins" else " "
-    words = max(map(cells, _STATUS.values()))
-    left = f"{mark} {pad(place, widths[0])}  {pad(said, widths[1])}  {pad(_STATUS[status], words)}  "
-    style = {"wins": "mark", "overridden": "struck", "outside": "dim", "lapsed": "struck"}.get(status)
-    if screen.width - cells(left) < 20:
-        lines = wrap(
-            f"{mark} {' '.join(part for part in (place, said, _STATUS[status]) if part)}",
-            screen.width,
-            0,
-            "    ",
-        )
-        lines += wrap(f"    {text}", screen.width, 0, "    ")
-        margin = "    "
+def _laid(row: Row, widths: list[int], screen: Screen) -> list[str]:
+    mark = ">" if row.status == "wins" else " "
+    left = f"{mark} {pad(row.place, widths[0])}  {pad(row.said, widths[1])}  {pad(_STATUS[row.status], _WIDEST)}  "
+    margin = " " * cells(left)
+    if screen.width - cells(left) >= 20:
+        lines = wrap(left + row.text, screen.width, 0, margin)
     else:
-        margin = " " * cells(left)
-        lines = wrap(left + text, screen.width, 0, margin)
+        margin = "    "
+        short_form = " ".join(part for part in (row.place, row.said, _STATUS[row.status]) if part)
+        lines = wrap(f"{mark} {short_form}", screen.width, 0, margin)
+        lines += wrap(margin + row.text, screen.width, 0, margin)
+    style = {"wins": "mark", "overridden": "struck", "outside": "dim", "lapsed": "struck"}.get(row.status)
     if style is not None:
         lines = [_painted(line, style, screen) for line in lines]
-    if filled and filled.split(" = ")[0] != said.removeprefix("* "):
-        lines += [screen.paint(line, "accent") for line in wrap(margin + filled, screen.width, 0, margin)]
+    if row.filled and row.filled.split(" = ")[0] != row.said.removeprefix("* "):
+        lines += [screen.paint(line, "accent") for line in wrap(margin + row.filled, screen.width, 0, margin)]
     return lines
 
 

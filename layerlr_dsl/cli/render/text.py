@@ -97,9 +97,8 @@ def _notes(diagnostic: Diagnostic, screen: Screen) -> list[str]:
     if diagnostic.help:
         lines += labelled("help", diagnostic.help, screen)
     fix = diagnostic.fix
-    if fix is not None:
-        how = "`validate --fix` does it" if fix.safe else "not applied by itself, it may change the meaning"
-        lines += labelled("fix", f"{fix.message} ({how})", screen, "help")
+    if fix is not None and fix.safe:
+        lines += labelled("fix", f"{fix.message} (`validate --fix` does it)", screen, "help")
     return lines
 
 

@@ -1,0 +1,70 @@
+"""`layerlr diff OLD NEW`: what two rule files do differently to one model."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import click
+
+from layerlr_dsl.cli.checking import Checker, plan_of
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.inputs import Input, read, single
+from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.language.diagnostics import has_errors
+from layerlr_dsl.plan.plan import Plan
+
+
+@click.command("diff")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@model_option()
+@clock_options
+@root_option
+@click.option("--all", "every", is_flag=True, help="List every parameter instead of modules.")
+@format_option("text", "json")
+def command(
+    old: str,
+    new: str,
+    model: str | None,
+    epochs: Fraction | None,
+    steps_per_epoch: int | None,
+    root: str | None,
+    every: bool,
+    form: str,
+) -> int:
+    """Compare what two rule files do to one model, parameter by parameter.
+
+    Lists the parameters whose options, windows, schedule, optimizer or freezing differ, with both
+    values, gathered by module. Differences are no findings: the exit status is 0. Without --model,
+    both files are compared on the model that NEW names (or OLD, where NEW names none).
+
+    \b
+    Examples:
+        layerlr diff old.lr new.lr --model torchvision:resnet18
+        git show HEAD:rules/my.lr | layerlr diff - rules/my.lr --epochs 30
+    """
+    from layerlr_dsl.cli.diff_view import changes
+    from layerlr_dsl.cli.render import diff_text
+
+    left, right = single(old, root), single(new, root)
+    if left.is_stdin and right.is_stdin:
+        raise Refusal("only one of the two can be standard input")
+    plans = _plans(left, right, Checker(model, epochs, steps_per_epoch))
+    found = changes(*plans)
+    if form == "json":
+        write(diff_text.as_json(found))
+    else:
+        write("\n".join(diff_text.render(found, every, Screen.of_stdout())))
+    return 0
+
+
+def _plans(left: Input, right: Input, checker: Checker) -> tuple[Plan, Plan]:
+    """Both plans, for one model. Raises Refusal and Findings."""
+    before, after = read(left), read(right)
+    if checker.model is None:
+        named = checker.check(right, after)
+        if named.plan is None and not has_errors(named.findings):
+            named = checker.check(left, before)
+        checker.pinned = (named.spec or "", plan_of(named).inventory)
+    return plan_of(checker.check(left, before)), plan_of(checker.check(right, after))

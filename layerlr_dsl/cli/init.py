@@ -1,0 +1,74 @@
+"""`layerlr init --model SPEC`: a starting file for a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from layerlr_dsl.cli.checking import stated_inventory
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.files import write_atomically
+from layerlr_dsl.cli.options import model_option
+from layerlr_dsl.cli.terminal import write
+from layerlr_dsl.starters import STYLES, starter
+
+
+@click.command("init")
+@model_option(required=True)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="layered",
+    show_default=True,
+    help="What the rules do.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Where to write; without it, standard output.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+def command(model: str, style: str, output: str | None, force: bool) -> int:
+    """Write a starting file for a model, commented, that validates clean.
+
+    \b
+    Styles:
+        layered   rates that grow from the input to the head
+        gradual   the head first, then one stage after the other thaws
+        decay     a rate for each block, each a factor below the next
+        muon      Muon for the blocks' matrices, AdamW for the rest
+
+    \b
+    Examples:
+        layerlr init --model torchvision:resnet18 -o my.lr
+        layerlr init --model timm:vit_small_patch16_224 --style decay
+    """
+    if output is not None and os.path.exists(output) and not force:
+        raise Refusal(f"{output}: exists already", "--force overwrites it")
+    inventory = stated_inventory(model)
+    if not len(inventory):
+        raise Refusal(f"{model}: this model has no parameters")
+    text = starter(inventory, style, *_as_named(model, output))
+    if output is None:
+        click.echo(text, nl=False)
+        return 0
+    write_atomically(output, text)
+    write(f"wrote {output}; next: layerlr plan {output}")
+    return 0
+
+
+def _as_named(model: str, output: str | None) -> tuple[str, bool]:
+    """The spec as the file may spell it, and whether it may name it at all.
+
+    Files may not run code (`python:`), and folders and inventories must lie beside or below them.
+    """
+    spec = model.strip()
+    if spec.startswith(("torchvision:", "timm:")):
+        return spec, True
+    if spec.startswith("python:"):
+        return spec, False
+    prefix = "hf:" if spec.startswith("hf:") else ""
+    home = Path(output).resolve().parent if output is not None else Path.cwd()
+    try:
+        inside = Path(spec.removeprefix(prefix)).resolve().relative_to(home)
+    except (ValueError, OSError):
+        return spec, False
+    return f"{prefix}{inside.as_posix()}", True

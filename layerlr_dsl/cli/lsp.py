@@ -1,0 +1,26 @@
+"""`layerlr lsp`: the language server."""
+
+from __future__ import annotations
+
+import click
+
+from layerlr_dsl.cli.exits import Refusal
+
+
+@click.command("lsp")
+@click.option(
+    "--stdio", is_flag=True, help="Speak over standard input and output (the default, and the only way)."
+)
+def command(stdio: bool) -> int:
+    """Run the language server for editors, over standard input and output.
+
+    Needs the extra `lsp`: pip install 'layerlr-dsl[lsp]'.
+    """
+    try:
+        import pygls  # noqa: F401
+    except ImportError:
+        raise Refusal("the language server needs pygls", "pip install 'layerlr-dsl[lsp]'") from None
+    from layerlr_dsl.editor.server import main
+
+    main()
+    return 0

@@ -1,0 +1,96 @@
+"""`layerlr plot FILE`: learning rates and freezing over time, as a picture."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+
+import click
+
+from layerlr_dsl.cli.checking import Checker, planned
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.files import write_atomically
+from layerlr_dsl.cli.inputs import single
+from layerlr_dsl.cli.moments import event_option, fired_by
+from layerlr_dsl.cli.options import clock_options, model_option, root_option
+from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.plots.series import Picture, UnknownLength, picture
+
+FORMS = (".png", ".svg", ".html")
+
+
+@click.command("plot")
+@click.argument("file", metavar="FILE")
+@model_option()
+@clock_options
+@root_option
+@event_option
+@click.option(
+    "-o", "--output", metavar="FILE", help="A .png, .svg or .html file; without it, drawn in the terminal."
+)
+def command(
+    file: str,
+    model: str | None,
+    epochs: Fraction | None,
+    steps_per_epoch: int | None,
+    root: str | None,
+    events: tuple[str, ...],
+    output: str | None,
+) -> int:
+    """Draw the learning rate of each group over time, and when it is frozen.
+
+    PNG and SVG need matplotlib (the extra `plot`). The HTML page needs nothing else: hover a curve
+    for its group, move through time with the mouse or the slider.
+
+    \b
+    Examples:
+        layerlr plot my.lr --epochs 30
+        layerlr plot my.lr --epochs 30 --steps-per-epoch 400 -o plan.png
+        layerlr plot my.lr --epochs 30 --event val_loss=12 -o plan.html
+    """
+    form = _form(output)
+    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
+    try:
+        drawn = picture(
+            plan, f"{os.path.basename(checked.entry.name)} on {checked.spec}", fired_by(plan, events)
+        )
+    except UnknownLength:
+        raise Refusal(f"{checked.entry.name}: the length of the run is not known", "pass --epochs") from None
+    if output is None:
+        write("\n".join(in_terminal(drawn, Screen.of_stdout())))
+        return 0
+    write_atomically(output, _rendered(drawn, form))
+    write(f"wrote {output}")
+    return 0
+
+
+def _form(output: str | None) -> str:
+    form = os.path.splitext(output)[1].lower() if output is not None else ""
+    if output is not None and form not in FORMS:
+        raise Refusal(
+            f"{output}: not a picture that can be drawn", f"end the name in one of {', '.join(FORMS)}"
+        )
+    return form
+
+
+def _rendered(drawn: Picture, form: str) -> str | bytes:
+    if form == ".html":
+        from layerlr_dsl.plots import html
+
+        return html.draw(drawn)
+    from layerlr_dsl.plots import figure
+
+    try:
+        return figure.draw(drawn, form.removeprefix("."))
+    except ImportError:
+        hint = "pip install 'layerlr-dsl[plot]', or write an .html file"
+        raise Refusal("drawing PNG and SVG needs matplotlib", hint) from None
+
+
+def in_terminal(drawn: Picture, screen: Screen) -> list[str]:
+    """The picture in characters, below its title."""
+    from layerlr_dsl.plots import characters
+    from layerlr_dsl.reports.cells import clip, escape
+
+    title = screen.paint(clip(escape(drawn.title), screen.width), "bold")
+    return [title, "", *characters.draw(drawn, screen.width, unicode=screen.unicode)]

@@ -1,0 +1,207 @@
+"""`layerlr train FILE --data SPEC`: the runner's face on the command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from layerlr_dsl.cli.exits import Findings, Refusal
+from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
+
+THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "plain")
+EPILOG = """\b
+Exit status: 0 the run is finished; 1 findings in the rules, or the run failed (a loss that
+is not a number, a full disk; the last good checkpoint is kept); 2 wrong usage or an input
+that cannot be used; 130 stopped by Ctrl-C, and saved.
+"""
+
+
+@click.command("train", epilog=EPILOG)
+@click.argument("file", required=False, metavar="FILE")
+@click.option(
+    "--data",
+    metavar="SPEC",
+    help="digits, imagefolder:PATH, torchvision:CIFAR10 or python:package.module:callable (runs code).",
+)
+@model_option()
+@click.option(
+    "--weights",
+    metavar="PATH|NAME",
+    help="Start from these: a .safetensors, .pt or .pth file, or a name such as efficientnet-lite0, "
+    "or IMAGENET1K_V1 for a torchvision model. A head of other classes starts afresh.",
+)
+@click.option(
+    "--epochs",
+    type=PositiveNumber(),
+    metavar="N",
+    help="Length of the run. Default: the file's own `epochs`.",
+)
+@click.option(
+    "--batch-size",
+    type=int,
+    metavar="B",
+    help="Samples in one forward pass, over all processes. [default: 32]",
+)
+@click.option("--accumulate", type=int, metavar="K", help="Batches to one optimizer step. [default: 1]")
+@click.option("--clip", type=float, metavar="X", help="Clip the norm of the whole gradient to X.")
+@click.option("--label-smoothing", type=float, metavar="X", help="Smooth the training targets. [default: 0]")
+@click.option(
+    "--image-size",
+    type=int,
+    metavar="PIXELS",
+    help="Side of the images. Default: the model's or the data's own.",
+)
+@click.option("--augment", is_flag=True, default=None, help="Crop and mirror training images at random.")
+@click.option(
+    "--validation", type=float, metavar="SHARE", help="Held out where the data has no split. [default: 0.2]"
+)
+@click.option("--seed", type=int, metavar="N", help="Decides everything that is random. [default: 0]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="[default: fp32]")
+@click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:N, mps. [default: auto]")
+@click.option("--workers", type=int, metavar="N", help="Processes that load data. [default: 0]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the model with torch.compile.")
+@click.option(
+    "--parallel", type=click.Choice(["none", "ddp", "fsdp"]), help="How torchrun's processes share the work."
+)
+@click.option(
+    "--timeout", type=float, metavar="SECONDS", help="How long to wait for another process. [default: 60]"
+)
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "skip"]),
+    help="What to do with a loss that is no number. [default: stop]",
+)
+@click.option(
+    "--remember-features",
+    is_flag=True,
+    default=None,
+    help="Compute what frozen layers give only once, while they stay frozen.",
+)
+@click.option(
+    "--feature-memory", type=int, metavar="MIB", help="Above this, features go to disk. [default: 1024]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for checkpoints, metrics, rules, plan and plot.",
+)
+@click.option(
+    "--save-every", type=int, metavar="STEPS", help="Save within epochs too; at their end it always does."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it was saved.")
+@click.option("--accept-rule-changes", is_flag=True, help="Resume although the rules were edited since.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of the live display.")
+@root_option
+@click.pass_context
+def command(context: click.Context, /, file: str | None, **options: Any) -> int:
+    """Fine-tune a classifier as a rule file says.
+
+    FILE is a rule file or recipe:NAME. The model is --model, else the one that FILE names. With
+    --out, everything about the run is kept, and a run that was stopped by Ctrl-C or a crash goes
+    on exactly with --resume; what is not said again is taken from the folder.
+
+    \b
+    Examples:
+        layerlr train my.lr --data imagefolder:flowers --epochs 10 --out runs/flowers
+        layerlr train --resume --out runs/flowers
+        layerlr train recipe:efficientnet_lite0_digits --data digits --weights efficientnet-lite0
+        torchrun --nproc-per-node 2 -m layerlr_dsl train my.lr --data digits --parallel ddp
+    """
+    from layerlr_dsl.language.diagnostics import RuleError
+    from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+
+    given = {
+        name: value
+        for name, value in options.items()
+        if name not in THIS_START_ONLY and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    try:
+        return _train(file, given, options)
+    except RuleError as fault:
+        raise Findings(fault.diagnostics) from None
+    except (RunFailed, RunInterrupted) as fault:
+        _say(fault)
+        return fault.status
+    except RunnerError as fault:
+        raise Refusal(fault.message, fault.help) from None
+
+
+def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> int:
+    from layerlr_dsl.runner import display
+    from layerlr_dsl.runner.config import make, merged
+    from layerlr_dsl.runner.launch import Asked, train
+
+    settings = _located(file, given)
+    changed: list[str] = []
+    if options["resume"]:
+        if options["out"] is None:
+            raise Refusal("--resume needs --out, the folder of the run to go on with")
+        settings, changed = merged(options["out"], settings)
+    elif file is None:
+        raise Refusal("give the rule FILE to train with", "`layerlr train --help` shows examples")
+    elif "data" not in settings:
+        raise Refusal("give the data to train on: --data SPEC", "for a first try: --data digits")
+    config = make(settings)
+    shown = display.for_stream(plain=options["plain"])
+    for change in changed:
+        shown.note(f"changed since the run began: {change}")
+    again = shlex.join(["layerlr", "train", "--resume", "--out", str(config.out)])
+    result = train(Asked(config, options["resume"], options["accept_rule_changes"], again), shown)
+    for line in _closing(result):
+        shown.note(line)
+    return 0
+
+
+def _located(file: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the rule file as a path; a recipe's includes stay in the folder of recipes."""
+    from layerlr_dsl.cli.inputs import RECIPE, single
+
+    settings = dict(given)
+    if "epochs" in settings:
+        settings["epochs"] = float(settings["epochs"])
+    if file is None:
+        return settings
+    entry = single(file, settings.get("root"))
+    if entry.is_stdin:
+        raise Refusal("train takes a rule file, not standard input: a run that is resumed reads it again")
+    settings["rules"] = Path(entry.path)
+    if file.startswith(RECIPE):
+        from layerlr_dsl.cli.inputs import recipe_path
+
+        settings["rules"] = recipe_path(file.removeprefix(RECIPE))
+    return settings
+
+
+def _closing(result: dict[str, Any]) -> list[str]:
+    if result["processes"] > 1 and result["rank"] != 0:
+        return []
+    from layerlr_dsl.runner.display import clock_text
+
+    accuracy = result["val_accuracy"]
+    lines = []
+    if accuracy is not None:
+        best = f" (best {result['best_val_accuracy']:.2%} in epoch {result['best_epoch']})"
+        lines.append(f"validation accuracy {accuracy:.2%}{best}, {clock_text(result['seconds'])} of training")
+    if result["out"] is not None:
+        lines.append(f"everything is in {result['out']}")
+    if result["plot"] is not None:
+        lines.append(f"plot: {result['plot']}")
+    return lines
+
+
+def _say(fault: Any) -> None:
+    from layerlr_dsl.cli.render.text import labelled
+    from layerlr_dsl.cli.terminal import Screen, write_error
+
+    screen = Screen.of_stderr()
+    label = "error" if fault.status == 1 else "info"
+    write_error("\n".join(labelled(label, fault.message, screen)))
+    if fault.help:
+        write_error("\n".join(labelled("help", fault.help, screen)))
+    sys.stderr.flush()

@@ -1,0 +1,226 @@
+"""The resolver against a slow second implementation, over generated models and rule files."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from oracle import Clause, covers, options
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.language.patterns import compile_pattern
+from layerlr_dsl.model.classes import ModuleClass
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.matching import Automaton
+
+KEPT = sorted((Path(__file__).parent / "counterexamples").glob("*.json"))
+SEGMENTS = ["a", "b", "ab", "layer1", "layer2", "layer10", "0", "1", "10", "norm", "weight"]
+LEAVES = ["weight", "bias", "scale"]
+names = st.builds(
+    lambda path, leaf: ".".join([*path, leaf]),
+    st.lists(st.sampled_from(SEGMENTS), max_size=3),
+    st.sampled_from(LEAVES),
+)
+pieces = st.sampled_from(
+    ["a", "b", "layer1", "layer*", "*", "?", "??", "[ab]", "[!a]", "[a-b]*", "{a,b}", "layer{1,10}"]
+    + ["{0..5}", "layer{1..9}", "layer{2..10}", "weight", "bias", "**", "1", "norm", "{layer*,norm}", "*1*"]
+)
+patterns = st.lists(pieces, min_size=1, max_size=3).map(".".join)
+with_captures = st.lists(
+    st.one_of(pieces, st.sampled_from(["<i>", "layer<i>", "*<i>", "<j>", "<i>?"])), min_size=1, max_size=3
+).map(".".join)
+
+
+def automaton_hits(pattern: str, name: str) -> list[dict[str, int]]:
+    automaton = Automaton([compile_pattern(pattern)])
+    return [dict(bindings) for _, bindings in automaton.run(name.split(".")).hits]
+
+
+def inventory_of(parameters: dict[str, int]) -> Inventory:
+    """A model of one class that has these parameters, with so many dimensions each."""
+    parents, segments, prefixes, rows = [-1], [""], [""], {"": 0}
+    tree: dict[str, Any] = {}
+    for name in parameters:
+        node = tree
+        for segment in name.split(".")[:-1]:
+            node = node.setdefault(segment, {})
+
+    def lay(node: dict[str, Any], path: str, row: int) -> None:
+        for segment, below in node.items():
+            rows[path + segment] = len(parents)
+            parents.append(row)
+            segments.append(segment)
+            prefixes.append(f"{path}{segment}.")
+            lay(below, f"{path}{segment}.", rows[path + segment])
+
+    lay(tree, "", 0)
+    ordered = sorted(parameters, key=lambda n: rows[n.rpartition(".")[0]])
+    kind = ModuleClass("Module", "torch.nn.Module", ("Module",), frozenset())
+    return Inventory(
+        "generated",
+        parents,
+        segments,
+        prefixes,
+        [0] * len(parents),
+        [kind],
+        ordered,
+        [rows[n.rpartition(".")[0]] for n in ordered],
+        [n.rpartition(".")[2] for n in ordered],
+        [(2,) * parameters[n] for n in ordered],
+        ["float32"] * len(ordered),
+        [True] * len(ordered),
+    )
+
+
+def _no_module_is_a_parameter(found: dict[str, int]) -> dict[str, int]:
+    return {n: d for n, d in found.items() if not any(other.startswith(n + ".") for other in found)}
+
+
+models = st.dictionaries(names, st.integers(1, 3), min_size=1, max_size=12).map(_no_module_is_a_parameter)
+times = st.fractions(0, 6, max_denominator=4)
+numbers = st.sampled_from([0.0, 1e-4, 3e-4, 0.01, 0.5])
+
+
+@st.composite
+def clauses(draw: st.DrawFn) -> Clause:
+    window = draw(st.sampled_from(["", "from", "until", "both"]))
+    start, end = draw(times), draw(times)
+    if window == "both" and start >= end:
+        start, end = Fraction(0), start + 1
+    kind = draw(st.sampled_from(["rule", "rule", "factor", "freeze", "unfreeze"]))
+    sets: dict[str, float] = {}
+    factors: dict[str, float] = {}
+    if kind == "rule":
+        sets = draw(st.dictionaries(st.sampled_from(["lr", "weight_decay"]), numbers, min_size=1, max_size=2))
+    if kind == "factor":
+        factors = {"lr": draw(st.sampled_from([0.5, 2.0, 0.1]))}
+    return Clause(
+        include=tuple(draw(st.lists(patterns, min_size=1, max_size=2))),
+        exclude=tuple(draw(st.lists(patterns, max_size=1))),
+        max_ndim=draw(st.sampled_from([None, None, 1, 2])),
+        sets=sets,
+        factors=factors,
+        frozen={"freeze": True, "unfreeze": False}.get(kind),
+        start=start if window in ("from", "both") or kind == "unfreeze" else Fraction(0),
+        end=end if window in ("until", "both") and kind != "unfreeze" else None,
+    )
+
+
+def written(clause: Clause) -> str:
+    """A clause in the language."""
+    text = ", ".join(f'"{p}"' for p in clause.include)
+    if clause.exclude:
+        text += " except " + ", ".join(f'"{p}"' for p in clause.exclude)
+    if clause.max_ndim is not None:
+        text += f" where ndim <= {clause.max_ndim}"
+    if clause.frozen is False:
+        return f"unfreeze {text} at epoch {_exact(clause.start)}"
+    window = f" from epoch {_exact(clause.start)}" if clause.start else ""
+    if clause.end is not None:
+        window += f" until epoch {_exact(clause.end)}"
+    if clause.frozen:
+        return f"freeze {text}{window}"
+    settings = [f"{o} {v!r}" for o, v in clause.sets.items()] + [
+        f"{o} *= {v!r}" for o, v in clause.factors.items()
+    ]
+    return f"{text} -> {', '.join(settings)}{window}"
+
+
+def _exact(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else f"({value.numerator}/{value.denominator})"
+
+
+def compare(model: dict[str, int], file: list[Clause], steps_per_epoch: int) -> None:
+    """Every parameter, every option, every step: the plan says what the oracle says."""
+    inventory = inventory_of(model)
+    rules = layerlr.parse("\n".join(map(written, file)))
+    from layerlr_dsl.plan.resolve import resolve
+
+    plan = resolve(rules.checked, inventory, rules.clock(8, steps_per_epoch))
+    defaults = {"lr": 1e-3, "weight_decay": 0.01}
+    for step in range(8 * steps_per_epoch):
+        found = plan.at(step=step)
+        by_group = plan.state(step)
+        for row, name in enumerate(inventory.names):
+            wanted = options(file, defaults, name, model[name], step, steps_per_epoch)
+            shown = {option: found[name][option] for option in wanted}
+            assert shown == pytest.approx(wanted), (name, step)
+            assert by_group[plan.group_of[row]].frozen == wanted["frozen"], (name, step)
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.one_of(patterns, with_captures), names)
+def test_a_pattern_covers_what_the_oracle_says(pattern: str, name: str) -> None:
+    """Selectors match and bind as a plain regular expression over the whole name does."""
+    assume("**.**" not in pattern)
+    found = automaton_hits(pattern, name)
+    wanted = covers(pattern, name)
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+
+
+@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(models, st.lists(clauses(), min_size=1, max_size=6), st.integers(1, 4))
+def test_the_cascade_says_what_the_oracle_says(model: dict[str, int], file: list[Clause], spe: int) -> None:
+    """The last matching rule wins, per option, inside its window, at every step of the run."""
+    compare(model, file, spe)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(models, st.lists(clauses(), min_size=1, max_size=5))
+def test_parameters_share_a_group_exactly_when_they_behave_alike(
+    model: dict[str, int], file: list[Clause]
+) -> None:
+    """Never more groups than behaviours, and never two behaviours in one group."""
+    inventory = inventory_of(model)
+    rules = layerlr.parse("\n".join(map(written, file)))
+    from layerlr_dsl.plan.resolve import resolve
+
+    plan = resolve(rules.checked, inventory, rules.clock(8, 2))
+    defaults = {"lr": 1e-3, "weight_decay": 0.01}
+    given_by_file: dict[str, Any] = {}
+    for name in inventory.names:
+        course = [options(file, defaults, name, model[name], step, 2) for step in range(20)]
+        said = {o for c in file if c.selects(name, model[name]) for o in (*c.sets, *c.factors)}
+        for_ever = all(state["frozen"] for state in course)
+        given_by_file[name] = (
+            "frozen" if for_ever else (sorted(said), course, _planned(file, name, model[name]))
+        )
+    behaviours: list[Any] = []
+    for behaviour in given_by_file.values():
+        if behaviour not in behaviours:
+            behaviours.append(behaviour)
+    assert len(plan.groups) == len(behaviours)
+    for group in plan.groups:
+        assert len({json.dumps(given_by_file[name]) for name in group.parameters}) == 1
+
+
+def _planned(file: list[Clause], name: str, ndim: int) -> bool:
+    return any(c.frozen is not None and c.selects(name, ndim) for c in file)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_kept_counterexamples_stay_right(path: Path) -> None:
+    """Cases that were once wrong, kept as files."""
+    case = json.loads(path.read_text())
+    if "pattern" in case:
+        found = automaton_hits(case["pattern"], case["name"])
+        assert sorted(found, key=str) == sorted(case["ways"], key=str)
+        return
+    file = [
+        Clause(
+            **{
+                **c,
+                "include": tuple(c["include"]),
+                "exclude": tuple(c.get("exclude", ())),
+                "start": Fraction(c.get("start", 0)),
+                "end": None if c.get("end") is None else Fraction(c["end"]),
+            }
+        )
+        for c in case["clauses"]
+    ]
+    compare(case["model"], file, case["steps_per_epoch"])

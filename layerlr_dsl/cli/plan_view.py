@@ -89,7 +89,7 @@ def _courses(plan: Plan, place: int) -> dict[str, str]:
         if phase.when is not None:
             continue
         for name, option in plan.state(phase.start)[place].options.items():
-            values.setdefault(name, []).append(value(option))
+            values.setdefault(name, []).append(value(option, 4))
     return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
 
 
@@ -183,7 +183,7 @@ def described(backward: Backward) -> str:
     if backward.stops_at is None:
         return "none"
     if not backward.skipped:
-        return "full" if not backward.wasted else "full, nothing saved"
+        return "full" if backward.wasted < 0.005 else "full, nothing saved"
     owner = escape(backward.stops_at.rsplit(".", 1)[0])
     return f"stops at {owner}, skips {share(backward.skipped)}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import log10
 
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.reports.cells import cells, escape, pad, pad_left, shorten
+from layerlr_dsl.reports.cells import cells, escape, pad, pad_left, shorten_all
 from layerlr_dsl.reports.words import number, short
 
 KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -88,14 +88,13 @@ def lanes(picture: Picture, width: int, unicode: bool = True) -> list[str]:
     """One line a group: key, name, size, and where it trains (solid) or is frozen (light)."""
 
     names = [escape(one.name) for one in picture.series]
-    widest = max((cells(name) for name in names), default=0)
-    beside = min(widest, max(width // 3, 6))
+    beside = min(max((cells(name) for name in names), default=0), max(width // 3, 6))
     across = max(width - beside - 11, 6)
-    ellipsis = "…" if unicode else ".."
+    labels = shorten_all(names, beside, "…" if unicode else "..")
     lines = []
-    for place, (one, name) in enumerate(zip(picture.series, names, strict=True)):
+    for place, (one, label) in enumerate(zip(picture.series, labels, strict=True)):
         size = pad_left(short(one.numel), 6)
-        shown = pad(shorten(name, beside, ellipsis), beside)
+        shown = pad(label, beside)
         lines.append(f"{key_of(place)} {shown} {size} {lane(picture, one, across, unicode)}")
     return lines
 

@@ -6,6 +6,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.plots.series import Picture, Series
+from layerlr_dsl.reports.cells import escape, shorten_all
+from layerlr_dsl.reports.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,9 +115,7 @@ def _lanes(axes: Axes, picture: Picture, lanes: tuple[Series, ...], colours: lis
             )
         for start, end in picture.spans(one, frozen=False):
             axes.barh(row, end - start, left=start, height=0.72, color=colour, linewidth=0)
-    axes.set_yticks(
-        range(len(lanes)), [plain(_label(one)) for one in lanes], fontsize=7.5 if len(lanes) > 12 else 8.5
-    )
+    axes.set_yticks(range(len(lanes)), _labels(lanes), fontsize=7.5 if len(lanes) > 12 else 8.5)
     axes.set_ylim(max(len(lanes), 3) - 0.4, -0.6)
     axes.set_xlim(0, picture.epochs)
     hidden = len(picture.series) - len(lanes)
@@ -126,11 +126,9 @@ def _lanes(axes: Axes, picture: Picture, lanes: tuple[Series, ...], colours: lis
     _tidy(axes)
 
 
-def _label(one: Series) -> str:
-    from layerlr_dsl.reports.words import short
-
-    name = one.name if len(one.name) <= 44 else f"{one.name[:22]}…{one.name[-21:]}"
-    return f"{name}  {short(one.numel)}"
+def _labels(lanes: tuple[Series, ...]) -> list[str]:
+    names = shorten_all([escape(one.name) for one in lanes], 44)
+    return [plain(f"{name}  {short(one.numel)}") for name, one in zip(names, lanes, strict=True)]
 
 
 def _tidy(axes: Axes) -> None:

@@ -54,14 +54,18 @@ class Picture:
 
     @property
     def rate_range(self) -> tuple[float, float]:
-        """The smallest and largest positive rate of a training group; (1, 1) where there is none."""
-        rates = [
-            rate
+        """The rates to draw, smallest and largest; (1, 1) where there is none above 0.
+
+        What decays to nothing would take up all of a log scale, so the bottom is not deeper below the
+        lowest peak of a training group than a factor of 200.
+        """
+        training = [
+            [rate for rate, frozen in zip(one.rates, one.frozen, strict=True) if rate > 0 and not frozen]
             for one in self.series
-            for rate, frozen in zip(one.rates, one.frozen, strict=True)
-            if rate > 0 and not frozen
-        ] or [rate for one in self.series for rate in one.rates if rate > 0]
-        return (min(rates), max(rates)) if rates else (1.0, 1.0)
+        ]
+        training = [rates for rates in training if rates] or [[1.0]]
+        lowest_peak = min(map(max, training))
+        return max(min(map(min, training)), lowest_peak / 200), max(map(max, training))
 
     @property
     def courses(self) -> list[int]:

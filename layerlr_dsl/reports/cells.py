@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def _shown(char: str) -> str:
@@ -60,6 +61,23 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     head = clip(text, (room + 1) // 2)
     tail = clip(text[::-1], room - cells(head))[::-1]
     return head + ellipsis + tail
+
+
+def shorten_all(texts: Sequence[str], width: int, ellipsis: str = "…") -> list[str]:
+    """Texts cut to `width` cells in the one way that keeps most of them distinct: at the start, middle or end."""
+    ways = [
+        [_cut_start(text, width, ellipsis) for text in texts],
+        [shorten(text, width, ellipsis) for text in texts],
+        [_cut_start(text[::-1], width, ellipsis[::-1])[::-1] for text in texts],
+    ]
+    return max(ways, key=lambda way: len(set(way)))
+
+
+def _cut_start(text: str, width: int, ellipsis: str) -> str:
+    if cells(text) <= width:
+        return text
+    room = width - cells(ellipsis)
+    return clip(text, width) if room <= 0 else ellipsis + clip(text[::-1], room)[::-1]
 
 
 def clip(text: str, width: int) -> str:

@@ -32,26 +32,26 @@ def share(part: float) -> str:
     return f"{min(percent, 99.9):.1f}%" if percent >= 99 or percent < 10 else f"{percent:.0f}%"
 
 
-def value(option: object) -> str:
-    """An option's value as a rule file spells it: `0.001`, `1e-05`, `(0.9, 0.999)`, `true`."""
+def value(option: object, digits: int = 6) -> str:
+    """An option's value as a rule file spells it: `0.001`, `1e-5`, `(0.9, 0.999)`, `true`."""
     if isinstance(option, bool):
         return "true" if option else "false"
     if isinstance(option, float):
-        return number(option)
+        return number(option, digits)
     if isinstance(option, (tuple, list)):
-        return "(" + ", ".join(value(item) for item in option) + ")"
+        return "(" + ", ".join(value(item, digits) for item in option) + ")"
     if option is None:
         return "none"
     return str(option)
 
 
-def number(option: float) -> str:
-    """A float in the shorter of its two spellings, six digits at most: `0.001`, `1e-05` as `1e-5`."""
-    plain = f"{option:.6g}"
-    if "e" not in plain:
-        scientific = _tidy(f"{option:.5e}")
-        return scientific if len(scientific) < len(plain) else plain
-    return _tidy(plain)
+def number(option: float, digits: int = 6) -> str:
+    """A float in the shorter of its two spellings, with so many digits: `0.05`, `1e-5`."""
+    plain = f"{option:.{digits}g}"
+    if "e" in plain:
+        return _tidy(plain)
+    scientific = _tidy(f"{option:.{digits - 1}e}")
+    return scientific if len(scientific) < len(plain) else plain
 
 
 def _tidy(scientific: str) -> str:

@@ -10,7 +10,7 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plots import characters
 from layerlr_dsl.plots.series import Picture, picture
-from layerlr_dsl.reports.cells import cells, escape, pad, shorten, wrap
+from layerlr_dsl.reports.cells import cells, clip, escape, pad, shorten, wrap
 from layerlr_dsl.reports.words import count, fraction, share, short
 
 FREE = 72
@@ -93,16 +93,26 @@ def _lanes(shown: Picture, screen: Screen) -> list[str]:
     patterns: dict[tuple[bool, ...], list[str]] = {}
     for one in shown.series:
         patterns.setdefault(one.frozen, []).append(escape(one.name))
-    labels = [", ".join(names) for names in patterns.values()]
-    beside = min(max(map(cells, labels)), max(screen.width // 3, 8))
+    beside = min(max(map(cells, map(_gathered, patterns.values()))), max(screen.width // 3, 8))
+    labels = [_label(names, beside, screen) for names in patterns.values()]
     across = max(min(screen.width, FREE + beside) - beside - 2, 8)
     lines = [" " * (beside + 2) + characters.axis(shown, across)]
     for pattern, label in zip(patterns, labels, strict=True):
         one = next(series for series in shown.series if series.frozen == pattern)
         drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
-        lines.append(f"{pad(shorten(label, beside, screen.ellipsis), beside)}  {drawn}")
+        lines.append(f"{pad(label, beside)}  {drawn}")
     solid, light = characters.signs(screen.unicode)
     return [*lines, " " * (beside + 2) + screen.paint(f"{solid} trains  {light} frozen", "dim")]
+
+
+def _gathered(names: list[str]) -> str:
+    return names[0] + (f" + {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _label(names: list[str], width: int, screen: Screen) -> str:
+    """The first name, cut to what room the number of the others leaves."""
+    more = _gathered(names)[len(names[0]) :]
+    return shorten(names[0], max(width - cells(more), 1), screen.ellipsis) + clip(more, width - 1)
 
 
 def _painted(lane: str, screen: Screen) -> str:

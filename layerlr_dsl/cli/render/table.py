@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import cells, pad, pad_left, shorten, wrap
+from layerlr_dsl.reports.cells import cells, pad, pad_left, shorten_all, wrap
 
 GAP = 2
 NARROWEST_ELASTIC = 12
@@ -27,8 +27,14 @@ def table(
     widths = _widths(columns, rows, screen.width - cells(margin))
     if widths is None:
         return _cards(columns, rows, screen, margin)
-    lines = [margin + screen.paint(_line([c.title for c in columns], columns, widths, screen), "bold")]
-    return lines + [margin + _line(row, columns, widths, screen) for row in rows]
+    cut = [
+        shorten_all([row[k] for row in rows], width, screen.ellipsis)
+        if column.elastic
+        else [row[k] for row in rows]
+        for k, (column, width) in enumerate(zip(columns, widths, strict=True))
+    ]
+    lines = [margin + screen.paint(_line([c.title for c in columns], columns, widths), "bold")]
+    return lines + [margin + _line(row, columns, widths) for row in zip(*cut, strict=True)]
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int) -> list[int] | None:
@@ -44,11 +50,11 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int)
     return widths if excess <= 0 else None
 
 
-def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int], screen: Screen) -> str:
-    shown = []
-    for text, column, width in zip(row, columns, widths, strict=True):
-        text = shorten(text, width, screen.ellipsis)
-        shown.append(pad_left(text, width) if column.right else pad(text, width))
+def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    shown = [
+        pad_left(text, width) if column.right else pad(text, width)
+        for text, column, width in zip(row, columns, widths, strict=True)
+    ]
     return (" " * GAP).join(shown).rstrip()
 
 

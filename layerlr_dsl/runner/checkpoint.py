@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.files import cannot_write, keep_under_another_name, write_atomically
@@ -41,7 +41,9 @@ def save(folder: Path, content: Mapping[str, Any], *, best: bool) -> None:
     try:
         if last.exists():
             keep_under_another_name(last, folder / PREVIOUS)
-        write_atomically(last, lambda file: _serialise({"format": FORMAT, "version": VERSION, **content}, file))
+        write_atomically(
+            last, lambda file: _serialise({"format": FORMAT, "version": VERSION, **content}, file)
+        )
         if best:
             keep_under_another_name(last, folder / BEST)
     except (OSError, RuntimeError) as fault:
@@ -51,7 +53,7 @@ def save(folder: Path, content: Mapping[str, Any], *, best: bool) -> None:
 def _serialise(content: Mapping[str, Any], file: IO[bytes]) -> None:
     import torch
 
-    torch.save(content, _Writer(file))
+    torch.save(content, cast("IO[bytes]", _Writer(file)))
 
 
 class _Writer:
@@ -86,8 +88,11 @@ def _root_cause(fault: BaseException) -> BaseException:
     return fault
 
 
-def load(folder: Path) -> Found:
-    """The newest whole checkpoint of `folder`. Raises RunnerError where there is none."""
+def load(folder: Path) -> Found | None:
+    """The newest whole checkpoint of `folder`, None where none was ever made.
+
+    Raises RunnerError where all that there are cannot be used.
+    """
     skipped: list[str] = []
     for name in (LAST, PREVIOUS):
         path = folder / name
@@ -99,7 +104,7 @@ def load(folder: Path) -> Found:
             skipped.append(f"{path}: {fault}")
     if skipped:
         raise RunnerError("no checkpoint can be used\n  " + "\n  ".join(skipped))
-    raise RunnerError(f"{folder} holds no checkpoint yet", "start the run again, with another --out or an empty one")
+    return None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -114,7 +119,9 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise Unusable("is not a checkpoint of layerlr train")
     if content["version"] != VERSION:
-        raise Unusable(f"was written by another release (version {content['version']}, this one reads {VERSION})")
+        raise Unusable(
+            f"was written by another release (version {content['version']}, this one reads {VERSION})"
+        )
     lacking = [part for part in PARTS if part not in content]
     if lacking:
         raise Unusable(f"lacks {', '.join(lacking)}")
@@ -148,4 +155,15 @@ def check_model(content: Mapping[str, Any], own: Mapping[str, Any], path: Path) 
         raise RunnerError(f"{path} is a checkpoint of another model: it also holds {extra}")
 
 
-__all__ = ["BEST", "LAST", "PREVIOUS", "Found", "RunFailed", "Unusable", "check_model", "load", "read", "save"]
+__all__ = [
+    "BEST",
+    "LAST",
+    "PREVIOUS",
+    "Found",
+    "RunFailed",
+    "Unusable",
+    "check_model",
+    "load",
+    "read",
+    "save",
+]

@@ -85,13 +85,10 @@ def stored(folder: Path) -> dict[str, Any]:
         raise RunnerError(f"{path} cannot be read: {fault}") from None
 
 
-def merged(
-    folder: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The stored settings overlaid by those `given` on the command line, and a line for each that changed.
 
-    `defaults` are only used for settings that the stored file does not know. Raises RunnerError where
-    a setting that decides the numbers differs.
+    Raises RunnerError where a setting that decides the numbers differs.
     """
     old = stored(folder)
     changed: list[str] = []
@@ -99,11 +96,11 @@ def merged(
         before = old.get(key)
         if key in ("out", "rules", "root") or value == before:
             continue
+        option = "--" + key.replace("_", "-")
         if key in DECIDES:
-            option = "--" + key.replace("_", "-")
             raise RunnerError(
                 f"{option} {value} does not fit the run in {folder}, which was started with {before}",
                 f"leave {option} out to go on with that run, or start another with a new --out",
             )
-        changed.append(f"{key.replace('_', '-')}: {before} -> {value}")
-    return {**defaults, **old, **given}, changed
+        changed.append(f"{option} {before} -> {value}")
+    return {**old, **given}, changed

@@ -10,7 +10,13 @@ from layerlr_dsl.runner.errors import RunnerError
 
 # Blocks in each stage of EfficientNet-B0 and -Lite0 (Tan and Le 2019, table 1).
 STAGES = (1, 2, 2, 3, 3, 4, 1)
-_OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_OUTER = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 # The first stage expands nothing, so its block has one convolution and one norm less.
 _PLAIN_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _BLOCK = {
@@ -32,7 +38,9 @@ def efficientnet_lite0(tensors: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in tensors.items():
         new = _timm_name(name)
         if new is None or new in renamed:
-            raise RunnerError(f"efficientnet-lite0: the file holds {name!r}, which EfficientNet-Lite0 does not have")
+            raise RunnerError(
+                f"efficientnet-lite0: the file holds {name!r}, which EfficientNet-Lite0 does not have"
+            )
         renamed[new] = value
     return renamed
 

@@ -80,7 +80,9 @@ def load(request: Request) -> Data:
     elif kind in ("imagefolder", "torchvision") and rest:
         from layerlr_dsl.runner.datasets import images
 
-        data = images.load_folder(rest, request) if kind == "imagefolder" else images.load_named(rest, request)
+        data = (
+            images.load_folder(rest, request) if kind == "imagefolder" else images.load_named(rest, request)
+        )
     elif kind == "python" and re.fullmatch(r"[\w.]+:[\w.]+", rest):
         from layerlr_dsl.runner.datasets import custom
 

@@ -26,3 +26,7 @@ class RunInterrupted(RunnerError):
     def __init__(self, message: str, help: str | None, signal_number: int) -> None:
         super().__init__(message, help)
         self.status = 128 + signal_number
+
+
+class StoppedWhilePreparing(Exception):
+    """A signal came while something was prepared that can be prepared again."""

@@ -61,7 +61,7 @@ class Order:
         import torch
 
         generator = torch.Generator().manual_seed(mix(self.seed, epoch))
-        return torch.randperm(self.count, generator=generator).tolist()  # type: ignore[no-any-return]
+        return torch.randperm(self.count, generator=generator).tolist()
 
 
 def validation_batches(count: int, batch: int, rank: int, world: int) -> list[tuple[list[Key], int]]:

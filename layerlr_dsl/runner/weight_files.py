@@ -11,6 +11,7 @@ from typing import Any
 
 from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.libraries import library
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
 
@@ -110,12 +111,7 @@ def _packaged(name: str, spec: str | None) -> dict[str, Any]:
 
 
 def _of_torchvision(weights: str, spec: str) -> dict[str, Any]:
-    from importlib import import_module
-
-    from layerlr_dsl.runner.torchvision_import import torchvision
-
-    torchvision()
-    models = import_module("torchvision.models")
+    models = library("torchvision.models")
     architecture = spec.partition(":")[2].partition("(")[0]
     try:
         known = models.get_model_weights(architecture)
@@ -133,11 +129,7 @@ def _of_torchvision(weights: str, spec: str) -> dict[str, Any]:
 
 
 def _of_timm(spec: str) -> dict[str, Any]:
-    from layerlr_dsl.runner.torchvision_import import torchvision
-
-    torchvision()
-    import timm
-
+    timm = library("timm")
     architecture = spec.partition(":")[2].partition("(")[0]
     try:
         return dict(timm.create_model(architecture, pretrained=True).state_dict())

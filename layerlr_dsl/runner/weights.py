@@ -46,7 +46,8 @@ class Differences:
         lines += _listed("in the model, not in the file", self.missing)
         lines += _listed("in the file, not in the model", self.unexpected)
         lines += _listed(
-            "of another shape", tuple(f"{name}: file {_shape(a)}, model {_shape(b)}" for name, a, b in self.shapes)
+            "of another shape",
+            tuple(f"{name}: file {_shape(a)}, model {_shape(b)}" for name, a, b in self.shapes),
         )
         return "\n".join(lines)
 
@@ -110,9 +111,7 @@ def head_tensors(model: nn.Module, differences: Differences) -> frozenset[str]:
     heads: set[str] = set()
     for owner, names in owners.items():
         weight = f"{owner}.weight" if owner else "weight"
-        if weight in names and names <= resized:
-            heads |= names
-        elif owner == last and names <= missing:
+        if (weight in names and names <= resized) or (owner == last and names <= missing):
             heads |= names
     return frozenset(heads)
 
@@ -131,4 +130,3 @@ def _without_wrappers(tensors: dict[str, Any], own: Mapping[str, Any]) -> dict[s
         if tensors and all(name.startswith(prefix) for name in tensors) and not tensors.keys() & own.keys():
             return _without_wrappers({name[len(prefix) :]: value for name, value in tensors.items()}, own)
     return tensors
-

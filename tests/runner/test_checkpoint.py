@@ -35,7 +35,10 @@ def test_the_one_before_is_kept_and_the_best_stays(tmp_path):
     """After three saves there are the last, the one before it, and the one that was best."""
     for value, best in ((1, True), (2, False), (3, False)):
         checkpoint.save(tmp_path, _content(value), best=best)
-    steps = {name: checkpoint.read(tmp_path / name)["progress"]["step"] for name in ("last.pt", "previous.pt", "best.pt")}
+    steps = {
+        name: checkpoint.read(tmp_path / name)["progress"]["step"]
+        for name in ("last.pt", "previous.pt", "best.pt")
+    }
     assert steps == {"last.pt": 3, "previous.pt": 2, "best.pt": 1}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["best.pt", "last.pt", "previous.pt"]
 

@@ -33,7 +33,7 @@ def test_every_sample_is_seen_at_most_once_an_epoch_over_all_processes(order, ep
     """Processes never share a sample, and only the rest of the last batch may be left out."""
     seen = [s for rank in range(order.world) for s in _samples(order, epoch, rank)]
     assert len(seen) == len(set(seen))
-    assert len(seen) >= order.count - max(order.world, 2) or order.steps_per_epoch == 0
+    assert order.count - len(seen) < 2 * order.world
 
 
 @given(orders, st.integers(0, 5))
@@ -53,9 +53,7 @@ def test_one_step_holds_the_same_samples_for_any_number_of_processes(order):
     alone = Order(order.count, order.batch, order.accumulate, order.seed, 1)
     shuffled = order.epoch(0)
     for step in range(min(order.steps_per_epoch, alone.steps_per_epoch)):
-        together = {
-            s for r in range(order.world) for b in order.step(shuffled, step, r, 0) for s, _ in b
-        }
+        together = {s for r in range(order.world) for b in order.step(shuffled, step, r, 0) for s, _ in b}
         assert together <= {s for b in alone.step(shuffled, step, 0, 0) for s, _ in b}
 
 

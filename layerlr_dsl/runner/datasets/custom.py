@@ -37,10 +37,11 @@ def load(target: str, request: Request) -> Data:
     else:
         chosen = stratified(_labels(found, target), request.validation, request.seed)
         parts = [(found, indices) for indices in chosen]
-    train, held_out = (Prepared(*part, seeded=not steady) for part in parts)
+    name = f"python:{target}"
+    train, held_out = (Prepared(name, dataset, chosen, seeded=not steady) for dataset, chosen in parts)
     classes = getattr(first, "classes", None)
     return Data(
-        f"python:{target}",
+        name,
         train,
         held_out,
         collate=getattr(first, "collate", None) or default_collate,

@@ -14,7 +14,7 @@ from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.datasets.split import stratified
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
-from layerlr_dsl.runner.torchvision_import import torchvision
+from layerlr_dsl.runner.libraries import library
 
 SIDE = 224
 VALIDATION_FOLDERS = ("val", "valid", "validation", "test")
@@ -37,11 +37,13 @@ def load_folder(text: str, request: Request) -> Data:
 
 
 def _open_folder(path: Path) -> Any:
-    vision = torchvision()
+    datasets = library("torchvision.datasets")
     if not any(entry.is_dir() for entry in path.iterdir()):
-        raise RunnerError(f"{path} holds no class folders", "an image folder has one subfolder for each class")
+        raise RunnerError(
+            f"{path} holds no class folders", "an image folder has one subfolder for each class"
+        )
     try:
-        return vision.datasets.ImageFolder(str(path), loader=_read_image)
+        return datasets.ImageFolder(str(path), loader=_read_image)
     except (FileNotFoundError, PermissionError) as fault:
         raise RunnerError(f"{path}: {str(fault).splitlines()[0]}") from None
 
@@ -66,14 +68,14 @@ def _check_same_classes(train: list[str], held_out: list[str], first: Path, seco
 def load_named(text: str, request: Request) -> Data:
     """A classification set of torchvision, by its class name; downloaded once where there is a network."""
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", text, re.DOTALL)
-    vision = torchvision()
-    known = list(vision.datasets.__all__)
+    datasets = library("torchvision.datasets")
+    known = list(datasets.__all__)
     if match is None or match[1] not in known:
         guess = nearest(match[1], known) if match else None
         raise RunnerError(
             f"torchvision has no data set {text!r}", f"did you mean torchvision:{guess}?" if guess else None
         )
-    make = getattr(vision.datasets, match[1])
+    make = getattr(datasets, match[1])
     arguments = _literal_arguments(match[2] or "", text)
     name = f"torchvision:{text}"
     parts = _parts_of(make)
@@ -90,7 +92,9 @@ def _literal_arguments(text: str, spec: str) -> dict[str, Any]:
             raise ValueError
         return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (ValueError, SyntaxError, RecursionError):
-        raise RunnerError(f"torchvision:{spec}: arguments must be written name=value, with plain values") from None
+        raise RunnerError(
+            f"torchvision:{spec}: arguments must be written name=value, with plain values"
+        ) from None
 
 
 def _parts_of(make: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -154,8 +158,8 @@ def _data(name: str, train: tuple[Any, Any], held_out: tuple[Any, Any], request:
     plain = _transform(request.wanted, side, augment=False)
     return Data(
         name,
-        Prepared(*train, _transform(request.wanted, side, request.augment), seeded=request.augment),
-        Prepared(*held_out, plain, seeded=False),
+        Prepared(name, *train, _transform(request.wanted, side, request.augment), seeded=request.augment),
+        Prepared(name, *held_out, plain, seeded=False),
         collate=default_collate,
         classes=len(classes) if classes is not None else None,
         varies="the images are augmented" if request.augment else None,
@@ -163,10 +167,7 @@ def _data(name: str, train: tuple[Any, Any], held_out: tuple[Any, Any], request:
 
 
 def _transform(wanted: Wanted, side: int, augment: bool) -> Callable[[Any], Any]:
-    from importlib import import_module
-
-    torchvision()
-    transforms = import_module("torchvision.transforms")
+    transforms = library("torchvision.transforms")
     size = wanted.side(side)
     if augment:
         shape = [transforms.RandomResizedCrop(size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.order import Key
 
 
@@ -18,6 +19,7 @@ class Prepared:
     how many workers load the data or on where a run was resumed.
     """
 
+    name: str
     dataset: Any
     indices: Sequence[int]
     transform: Callable[[Any], Any] | None = None
@@ -36,17 +38,23 @@ class Prepared:
         import numpy
         import torch
 
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         random.seed(seed)
         numpy.random.seed(seed % 2**32)
         return self._sample(index)
 
     def _sample(self, index: int) -> Any:
-        sample = self.dataset[self.indices[index]]
-        if self.transform is None:
-            return sample
-        image, label = sample
-        return self.transform(image), label
+        place = self.indices[index]
+        try:
+            sample = self.dataset[place]
+            if self.transform is None:
+                return sample
+            image, label = sample
+            return self.transform(image), label
+        except RunnerError:
+            raise
+        except Exception as fault:
+            raise RunFailed(f"{self.name}: sample {place} failed: {type(fault).__name__}: {fault}") from fault
 
 
 class _RandomStatesKept:

@@ -1,0 +1,256 @@
+"""What a run shows while it works: a live picture on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+GROUPS_SHOWN = 12
+PLAIN_EVERY_SECONDS = 30.0
+REFRESHES_PER_SECOND = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One parameter group as it stands: its rate now, and whether it trains."""
+
+    name: str
+    lr: float
+    frozen: bool
+    numel: int
+
+
+@dataclass(slots=True)
+class Now:
+    """Where the run is. `epoch` counts from 0, as in the rules; loss and accuracy are means over the epoch so far."""
+
+    epoch: int
+    epochs: float
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    samples_per_second: float
+    groups: Sequence[GroupRow]
+    what: str = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """The figures of an epoch that is over. `seconds` is the wall time of training and validation."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    samples_per_second: float
+    trainable_share: float
+    best: bool
+
+
+class Display(Protocol):
+    """Whatever shows a run; one process shows, the others are silent."""
+
+    def start(self) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def update(self, now: Now) -> None: ...
+
+    def epoch(self, row: EpochRow) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing: every process but the first."""
+
+    def start(self) -> None:
+        return None
+
+    def note(self, text: str) -> None:
+        return None
+
+    def update(self, now: Now) -> None:
+        return None
+
+    def epoch(self, row: EpochRow) -> None:
+        return None
+
+    def stop(self) -> None:
+        return None
+
+
+def clock_text(seconds: float) -> str:
+    """`1:05` or `2:03:04`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+HEADINGS = f"{'epoch':>5}  {'train loss':>10} {'acc':>6}  {'val loss':>10} {'acc':>6}  {'trains':>6} {'rate':>9} {'time':>7}"
+
+
+def epoch_text(row: EpochRow) -> str:
+    """One line of at most 78 characters under HEADINGS."""
+    return (
+        f"{row.epoch:>5}  {row.train_loss:>10.4f} {row.train_accuracy:>6.1%}"
+        f"  {row.val_loss:>10.4f} {row.val_accuracy:>6.1%}  {row.trainable_share:>6.1%}"
+        f" {row.samples_per_second:>7.0f}/s {clock_text(row.seconds):>7}{' *' if row.best else ''}"
+    )
+
+
+@dataclass(slots=True)
+class Plain:
+    """Lines for logs and pipes: a line per epoch, and one at times within long epochs."""
+
+    console: Console
+    _headed: bool = False
+    _said: float = field(default_factory=time.monotonic)
+
+    def start(self) -> None:
+        return None
+
+    def note(self, text: str) -> None:
+        self._print(text)
+
+    def update(self, now: Now) -> None:
+        if time.monotonic() - self._said < PLAIN_EVERY_SECONDS:
+            return
+        self._print(
+            f"epoch {now.epoch}, {now.what} {now.step}/{now.steps}: loss {now.loss:.4f}, "
+            f"accuracy {now.accuracy:.1%}, {now.samples_per_second:.0f} samples/s"
+        )
+
+    def epoch(self, row: EpochRow) -> None:
+        if not self._headed:
+            self._headed = True
+            self._print(HEADINGS)
+        self._print(epoch_text(row))
+
+    def stop(self) -> None:
+        return None
+
+    def _print(self, text: str) -> None:
+        self._said = time.monotonic()
+        _safely(self.console, text)
+
+
+def _safely(console: Console, text: str) -> None:
+    """Print; a reader that has gone (`| head`) must not end hours of training."""
+    import os
+
+    try:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.file.flush()
+    except BrokenPipeError:
+        console.file = open(os.devnull, "w")  # noqa: SIM115 - it stays open as long as the console
+
+
+class Live:
+    """A bar, the figures and a table of groups that stay in place at the foot of the terminal."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live as RichLive
+
+        self._console = console
+        self._now: Now | None = None
+        self._headed = False
+        self._started = time.monotonic()
+        self._live = RichLive(
+            console=console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+            get_renderable=self._picture,
+        )
+
+    def start(self) -> None:
+        self._live.start()
+
+    def note(self, text: str) -> None:
+        _safely(self._console, text)
+
+    def update(self, now: Now) -> None:
+        self._now = now
+
+    def epoch(self, row: EpochRow) -> None:
+        if not self._headed:
+            self._headed = True
+            self._console.print(HEADINGS, style="bold", highlight=False)
+        style = "green" if row.best else None
+        self._console.print(epoch_text(row), style=style, highlight=False, markup=False)
+
+    def stop(self) -> None:
+        self._now = None
+        self._live.stop()
+
+    def _picture(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        now = self._now
+        if now is None:
+            return Text("")
+        return Group(self._bar(now), self._figures(now), _groups_table(now.groups))
+
+    def _bar(self, now: Now) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        line = Table.grid(padding=(0, 1), expand=True)
+        line.add_column(no_wrap=True)
+        line.add_column(ratio=1)
+        line.add_column(no_wrap=True, justify="right")
+        done = f"{now.step}/{now.steps}"
+        line.add_row(
+            f"epoch {now.epoch} of 0-{math.ceil(now.epochs) - 1}, {now.what}",
+            ProgressBar(total=max(1, now.steps), completed=now.step),
+            done,
+        )
+        return line
+
+    def _figures(self, now: Now) -> RenderableType:
+        from rich.text import Text
+
+        gone = time.monotonic() - self._started
+        return Text(
+            f"loss {now.loss:.4f}   accuracy {now.accuracy:.1%}   "
+            f"{now.samples_per_second:.0f} samples/s   {clock_text(gone)}",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+
+def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("group", no_wrap=True, overflow="ellipsis", ratio=1)
+    for title in ("parameters", "lr", "state"):
+        table.add_column(title, no_wrap=True, justify="left" if title == "state" else "right")
+    for row in groups[:GROUPS_SHOWN]:
+        style = "blue" if row.frozen else None
+        state = "frozen" if row.frozen else "trains"
+        table.add_row(row.name, f"{row.numel:,}", f"{row.lr:.2e}", state, style=style)
+    if len(groups) > GROUPS_SHOWN:
+        table.add_row(f"and {len(groups) - GROUPS_SHOWN} more", "", "", "")
+    return table
+
+
+def for_stream(*, plain: bool = False) -> Live | Plain:
+    """The display that fits standard output."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=False)
+    if console.is_terminal and not console.is_dumb_terminal and not plain:
+        return Live(console)
+    return Plain(console)

@@ -1,0 +1,142 @@
+"""Remembered features: what frozen layers give for each sample, computed once while they stay frozen.
+
+The method is AutoFreeze's (Liu, Agarwal and Venkataraman 2021) without its tiers of storage: one pass
+over the data fills a table of rows, and training then starts behind the frozen layers.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from layerlr_dsl.runner.data import Batch, Data, Samples
+from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
+from layerlr_dsl.runner.feed import Loading, fetch
+from layerlr_dsl.runner.order import Order, validation_batches
+from layerlr_dsl.runner.prefix import Cut
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from layerlr_dsl.runner.step import Numerics
+
+MIB = 2**20
+
+
+class Table:
+    """The features of every sample of a set: for each value of the cut a tensor of shape (samples, ...).
+
+    It lives in memory, or where that would take more than `budget` MiB, in unnamed files on disk.
+    """
+
+    def __init__(self, rows: Sequence[Tensor], count: int, budget: int, folder: Path | None) -> None:
+        sizes = [count * math.prod(row.shape[1:]) * row.element_size() for row in rows]
+        self.size = sum(sizes)
+        self.on_disk = self.size > budget * MIB
+        self.columns = [
+            _on_disk(row, count, folder)
+            if self.on_disk
+            else row.new_empty((count, *row.shape[1:]), device="cpu")
+            for row in rows
+        ]
+        self.labels = torch.empty(count, dtype=torch.int64)
+
+
+def _on_disk(row: Tensor, count: int, folder: Path | None) -> Tensor:
+    elements = count * math.prod(row.shape[1:])
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".features.") as file:
+            # reserved in full: a sparse file on a full disk kills the process when a page is written
+            _reserve(file, elements * row.element_size())
+            flat = torch.from_file(file.name, shared=True, size=elements, dtype=row.dtype)
+    except (OSError, RuntimeError) as fault:
+        raise RunFailed(
+            f"the features could not be stored on disk: {fault}", "leave --remember-features out"
+        ) from None
+    return flat.view(count, *row.shape[1:])
+
+
+def _reserve(file: Any, size: int) -> None:
+    import os
+
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+class RememberedFeed:
+    """Batches of remembered features, for as long as the layers before the cut stand still."""
+
+    def __init__(
+        self,
+        cuts: tuple[Cut, Cut],
+        data: Data,
+        order: Order,
+        loading: Loading,
+        numerics: Numerics,
+        budget: int,
+        folder: Path | None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stopped = stopped
+        self._training_cut, self._validation_cut = cuts
+        self._data = data
+        self._order = order
+        self._loading = loading
+        self._numerics = numerics
+        self._budget = budget
+        self._folder = folder
+        self._after = self._training_cut.after
+        self._held_out: Table | None = None
+        self.table = self._fill(self._training_cut, data.train)
+
+    def training(self, epoch: int, first_step: int) -> Iterator[list[Batch]]:
+        self._after = self._training_cut.after
+        shuffled = self._order.epoch(epoch)
+        for step in range(first_step, self._order.steps_per_epoch):
+            batches = self._order.step(shuffled, step, 0, epoch)
+            yield [self._rows(self.table, [sample for sample, _ in keys]) for keys in batches]
+
+    def validation(self) -> Iterator[tuple[Batch, int]]:
+        if self._held_out is None:
+            self._held_out = self._fill(self._validation_cut, self._data.validation)
+        self._after = self._validation_cut.after
+        for keys, counted in validation_batches(len(self._data.validation), self._order.batch, 0, 1):
+            yield self._rows(self._held_out, [sample for sample, _ in keys]), counted
+
+    def scores(self, inputs: Any) -> Tensor:
+        output = self._after(*inputs)
+        output = getattr(output, "logits", output)
+        return output[0] if isinstance(output, tuple) else output  # type: ignore[no-any-return]
+
+    def _rows(self, table: Table, samples: list[int]) -> Batch:
+        device = self._loading.device
+        features = tuple(column[samples].to(device, non_blocking=True) for column in table.columns)
+        return features, table.labels[samples].to(device, non_blocking=True)
+
+    def _fill(self, cut: Cut, samples: Samples) -> Table:
+        """One pass in the order of the data set, so that a resumed run fills the table with the same bits."""
+        parts = validation_batches(len(samples), self._order.batch, 0, 1)
+        batches = fetch(self._data, samples, [keys for keys, _ in parts], self._loading)
+        table: Table | None = None
+        start = 0
+        for inputs, labels in batches:
+            if self._stopped():
+                raise StoppedWhilePreparing
+            with torch.no_grad(), self._numerics.autocast():
+                rows = cut.before(inputs)
+            if table is None:
+                table = Table(rows, len(samples), self._budget, self._folder)
+            end = start + len(labels)
+            for column, row in zip(table.columns, rows, strict=True):
+                column[start:end] = row.to(column.device)
+            table.labels[start:end] = labels.to("cpu")
+            start = end
+        assert table is not None
+        return table

@@ -1,0 +1,118 @@
+"""Which feed a phase of the plan gets: the whole model, or what follows its remembered features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.runner.config import TrainConfig
+from layerlr_dsl.runner.data import Data
+from layerlr_dsl.runner.display import Display
+from layerlr_dsl.runner.feed import Feed, Loading, ModelFeed
+from layerlr_dsl.runner.order import Order
+from layerlr_dsl.runner.phases import PhaseWatch
+from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.step import Numerics
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WORTH_EPOCHS = 2.0
+LOOK_AT = 5
+
+
+@dataclass(slots=True)
+class FeedChoice:
+    """Gives the loop its feed, a new one for each phase. Remembered features go with their phase."""
+
+    config: TrainConfig
+    model: nn.Module
+    data: Data
+    order: Order
+    loading: Loading
+    numerics: Numerics
+    phases: PhaseWatch
+    display: Display
+    folder: Path | None
+    stopped: Callable[[], bool]
+    _feed: Feed | None = None
+    _frozen: frozenset[str] | None = None
+    _said: set[str] = field(default_factory=set)
+
+    def __call__(self, progress: Progress) -> Feed:
+        frozen = self.phases.frozen_parameters
+        if self._feed is None or frozen != self._frozen:
+            # the old table goes before the new one is made: both may not fit
+            self._feed = None
+            self._feed = self._remembering(progress) or self._plain()
+            self._frozen = frozen
+        return self._feed
+
+    def _plain(self) -> Feed:
+        return ModelFeed(self.model, self.data, self.order, self.loading)
+
+    def _remembering(self, progress: Progress) -> Feed | None:
+        if not self.config.remember_features:
+            return None
+        reason = self._against(progress)
+        if reason is None:
+            from layerlr_dsl.runner.prefix import NoPrefix
+
+            try:
+                return self._remembered()
+            except NoPrefix as fault:
+                reason = str(fault)
+        if reason not in self._said:
+            self._said.add(reason)
+            self.display.note(f"features are not remembered: {reason}")
+        return None
+
+    def _against(self, progress: Progress) -> str | None:
+        """Why remembering is out of the question before the model is looked at, or None."""
+        if self.data.varies is not None:
+            return self.data.varies
+        if self.config.parallel != "none":
+            return "each process would need them all (--parallel)"
+        if self.config.compile:
+            return "the compiled model runs as a whole (--compile)"
+        if not self.phases.frozen_parameters:
+            return "nothing is frozen"
+        left = self.phases.remaining_epochs(progress.total)
+        if left is not None and left < WORTH_EPOCHS:
+            return f"this phase lasts only {left:g} epochs more, and filling the table costs one"
+        return None
+
+    def _remembered(self) -> Feed:
+        from layerlr_dsl.runner.features import MIB, RememberedFeed
+        from layerlr_dsl.runner.feed import fetch
+        from layerlr_dsl.runner.prefix import cut
+
+        keys = [[(index, index) for index in range(min(LOOK_AT, len(self.data.train)))]]
+        (inputs, _), *_ = fetch(self.data, self.data.train, keys, self.loading)
+        cuts = []
+        for training in (True, False):
+            self.model.train(training)
+            self.phases.hold()
+            with self.numerics.autocast():
+                cuts.append(cut(self.model, inputs))
+        self.model.train()
+        self.phases.hold()
+        feed = RememberedFeed(
+            (cuts[0], cuts[1]),
+            self.data,
+            self.order,
+            self.loading,
+            self.numerics,
+            self.config.feature_memory,
+            self.folder,
+            self.stopped,
+        )
+        where = "on disk" if feed.table.on_disk else "in memory"
+        layers = cuts[0].modules
+        names = layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"
+        self.display.note(
+            f"remembering what {names} give for {len(self.data.train):,} samples ({feed.table.size / MIB:.1f} MiB {where})"
+        )
+        return feed

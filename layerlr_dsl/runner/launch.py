@@ -1,0 +1,263 @@
+"""A run from its configuration to its summary: fresh or resumed, finished, stopped or failed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerlr_dsl.runner import chance, checkpoint, processes, resume, snapshot
+from layerlr_dsl.runner.config import TrainConfig
+from layerlr_dsl.runner.devices import describe
+from layerlr_dsl.runner.display import Display, Silent
+from layerlr_dsl.runner.errors import RunFailed, RunInterrupted
+from layerlr_dsl.runner.feeds import FeedChoice
+from layerlr_dsl.runner.folder import RunFolder, rule_texts
+from layerlr_dsl.runner.interrupts import Interrupts
+from layerlr_dsl.runner.loop import Loop, Parts, Stopped
+from layerlr_dsl.runner.phases import PhaseWatch
+from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.records import Records
+from layerlr_dsl.runner.setup import Built, build
+from layerlr_dsl.runner.step import Stepper
+from layerlr_dsl.runner.summary import summary, write_plot
+from layerlr_dsl.runner.wrapping import accumulating, same_buffers
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A configuration with what concerns this start alone; `again` is the command that resumes it."""
+
+    config: TrainConfig
+    resume: bool = False
+    accept_rule_changes: bool = False
+    again: str = "the same command with --resume"
+
+
+def train(asked: Asked, display: Display) -> dict[str, Any]:
+    """Run to the end and return the summary.
+
+    Raises RuleError for findings in the rules, RunnerError for what cannot be used, RunFailed where the
+    run could not go on, RunInterrupted after it was saved at a signal.
+    """
+    place = processes.join(asked.config)
+    shown = display if place.first else Silent()
+    try:
+        with _warnings_shown(shown), Interrupts() as interrupts:
+            return _Run(asked, place, shown, interrupts).go()
+    finally:
+        processes.leave()
+
+
+@contextmanager
+def _warnings_shown(display: Display) -> Iterator[None]:
+    """What the training side warns of is for the user of the run, not for a developer's log."""
+    from layerlr_dsl.training.errors import ScheduleWarning, StateNotCarried
+
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, ScheduleWarning | StateNotCarried):
+                display.note(f"warning: {message}")
+            else:
+                before(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+class _Run:
+    def __init__(self, asked: Asked, place: Processes, display: Display, interrupts: Interrupts) -> None:
+        self.asked = asked
+        self.config = asked.config
+        self.place = place
+        self.display = display
+        self.interrupts = interrupts
+        self.folder = RunFolder(self.config.out) if self.config.out is not None else None
+        self.progress = Progress()
+        self.plot: Path | None = None
+
+    def go(self) -> dict[str, Any]:
+        found = self._checkpoint()
+        built = build(self.config, self.place, fresh=found is None)
+        self.display.start()
+        try:
+            for note in built.notes:
+                self.display.note(note)
+            self.phases = PhaseWatch(built.plan, built.model, built.schedule, built.optimizer)
+            if found is not None:
+                self._restore(built, found)
+            self._describe(built)
+            self._train(built)
+            return self._finish(built)
+        finally:
+            self.display.stop()
+
+    # ------------------------------------------------------------ before the first step
+
+    def _checkpoint(self) -> checkpoint.Found | None:
+        if self.folder is None:
+            return None
+        if not self.asked.resume:
+            self.folder.check_free()
+            return None
+        found = checkpoint.load(self.folder.path)
+        if found is None:
+            self.display.note(f"{self.folder.path} holds no checkpoint yet: starting from the beginning")
+            return None
+        for text in found.skipped:
+            self.display.note(f"{text}; going on from {found.path.name}")
+        return found
+
+    def _restore(self, built: Built, found: checkpoint.Found) -> None:
+        content = found.content
+        resume.check_names(content["rules"])
+        sources = built.rules.checked.sources
+        changes = resume.check_rules(content["rules"], sources, built.plan, self.asked.accept_rule_changes)
+        if changes is not None:
+            self.display.note(changes)
+        checkpoint.check_model(content, snapshot.model_state(built.model), found.path)
+        snapshot.load_model_state(built.model, content["model"])
+        snapshot.load_optimizer_state(built.optimizer, content["optimizer"])
+        built.schedule.load_state_dict(content["schedule"])
+        built.numerics.scaler.load_state_dict(content["scaler"])
+        self.progress = Progress.of(content["progress"])
+        self._restore_chance(content["rng"])
+        self.phases.look()
+        at = f"epoch {self.progress.epoch}, step {self.progress.step}"
+        self.display.note(f"resumed from {found.path}: {at}")
+
+    def _restore_chance(self, states: list[dict[str, Any]]) -> None:
+        if len(states) == self.place.world:
+            chance.restore(states[self.place.rank])
+        else:
+            # other processes than before: none can go on where one left off, so all start anew, repeatably
+            chance.seed_everything(chance.mix(self.config.seed, self.progress.total), self.place.rank)
+
+    def _describe(self, built: Built) -> None:
+        if self.folder is None or not self.place.first:
+            return
+        self.folder.open()
+        self.folder.describe(self.config, built.rules.checked.sources, built.plan.to_json())
+        missing = self.folder.metrics.cut(self.progress.metrics_size)
+        if missing:
+            self.display.note(f"metrics.jsonl lacks {missing} bytes of what the checkpoint has seen written")
+        if not self.asked.resume:
+            self.folder.timing.cut(0)
+
+    # ------------------------------------------------------------ training
+
+    def _train(self, built: Built) -> None:
+        folder = self.folder if self.place.first else None
+        choice = FeedChoice(
+            self.config,
+            built.model,
+            built.data,
+            built.order,
+            built.loading,
+            built.numerics,
+            self.phases,
+            self.display,
+            folder.path if folder is not None else None,
+            lambda: self.interrupts.asked != 0,
+        )
+        stepper = Stepper(
+            built.optimizer,
+            built.numerics,
+            self.place,
+            clip=self.config.clip,
+            label_smoothing=self.config.label_smoothing,
+            accumulating=accumulating(built.model, self.config.parallel),
+        )
+        parts = Parts(
+            config=self.config,
+            model=built.model,
+            stepper=stepper,
+            numerics=built.numerics,
+            processes=self.place,
+            order=built.order,
+            total_steps=built.plan.clock.total or 0,
+            validation_count=len(built.data.validation),
+            phases=self.phases,
+            records=Records(folder, self.phases.standing, built.order.steps_per_epoch),
+            display=self.display,
+            interrupts=self.interrupts,
+            feed_of_phase=choice,
+            save=lambda progress, best: self._save(built, progress, best),
+        )
+        from layerlr_dsl.training.errors import TrainingError
+
+        try:
+            Loop(parts, self.progress).run()
+        except Stopped:
+            raise self._interrupted() from None
+        except TrainingError as fault:
+            raise RunFailed(str(fault)) from None
+        finally:
+            self._draw(built)
+
+    def _draw(self, built: Built) -> None:
+        if self.folder is not None and self.place.first:
+            title = f"{self.config.rules.name}: {built.spec}"
+            self.plot = write_plot(built.plan, title, self.folder.path, self.phases.fired())
+
+    def _save(self, built: Built, progress: Progress, best: bool) -> None:
+        """A checkpoint of this very moment; every process takes part, the first one writes."""
+        if self.folder is None:
+            return
+        same_buffers(built.model, self.config.parallel)
+        content = {
+            "model": snapshot.model_state(built.model),
+            "optimizer": snapshot.optimizer_state(built.optimizer),
+            "schedule": built.schedule.state_dict(),
+            "scaler": built.numerics.scaler.state_dict(),
+            "progress": progress.to_dict(),
+            "rules": rule_texts(built.rules.checked.sources),
+            "rng": self.place.gather(chance.capture()),
+        }
+        problem: RunFailed | None = None
+        if self.place.first:
+            try:
+                self.folder.metrics.sync()
+                checkpoint.save(self.folder.path, content, best=best)
+            except RunFailed as fault:
+                problem = fault
+        told = self.place.agree(None if problem is None else problem.message)
+        if told is not None:
+            raise problem or RunFailed(told)
+
+    # ------------------------------------------------------------ afterwards
+
+    def _interrupted(self) -> RunInterrupted:
+        number = self.interrupts.asked or 15
+        where = f"epoch {self.progress.epoch}, step {self.progress.step}"
+        if self.folder is None:
+            return RunInterrupted(
+                f"stopped at {where}; nothing was saved", "give --out DIR to keep a run", number
+            )
+        return RunInterrupted(
+            f"stopped at {where}; saved in {self.folder.path}", f"go on with: {self.asked.again}", number
+        )
+
+    def _finish(self, built: Built) -> dict[str, Any]:
+        for condition in self.phases.unreported():
+            self.display.note(f"never came true, for want of its metric: {condition}")
+        facts = {
+            "data": built.data.name,
+            "model": built.spec,
+            "device": describe(built.loading.device),
+            "processes": self.place.world,
+            "rank": self.place.rank,
+            "out": str(self.folder.path) if self.folder else None,
+            "plot": str(self.plot) if self.plot is not None else None,
+            "unreported": list(self.phases.unreported()),
+        }
+        result = summary(self.config, self.progress, facts)
+        if self.folder is not None and self.place.first:
+            self.folder.summarise(result)
+        return result

@@ -1,0 +1,208 @@
+"""The training loop: steps, epochs, phases of the plan, and what to do when something goes wrong."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from layerlr_dsl.runner.data import Batch
+from layerlr_dsl.runner.display import Display, EpochRow, Now
+from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
+from layerlr_dsl.runner.evaluate import Scores, evaluate
+from layerlr_dsl.runner.feed import Feed
+from layerlr_dsl.runner.interrupts import Interrupts
+from layerlr_dsl.runner.order import Order
+from layerlr_dsl.runner.phases import PhaseWatch
+from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.records import Records
+from layerlr_dsl.runner.step import Numerics, Result, Stepper
+from layerlr_dsl.runner.wrapping import same_buffers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from layerlr_dsl.runner.config import TrainConfig
+SKIPPED_IN_A_ROW = 50
+UPDATES_PER_SECOND = 8.0
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; everything up to here is saved if anything is."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that a loop works with, built by `launch`."""
+
+    config: TrainConfig
+    model: nn.Module
+    stepper: Stepper
+    numerics: Numerics
+    processes: Processes
+    order: Order
+    total_steps: int
+    validation_count: int
+    phases: PhaseWatch
+    records: Records
+    display: Display
+    interrupts: Interrupts
+    feed_of_phase: Callable[[Progress], Feed]
+    save: Callable[[Progress, bool], None]
+    """Makes a checkpoint; the flag says that it is the best so far."""
+
+
+class Loop:
+    """Runs from wherever `progress` stands to the end of the run."""
+
+    def __init__(self, parts: Parts, progress: Progress) -> None:
+        self._parts = parts
+        self.progress = progress
+        self._shown = 0.0
+        self._began = time.monotonic()
+        self._counted = 0
+
+    def run(self) -> None:
+        """Train to the end. Raises Stopped, or RunFailed where the run cannot go on."""
+        parts, progress = self._parts, self.progress
+        while progress.total < parts.total_steps or progress.step > 0:
+            self._began, self._counted = time.monotonic(), 0
+            self._train(min(parts.order.steps_per_epoch, parts.total_steps - progress.total + progress.step))
+            trained = time.monotonic()
+            scores = self._validate()
+            self._finish_epoch(scores, trained - self._began)
+
+    # ------------------------------------------------------------ training
+
+    def _train(self, steps: int) -> None:
+        """The rest of the current epoch, of `steps` optimizer steps, phase after phase."""
+        while self.progress.step < steps:
+            feed = self._feed()
+            self._parts.model.train()
+            for batches in feed.training(self.progress.epoch, self.progress.step):
+                changed = self._step(batches, feed, steps)
+                if changed or self.progress.step >= steps:
+                    break
+
+    def _step(self, batches: list[Batch], feed: Feed, steps: int) -> bool:
+        """One optimizer step and everything that hangs on it; whether another phase has begun."""
+        parts, progress = self._parts, self.progress
+        result = parts.stepper.compute(batches, feed.scores, parts.interrupts.asked != 0)
+        if result.sound:
+            parts.stepper.apply(result)
+            progress.add(result.loss_sum, result.correct, result.count)
+        else:
+            self._unsound(result)
+        progress.step += 1
+        progress.total += 1
+        self._counted += result.count
+        parts.records.step(progress, result, steps)
+        parts.phases.step()
+        changed = parts.phases.changed()
+        if progress.step < steps:
+            parts.phases.tell(parts.display)
+        self._show(steps, "training")
+        if result.stop or (parts.interrupts.asked and not parts.processes.several):
+            self._stop()
+        if parts.config.save_every and progress.total % parts.config.save_every == 0:
+            parts.save(progress, False)
+        return changed
+
+    def _unsound(self, result: Result) -> None:
+        """The loss or a gradient is not finite: stop, or leave the step out, as configured."""
+        parts, progress = self._parts, self.progress
+        worst = parts.stepper.largest()
+        where = f"; the largest gradient is that of group {worst[0]} (norm {worst[1]:.3g})" if worst else ""
+        what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
+        text = f"step {progress.total} (epoch {progress.epoch}): {what} is not a finite number{where}"
+        if parts.config.on_nan == "stop":
+            raise RunFailed(
+                text,
+                "lower the rate of that group, clip with --clip, or leave such steps out by --on-nan skip",
+            )
+        parts.stepper.discard()
+        progress.skipped += 1
+        progress.skipped_in_a_row += 1
+        if progress.skipped_in_a_row == 1:
+            parts.display.note(f"{text}; the step is left out")
+        if progress.skipped_in_a_row >= SKIPPED_IN_A_ROW:
+            raise RunFailed(f"{SKIPPED_IN_A_ROW} steps in a row had to be left out; {text}")
+
+    # ------------------------------------------------------------ validation and the end of an epoch
+
+    def _validate(self) -> Scores:
+        parts = self._parts
+        same_buffers(parts.model, parts.config.parallel)
+        batches = -(-parts.validation_count // parts.order.batch)
+
+        def stopped(index: int) -> bool:
+            self._show(batches, "validating", index + 1)
+            # several processes can only stop together, so they finish the validation first
+            return parts.interrupts.asked != 0 and not parts.processes.several
+
+        scores = evaluate(parts.model, self._feed(), parts.numerics, parts.processes, stopped)
+        if scores is None:
+            self._stop()
+        return scores
+
+    def _finish_epoch(self, scores: Scores, training_seconds: float) -> None:
+        parts, progress = self._parts, self.progress
+        seconds = time.monotonic() - self._began
+        progress.seconds += seconds
+        progress.val_loss, progress.val_accuracy = scores.loss, scores.accuracy
+        best = progress.best is None or scores.accuracy > progress.best
+        if best:
+            progress.best, progress.best_epoch = scores.accuracy, progress.epoch
+        row = EpochRow(
+            progress.epoch,
+            progress.loss,
+            progress.accuracy,
+            scores.loss,
+            scores.accuracy,
+            seconds,
+            self._counted / max(training_seconds, 1e-9),
+            progress.trainable_share,
+            best,
+        )
+        parts.records.epoch(progress, row)
+        parts.phases.report(progress, scores)
+        progress.next_epoch()
+        parts.display.epoch(row)
+        parts.phases.changed()
+        parts.phases.tell(parts.display)
+        parts.save(progress, best)
+
+    # ------------------------------------------------------------ helpers
+
+    def _feed(self) -> Feed:
+        try:
+            return self._parts.feed_of_phase(self.progress)
+        except StoppedWhilePreparing:
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self._parts.save(self.progress, False)
+        raise Stopped
+
+    def _show(self, steps: int, what: str, step: int | None = None) -> None:
+        now = time.monotonic()
+        if now - self._shown < 1 / UPDATES_PER_SECOND:
+            return
+        self._shown = now
+        parts, progress = self._parts, self.progress
+        parts.display.update(
+            Now(
+                epoch=progress.epoch,
+                epochs=parts.total_steps / parts.order.steps_per_epoch,
+                step=progress.step if step is None else step,
+                steps=steps,
+                loss=progress.loss,
+                accuracy=progress.accuracy,
+                samples_per_second=self._counted / max(now - self._began, 1e-9),
+                groups=parts.phases.rows(),
+                what=what,
+            )
+        )

@@ -1,0 +1,72 @@
+"""The model of a run: built from its spec, and seen to take the data before any training starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Data, Wanted, check_head
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.feed import class_scores
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SAMPLES = 2
+
+
+def build_model(spec: str, *, from_file: bool, root: Path | None) -> nn.Module:
+    """The model that `spec` names; one named by a rule file may run no code. Raises RunnerError."""
+    from layerlr_dsl.model.specs import build
+
+    try:
+        return build(spec, root=root if from_file else None, allow_python=not from_file)
+    except ModelError as fault:
+        raise RunnerError(fault.message, fault.help) from None
+
+
+def wanted_images(model: nn.Module, image_size: int | None) -> Wanted:
+    """What images the model was made for: its library's own numbers where it carries some, else ImageNet's.
+
+    The size is None where the model takes any and none is asked for.
+    """
+    known: Any = getattr(model, "pretrained_cfg", None)
+    facts = dict(known) if isinstance(known, dict) else {}
+    fixed = facts.get("input_size", (None, None))[-1] if facts.get("fixed_input_size") else None
+    own = getattr(model, "image_size", fixed)
+    hugging = getattr(getattr(model, "config", None), "image_size", None)
+    side = next((size for size in (image_size, own, hugging) if isinstance(size, int)), None)
+    return Wanted(
+        size=side,
+        mean=tuple(facts.get("mean", IMAGENET_MEAN)),
+        std=tuple(facts.get("std", IMAGENET_STD)),
+    )
+
+
+def check_fit(model: nn.Module, data: Data, spec: str) -> int:
+    """Run a few samples through the model on the CPU; the number of its outputs.
+
+    Raises RunnerError where the model does not take the data, gives no class scores, or has another
+    number of classes. Lazy layers get their shapes here.
+    """
+    import torch
+
+    keys = [(index, index) for index in range(min(SAMPLES, len(data.validation)))]
+    inputs, _ = data.collate(data.validation.__getitems__(keys))
+    model.eval()
+    try:
+        with torch.no_grad():
+            scores = class_scores(model, inputs)
+    except Exception as fault:
+        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        shape = tuple(getattr(inputs, "shape", ()))
+        raise RunnerError(
+            f"{spec} does not take the samples of {data.name} (shape {shape}): {reason}",
+            "see whether --image-size helps",
+        ) from None
+    if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != len(keys):
+        shape = tuple(getattr(scores, "shape", ()))
+        raise RunnerError(f"{spec} gives {shape} for {len(keys)} samples, not a score for each class")
+    check_head(data, scores.shape[1], spec)
+    return int(scores.shape[1])

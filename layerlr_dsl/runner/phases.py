@@ -1,0 +1,141 @@
+"""Where the plan stands: what is frozen now, at which rates, and the proof at each thaw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.runner.display import Display, GroupRow
+from layerlr_dsl.runner.errors import RunFailed
+from layerlr_dsl.runner.evaluate import Scores
+from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.records import Standing
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.plan.plan import Group, Plan
+    from layerlr_dsl.training.schedule import LayerSchedule
+
+NAMES_SHOWN = 4
+
+
+class PhaseWatch:
+    """Follows the schedule of a run, group by group."""
+
+    def __init__(self, plan: Plan, model: nn.Module, schedule: LayerSchedule, optimizer: Optimizer) -> None:
+        self._model = model
+        self._plan = plan
+        self._schedule = schedule
+        self._optimizer = optimizer
+        self._planned = {group.name: group for group in plan.groups}
+        self.look()
+
+    def look(self) -> None:
+        """Take in what is frozen now, without a word; after a state was loaded."""
+        self._change = -1
+        self._news = ""
+        self.frozen_parameters = self._schedule.frozen
+        self._frozen = {g.name for g in self._plan.groups if self._is_frozen(g)}
+        trains = sum(g.numel for g in self._plan.groups if g.name not in self._frozen)
+        self.trainable_share = trains / max(1, sum(g.numel for g in self._plan.groups))
+
+    def _is_frozen(self, group: Group) -> bool:
+        return group.kind != "trains" or group.parameters[0] in self.frozen_parameters
+
+    def step(self) -> None:
+        """Take the schedule one step on; what thaws at that step is proved unmoved first.
+
+        Raises RunFailed naming the tensors that moved while they were frozen.
+        """
+        tick = self._schedule.last_epoch
+        if self._change <= tick:
+            self._change = self._plan.next_change(tick) or 2**62
+        if self._change == tick + 1:
+            self._prove()
+        self._schedule.step()
+
+    def report(self, progress: Progress, scores: Scores) -> None:
+        """Hand the figures of an epoch to the conditions that wait for them."""
+        if self._plan.events:
+            self._prove()
+        self._schedule.report(
+            val_loss=scores.loss,
+            val_accuracy=scores.accuracy,
+            train_loss=progress.loss,
+            train_accuracy=progress.accuracy,
+        )
+
+    def _prove(self) -> None:
+        from layerlr_dsl.training.errors import FrozenMoved
+
+        try:
+            self._schedule.verify()
+        except FrozenMoved as fault:
+            raise RunFailed(str(fault)) from None
+
+    def changed(self) -> bool:
+        """Whether another set of parameters is frozen than at the last call."""
+        if self._schedule.frozen == self.frozen_parameters:
+            return False
+        before = self._frozen
+        self.look()
+        said = []
+        for title, names in (("thawed", before - self._frozen), ("frozen", self._frozen - before)):
+            ordered = [g.name for g in self._plan.groups if g.name in names]
+            if ordered:
+                more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
+                said.append(f"{title} {', '.join(ordered[:NAMES_SHOWN])}{more}")
+        if said:
+            epoch = float(self._plan.clock.epoch_of(self._schedule.last_epoch))
+            self._news = f"{epoch:>5.3g}  {'; '.join(said)}: {self.trainable_share:.1%} trains"
+        return True
+
+    def tell(self, display: Display) -> None:
+        """Say what the last change was, once."""
+        if self._news:
+            display.note(self._news)
+            self._news = ""
+
+    def standing(self) -> Standing:
+        """The rates as the optimizer has them now, and what is frozen."""
+        frozen = [group.name for group in self._plan.groups if group.name in self._frozen]
+        return Standing(self._rates(), frozen, self.trainable_share)
+
+    def rows(self) -> list[GroupRow]:
+        """Every group as it stands, in the order of the optimizer."""
+        return [
+            GroupRow(
+                name, rate, name in self._frozen, self._planned[name].numel if name in self._planned else 0
+            )
+            for name, rate in self._rates().items()
+        ]
+
+    def _rates(self) -> dict[str, float]:
+        return {str(g.get("name", i)): float(g["lr"]) for i, g in enumerate(self._optimizer.param_groups)}
+
+    def hold(self) -> None:
+        """Put frozen modules in eval right now, as the model's own hook does at each forward pass."""
+        from layerlr_dsl.model import live
+        from layerlr_dsl.training.modes import install
+
+        for module in install(live.unwrap(self._model)).modules:
+            module.training = False
+
+    def remaining_epochs(self, tick: int) -> float | None:
+        """How long the present phase still lasts by the clock; None where only a metric may end it."""
+        change = self._plan.next_change(tick)
+        end = change if change is not None else self._plan.clock.total
+        return None if end is None else float(self._plan.clock.epoch_of(end - tick))
+
+    def fired(self) -> dict[int, int]:
+        """The tick at which each metric condition of the plan came true, by its number."""
+        conditions = self._schedule.state_dict()["conditions"]
+        return {
+            event.index: saved["fired"]
+            for event, saved in zip(self._plan.events, conditions, strict=True)
+            if saved["fired"] is not None
+        }
+
+    def unreported(self) -> tuple[str, ...]:
+        return self._schedule.unreported()

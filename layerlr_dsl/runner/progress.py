@@ -1,0 +1,61 @@
+"""How far a run has come: the part of a checkpoint that says where to go on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(slots=True)
+class Progress:
+    """`epoch` counts from 0; `step` is the number of optimizer steps done in it, `total` those in the run.
+
+    The sums run over the samples of the current epoch; `best` is the best validation accuracy so far;
+    `rates`, `frozen` and `trainable_share` are those of the last step, by group.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    total: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    count: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    rates: dict[str, float] = field(default_factory=dict)
+    frozen: list[str] = field(default_factory=list)
+    trainable_share: float = 0.0
+    metrics_size: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss_sum: float, correct: int, count: int) -> None:
+        self.loss_sum += loss_sum
+        self.correct += correct
+        self.count += count
+        self.skipped_in_a_row = 0
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the epoch so far; not a number before the first sample."""
+        return self.loss_sum / self.count if self.count else float("nan")
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.count if self.count else float("nan")
+
+    def next_epoch(self) -> None:
+        self.epoch += 1
+        self.step = 0
+        self.loss_sum, self.correct, self.count = 0.0, 0, 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Progress:
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in stored.items() if key in known})

@@ -1,0 +1,86 @@
+"""What a run writes down about itself as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from layerlr_dsl.runner.display import EpochRow
+from layerlr_dsl.runner.folder import RunFolder
+from layerlr_dsl.runner.metrics import finite
+from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.step import Result
+
+ROWS_PER_EPOCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Each group's rate by name, the names of those frozen, and the share of parameters that trains."""
+
+    rates: dict[str, float]
+    frozen: list[str]
+    trainable_share: float
+
+
+class Records:
+    """Turns steps and epochs into rows of metrics.jsonl and timing.jsonl; without a folder, into nothing."""
+
+    def __init__(
+        self, folder: RunFolder | None, standing: Callable[[], Standing], steps_per_epoch: int
+    ) -> None:
+        self._folder = folder
+        self._standing = standing
+        self._every = max(1, steps_per_epoch // ROWS_PER_EPOCH)
+
+    def step(self, progress: Progress, result: Result, steps: int) -> None:
+        """Note the step just taken, with the rates that it was taken with; call before the schedule moves on."""
+        last = progress.step == steps
+        if not last and progress.step % self._every:
+            return
+        standing = self._standing()
+        progress.rates, progress.frozen = standing.rates, standing.frozen
+        progress.trainable_share = standing.trainable_share
+        self._write(
+            {
+                "kind": "step",
+                "epoch": progress.epoch,
+                "step": progress.total,
+                "loss": finite(result.loss_sum / result.count),
+                "accuracy": result.correct / result.count,
+                "gradient_norm": finite(result.norm),
+                "applied": result.sound,
+                "lr": standing.rates,
+                "frozen": standing.frozen,
+            },
+            progress,
+        )
+
+    def epoch(self, progress: Progress, row: EpochRow) -> None:
+        """Note an epoch that is over."""
+        self._write(
+            {
+                "kind": "epoch",
+                "epoch": row.epoch,
+                "step": progress.total,
+                "train_loss": finite(row.train_loss),
+                "train_accuracy": finite(row.train_accuracy),
+                "val_loss": finite(row.val_loss),
+                "val_accuracy": row.val_accuracy,
+                "best": row.best,
+                "skipped": progress.skipped,
+                "trainable_share": row.trainable_share,
+                "lr": progress.rates,
+                "frozen": progress.frozen,
+            },
+            progress,
+        )
+        if self._folder is not None:
+            times = {"epoch": row.epoch, "seconds": row.seconds, "samples_per_second": row.samples_per_second}
+            self._folder.timing.append(times)
+
+    def _write(self, row: dict[str, Any], progress: Progress) -> None:
+        if self._folder is not None:
+            self._folder.metrics.append(row)
+            progress.metrics_size = self._folder.metrics.size

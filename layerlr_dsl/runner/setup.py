@@ -1,0 +1,147 @@
+"""Building what a run consists of, in the order in which it can fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from layerlr_dsl.runner import chance, weights
+from layerlr_dsl.runner.config import TrainConfig
+from layerlr_dsl.runner.data import Data, Request, Wanted, load
+from layerlr_dsl.runner.devices import choose_device, describe
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.feed import Loading
+from layerlr_dsl.runner.models import build_model, check_fit, wanted_images
+from layerlr_dsl.runner.order import Order
+from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.runner.wrapping import wrap
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.api import Rules
+    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.training.schedule import LayerSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A run before anything has been trained. `model` is wrapped, `notes` tell what a user should know."""
+
+    rules: Rules
+    spec: str
+    model: nn.Module
+    data: Data
+    order: Order
+    plan: Plan
+    optimizer: Optimizer
+    schedule: LayerSchedule
+    numerics: Numerics
+    loading: Loading
+    notes: tuple[str, ...]
+
+
+def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
+    """Everything that `config` asks for. Weights are left alone unless the run is `fresh`.
+
+    Raises RunnerError, RuleError for findings in the rules, OSError for a rule file that cannot be read.
+    """
+    rules = _rules(config)
+    spec, from_file = _spec(config, rules)
+    device = choose_device(config.device, place)
+    # the same on every process: they must start from one model
+    chance.seed_everything(config.seed, 0)
+    model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
+    wanted = wanted_images(model, config.image_size)
+    data = _data(config, wanted, place)
+    notes = [*data.notes]
+    if config.weights is not None and fresh:
+        notes.append(weights.load_weights(model, config.weights, spec).text())
+    outputs = check_fit(model, data, spec)
+    order = _order(config, data, place)
+    plan = _plan(rules, model, config, order)
+    numerics = Numerics.make(config.precision, device)
+    wrapped, optimizer, schedule = _training_side(model, plan, config, device)
+    chance.seed_everything(config.seed, place.rank)
+    notes.insert(0, _headline(spec, plan, data, device, config))
+    loading = Loading(device, config.workers, place.rank, outputs)
+    return Built(
+        rules, spec, wrapped, data, order, plan, optimizer, schedule, numerics, loading, tuple(notes)
+    )
+
+
+def _rules(config: TrainConfig) -> Rules:
+    from layerlr_dsl.api import load as load_rules
+
+    try:
+        return load_rules(config.rules, config.root)
+    except OSError as fault:
+        raise RunnerError(str(fault)) from None
+
+
+def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
+    if config.model is not None:
+        return config.model, False
+    if rules.model is not None:
+        return rules.model, True
+    raise RunnerError(
+        f"{config.rules} names no model", 'give one with --model, or write `model "..."` in the file'
+    )
+
+
+def _data(config: TrainConfig, wanted: Wanted, place: Processes) -> Data:
+    request = Request(config.data, wanted, config.validation, config.seed, config.augment)
+    if place.several:
+        # one process fetches what must be downloaded, the others then find it there
+        if place.first:
+            data = load(request)
+        place.wait()
+        return data if place.first else load(request)
+    return load(request)
+
+
+def _order(config: TrainConfig, data: Data, place: Processes) -> Order:
+    order = Order(len(data.train), config.batch_size, config.accumulate, config.seed, place.world)
+    if order.steps_per_epoch == 0:
+        raise RunnerError(
+            f"{data.name}: {len(data.train)} training samples are too few for {place.world} processes"
+        )
+    return order
+
+
+def _plan(rules: Rules, model: nn.Module, config: TrainConfig, order: Order) -> Plan:
+    if config.epochs is None and rules.epochs is None:
+        raise RunnerError(
+            "the length of the run is not known", "give it with --epochs, or write `epochs N` in the file"
+        )
+    try:
+        return rules.resolve(model, config.epochs, order.steps_per_epoch)
+    except OverflowError as fault:
+        raise RunnerError(f"--epochs {config.epochs}: {fault}") from None
+
+
+def _training_side(
+    model: nn.Module, plan: Plan, config: TrainConfig, device: torch.device
+) -> tuple[nn.Module, Optimizer, LayerSchedule]:
+    import torch
+
+    from layerlr_dsl.training.errors import TrainingError
+
+    model.to(device)
+    try:
+        wrapped = wrap(model, config.parallel, device)
+        optimizer = plan.optimizer(wrapped)
+        if config.compile:
+            wrapped = cast("nn.Module", torch.compile(wrapped))
+        return wrapped, optimizer, plan.schedule(wrapped, optimizer)
+    except TrainingError as fault:
+        raise RunnerError(str(fault)) from None
+
+
+def _headline(spec: str, plan: Plan, data: Data, device: torch.device, config: TrainConfig) -> str:
+    numel = sum(group.numel for group in plan.groups)
+    counts = f"{len(data.train):,} + {len(data.validation):,} samples"
+    return f"{spec} ({numel:,} parameters) on {data.name} ({counts}), {describe(device)}, {config.precision}"

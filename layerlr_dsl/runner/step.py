@@ -1,0 +1,179 @@
+"""One optimizer step, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.runner.config import Precision
+from layerlr_dsl.runner.data import Batch
+from layerlr_dsl.runner.processes import Processes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+Accumulating = Callable[[bool], AbstractContextManager[Any]]
+"""Called before each backward pass with whether it is the step's last, the one that must be shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Sums over the samples of one step on all processes; `norm` is that of the whole gradient.
+
+    `sound` is False where the step must not be applied; `stop` says that some process was asked to stop.
+    """
+
+    loss_sum: float
+    correct: int
+    count: int
+    norm: float
+    sound: bool
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """Precision of the forward pass, and the scaler that fp16 needs."""
+
+    precision: Precision
+    device: torch.device
+    scaler: torch.amp.GradScaler
+
+    @staticmethod
+    def make(precision: Precision, device: torch.device) -> Numerics:
+        import torch
+
+        return Numerics(precision, device, torch.amp.GradScaler(device.type, enabled=precision == "fp16"))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self.precision == "fp32":
+            return nullcontext()
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype=dtype)
+
+
+class Stepper:
+    """Computes gradients and applies them; remembers the norms of the last sound step for a bad one."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        numerics: Numerics,
+        processes: Processes,
+        *,
+        clip: float | None,
+        label_smoothing: float,
+        accumulating: Accumulating,
+    ) -> None:
+        self._optimizer = optimizer
+        self._numerics = numerics
+        self._processes = processes
+        self._clip = clip
+        self._label_smoothing = label_smoothing
+        self._accumulating = accumulating
+        self._norms: Tensor | None = None
+        self._sound_norms: Tensor | None = None
+
+    def compute(self, batches: Sequence[Batch], scores: Callable[[Any], Tensor], stop: bool) -> Result:
+        """Forward and backward over `batches` as if they were one batch; nothing is applied yet."""
+        sums = self._backward(batches, scores, stop)
+        self._processes.sum(sums)
+        if self._numerics.scaler.is_enabled():
+            self._numerics.scaler.unscale_(self._optimizer)
+        self._norms = norms = gradient_norms(list(self._live()))
+        # one transfer for all five: each would stall the device
+        loss, correct, count, asked, norm = _joined(sums, norms.norm()).tolist()
+        # with fp16 an infinite gradient is ordinary: the scaler leaves that step out by itself
+        sound = math.isfinite(loss) and (math.isfinite(norm) or self._numerics.scaler.is_enabled())
+        return Result(loss, int(correct), int(count), norm, sound, asked > 0)
+
+    def _backward(self, batches: Sequence[Batch], scores: Callable[[Any], Tensor], stop: bool) -> Tensor:
+        import torch
+
+        total = sum(len(labels) for _, labels in batches) * self._processes.world
+        sums = torch.zeros(4, dtype=torch.float64, device=self._numerics.device)
+        sums[2:] = torch.tensor([total / self._processes.world, float(stop)])
+        for index, (inputs, labels) in enumerate(batches):
+            with self._accumulating(index + 1 == len(batches)):
+                with self._numerics.autocast():
+                    given = scores(inputs).float()
+                loss = self._loss(given, labels)
+                # the processes' gradients are averaged, so each scales its part of the sum up
+                self._numerics.scaler.scale(loss * (self._processes.world / total)).backward()  # type: ignore[no-untyped-call]
+            correct = (given.detach().argmax(1) == labels).sum()
+            sums[:2] += torch.stack([loss.detach().double(), correct.double()])
+        return sums
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(scores, labels, reduction="sum", label_smoothing=self._label_smoothing)
+
+    def apply(self, result: Result) -> None:
+        """Clip and take the step that was computed, and clear the gradients."""
+        from torch.nn.utils import clip_grads_with_norm_
+
+        if self._clip is not None and math.isfinite(result.norm):
+            import torch
+
+            parameters = [p for g in self._optimizer.param_groups for p in g["params"]]
+            clip_grads_with_norm_(parameters, self._clip, torch.tensor(result.norm))
+        self._numerics.scaler.step(self._optimizer)
+        self._numerics.scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._sound_norms = self._norms
+
+    def discard(self) -> None:
+        """Forget the gradients that were computed."""
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._numerics.scaler.is_enabled():
+            self._numerics.scaler.update()
+
+    def largest(self) -> tuple[str, float] | None:
+        """The group with the largest gradient and its norm: now, or where all is lost, in the last sound step."""
+        owners = [str(g.get("name", i)) for i, g in enumerate(self._optimizer.param_groups) for _ in live(g)]
+        found = _largest(owners, self._norms)
+        if found is not None and not math.isfinite(found[1]):
+            return _largest(owners, self._sound_norms) or found
+        return found
+
+    def _live(self) -> Sequence[Tensor]:
+        return [p.grad for group in self._optimizer.param_groups for p in live(group)]
+
+
+def live(group: dict[str, Any]) -> list[Any]:
+    """The parameters of a group that have a gradient."""
+    return [p for p in group["params"] if p.grad is not None]
+
+
+def gradient_norms(gradients: list[Tensor]) -> Tensor:
+    """The 2-norm of each gradient, shape (gradients,), whole even where the gradients are sharded."""
+    import torch
+
+    if not gradients:
+        return torch.zeros(0)
+    norms = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, 2.0)])
+    return norms.full_tensor() if hasattr(norms, "full_tensor") else norms
+
+
+def _joined(sums: Tensor, norm: Tensor) -> Tensor:
+    import torch
+
+    return torch.cat([sums, norm.double().reshape(1).to(sums.device)])
+
+
+def _largest(owners: list[str], norms: Tensor | None) -> tuple[str, float] | None:
+    if norms is None or len(norms) != len(owners) or not owners:
+        return None
+    squares: dict[str, float] = {}
+    for owner, norm in zip(owners, norms.tolist(), strict=True):
+        squares[owner] = squares.get(owner, 0.0) + norm * norm
+    worst = max(squares, key=lambda name: math.inf if math.isnan(squares[name]) else squares[name])
+    return worst, math.sqrt(squares[worst]) if squares[worst] >= 0 else math.nan

@@ -1,0 +1,62 @@
+"""What is left when a run is over: figures, and a picture of the plan."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.runner.config import TrainConfig
+from layerlr_dsl.runner.files import write_atomically
+from layerlr_dsl.runner.metrics import finite
+from layerlr_dsl.runner.progress import Progress
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
+
+
+def summary(config: TrainConfig, progress: Progress, facts: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a run as plain data; `facts` are added as they are."""
+    import torch
+
+    from layerlr_dsl import __version__
+
+    return {
+        "version": 1,
+        "epochs": progress.epoch,
+        "steps": progress.total,
+        "skipped_steps": progress.skipped,
+        "val_accuracy": progress.val_accuracy,
+        "val_loss": None if progress.val_loss is None else finite(progress.val_loss),
+        "best_val_accuracy": progress.best,
+        "best_epoch": progress.best_epoch,
+        "seconds": round(progress.seconds, 3),
+        "precision": config.precision,
+        "seed": config.seed,
+        **facts,
+        "versions": {"layerlr": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def write_plot(plan: Plan, title: str, folder: Path, fired: Mapping[int, int]) -> Path | None:
+    """Draw learning rates and freezing over the run into `folder`: a PNG, or without matplotlib a page.
+
+    `fired` gives the tick at which each metric condition came true. Returns the file, or None where it could not be written.
+    """
+    from layerlr_dsl.plots import picture
+
+    drawn = picture(plan, title, fired)
+    try:
+        from layerlr_dsl.plots.figure import draw
+
+        path, data = folder / "plan.png", draw(drawn, "png")
+    except ImportError:
+        from layerlr_dsl.plots.html import draw as draw_page
+
+        path, data = folder / "plan.html", draw_page(drawn).encode()
+    try:
+        write_atomically(path, lambda file: file.write(data))
+    except OSError:
+        return None
+    return path

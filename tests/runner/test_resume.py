@@ -1,0 +1,245 @@
+"""A run that was stopped, killed or damaged goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tinyruns import BATCH, content, environment, run_differences, settings
+
+
+@pytest.fixture
+def whole(tmp_path, rules, layerlr):
+    """A run that nothing interrupted, saved at every second step."""
+    out = tmp_path / "whole"
+    assert layerlr(*settings(rules, out, "--save-every", 2)).status == 0
+    return out
+
+
+def _start(line: list[object]) -> int:
+    """Run a command in a forked process, which is warm already; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        from layerlr_dsl.cli import run
+
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os._exit(run([str(part) for part in line]))
+    finally:
+        os._exit(70)
+
+
+def _finish(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _rows(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, rules, monkeypatch, seed):
+    """SIGKILL gives no chance to clean up; weights, optimizer, generators and metrics must come out equal."""
+    monkeypatch.setenv("TINY_SLEEP", "0.01")
+    chance = random.Random(seed)
+    out = tmp_path / "killed"
+    line = settings(rules, out, "--save-every", 2)
+    kills = 0
+    for _ in range(40):
+        child = _start([*line, "--resume"] if out.exists() else line)
+        deadline = time.monotonic() + chance.uniform(0.15, 0.6)
+        while time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0):
+            time.sleep(0.005)
+        try:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            kills += 1
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        if (out / "summary.json").exists():
+            break
+    if not (out / "summary.json").exists():
+        assert _finish(_start([*line, "--resume"])) == 0
+    assert kills >= 2
+    assert run_differences(whole, out) == []
+
+
+def test_stopped_at_every_step_it_ends_with_the_same_bits(whole, tmp_path, rules, layerlr, monkeypatch):
+    """Resumed before each single step, in the middle of epochs and of phases."""
+    from layerlr_dsl.runner import loop
+
+    out = tmp_path / "steps"
+    original = loop.Loop._step
+
+    def one(self, *arguments):
+        if self.progress.total > self.started_at:
+            self._stop()
+        return original(self, *arguments)
+
+    monkeypatch.setattr(loop.Loop, "_step", one)
+    monkeypatch.setattr(
+        loop.Loop,
+        "started_at",
+        property(lambda self: self.__dict__.setdefault("_at", self.progress.total)),
+        raising=False,
+    )
+    line = settings(rules, out, "--save-every", 2)
+    statuses = [layerlr(*line).status]
+    while statuses[-1] != 0:
+        statuses.append(layerlr(*line, "--resume").status)
+        assert len(statuses) < 40
+    assert len(statuses) == 18
+    assert run_differences(whole, out) == []
+
+
+def test_data_drawn_at_random_is_drawn_the_same_way_after_a_stop(tmp_path, rules, layerlr, monkeypatch):
+    """Augmentation is seeded by sample and epoch, so neither a stop nor loader processes change it."""
+    from layerlr_dsl.runner import loop
+
+    outs = [tmp_path / name for name in ("whole", "stopped", "workers")]
+    assert layerlr(*settings(rules, outs[0], data="noisy")).status == 0
+    assert layerlr(*settings(rules, outs[2], "--workers", 2, data="noisy")).status == 0
+    original = loop.Loop._step
+
+    def until_six(self, *arguments):
+        return self._stop() if self.progress.total == 6 else original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Loop, "_step", until_six)
+        assert layerlr(*settings(rules, outs[1], data="noisy")).status == 143
+    assert layerlr("train", "--resume", "--out", outs[1]).status == 0
+    assert run_differences(outs[0], outs[1]) == []
+    assert run_differences(outs[0], outs[2]) == []
+
+
+def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
+    """A real process, a real SIGINT: exit 130, a line that can be pasted, and the same end."""
+    out = tmp_path / "stopped"
+    command = [sys.executable, "-m", "layerlr_dsl", *map(str, settings(rules, out, "--save-every", 2))]
+    with subprocess.Popen(
+        command,
+        env={**environment(), "TINY_SLEEP": "0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not (out / "metrics.jsonl").exists() or len(_rows(out)) < 3:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed[1]
+    again = printed[1].split("go on with: ")[1].split()
+    assert again[:2] == ["layerlr", "train"]
+    assert _finish(_start(again[1:])) == 0
+    assert run_differences(whole, out) == []
+
+
+def test_a_finished_run_resumes_to_its_end_at_once(whole, layerlr):
+    """Nothing is trained, nothing is written twice."""
+    before = (whole / "metrics.jsonl").read_bytes()
+    ran = layerlr("train", "--resume", "--out", whole)
+    assert ran.status == 0
+    assert "validation accuracy" in ran.out
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(whole, tmp_path, layerlr):
+    """Cut short by a full disk or a power failure: the user is told, and loses a few steps only."""
+    import shutil
+
+    out = tmp_path / "damaged"
+    shutil.copytree(whole, out)
+    (out / "last.pt").write_bytes((whole / "last.pt").read_bytes()[:5000])
+    ran = layerlr("train", "--resume", "--out", out)
+    assert ran.status == 0, ran.err
+    assert "is cut short" in ran.out
+    assert "going on from previous.pt" in ran.out
+    assert run_differences(whole, out) == []
+
+
+def test_edited_rules_are_shown_and_need_consent(whole, tmp_path, rules, layerlr):
+    """The lines that changed and what they do to which parameter; with consent the state is carried over."""
+    rules.write_text(rules.read_text().replace("stem -> lr 3e-3", "stem -> lr 4e-3"))
+    ran = layerlr("train", "--resume", "--out", whole)
+    assert ran.status == 2
+    assert "-stem -> lr 3e-3" in ran.err
+    assert "+stem -> lr 4e-3" in ran.err
+    assert "stem.0.weight: lr 0.003 -> 0.004" in ran.err
+    assert "--accept-rule-changes" in ran.err
+    ran = layerlr("train", "--resume", "--out", whole, "--accept-rule-changes", "--epochs", 4)
+    assert ran.status == 0, ran.err
+    assert "going on under changed rules" in ran.out
+    assert content(whole)["progress"]["epoch"] == 4
+    assert "4e-3" in (whole / "rules" / "tiny.lr").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--batch-size", 5], "--batch-size 5 does not fit the run"),
+        (["--seed", 9], "--seed 9 does not fit the run"),
+        (["--data", "digits"], "--data digits does not fit the run"),
+    ],
+)
+def test_what_decides_the_numbers_cannot_change(whole, layerlr, more, message):
+    """Another order of samples would make `exactly` a lie."""
+    ran = layerlr("train", "--resume", "--out", whole, *more)
+    assert ran.status == 2
+    assert message in ran.err
+
+
+def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path, rules, layerlr):
+    """The first tensor that does not fit is named, and nothing is overwritten."""
+    other = tmp_path / "other"
+    assert layerlr(*settings(rules, other)).status == 0
+    state = content(other)
+    state["model"]["head.weight"] = state["model"]["head.weight"][:2]
+    import torch
+
+    before = (whole / "best.pt").read_bytes()
+    torch.save(state, whole / "last.pt")
+    ran = layerlr("train", "--resume", "--out", whole)
+    assert ran.status == 2
+    assert "another model: head.weight" in ran.err
+    assert (whole / "best.pt").read_bytes() == before
+
+
+def test_a_second_run_does_not_overwrite_the_first(whole, rules, layerlr):
+    """Without --resume a folder that holds a run is refused."""
+    ran = layerlr(*settings(rules, whole))
+    assert ran.status == 2
+    assert "already holds a run" in ran.err
+
+
+def test_resume_needs_a_run(tmp_path, layerlr):
+    """An empty folder, and no folder at all."""
+    assert "holds no run" in layerlr("train", "--resume", "--out", tmp_path).err
+    assert "--resume needs --out" in layerlr("train", "--resume").err
+
+
+def test_the_state_of_the_optimizer_is_saved_by_name(whole):
+    """Anyone can see what belongs to what; a frozen-for-now parameter appears once it has state."""
+    groups = content(whole)["optimizer"]["param_groups"]
+    names = [name for group in groups for name in group["param_names"]]
+    assert sorted(names) == sorted(
+        k for k in content(whole)["model"] if "running" not in k and "num_batches" not in k
+    )
+
+
+def test_steps_are_counted_once(whole):
+    """18 steps of 60 samples in batches of 10, each in the metrics once, and three epochs."""
+    rows = _rows(whole)
+    steps = [row["step"] for row in rows if row["kind"] == "step"]
+    assert steps == list(range(1, 3 * 60 // BATCH + 1))
+    assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == [0, 1, 2]

@@ -1,0 +1,92 @@
+"""A model and data small enough to train many times, with all that makes resuming hard: dropout, statistics."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, TensorDataset
+
+
+class Net(nn.Module):
+    """Two convolutions with batch norm and dropout, and a head of three classes."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.body = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # lets a test hit a run in the middle of a step
+        time.sleep(float(os.environ.get("TINY_SLEEP", "0")))
+        return self.head(self.drop(self.body(self.stem(x)).mean((2, 3))))
+
+
+def _images(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    images = torch.randn(count, 3, 8, 8, generator=generator) + labels.view(-1, 1, 1, 1)
+    return images, labels
+
+
+def data() -> tuple[Dataset, Dataset]:
+    """60 training and 18 validation images of three classes."""
+    return TensorDataset(*_images(60, 0)), TensorDataset(*_images(18, 1))
+
+
+class Noisy(Dataset):
+    """Samples that are drawn anew each time, by all three global generators."""
+
+    classes = 3
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        import random
+
+        import numpy
+
+        noise = torch.randn(3, 8, 8) + random.random() + float(numpy.random.rand())
+        return noise + index % 3, index % 3
+
+
+def noisy() -> tuple[Dataset, Dataset]:
+    return Noisy(), TensorDataset(*_images(18, 1))
+
+
+class Poisoned(Dataset):
+    """One sample of the training set is not a number."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = torch.full((3, 8, 8), float(index % 3))
+        return (image * float("nan") if index == 17 else image), index % 3
+
+
+def poisoned() -> tuple[Dataset, Dataset]:
+    return Poisoned(), TensorDataset(*_images(18, 1))
+
+
+class Exploding(nn.Module):
+    """A model whose body sends back gradients that are not numbers, from its second call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3 * 8 * 8, 4)
+        self.head = nn.Linear(4, 3)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.body(x.flatten(1))
+        if self.training:
+            self.calls += 1
+        if self.calls > 2:
+            hidden.register_hook(lambda gradient: gradient * float("nan"))
+        return self.head(hidden)

@@ -1,0 +1,62 @@
+"""Runs of the tiny model, and how two of them are compared."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).parent
+BATCH = 10
+
+
+def settings(rules: Path, out: Path | None, *more: object, data: str = "data") -> list[object]:
+    """The command line that trains the tiny model."""
+    line: list[object] = ["train", rules, "--data", f"python:tiny:{data}", "--model", "python:tiny:Net"]
+    line += ["--epochs", 3, "--batch-size", BATCH]
+    return [*line, *(["--out", out] if out else []), *more]
+
+
+def content(folder: Path, name: str = "last.pt") -> dict[str, Any]:
+    """A checkpoint, as anyone can read it."""
+    return torch.load(folder / name, weights_only=True)
+
+
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
+    """Where two nests of plain data differ, tensors bit for bit."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        found = [f"{path}.{key}" for key in left.keys() ^ right.keys()]
+        return found + [
+            d for k in left.keys() & right.keys() for d in differences(left[k], right[k], f"{path}.{k}")
+        ]
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        if len(left) != len(right):
+            return [path]
+        return [
+            d
+            for i, pair in enumerate(zip(left, right, strict=True))
+            for d in differences(*pair, f"{path}.{i}")
+        ]
+    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+        return [] if left.dtype == right.dtype and torch.equal(left, right) else [path]
+    return [] if left == right else [path]
+
+
+def run_differences(left: Path, right: Path) -> list[str]:
+    """In what two finished runs differ: weights, optimizer, schedule, generators, metrics; wall time aside."""
+    sides = [content(folder) for folder in (left, right)]
+    for side in sides:
+        side["progress"].pop("seconds")
+    found = differences(*sides)
+    if (left / "metrics.jsonl").read_bytes() != (right / "metrics.jsonl").read_bytes():
+        found.append("metrics.jsonl")
+    return found
+
+
+def environment() -> dict[str, str]:
+    """For processes of their own: this checkout, one thread, no network."""
+    root = str(HERE.parents[1])
+    paths = os.pathsep.join([root, str(HERE), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "LAYERLR_DEBUG": ""}

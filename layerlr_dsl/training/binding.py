@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+    from layerlr_dsl.plan.behaviour import Behaviour
     from layerlr_dsl.plan.plan import Plan
 
 Groups = Sequence[Mapping[str, Any]]
@@ -166,3 +167,18 @@ def innermost(optimizer: Optimizer) -> Optimizer:
         if not isinstance(inner, Optimizer):
             return optimizer
         optimizer = inner
+
+
+def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:
+    """What is frozen for ever with its statistics going on, at least for a time.
+
+    That is one group for all, however it came about, so each parameter is asked by itself.
+    """
+    for_ever = {name for group in plan.groups if group.kind == "frozen" for name in group.parameters}
+    found = []
+    for row, name in enumerate(plan.inventory.names):
+        if name in for_ever:
+            behaviour = plan.behaviours[plan.behaviour_of_class[plan.matches.class_of[row]]]
+            if any(effect.statistics for effect in behaviour.freezes):
+                found.append((name, behaviour))
+    return found

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from layerlr_dsl.training.binding import statistics_go_on
 from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def fingerprint(plan: Plan) -> str:
     for event in plan.events:
         whole.update(repr((event.text, event.opens)).encode())
     fired = {event.index: 1 for event in plan.events}
+    going_on = statistics_go_on(plan)
     for happened in ({}, fired):
         tick: int | None = 0
         while tick is not None:
@@ -106,7 +108,8 @@ def fingerprint(plan: Plan) -> str:
                 (sorted(s.options.items()), s.frozen, s.statistics, s.warmup)
                 for s in plan.state(tick, happened)
             ]
-            whole.update(repr((tick, states)).encode())
+            free = [name for name, behaviour in going_on if behaviour.freeze(tick, happened).statistics]
+            whole.update(repr((tick, states, free)).encode())
             tick = plan.next_change(tick, happened)
     return whole.hexdigest()
 

@@ -17,12 +17,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from layerlr_dsl.model import live
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training import compiling, metrics, parallel
-from layerlr_dsl.training.binding import Binding, innermost
+from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.rates import Factors, Writer
-from layerlr_dsl.training.state import StateByName
+from layerlr_dsl.training.state import Carried, StateByName
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
@@ -55,6 +55,7 @@ class LayerSchedule(LRScheduler):
         self._pending = PendingGradients()
         self._state = StateByName(self._binding.parameters, self._writer)
         self._defaults = _defaults(plan, innermost(optimizer))
+        self._going_on = statistics_go_on(plan)
         self._next = NEVER
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
@@ -129,6 +130,11 @@ class LayerSchedule(LRScheduler):
         """Canonical names of the parameters that the plan has frozen now."""
         return self._freezer.frozen
 
+    @property
+    def carried(self) -> Carried:
+        """What the last `optimizer.load_state_dict` took over, and what it could not."""
+        return self._state.carried
+
     def report(self, values: Mapping[str, object] | None = None, /, **named: object) -> None:
         """Report metrics, once an epoch, to the conditions and plateaus that wait for them.
 
@@ -197,8 +203,10 @@ class LayerSchedule(LRScheduler):
         for group, state in zip(self.plan.groups, states, strict=True):
             if group.planned and state.frozen:
                 frozen.update(group.parameters)
-                if state.statistics:
+                if state.statistics and group.kind == "trains":
                     updating.update(group.parameters)
+        now = self.last_epoch, self._waits.fired
+        updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
         return frozen, updating
 
     def _install(self) -> None:

@@ -1,0 +1,267 @@
+"""Optimizer state is loaded by parameter name: it survives other groups and edited rules."""
+
+import copy
+import io
+
+import pytest
+import torch
+from nets import Net, images, resolve, seeded
+from torch import nn
+
+from layerlr_dsl.training.errors import StateNotCarried
+
+BROAD = "** -> lr 1e-3, weight_decay 0.1\nfreeze stem until epoch 1"
+# The same parameters in more groups and another order: the head comes first where it was last.
+FINE = """
+** -> lr 1e-3, weight_decay 0.1
+** where ndim <= 1 -> weight_decay 0
+head -> lr 1e-2
+attention -> lr 5e-3
+freeze stem until epoch 1
+"""
+
+
+def made(rules, make=torch.optim.AdamW, seed=0, **settings):
+    model = seeded(Net, seed)
+    plan = resolve(rules, model)
+    optimizer = make(plan.param_groups(model), **{"lr": 1e-2, **settings})
+    return model, optimizer, plan.schedule(model, optimizer)
+
+
+def train(model, optimizer, schedule, steps=3):
+    for seed in range(steps):
+        model(images(seed)).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+
+
+def by_name(optimizer):
+    return {
+        name: optimizer.state[p]
+        for group in optimizer.param_groups
+        for name, p in zip(group["param_names"], group["params"], strict=True)
+        if optimizer.state.get(p)
+    }
+
+
+def same_state(left, right):
+    left, right = by_name(left), by_name(right)
+    assert left.keys() == right.keys()
+    for name, state in left.items():
+        assert state.keys() == right[name].keys()
+        assert all(
+            torch.equal(torch.as_tensor(v), torch.as_tensor(right[name][k])) for k, v in state.items()
+        ), name
+    return True
+
+
+@pytest.mark.parametrize(("old", "new"), [(BROAD, FINE), (FINE, BROAD)], ids=["split", "merged"])
+def test_state_follows_the_names_when_groups_change(old, new):
+    """Splitting, merging and reordering groups leaves every moment with its own parameter."""
+    model, optimizer, schedule = made(old)
+    train(model, optimizer, schedule)
+    _, resumed, _ = made(new)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert same_state(optimizer, resumed)
+    assert len(resumed.param_groups) != len(optimizer.param_groups)
+
+
+def test_reordered_groups_of_equal_size_do_not_swap_their_state():
+    """Where shapes agree, loading by position would swap moments without a word."""
+    model = nn.Module()
+    model.a, model.b = nn.Linear(3, 3), nn.Linear(3, 3)
+    optimizers = []
+    for rules in ("a -> lr 1e-3\nb -> lr 1e-2", "b -> lr 1e-2\na -> lr 1e-3"):
+        plan = resolve(rules, model)
+        groups = plan.param_groups(model)
+        optimizers.append(torch.optim.Adam(groups if not optimizers else groups[::-1], lr=1.0))
+        schedule = plan.schedule(model, optimizers[-1])
+    first, second = optimizers
+    (model.a(torch.ones(1, 3)).sum() * 3 + model.b(torch.ones(1, 3)).sum()).backward()
+    first.step()
+    second.load_state_dict(first.state_dict())
+    assert same_state(first, second)
+    assert torch.equal(second.state[model.a.weight]["exp_avg"], first.state[model.a.weight]["exp_avg"])
+    assert schedule.last_epoch == 0
+
+
+def test_options_that_the_edited_rules_give_win_over_the_saved_ones():
+    """A weight decay changed in the file must not be undone by the checkpoint; others come from it."""
+    model, optimizer, schedule = made(BROAD, betas=(0.5, 0.6))
+    train(model, optimizer, schedule)
+    _, resumed, _ = made(BROAD.replace("weight_decay 0.1", "weight_decay 0.3"))
+    resumed.load_state_dict(optimizer.state_dict())
+    assert {g["weight_decay"] for g in resumed.param_groups} == {0.3}
+    assert {g["betas"] for g in resumed.param_groups} == {(0.5, 0.6)}
+
+
+def test_a_rate_changed_in_the_file_is_the_rate_after_loading():
+    """An edited lr wins; an unedited one comes from the checkpoint, where torch's own scheduler may have moved it."""
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    for group in optimizer.param_groups:
+        group["lr"] = 7e-4
+    _, same, _ = made(BROAD)
+    same.load_state_dict(optimizer.state_dict())
+    assert {g["lr"] for g in same.param_groups} == {7e-4}
+    _, edited, _ = made(BROAD.replace("lr 1e-3", "lr 2e-3"))
+    edited.load_state_dict(optimizer.state_dict())
+    assert {g["lr"] for g in edited.param_groups} == {2e-3}
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "schedule first"])
+def test_a_resumed_run_ends_with_the_same_bits(order):
+    """Weights, moments and rates of a resumed run equal those of one that never stopped."""
+    rules = "schedule cosine(warmup=2 steps)\n" + FINE
+    model, optimizer, schedule = made(rules)
+    train(model, optimizer, schedule)
+    file = io.BytesIO()
+    torch.save(
+        [model.state_dict(), optimizer.state_dict(), schedule.state_dict(), torch.get_rng_state()], file
+    )
+    file.seek(0)
+    train(model, optimizer, schedule, 4)
+    weights, moments, clock, rng = torch.load(file, weights_only=True)
+    again, fresh, resumed = made(rules, seed=9)
+    again.load_state_dict(weights)
+    if order == "optimizer first":
+        fresh.load_state_dict(moments)
+    resumed.load_state_dict(clock)
+    if order == "schedule first":
+        fresh.load_state_dict(moments)
+    torch.set_rng_state(rng)
+    train(again, fresh, resumed, 4)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+    assert same_state(optimizer, fresh)
+    assert [g["lr"] for g in optimizer.param_groups] == [g["lr"] for g in fresh.param_groups]
+    assert resumed.verify() > 0 or not resumed.frozen
+
+
+def test_state_of_what_is_frozen_now_is_kept_for_its_thaw():
+    """Loading under a freeze keeps the moments of a layer that trained before it froze."""
+    rules = "** -> lr 1e-3\nfreeze mid from epoch 1 until epoch 2"
+    model, optimizer, schedule = made(rules)
+    train(model, optimizer, schedule)
+    assert "mid.0.weight" in schedule.frozen
+    _, fresh, resumed = made(rules)
+    fresh.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(schedule.state_dict())
+    assert "mid.0.weight" in by_name(fresh)
+    assert same_state(optimizer, fresh)
+
+
+def test_what_cannot_be_carried_is_listed():
+    """Parameters that are gone, new ones and reshaped ones are named; the rest is taken over."""
+    model, optimizer, schedule = made("** -> lr 1e-3")
+    train(model, optimizer, schedule)
+    other = seeded()
+    other.head = nn.Linear(4, 7)
+    other.extra = nn.Linear(2, 2)
+    del other.mid[0].bias
+    other.mid[0].register_parameter("bias", None)
+    plan = resolve("** -> lr 1e-3", other)
+    resumed = torch.optim.AdamW(plan.param_groups(other))
+    schedule = plan.schedule(other, resumed)
+    with pytest.warns(StateNotCarried) as caught:
+        resumed.load_state_dict(optimizer.state_dict())
+    text = str(caught[0].message)
+    assert "no such parameter here: mid.0.bias" in text
+    assert "another shape: head.weight, head.bias" in text
+    assert "unknown to the checkpoint: extra.weight, extra.bias" in text
+    assert schedule.carried.dropped.keys() == {"mid.0.bias", "head.weight", "head.bias"}
+    assert schedule.carried.fresh == ("extra.weight", "extra.bias")
+    assert "stem.0.weight" in by_name(resumed)
+    other(images()).sum().backward()
+    resumed.step()
+
+
+def test_state_of_another_optimizer_is_left_behind_and_named():
+    """Momentum buffers mean nothing to Adam, which would die on them at its next step."""
+    model, optimizer, schedule = made("** -> lr 1e-3", torch.optim.SGD, momentum=0.9)
+    train(model, optimizer, schedule)
+    other, adam, _ = made("** -> lr 1e-3")
+    with pytest.warns(StateNotCarried, match="state of another optimizer: stem"):
+        adam.load_state_dict(optimizer.state_dict())
+    other(images()).sum().backward()
+    adam.step()
+
+
+@pytest.mark.parametrize(
+    ("saved", "loaded"), [({"foreach": True}, {"fused": True}), ({"fused": True}, {"foreach": True})]
+)
+def test_how_a_step_is_computed_stays_as_the_optimizer_was_built(saved, loaded):
+    """A checkpoint of a fused run resumes with the loop of this machine, and on its device."""
+    model, optimizer, schedule = made(FINE, **saved)
+    train(model, optimizer, schedule)
+    other, resumed, clock = made(FINE, **loaded)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert all(g[key] == value for g in resumed.param_groups for key, value in loaded.items())
+    train(other, resumed, clock, 1)
+
+
+def test_a_checkpoint_without_names_loads_as_torch_does():
+    """Where no names were saved, position is all there is."""
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    nameless = copy.deepcopy(optimizer.state_dict())
+    for group in nameless["param_groups"]:
+        del group["param_names"]
+    _, resumed, _ = made(BROAD)
+    resumed.load_state_dict(nameless)
+    assert same_state(optimizer, resumed)
+    nameless["param_groups"].pop()
+    with pytest.raises(ValueError, match="number of parameter groups"):
+        resumed.load_state_dict(nameless)
+
+
+def test_loading_by_name_survives_a_copied_optimizer():
+    """deepcopy drops hooks; the copied run still loads by name."""
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    _, copied, _ = copy.deepcopy(made(FINE))
+    copied.load_state_dict(optimizer.state_dict())
+    assert same_state(optimizer, copied)
+
+
+def test_loading_thawed_keeps_state_that_torch_drops_for_frozen_parameters():
+    """torch's set_optimizer_state_dict skips what does not require a gradient at that moment."""
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_optimizer_state_dict,
+        set_optimizer_state_dict,
+    )
+
+    rules = "** -> lr 1e-3\nfreeze mid from epoch 1 until epoch 2"
+    model, optimizer, schedule = made(rules)
+    train(model, optimizer, schedule)
+    saved = get_optimizer_state_dict(model, optimizer)
+    other, fresh, resumed = made(rules, seed=3)
+    resumed.load_state_dict(schedule.state_dict())
+    with resumed.thawed():
+        set_optimizer_state_dict(other, fresh, saved, options=StateDictOptions(strict=False))
+    assert same_state(optimizer, fresh)
+    assert not other.mid[0].weight.requires_grad
+    assert resumed.last_epoch == 3
+
+
+def test_state_is_moved_between_groups_of_the_distributed_format_by_name():
+    """With torch.distributed.checkpoint too, edited rules and other groups keep every moment in its place."""
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_optimizer_state_dict,
+        set_optimizer_state_dict,
+    )
+
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    other, fresh, resumed = made(FINE, seed=3)
+    with resumed.thawed():
+        saved = get_optimizer_state_dict(model, optimizer)
+        set_optimizer_state_dict(other, fresh, saved, options=StateDictOptions(strict=False))
+    assert same_state(optimizer, fresh)
+    names = [name for group in fresh.param_groups for name in group["param_names"]]
+    assert sorted(names) == sorted(n for n, _ in other.named_parameters())

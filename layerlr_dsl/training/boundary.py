@@ -22,6 +22,7 @@ class PendingGradients:
         self._watched: Tensor | None = None
         self._gradient: weakref.ref[Tensor] | None = None
         self._version = -1
+        self._blind = False
 
     def install(self, optimizer: Optimizer) -> None:
         hooks = optimizer._optimizer_step_post_hooks
@@ -33,6 +34,7 @@ class PendingGradients:
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling():
+            self._blind = True  # versions and references of gradients mean nothing inside a graph
             return
         if self._watched is None or self._watched.grad is None:
             self._watched = next(_with_gradient(optimizer), None)
@@ -43,7 +45,7 @@ class PendingGradients:
 
     def warn_if_any(self, optimizer: Optimizer) -> None:
         """Warn if a backward pass has run that no optimizer step has used."""
-        if not self._newer(optimizer):
+        if self._blind or not self._newer(optimizer):
             return
         gradients = [p.grad for p in _with_gradient(optimizer)]
         # A scaler that found inf or NaN skips the step; then nothing was meant to use these gradients.
@@ -64,7 +66,7 @@ class PendingGradients:
         return self._gradient() is not gradient or gradient._version != self._version
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_watched": None, "_gradient": None, "_version": -1}
+        return {"_watched": None, "_gradient": None, "_version": -1, "_blind": self._blind}
 
 
 def _with_gradient(optimizer: Optimizer) -> Any:

@@ -37,7 +37,9 @@ class FrozenModules:
         if torch.compiler.is_compiling():
             return
         self.forwards += 1
-        self.reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module() or self.reducer  # type: ignore[no-untyped-call]
+        reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module()  # type: ignore[no-untyped-call]
+        if reducer is not None:
+            self.reducer = reducer
         if flipped:
             self._undo_reset()
 

@@ -16,7 +16,7 @@ import torch
 
 from layerlr_dsl.runner.data import Batch, Data, Samples
 from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
-from layerlr_dsl.runner.feed import Loading, fetch
+from layerlr_dsl.runner.feed import Fetcher, Loading
 from layerlr_dsl.runner.order import Order, validation_batches
 from layerlr_dsl.runner.prefix import Cut
 
@@ -123,7 +123,7 @@ class RememberedFeed:
     def _fill(self, cut: Cut, samples: Samples) -> Table:
         """One pass in the order of the data set, so that a resumed run fills the table with the same bits."""
         parts = validation_batches(len(samples), self._order.batch, 0, 1)
-        batches = fetch(self._data, samples, [keys for keys, _ in parts], self._loading)
+        batches = Fetcher(self._data, samples, self._loading)([keys for keys, _ in parts])
         table: Table | None = None
         start = 0
         for inputs, labels in batches:

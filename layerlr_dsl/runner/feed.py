@@ -50,6 +50,8 @@ class ModelFeed:
     def __init__(self, model: nn.Module, data: Data, order: Order, loading: Loading) -> None:
         self._model = model
         self._data = data
+        self._train = Fetcher(data, data.train, loading)
+        self._held_out = Fetcher(data, data.validation, loading)
         self._order = order
         self._loading = loading
 
@@ -59,17 +61,14 @@ class ModelFeed:
             self._order.step(shuffled, step, self._loading.rank, epoch)
             for step in range(first_step, self._order.steps_per_epoch)
         ]
-        batches = fetch(
-            self._data, self._data.train, [keys for step in steps for keys in step], self._loading
-        )
+        batches = self._train([keys for step in steps for keys in step])
         for step in steps:
             yield [next(batches) for _ in step]
 
     def validation(self) -> Iterator[tuple[Batch, int]]:
-        samples = self._data.validation
-        world, rank = self._order.world, self._loading.rank
-        parts = validation_batches(len(samples), self._order.batch, rank, world)
-        batches = fetch(self._data, samples, [keys for keys, _ in parts], self._loading)
+        count, size = len(self._data.validation), self._order.batch
+        parts = validation_batches(count, size, self._loading.rank, self._order.world)
+        batches = self._held_out([keys for keys, _ in parts])
         for batch, (_, counted) in zip(batches, parts, strict=True):
             yield batch, counted
 
@@ -84,29 +83,52 @@ def class_scores(model: nn.Module, inputs: Any) -> Tensor:
     return output[0] if isinstance(output, tuple) else output  # type: ignore[no-any-return]
 
 
-def fetch(data: Data, samples: Samples, batches: list[list[Key]], loading: Loading) -> Iterator[Batch]:
-    """The batches of `samples` by their keys, on the device."""
-    import torch
-    from torch.utils.data import DataLoader
+class Fetcher:
+    """Fetches batches of one set by their keys, in worker processes that live as long as this does."""
 
-    loader: Any = DataLoader(
-        samples,  # type: ignore[arg-type]
-        batch_sampler=batches,
-        num_workers=loading.workers,
-        collate_fn=data.collate,
-        pin_memory=loading.device.type == "cuda",
-        # a generator of its own: the loader would draw from the global one that a checkpoint stores
-        generator=torch.Generator(),
-    )
-    iterator = iter(loader)
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except RunnerError as fault:
-            raise _without_worker_traceback(fault) from None
-        yield _checked(batch, data.name, loading)
+    def __init__(self, data: Data, samples: Samples, loading: Loading) -> None:
+        import torch
+        from torch.utils.data import DataLoader
+
+        self._name = data.name
+        self._loading = loading
+        self._wanted: list[list[Key]] = []
+        self._loader: Any = DataLoader(
+            samples,  # type: ignore[arg-type]
+            batch_sampler=_Wanted(self._wanted),
+            num_workers=loading.workers,
+            persistent_workers=loading.workers > 0,
+            collate_fn=data.collate,
+            pin_memory=loading.device.type == "cuda",
+            # a generator of its own: the loader would draw from the global one that a checkpoint stores
+            generator=torch.Generator(),
+        )
+
+    def __call__(self, batches: list[list[Key]]) -> Iterator[Batch]:
+        """The batches with these keys, on the device."""
+        self._wanted[:] = batches
+        iterator = iter(self._loader)
+        while True:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except RunnerError as fault:
+                raise _without_worker_traceback(fault) from None
+            yield _checked(batch, self._name, self._loading)
+
+
+class _Wanted:
+    """The keys of the next pass, as the loader's sampler of batches."""
+
+    def __init__(self, keys: list[list[Key]]) -> None:
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(list(self._keys))
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def _checked(batch: Any, name: str, loading: Loading) -> Batch:

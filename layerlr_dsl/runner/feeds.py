@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.display import Display
-from layerlr_dsl.runner.feed import Feed, Loading, ModelFeed
+from layerlr_dsl.runner.feed import Feed, Fetcher, Loading, ModelFeed
 from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.progress import Progress
@@ -38,6 +38,7 @@ class FeedChoice:
     folder: Path | None
     stopped: Callable[[], bool]
     _feed: Feed | None = None
+    _whole: Feed | None = None
     _frozen: frozenset[str] | None = None
     _said: set[str] = field(default_factory=set)
 
@@ -51,7 +52,9 @@ class FeedChoice:
         return self._feed
 
     def _plain(self) -> Feed:
-        return ModelFeed(self.model, self.data, self.order, self.loading)
+        if self._whole is None:
+            self._whole = ModelFeed(self.model, self.data, self.order, self.loading)
+        return self._whole
 
     def _remembering(self, progress: Progress) -> Feed | None:
         if not self.config.remember_features:
@@ -86,11 +89,10 @@ class FeedChoice:
 
     def _remembered(self) -> Feed:
         from layerlr_dsl.runner.features import MIB, RememberedFeed
-        from layerlr_dsl.runner.feed import fetch
         from layerlr_dsl.runner.prefix import cut
 
         keys = [[(index, index) for index in range(min(LOOK_AT, len(self.data.train)))]]
-        (inputs, _), *_ = fetch(self.data, self.data.train, keys, self.loading)
+        (inputs, _), *_ = Fetcher(self.data, self.data.train, replace(self.loading, workers=0))(keys)
         cuts = []
         for training in (True, False):
             self.model.train(training)

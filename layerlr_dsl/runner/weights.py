@@ -76,9 +76,8 @@ def load_weights(model: nn.Module, weights: str, spec: str | None) -> Loaded:
     tensors = _without_wrappers(tensors, own)
     differences = compare(tensors, own)
     fresh = head_tensors(model, differences)
-    left = _without(differences, fresh)
-    if left:
-        raise RunnerError(f"{source} holds the weights of another model\n{left.text()}")
+    if _without(differences, fresh):
+        raise RunnerError(f"{source} holds the weights of another model\n{differences.text()}")
     usable = {name: value for name, value in tensors.items() if name in own and name not in fresh}
     model.load_state_dict(usable, strict=False)
     return Loaded(source, len(usable), tuple(sorted(fresh)))
@@ -100,20 +99,23 @@ def compare(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Differe
 def head_tensors(model: nn.Module, differences: Differences) -> frozenset[str]:
     """The tensors of classifiers that differ in nothing but the number of classes, or that the file lacks.
 
-    A classifier is a module that holds its parameters itself and comes last but for other classifiers.
+    The last module that holds tensors is taken for the classifier; an auxiliary one has as many classes
+    on both sides.
     """
     owners: dict[str, set[str]] = {}
     for name in model.state_dict():
         owners.setdefault(name.rpartition(".")[0], set()).add(name)
     last = next(reversed(owners), None)
-    resized = {name for name, a, b in differences.shapes if a[1:] == b[1:] and len(a) == len(b) >= 1}
-    missing = set(differences.missing)
-    heads: set[str] = set()
-    for owner, names in owners.items():
-        weight = f"{owner}.weight" if owner else "weight"
-        if (weight in names and names <= resized) or (owner == last and names <= missing):
-            heads |= names
-    return frozenset(heads)
+    if last is None:
+        return frozenset()
+    if owners[last] <= set(differences.missing):
+        return frozenset(owners[last])
+    classes = {name: (a[0], b[0]) for name, a, b in differences.shapes if a and b and a[1:] == b[1:]}
+    counts = {classes.get(name) for name in owners[last]}
+    if len(counts) != 1 or None in counts:
+        return frozenset()
+    heads = [names for names in owners.values() if {classes.get(name) for name in names} == counts]
+    return frozenset().union(*heads)
 
 
 def _without(differences: Differences, names: frozenset[str]) -> Differences:

@@ -1,0 +1,172 @@
+"""Pretrained weights: all of them or a list of what does not fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from layerlr_dsl.runner.conversion import efficientnet_lite0
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.models import build_model
+from layerlr_dsl.runner.weights import load_weights
+
+DAISY = 985
+LITE0 = "timm:tf_efficientnet_lite0"
+
+
+class Net(nn.Module):
+    def __init__(self, classes: int = 10, width: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3)
+        self.norm = nn.BatchNorm2d(width)
+        self.head = nn.Linear(width, classes)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file of weights of Net(10)."""
+    path = tmp_path / "net.pt"
+    torch.save(Net().state_dict(), path)
+    return path
+
+
+def test_the_flower_of_scikit_learn_is_a_daisy():
+    """The converted ImageNet weights see what is in a real picture, in the model's own preprocessing."""
+    from sklearn.datasets import load_sample_image
+    from torch.nn.functional import interpolate
+
+    model = build_model(LITE0, from_file=True, root=None)
+    loaded = load_weights(model, "efficientnet-lite0", LITE0)
+    assert loaded.fresh == ()
+    picture = torch.from_numpy(load_sample_image("flower.jpg").copy()).permute(2, 0, 1)[None].float() / 255
+    side = min(picture.shape[2:])
+    top, left = (picture.shape[2] - side) // 2, (picture.shape[3] - side) // 2
+    square = picture[:, :, top : top + side, left : left + side]
+    square = interpolate(square, (224, 224), mode="bicubic", antialias=True, align_corners=False)
+    with torch.no_grad():
+        scores = model.eval()((square - 0.5) / 0.5)
+    assert int(scores.argmax()) == DAISY
+
+
+def test_every_name_of_the_packaged_file_is_converted_and_strange_ones_are_refused():
+    """A file with one tensor more or less must not half fit."""
+    with pytest.raises(RunnerError, match="_blocks.16._bn1.weight"):
+        efficientnet_lite0({"_blocks.16._bn1.weight": torch.zeros(1)})
+    with pytest.raises(RunnerError, match="_blocks.0._expand_conv.weight"):
+        efficientnet_lite0({"_blocks.0._expand_conv.weight": torch.zeros(1)})
+    with pytest.raises(RunnerError, match="classifier"):
+        efficientnet_lite0({"classifier.weight": torch.zeros(1)})
+
+
+def test_a_head_of_other_classes_starts_afresh_and_the_rest_is_loaded():
+    """1000 classes in the file, 10 in the model: said, and the new head keeps its own values."""
+    spec = f"{LITE0}(num_classes=10)"
+    model = build_model(spec, from_file=True, root=None)
+    head = model.classifier.weight.detach().clone()
+    loaded = load_weights(model, "efficientnet-lite0", spec)
+    assert loaded.fresh == ("classifier.bias", "classifier.weight")
+    assert "classifier.bias, classifier.weight start afresh" in loaded.text()
+    assert torch.equal(model.classifier.weight, head)
+
+
+def test_weights_of_another_model_are_listed_and_nothing_is_touched(saved):
+    """Names and shapes that differ, and the model as it was."""
+    model = Net(width=6)
+    model.other, model.head = nn.Linear(2, 2), nn.Linear(6, 10)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(RunnerError) as refused:
+        load_weights(model, str(saved), None)
+    text = str(refused.value)
+    assert "holds the weights of another model" in text
+    assert "stem.weight: file 4x3x3x3, model 6x3x3x3" in text
+    assert "in the model, not in the file (2):\n    other.weight\n    other.bias" in text
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_middle_layer_of_other_width_is_not_taken_for_a_head(tmp_path):
+    """Only a classifier may differ: a stem of another width that loads by half would be a ruin."""
+    torch.save(
+        {**Net().state_dict(), "stem.weight": torch.zeros(6, 3, 3, 3), "stem.bias": torch.zeros(6)},
+        tmp_path / "x.pt",
+    )
+    with pytest.raises(RunnerError, match=r"stem\.weight: file 6x3x3x3, model 4x3x3x3"):
+        load_weights(Net(), str(tmp_path / "x.pt"), None)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.module."])
+def test_names_saved_from_a_wrapped_model_are_understood(tmp_path, wrapper):
+    """DataParallel and torch.compile leave prefixes on every name."""
+    source = Net()
+    torch.save({"state_dict": {wrapper + k: v for k, v in source.state_dict().items()}}, tmp_path / "w.pt")
+    model = Net()
+    load_weights(model, str(tmp_path / "w.pt"), None)
+    assert torch.equal(model.stem.weight, source.stem.weight)
+
+
+def test_safetensors_and_our_own_checkpoints_are_files_of_weights(tmp_path):
+    """The two other forms that a user has at hand."""
+    from safetensors.torch import save_file
+
+    from layerlr_dsl.runner import checkpoint
+
+    source = Net()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    rest = {part: {} for part in checkpoint.PARTS if part != "model"}
+    checkpoint.save(tmp_path, {"model": source.state_dict(), **rest}, best=False)
+    for name in ("w.safetensors", "last.pt"):
+        model = Net()
+        assert load_weights(model, str(tmp_path / name), None).tensors == 9
+        assert torch.equal(model.head.weight, source.head.weight)
+
+
+def test_a_file_that_would_run_code_is_refused_and_not_run(tmp_path):
+    """Weights come from strangers."""
+    marker = tmp_path / "ran"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    torch.save({"a": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(RunnerError, match="loading it would run code"):
+        load_weights(Net(), str(tmp_path / "bomb.pt"), None)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.pt", b"nonsense"), ("a.pt", b""), ("a.safetensors", b"nonsense"), ("a.pth", b"PK\x03\x04rest")],
+)
+def test_a_broken_file_is_a_sentence(tmp_path, name, content):
+    """Cut or foreign files are refused with their path."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunnerError, match="cannot be read as weights"):
+        load_weights(Net(), str(tmp_path / name), None)
+
+
+def test_a_file_without_names_is_no_file_of_weights(tmp_path):
+    """A bare tensor, or a list."""
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    with pytest.raises(RunnerError, match="holds no tensors by name"):
+        load_weights(Net(), str(tmp_path / "list.pt"), None)
+
+
+def test_unknown_names_say_which_there_are(tmp_path):
+    """By family of the model."""
+    with pytest.raises(RunnerError, match=r"no such file[\s\S]*IMAGENET1K_V1"):
+        load_weights(Net(), "some/where.pt", "torchvision:resnet18")
+    with pytest.raises(RunnerError, match=r"no such weights for resnet18[\s\S]*IMAGENET1K_V1 and DEFAULT"):
+        load_weights(Net(), "IMAGENET1K_V9", "torchvision:resnet18")
+    with pytest.raises(RunnerError, match="belongs to timm:tf_efficientnet_lite0"):
+        load_weights(Net(), "efficientnet-lite0", "timm:resnet18")
+    with pytest.raises(RunnerError, match="is a folder"):
+        load_weights(Net(), str(tmp_path), None)
+
+
+def test_a_download_without_a_network_is_a_sentence(tmp_path, monkeypatch):
+    """torchvision would fetch these."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(RunnerError, match=r"could not be downloaded[\s\S]*path of a file"):
+        load_weights(Net(), "DEFAULT", "torchvision:mobilenet_v3_small")

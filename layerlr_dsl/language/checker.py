@@ -25,7 +25,7 @@ from layerlr_dsl.language.expressions import (
     is_constant,
     names_in,
 )
-from layerlr_dsl.language.includes import expand
+from layerlr_dsl.language.includes import Expansion, expand
 from layerlr_dsl.language.source import Source
 
 RESERVED = frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, "true", "false"))
@@ -47,7 +47,11 @@ class _Gathered:
 
 def check(source: Source, root: Path | None = None) -> CheckedRules:
     """Parse a rule text with its includes and check it. Never raises; findings are in the result."""
-    expansion = expand(source, root)
+    return check_expanded(source, expand(source, root))
+
+
+def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
+    """Check statements that are already parsed and laid in place, all of a file's or some of them."""
     found = list(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
     lets = _check_lets(gathered.lets, found)
@@ -60,7 +64,9 @@ def check(source: Source, root: Path | None = None) -> CheckedRules:
         checked = _check_clause(len(clauses), statement, included, selectors, settings, lets, found)
         if checked is not None:
             clauses.append(checked)
-    expectations = [e for e in (_check_expectation(x, selectors, lets, found) for x in gathered.expectations) if e]
+    expectations = [
+        e for e in (_check_expectation(x, selectors, lets, found) for x in gathered.expectations) if e
+    ]
     _check_model(gathered.model, found)
     return CheckedRules(
         source=source,
@@ -83,7 +89,11 @@ def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Dia
     rank = {id(source): n for n, source in enumerate(sources)}
 
     def key(d: Diagnostic) -> tuple[int, int, str]:
-        return (-1, 0, d.code) if d.span is None else (rank.get(id(d.span.source), len(rank)), d.span.start, d.code)
+        return (
+            (-1, 0, d.code)
+            if d.span is None
+            else (rank.get(id(d.span.source), len(rank)), d.span.start, d.code)
+        )
 
     return sorted(dict.fromkeys(found), key=key)
 
@@ -114,7 +124,9 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: list[Diagnostic])
     return gathered
 
 
-def _define(table: dict[str, s.LetStatement] | dict[str, s.GroupStatement], statement: object, found: list[Diagnostic]) -> None:
+def _define(
+    table: dict[str, s.LetStatement] | dict[str, s.GroupStatement], statement: object, found: list[Diagnostic]
+) -> None:
     assert isinstance(statement, (s.LetStatement, s.GroupStatement))
     first = table.get(statement.name)
     word = "let" if isinstance(statement, s.LetStatement) else "group"
@@ -132,7 +144,12 @@ def _define(table: dict[str, s.LetStatement] | dict[str, s.GroupStatement], stat
     if word == "let" and statement.name in RESERVED:
         what = "an attribute of parameters" if statement.name in ATTRIBUTES else "a word of the language"
         found.append(
-            error("LR102", f"`{statement.name}` is {what} and cannot be redefined", statement.name_span, "choose another name")
+            error(
+                "LR102",
+                f"`{statement.name}` is {what} and cannot be redefined",
+                statement.name_span,
+                "choose another name",
+            )
         )
         return
     table[statement.name] = statement  # type: ignore[assignment]
@@ -145,7 +162,11 @@ def _check_lets(statements: dict[str, s.LetStatement], found: list[Diagnostic]) 
     lets = {name: statement.value for name, statement in statements.items()}
     for name in _circular(lets):
         statement = statements[name]
-        found.append(error("LR102", f"let `{name}` refers to itself", statement.name_span, "give it a value of its own"))
+        found.append(
+            error(
+                "LR102", f"let `{name}` refers to itself", statement.name_span, "give it a value of its own"
+            )
+        )
         lets[name] = s.Number(statement.value.span, "0")
     for name, expression in list(lets.items()):
         names = Names(frozenset(lets), reason="a `let` holds a constant: it cannot depend on a parameter")
@@ -187,7 +208,9 @@ def _check_epochs(
     if statement is None:
         return None
     before = len(found)
-    check_expression(statement.value, Names(frozenset(lets), reason="the length of the run is a constant"), found)
+    check_expression(
+        statement.value, Names(frozenset(lets), reason="the length of the run is a constant"), found
+    )
     if len(found) > before:
         return None
     try:
@@ -197,7 +220,12 @@ def _check_epochs(
         return None
     if isinstance(value, (bool, str, tuple)) or value <= 0 or value > 10**9:
         found.append(
-            error("LR312", "the length of the run is a positive number of epochs", statement.value.span, "write `epochs 30`")
+            error(
+                "LR312",
+                "the length of the run is a positive number of epochs",
+                statement.value.span,
+                "write `epochs 30`",
+            )
         )
         return None
     return Fraction(value)
@@ -225,7 +253,9 @@ def _check_clause(
     found: list[Diagnostic],
 ) -> CheckedClause | None:
     before = len(found)
-    written = statement.selectors if isinstance(statement, s.UnfreezeSequenceStatement) else (statement.selector,)
+    written = (
+        statement.selectors if isinstance(statement, s.UnfreezeSequenceStatement) else (statement.selector,)
+    )
     compiled = tuple(selectors.check(selector) for selector in written)
     checked: tuple[CheckedSetting, ...] = ()
     if isinstance(statement, s.RuleStatement):

@@ -64,6 +64,23 @@ def _finished(reading: _Reading) -> tuple[File, tuple[Diagnostic, ...]]:
     return file, tuple(_in_order(reading.diagnostics + wholeness.check(file)))
 
 
+def parse_first(source: Source) -> tuple[File, tuple[Diagnostic, ...], int]:
+    """The first statement of `source` alone, its syntax errors, and where the next one is looked for.
+
+    For editors, which read again only what changed. What holds for a text as a whole (LR008 to LR010)
+    is left unchecked. Never raises.
+    """
+    with _LOCK, _collector_paused():
+        reading = _Reading(source)
+        if reading._to_next_statement():
+            reading._read_statement()
+        comments = tuple(
+            Comment(Span(source, at, at + len(text)), text) for at, text in sorted(reading.comments.items())
+        )
+        file = File(source, tuple(reading.statements), comments, tuple(reading.damaged))
+        return file, tuple(_in_order(reading.diagnostics)), reading.place.char_pos
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """No cycles are made here, and passes of the collector over the growing tree double the time."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from layerlr_dsl.optim.build import build
 from layerlr_dsl.optim.lamb import LAMB
 from layerlr_dsl.optim.lars import LARS
 from layerlr_dsl.optim.layer_adaptive import LayerAdaptive
+from layerlr_dsl.optim.several import Several
 
-__all__ = ["LAMB", "LARS", "LayerAdaptive"]
+__all__ = ["LAMB", "LARS", "LayerAdaptive", "Several", "build"]

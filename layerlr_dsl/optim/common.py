@@ -1,13 +1,18 @@
-"""What our optimizers share: checked options, which tensors to step, and norms that know DTensors."""
+"""What our optimizers share: checked options, which tensors to step, and sums over shards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from layerlr_dsl.language import optimizers
+
+Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
 
 
 def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,3 +27,104 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if clash := optimizers.conflict(info, settings):
         raise ValueError(" ".join(clash))
     return dict(settings)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Parameters of one group that have a gradient and live alike: one device, one dtype, one way of sharding.
+
+    params: as the optimizer holds them, the keys of its state. tensors, grads: what this process
+    holds of them, as ordinary tensors. mesh, placements: how DTensors are spread, else None.
+    """
+
+    mesh: Any = None
+    placements: Any = None
+    params: list[Tensor] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    grads: list[Tensor] = field(default_factory=list)
+
+    def states(
+        self, state: Mapping[Tensor, dict[str, Any]], names: tuple[str, ...]
+    ) -> tuple[list[Tensor], ...]:
+        """What this process holds of the states `names` of each parameter, zeros where it steps for the first time."""
+        found: tuple[list[Tensor], ...] = tuple([] for _ in names)
+        for param in self.params:
+            own = state[param]
+            for name, tensors in zip(names, found, strict=True):
+                tensor = own.get(name)
+                if tensor is None:
+                    tensor = own[name] = torch.zeros_like(param, memory_format=torch.preserve_format)
+                tensors.append(tensor if self.mesh is None else _local(tensor, self.placements))
+        return found
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Sums over this process's part of each parameter, made into sums over whole parameters.
+
+        values: one number a parameter. One collective for all of them, none without DTensors.
+        """
+        if self.mesh is None:
+            return values
+        from torch.distributed.tensor import DTensor, Partial, Replicate
+
+        spread = [Replicate() if placement.is_replicate() else Partial() for placement in self.placements]
+        whole = DTensor.from_local(values, self.mesh, spread, run_check=False)
+        return whole.full_tensor()
+
+    def norms(self, tensors: Tensors) -> Tensor:
+        """The Euclidean norm of each whole parameter (or of what is spread as it is), in one tensor."""
+        if self.mesh is None:
+            return torch.stack(torch._foreach_norm(tensors))
+        precise = torch.promote_types(tensors[0].dtype, torch.float32)
+        return self.summed(torch.stack(torch._foreach_norm(tensors, 2, dtype=precise)) ** 2).sqrt()
+
+
+def buckets(group: Mapping[str, Any], optimizer: str) -> Iterator[Bucket]:
+    """The parameters of `group` that have a gradient, sorted into buckets.
+
+    Raises RuntimeError naming the first parameter that is complex or has a sparse gradient.
+    """
+    found: dict[Any, Bucket] = {}
+    for index, param in enumerate(group["params"]):
+        grad = param.grad
+        if grad is None:
+            continue
+        if grad.is_sparse or param.is_complex():
+            what = "sparse gradients" if grad.is_sparse else "complex parameters"
+            raise RuntimeError(f"{optimizer} does not support {what}: {_called(group, index)}")
+        if type(param) is Parameter or (mesh := getattr(param, "device_mesh", None)) is None:
+            bucket = _bucket(found, (param.device, param.dtype), None, None)
+            bucket.tensors.append(param)
+            bucket.grads.append(grad)
+        else:
+            placements = param.placements
+            bucket = _bucket(found, (param.device, param.dtype, mesh, placements), mesh, placements)
+            bucket.tensors.append(_local(param, placements))
+            bucket.grads.append(_local(grad, placements))
+        bucket.params.append(param)
+    yield from found.values()
+
+
+def _bucket(found: dict[Any, Bucket], key: Any, mesh: Any, placements: Any) -> Bucket:
+    bucket = found.get(key)
+    if bucket is None:
+        bucket = found[key] = Bucket(mesh, placements)
+    return bucket
+
+
+def _local(tensor: Any, placements: Any) -> Tensor:
+    if tensor.placements != placements:
+        tensor = tensor.redistribute(placements=placements)
+    return tensor.to_local()  # type: ignore[no-any-return]
+
+
+def _called(group: Mapping[str, Any], index: int) -> str:
+    names = group.get("param_names")
+    return str(names[index]) if names else f"parameter {index} of its group"
+
+
+def subtract(tensors: list[Tensor], updates: Tensors, lr: float | Tensor) -> None:
+    """tensor -= lr * update for each, `updates` left as they are."""
+    if isinstance(lr, Tensor):
+        torch._foreach_sub_(tensors, torch._foreach_mul(updates, lr.to(tensors[0].device)))
+    else:
+        torch._foreach_add_(tensors, updates, alpha=-lr)

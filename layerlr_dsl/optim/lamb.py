@@ -1,13 +1,37 @@
+"""Adam's update scaled, tensor by tensor, to the size of the weights."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from layerlr_dsl.optim.common import checked
+from layerlr_dsl.optim.common import Bucket, Tensors, buckets, checked, subtract
 
 
 class LAMB(Optimizer):
-    """Adam's update, scaled for each tensor by its trust ratio."""
+    r"""Layer-wise adaptive moments for large batches.
+
+    You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes",
+    Algorithm 2, with phi the identity:
+
+        r = m / (sqrt(v) + eps) + weight_decay * w      (m, v: Adam's moments, bias-corrected)
+        w = w - lr * |w| / |r| * r
+
+    with Euclidean norms over the whole tensor, also where it is sharded as a DTensor. Where a
+    norm is zero the trust ratio |w| / |r| is 1.
+
+    bias_correction: False leaves the moments as they are. adapt: False gives a group AdamW-like
+    steps without a trust ratio, which is usual for biases and norm layers. capturable: keep the
+    step counts on the device, so that a CUDA graph can be captured.
+
+    A parameter whose gradient is None is left alone, and no state is made for it; a step never
+    waits for a device. Raises ValueError for options out of their domain, RuntimeError for
+    complex parameters and sparse gradients.
+    """
 
     def __init__(
         self,
@@ -19,7 +43,6 @@ class LAMB(Optimizer):
         bias_correction: bool = True,
         adapt: bool = True,
         *,
-        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
     ) -> None:
@@ -30,8 +53,64 @@ class LAMB(Optimizer):
             "weight_decay": weight_decay,
             "bias_correction": bias_correction,
             "adapt": adapt,
-            "foreach": foreach,
             "maximize": maximize,
             "capturable": capturable,
         }
         super().__init__(params, checked("lamb", settings))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for bucket in buckets(group, "LAMB"):
+                self._step_bucket(group, bucket)
+        return loss
+
+    def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
+        beta1, beta2 = group["betas"]
+        firsts, seconds, steps = self._state_of(group, bucket)
+        grads = list(torch._foreach_neg(bucket.grads)) if group["maximize"] else bucket.grads
+        torch._foreach_lerp_(firsts, grads, 1.0 - beta1)
+        torch._foreach_mul_(seconds, beta2)
+        torch._foreach_addcmul_(seconds, grads, grads, 1.0 - beta2)
+
+        scales = torch._foreach_sqrt(seconds)
+        updates: Tensors = firsts
+        if group["bias_correction"]:
+            torch._foreach_add_(steps, 1)
+            first, second = _corrections(steps, beta1, beta2, group["capturable"])
+            torch._foreach_div_(scales, second)
+            updates = torch._foreach_div(firsts, first)
+        torch._foreach_add_(scales, group["eps"])
+        updates = torch._foreach_div(updates, scales)
+        if group["weight_decay"] != 0:
+            torch._foreach_add_(updates, bucket.tensors, alpha=group["weight_decay"])
+        if group["adapt"]:
+            weights, lengths = bucket.norms(bucket.tensors), bucket.norms(updates)
+            trust = torch.where((weights > 0) & (lengths > 0), weights / lengths, torch.ones_like(weights))
+            torch._foreach_mul_(updates, trust.unbind())
+        subtract(bucket.tensors, updates, group["lr"])
+
+    def _state_of(
+        self, group: dict[str, Any], bucket: Bucket
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        for param in bucket.params:
+            state = self.state[param]
+            if not state:
+                device = param.device if group["capturable"] else "cpu"
+                state["step"] = torch.zeros((), dtype=torch.float32, device=device)
+        firsts, seconds = bucket.states(self.state, ("exp_avg", "exp_avg_sq"))
+        return firsts, seconds, [self.state[p]["step"] for p in bucket.params]
+
+
+def _corrections(steps: list[Tensor], beta1: float, beta2: float, capturable: bool) -> tuple[Any, Any]:
+    """What m and sqrt(v) are divided by, one for each parameter: numbers, or tensors on the device."""
+    counts = torch.stack(steps)
+    first, second = 1.0 - beta1**counts, (1.0 - beta2**counts).sqrt()
+    if capturable:
+        return first.unbind(), second.unbind()
+    return first.tolist(), second.tolist()

@@ -1,13 +1,38 @@
+"""Layer-wise adaptive rate scaling."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from layerlr_dsl.optim.common import checked
+from layerlr_dsl.optim.common import Bucket, buckets, checked, subtract
 
 
 class LARS(Optimizer):
-    """Layer-wise adaptive rate scaling."""
+    r"""SGD with momentum whose every tensor has its own rate, the trust ratio times `lr`.
+
+    You, Gitman and Ginsburg 2017, "Large Batch Training of Convolutional Networks", Algorithm 1:
+
+        trust = trust_coefficient * |w| / (|g| + weight_decay * |w| + eps)
+        u = trust * (g + weight_decay * w)
+        b = momentum * b + (1 - dampening) u        (b = u on the first step)
+        w = w - lr * b                              (lr * (u + momentum * b) with nesterov)
+
+    with Euclidean norms over the whole tensor, also where it is sharded as a DTensor. Where a
+    norm is zero the trust ratio is 1. The rate stands outside the momentum, as it does in
+    torch.optim.SGD.
+
+    trust_coefficient: the share of |w| that a step of lr 1 may change. adapt: False gives a
+    group plain SGD steps, which is usual for biases and norm layers. The other options are SGD's.
+
+    A parameter whose gradient is None is left alone, and no state is made for it; a step never
+    waits for a device. Raises ValueError for options out of their domain, RuntimeError for
+    complex parameters and sparse gradients.
+    """
 
     def __init__(
         self,
@@ -21,7 +46,6 @@ class LARS(Optimizer):
         eps: float = 1e-8,
         adapt: bool = True,
         *,
-        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         settings = {
@@ -33,7 +57,57 @@ class LARS(Optimizer):
             "trust_coefficient": trust_coefficient,
             "eps": eps,
             "adapt": adapt,
-            "foreach": foreach,
             "maximize": maximize,
         }
         super().__init__(params, checked("lars", settings))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for bucket in buckets(group, "LARS"):
+                self._step_bucket(group, bucket)
+        return loss
+
+    def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
+        updates = _scaled(group, bucket)
+        if group["momentum"] != 0:
+            updates = self._with_momentum(group, bucket, updates)
+        subtract(bucket.tensors, updates, group["lr"])
+
+    def _with_momentum(self, group: dict[str, Any], bucket: Bucket, updates: list[Tensor]) -> list[Tensor]:
+        momentum = group["momentum"]
+        fresh = {i for i, p in enumerate(bucket.params) if "momentum_buffer" not in self.state[p]}
+        (buffers,) = bucket.states(self.state, ("momentum_buffer",))
+        older = [i for i in range(len(buffers)) if i not in fresh]
+        if older:
+            torch._foreach_mul_([buffers[i] for i in older], momentum)
+            torch._foreach_add_(
+                [buffers[i] for i in older], [updates[i] for i in older], alpha=1 - group["dampening"]
+            )
+        if fresh:
+            torch._foreach_copy_([buffers[i] for i in fresh], [updates[i] for i in fresh])
+        if group["nesterov"]:
+            torch._foreach_add_(updates, buffers, alpha=momentum)
+            return updates
+        return buffers
+
+
+def _scaled(group: dict[str, Any], bucket: Bucket) -> list[Tensor]:
+    """The gradients with weight decay, times their trust ratios, in new tensors."""
+    tensors, decay = bucket.tensors, group["weight_decay"]
+    sign = -1.0 if group["maximize"] else 1.0
+    updates = list(torch._foreach_mul(bucket.grads, sign))
+    gradients = bucket.norms(updates) if group["adapt"] else None
+    if decay != 0:
+        torch._foreach_add_(updates, tensors, alpha=decay)
+    if gradients is not None:
+        weights = bucket.norms(tensors)
+        trust = group["trust_coefficient"] * weights / (gradients + decay * weights + group["eps"])
+        trust = torch.where((weights > 0) & (gradients > 0), trust, torch.ones_like(trust))
+        torch._foreach_mul_(updates, trust.unbind())
+    return updates

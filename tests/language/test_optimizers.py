@@ -304,7 +304,7 @@ def trained(
 
     def closure() -> torch.Tensor:
         parameter.grad = None
-        loss = (parameter**2).sum()
+        loss = ((parameter - 0.3) ** 2).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         if cls is torch.optim.SparseAdam:
             assert parameter.grad is not None

@@ -102,13 +102,18 @@ def as_diff(result: Formatted, screen: Screen) -> str:
     if result.state != "changed":
         return ""
     name = result.entry.name
-    lines = difflib.unified_diff(
-        result.before.splitlines(), result.after.splitlines(), f"{name}", f"{name} (formatted)", lineterm=""
-    )
+    before, after = _lines(result.before), _lines(result.after)
+    lines = difflib.unified_diff(before, after, name, f"{name} (formatted)", lineterm="")
     styles = {"+": "good", "-": "bad", "@": "accent"}
     return "\n".join(
         screen.paint(escape(line), styles[line[0]]) if line[:1] in styles else escape(line) for line in lines
     )
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as a diff tells them apart: a missing last line end counts."""
+    lines = text.split("\n")
+    return lines[:-1] if not lines[-1] else [*lines[:-1], lines[-1] + " (no line end)"]
 
 
 def write_unless_empty(text: str) -> None:

@@ -17,7 +17,7 @@ _HEAD = re.compile(
     r"[0-9]*$",
     re.IGNORECASE,
 )
-_LEAST_SHARE = 0.1  # of the model's elements: less than that is no backbone
+_LEAST_SHARE = 0.1  # of what is neither head nor embedding: less than that is no backbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _blocks(inventory: Inventory, body: list[int]) -> Blocks | None:
             prefix = "".join(part + "." for part in segments[:depth])
             families[prefix, before, after][int(found[0])].append(row)
     best: Blocks | None = None
-    most = _LEAST_SHARE * sum(inventory.numel(row) for row in body)
+    most = _LEAST_SHARE * sum(inventory.numel(row) for row in body if not _is_early(inventory, row))
     for (prefix, before, after), members in families.items():
         size = sum(inventory.numel(row) for rows in members.values() for row in rows)
         if len(members) < 2 or _spelled_twice(inventory, prefix, before, after, members):

@@ -22,6 +22,8 @@ def stages(inventory: Inventory, parts: Anatomy, most: int) -> list[Stage]:
     """The numbered blocks in at most `most` stages; without blocks, the model's own children so."""
     if parts.blocks is not None:
         return [_of_blocks(parts.blocks, chunk) for chunk in chunks(parts.blocks.numbers, most)]
+    if any(row in inventory.aliases for row in parts.rest):
+        return []  # a tied tensor could stand in two stages
     names = cover(inventory, parts.rest)
     if len(names) < 2:
         names = _children(inventory, parts.rest)

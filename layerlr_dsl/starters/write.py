@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from layerlr_dsl.language.formatting import format_text
+from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.starters.anatomy import Anatomy, anatomy
 from layerlr_dsl.starters.cover import cover
@@ -49,7 +51,7 @@ def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
         f"epochs {epochs}",
         "",
     ]
-    return "\n".join([*head, *body]) + "\n"
+    return format_text(Source("<starter>", "\n".join([*head, *body]) + "\n"))
 
 
 def _escaped(spec: str) -> str:
@@ -84,10 +86,12 @@ def _layered(subject: Subject) -> tuple[int, list[str]]:
     body.append("# early layers hold general features and need little change, late ones more")
     if rest or not steps or parts.head:
         body.append("** -> lr base")
+    rules = [f"{s.selector} -> lr base / {d}" for s, d in zip(steps, _tiers(len(steps))[1:], strict=True)]
     if parts.stem:
-        body.append(f"{subject.stem} -> lr base / {_tiers(len(steps))[0]}")
-    for stage, divisor in zip(steps, _tiers(len(steps))[1:], strict=True):
-        body.append(f"{stage.selector} -> lr base / {divisor}")
+        tied = any(row in subject.inventory.aliases for row in parts.stem)
+        stem = f"{subject.stem} -> lr base / {_tiers(len(steps))[0]}"
+        rules.insert(len(rules) if tied else 0, stem)  # last, it also wins for names that lie in a block
+    body += rules
     return 30, [*body, *_no_decay(subject)]
 
 

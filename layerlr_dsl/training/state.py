@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from layerlr_dsl.optim.several import Several
 from layerlr_dsl.training.errors import StateNotCarried, listed
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from layerlr_dsl.training.rates import Writer
 
-STRUCTURE = frozenset({"params", "param_names", "name"})
+STRUCTURE = frozenset({"params", "param_names", "name", "optimizer"})
 IMPLEMENTATION = frozenset({"foreach", "fused", "capturable", "differentiable"})
 """How a step is computed, not what: these stay as the optimizer was built."""
 
@@ -137,7 +138,7 @@ def _rearranged(
         ]
         entry = _options(group, sources, planned(place), clashes)
         entry["params"] = list(range(index, index + len(own)))
-        fits = _Fit(optimizer, group)
+        fits = _Fit(_stepper(optimizer, group), group)
         for key, name, parameter in zip(entry["params"], own, group["params"], strict=True):
             if name in state:
                 reason = fits.problem(parameter, state[name])
@@ -179,6 +180,10 @@ def _options(
         else:
             entry[key] = float(values[0]) if isinstance(values[0], torch.Tensor) else values[0]
     return entry
+
+
+def _stepper(optimizer: Optimizer, group: dict[str, Any]) -> Optimizer:
+    return optimizer.owner_of(group) if isinstance(optimizer, Several) else optimizer
 
 
 def _equal(left: Any, right: Any) -> bool:

@@ -67,7 +67,9 @@ def alone(rules: str, steps: int = 6, seed: int = 0, **settings: Any) -> dict[st
 def run(work: Callable[..., Any], folder: Path, world: int = 2, *args: Any) -> list[Any]:
     """What `work(start, rank, world, *args)` returned in each process; `start()` joins the process group."""
     mp.spawn(_enter, (work, str(folder), world, args), nprocs=world)
-    return [torch.load(folder / f"{work.__name__}{world}.{rank}.pt", weights_only=False) for rank in range(world)]
+    return [
+        torch.load(folder / f"{work.__name__}{world}.{rank}.pt", weights_only=False) for rank in range(world)
+    ]
 
 
 def _enter(rank: int, work: Callable[..., Any], folder: str, world: int, args: tuple[Any, ...]) -> None:

@@ -83,14 +83,18 @@ def many_ways(start, rank, world):
     ever = "** -> lr 1e-2\nfreeze stem"
     found = {"late": outcome(lambda: wrapped_after_a_hard_freeze(lambda: start("late"), rank, world, RULES))}
     torch.distributed.destroy_process_group()
-    found["late, for ever"] = outcome(lambda: wrapped_after_a_hard_freeze(lambda: start("ever"), rank, world, ever))
+    found["late, for ever"] = outcome(
+        lambda: wrapped_after_a_hard_freeze(lambda: start("ever"), rank, world, ever)
+    )
     start()
     for wrapped, (name, options) in itertools.product(WRAPPED, OPTIONS.items()):
         found[wrapped, name] = outcome(lambda w=wrapped, o=options: train(w, o, rank, world))
     for loop in LOOPS[1:]:
         found["loop", loop] = outcome(lambda x=loop: train("after", {}, rank, world, x))
     found["missed"] = outcome(lambda: wrapped_without_some(rank, world))
-    found["rules differ"] = outcome(lambda: resolve_and_schedule(RULES.replace("3e-2", f"{rank + 3}e-2"), layers()))
+    found["rules differ"] = outcome(
+        lambda: resolve_and_schedule(RULES.replace("3e-2", f"{rank + 3}e-2"), layers())
+    )
     found["freezes differ"] = outcome(
         lambda: resolve_and_schedule(RULES.replace("epoch 2", f"epoch {rank + 2}"), layers())
     )
@@ -171,7 +175,9 @@ def same_as_single(results, key, single):
     first, second = (result[key]["weights"] for result in results)
     assert all(torch.equal(first[name], second[name]) for name in first), "the ranks have parted"
     for name, value in single.items():
-        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            first[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @pytest.mark.parametrize("options", OPTIONS)

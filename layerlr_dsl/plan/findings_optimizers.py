@@ -16,7 +16,7 @@ def refused(resolution: Resolution) -> Iterator[Diagnostic]:
     if not any(picky):
         return
     said: set[int | None] = set()
-    for row, number in enumerate(resolution.matches.class_of):
+    for row, number in enumerate(resolution.matches.class_of[: len(inventory)]):
         cascade = resolution.cascades[number]
         own = cascade.own_optimizer
         if not picky[cascade.optimizer] or own in said or row in inventory.lazy:

@@ -27,23 +27,22 @@ def ranks() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def freezes_softly(model: nn.Module, parameters: Iterable[nn.Parameter]) -> bool:
-    """Whether `requires_grad` must stay on because DistributedDataParallel wraps the model, or may yet.
-
-    Raises TrainingError for the older FullyShardedDataParallel, whose flat parameters cannot be frozen
-    in part.
-    """
+def refuse_flat_parameters(model: nn.Module) -> None:
+    """Raise TrainingError for the older FullyShardedDataParallel, whose parameters cannot be frozen in part."""
     from torch.distributed.fsdp import FullyShardedDataParallel
 
-    wrapped = False
-    for module in model.modules():
-        if isinstance(module, FullyShardedDataParallel):
-            raise TrainingError(
-                "FullyShardedDataParallel keeps its parameters in flat buffers that cannot be frozen in part; "
-                "wrap the model with torch.distributed.fsdp.fully_shard (FSDP2) instead, which can"
-            )
-        wrapped = wrapped or isinstance(module, nn.parallel.DistributedDataParallel)
-    return wrapped or (ranks() > 1 and not any(is_sharded(parameter) for parameter in parameters))
+    if any(isinstance(module, FullyShardedDataParallel) for module in model.modules()):
+        raise TrainingError(
+            "FullyShardedDataParallel keeps its parameters in flat buffers that cannot be frozen in part; "
+            "shard the model with torch.distributed.fsdp.fully_shard (FSDP2) instead, which can"
+        )
+
+
+def freezes_softly(model: nn.Module, parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether `requires_grad` must stay on because DistributedDataParallel wraps the model, or may yet."""
+    if any(isinstance(module, nn.parallel.DistributedDataParallel) for module in model.modules()):
+        return True
+    return ranks() > 1 and not any(is_sharded(parameter) for parameter in parameters)
 
 
 def is_sharded(parameter: torch.Tensor) -> bool:

@@ -43,6 +43,7 @@ class LayerSchedule(LRScheduler):
     """
 
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
+        parallel.refuse_flat_parameters(model)
         parallel.require_agreement(plan, model)
         self.plan = plan
         self._binding = Binding(plan, model, optimizer.param_groups)

@@ -67,7 +67,6 @@ class Checker:
         return self._against(entry, rules, rules.model, found)
 
     def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Checked:
-        from layerlr_dsl.plan.advice import advice
         from layerlr_dsl.plan.resolve import resolve
 
         clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
@@ -75,6 +74,8 @@ class Checker:
         own = {(d.code, d.span) for d in plan.diagnostics}
         found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
         if self.advice and not has_errors(found):
+            from layerlr_dsl.plan.advice import advice
+
             found += advice(plan)
         return Checked(entry, rules.checked, tuple(in_order(found, rules.checked.sources)), spec, plan)
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+_JOINER = 0x200D  # between the parts of an emoji
+
 
 def _shown(char: str) -> str:
-    """`char` as it may be printed: control, format and surrogate characters are spelled out."""
+    """`char` as it may be printed: control, format, surrogate and odd blank characters are spelled out."""
     code = ord(char)
-    if 0x20 <= code < 0x7F:
+    if char.isprintable() or code == _JOINER:
         return char
-    category = unicodedata.category(char)
-    if category in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and code != 0x200D:
-        if code < 0x100:
-            return f"\\x{code:02x}"
-        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return char
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def escape(text: str) -> str:

@@ -45,26 +45,27 @@ class Strip:
         return (*found, at)
 
     def window(self, first: int, last: int, width: int, ellipsis: str) -> tuple[str, int, int]:
-        """The line cut to `width` cells around columns [first, last): its text, and the cells of the span."""
-        starts = self.starts
-        left, right = starts[min(first, len(self.text))], starts[min(last, len(self.text))]
-        if starts[-1] <= width:
+        """The line cut to `width` cells around columns [first, last): its text, and the cells of the span.
+
+        An empty span takes one cell, which may be the one after the line's last.
+        """
+        starts, length, dots = self.starts, len(self.text), cells(ellipsis)
+        left = starts[min(first, length)]
+        right = max(starts[min(last, length)], left + 1)
+        whole = max(starts[-1], right)
+        if whole <= width:
             return "".join(self.pieces), left, right
-        dots = cells(ellipsis)
-        want = max(min(left - CONTEXT, starts[-1] - width + dots), 0)
-        if right - want + dots > width and left > width - dots:
-            want = max(left - min(CONTEXT, width // 3), 0)
+        want = 0 if right + dots <= width else min(left - min(CONTEXT, width // 3), whole - width + dots)
         begin = next(k for k, start in enumerate(starts) if start >= want)
         head = ellipsis if begin else ""
         room = width - cells(head)
+        tail = "" if whole - starts[begin] <= room else ellipsis
         end = begin
-        tail = "" if starts[-1] - starts[begin] <= room else ellipsis
-        while end < len(self.text) and starts[end + 1] - starts[begin] <= room - cells(tail):
+        while end < length and starts[end + 1] - starts[begin] <= room - cells(tail):
             end += 1
-        text = head + "".join(self.pieces[begin:end]) + tail
         shift = cells(head) - starts[begin]
-        most = starts[end] + shift + (dots if right > starts[end] else 0)
-        return text, left + shift, max(min(right + shift, most), left + shift)
+        text = head + "".join(self.pieces[begin:end]) + tail
+        return text, min(left + shift, width - 1), min(right + shift, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +97,4 @@ def _marked(span: Span, number: int, first: Position, last: Position, width: int
         start = max(0, begin - LONG // 4)
         line, begin, end = line[start : start + LONG], begin - start, min(end - start, LONG)
     text, left, right = Strip(line).window(begin, max(end, begin), width, ellipsis)
-    return Marked(number, text, left, max(right, left + 1))
+    return Marked(number, text, left, right)

@@ -1,0 +1,104 @@
+"""Characters, cells and colours."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from layerlr_dsl.cli.terminal import Screen, columns, wants_colour
+from layerlr_dsl.reports.cells import cells, clip, escape, shorten, shorten_all, wrap
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "wide"),
+    [("abc", 3), ("日本", 4), ("😀", 2), ("e\u0301", 1), ("ｆ", 2), ("", 0), ("a\u200db", 2)],
+)
+def test_cells_count_what_a_terminal_uses(text: str, wide: int) -> None:
+    """Wide characters take two cells, combining ones none."""
+    assert cells(text) == wide
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\u202eb", r"a\u202eb"),
+        ("\ud800", r"\ud800"),
+        ("line\nbreak", r"line\x0abreak"),
+        ("layer1.日本", "layer1.日本"),
+        ("\u200b", r"\u200b"),
+    ],
+)
+def test_escape_lets_nothing_reach_the_terminal_raw(raw: str, shown: str) -> None:
+    """Escape sequences, marks of direction and lone surrogates are spelled out."""
+    assert escape(raw) == shown
+
+
+def test_wrap_never_exceeds_the_width_and_loses_no_word() -> None:
+    """Lines fit; a word longer than a line is broken, not dropped."""
+    text = "short " + "x" * 50 + " 日本語日本語 end"
+    lines = wrap(text, 20, 5, "  ")
+    assert cells(lines[0]) + 5 <= 20 or lines[0] == ""
+    assert all(cells(line) <= 20 for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_clip_does_not_split_a_wide_character() -> None:
+    """A wide character that fits by half is left out."""
+    assert clip("a日本", 2) == "a"
+
+
+def test_shorten_keeps_both_ends() -> None:
+    """A cut name shows where it starts and where it ends."""
+    assert shorten("encoder.layers.11.mlp.weight", 15) == "encoder….weight"
+
+
+def test_shorten_all_keeps_names_distinct() -> None:
+    """Names that differ in the middle are not all cut to the same text, as cutting one by one would."""
+    names = [f"encoder.layers.encoder_layer_{k} (weight_decay 0.05)" for k in range(12)]
+    assert len({shorten(name, 30) for name in names}) < 12
+    short = shorten_all(names, 30)
+    assert len(set(short)) == 12
+    assert all(cells(text) <= 30 for text in short)
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "wanted"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "0"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+    ],
+)
+def test_colour_only_on_a_terminal_unless_asked(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], terminal: bool, wanted: bool
+) -> None:
+    """NO_COLOR beats FORCE_COLOR beats what the stream is."""
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wants_colour(_Terminal() if terminal else io.StringIO()) is wanted
+
+
+def test_a_screen_is_never_narrower_than_twenty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A width of 3 would break every layout."""
+    monkeypatch.setenv("COLUMNS", "3")
+    assert columns(io.StringIO()) == 20
+    monkeypatch.setenv("COLUMNS", "nonsense")
+    assert columns(io.StringIO()) == 80
+
+
+def test_paint_leaves_text_alone_without_colour() -> None:
+    """No escape sequence is written where there is no colour."""
+    assert Screen(colour=False).paint("x", "error") == "x"
+    assert Screen(colour=True).paint("x", "error") == "\x1b[1;31mx\x1b[0m"

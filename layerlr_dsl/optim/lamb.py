@@ -109,8 +109,9 @@ class LAMB(Optimizer):
 
 def _corrections(steps: list[Tensor], beta1: float, beta2: float, capturable: bool) -> tuple[Any, Any]:
     """What m and sqrt(v) are divided by, one for each parameter: numbers, or tensors on the device."""
-    counts = torch.stack(steps)
+    # In single precision 1 - 0.999 would be off by 1e-5.
+    counts = torch.stack(steps).double()
     first, second = 1.0 - beta1**counts, (1.0 - beta2**counts).sqrt()
     if capturable:
-        return first.unbind(), second.unbind()
+        return first.float().unbind(), second.float().unbind()
     return first.tolist(), second.tolist()

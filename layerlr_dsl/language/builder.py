@@ -16,7 +16,7 @@ from lark import Token
 
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expression_builder import Durations, ExpressionBuilder, unquoted
+from layerlr_dsl.language.expression_builder import Durations, ExpressionBuilder, share_of, unquoted
 from layerlr_dsl.language.source import Span
 
 _MOMENT_UNITS = {"epoch", "step"}
@@ -172,8 +172,8 @@ class TreeBuilder(ExpressionBuilder):
     def unitless_moment(self, children: list[Any]) -> s.Moment:
         value = children[0]
         span = self._span(value, value)
-        if isinstance(value, s.Number) and value.percent:
-            return s.Moment(span, "percent", s.Number(span, value.text))
+        if (share := share_of(value)) is not None:
+            return s.Moment(span, "percent", share)
         self.faults.append(faults.moment_without_unit(span))
         return s.Moment(span, "epoch", value)
 

@@ -219,10 +219,19 @@ class ExpressionBuilder:
     def unitless_duration(self, children: list[Any]) -> s.Duration:
         value = children[0]
         span = self._span(value, value)
-        if isinstance(value, s.Number) and value.percent:
-            return s.Duration(span, s.Number(span, value.text), "percent")
+        if (share := share_of(value)) is not None:
+            return s.Duration(span, share, "percent")
         self.faults.append(faults.duration_without_unit(span))
         return s.Duration(span, value, "epochs")
+
+
+def share_of(value: Any) -> s.Expression | None:
+    """The number in front of the sign of `5%` or `-5%`; None for anything else."""
+    if isinstance(value, s.Number) and value.percent:
+        return s.Number(value.span, value.text)
+    if isinstance(value, s.Negative) and (operand := share_of(value.operand)) is not None:
+        return s.Negative(value.span, operand)
+    return None
 
 
 def unquoted(token: str) -> str:

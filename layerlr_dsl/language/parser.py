@@ -205,7 +205,8 @@ class _Reading:
     def _recover(self, start: int, tokens: list[Token], at: int) -> None:
         """Explain the fault at `at` and go to the end of the statement."""
         outermost, innermost = _open_parentheses(tokens)
-        previous = str(tokens[-1]) if tokens else ""
+        # Behind a selector, `/` begins a regular expression and divides nothing.
+        previous = str(tokens[-1]) if tokens and tokens[-1].type != "PATTERN" else ""
         ending = recovery.end_of_statement(self.text, start, at, outermost, previous)
         self.diagnostics += [d for d in self.builder.faults if d.span and d.span.start < ending.end]
         if ending.unclosed and innermost is not None:

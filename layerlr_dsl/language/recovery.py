@@ -34,7 +34,7 @@ _PIECE = re.compile(
 )
 _REGEX = re.compile(r"/(?=[^\s/])[^/\\\n]*(?:\\[^\n][^/\\\n]*)*/")
 _BEFORE_REGEX = {"", ",", "=", "except", "then", "matches", "freeze", "unfreeze", "expect"}
-_STATEMENT_LINE = re.compile(rf"[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]+[^\s=,()]")
+_STATEMENT_LINE = re.compile(rf"[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]+[^\s=,)]")
 NEXT_LINE_IS_INDENTED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
 _LINE = re.compile(r"\n([ \t]*)([^\s])")
 

@@ -12,17 +12,23 @@ from typing import Any
 
 import torch
 from models import mixture
-from torch import nn
 
 from layerlr_dsl.model import Inventory
+from layerlr_dsl.model.specs import build
+
+MODELS = {
+    "ResNet-18": (lambda: build("torchvision:resnet18", meta=True), 300),
+    "ViT-B/16": (lambda: build("torchvision:vit_b_16", meta=True), 300),
+    "100,000 parameters": (mixture, 9),
+}
 
 
 def best_of(rounds: int, *functions: Callable[[], Any]) -> list[float]:
     """The shortest time of each function, in seconds, the functions taking turns."""
     times = [float("inf")] * len(functions)
+    gc.collect()
     for _ in range(rounds):
         for place, function in enumerate(functions):
-            gc.collect()
             start = perf_counter()
             kept = function()
             times[place] = min(times[place], perf_counter() - start)
@@ -30,26 +36,16 @@ def best_of(rounds: int, *functions: Callable[[], Any]) -> list[float]:
     return times
 
 
-def torchvision_model(name: str) -> nn.Module:
-    from layerlr_dsl.model.specs import build
-
-    return build(f"torchvision:{name}", meta=True)
-
-
 def main() -> None:
-    models = {
-        "100,000 parameters": (mixture(), 9),
-        "ResNet-18": (torchvision_model("resnet18"), 200),
-        "ViT-B/16": (torchvision_model("vit_b_16"), 200),
-    }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{'model':20} {'tensors':>8} {'named_parameters':>17} {'Inventory.of':>13} {'ratio':>6}")
-    for name, (model, rounds) in models.items():
+    for name, (make, rounds) in MODELS.items():
+        model = make()
         floor, ours = best_of(
             rounds, lambda m=model: list(m.named_parameters()), lambda m=model: Inventory.of(m)
         )
-        tensors = len(list(model.parameters()))
-        print(f"{name:20} {tensors:8} {floor * 1e3:14.2f} ms {ours * 1e3:10.2f} ms {ours / floor:6.2f}")
+        tensors = len(Inventory.of(model))
+        print(f"{name:20} {tensors:8} {floor * 1e3:14.3f} ms {ours * 1e3:10.3f} ms {ours / floor:6.2f}")
 
 
 if __name__ == "__main__":

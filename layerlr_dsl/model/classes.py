@@ -62,12 +62,14 @@ class Kind:
 # A word of CamelCase that names the family, and nothing but trimmings after it: `LlamaRMSNorm`,
 # `BatchNormAct2d` and `MambaRMSNormGated` are norms, `NormMlpClassifierHead` and `ConvNormAct` are not.
 _TRIMMINGS = r"(?:[1-3N]?[dD]|Act|Gated|Layer|Fp32|Exp|Tlu|Same|Transpose|[BS]\d[ab]?|\d)*$"
+# A `ResidualAttentionBlock` has an attention and much else.
+_LARGER = r"(?:Block|Layer|Stage|Encoder|Decoder|Transformer|Model|Net|For)(?![a-z])"
 _NAMED: Mapping[Family, re.Pattern[str]] = {
     "norm": re.compile(r"(?<!Conv)Norm" + _TRIMMINGS),
     "conv": re.compile(r"Conv" + _TRIMMINGS),
     "linear": re.compile(r"(?:(?<!Non)Linear|Bilinear)(?:\d\w*|NF4|FP[48]|Layer|ReLU)?$"),
     "embedding": re.compile(r"Embeddings?(?:Bag)?" + _TRIMMINGS),
-    "attention": re.compile(r"Attention|Attn(?![a-z])|SelfAttn"),
+    "attention": re.compile(rf"(?<!With)(?<!No)(?:Attention|Attn(?![a-z]))(?!\w*{_LARGER})"),
 }
 _LINEAR_IN_SPITE_OF_ITS_NAME = "transformers.pytorch_utils.Conv1D"
 

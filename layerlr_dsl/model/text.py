@@ -11,6 +11,8 @@ def shown(text: str, longest: int = 200) -> str:
 
 
 def first_line(fault: BaseException, longest: int = 300) -> str:
-    """What an exception says, in one line; its class where it says nothing."""
+    """What an exception says, in one line; two where the first ends in a colon, its class where it is mute."""
     lines = [line.strip() for line in str(fault)[:10_000].splitlines() if line.strip()]
-    return shown(lines[0], longest) if lines else type(fault).__name__
+    if not lines:
+        return type(fault).__name__
+    return shown(" ".join(lines[: 2 if lines[0].endswith(":") else 1]), longest)

@@ -50,11 +50,11 @@ class _Classes(dict[type, int]):
 
     def __missing__(self, cls: type) -> int:
         kind = kind_of(cls)
-        row = -1 if kind.inner is not None else self._row(kind)
+        row = -1 if kind.inner is not None else self.row_of(kind)
         self[cls] = row
         return row
 
-    def _row(self, kind: Kind) -> int:
+    def row_of(self, kind: Kind) -> int:
         row = self.rows.get(kind.original)
         if row is None:
             row = self.rows[kind.original] = len(self.table)
@@ -73,24 +73,15 @@ class _Dtypes(dict[Any, str]):
 def walk(model: nn.Module) -> Walk:
     """Every module and parameter of `model`, in the order of the unwrapped `named_parameters()`.
 
-    Written as one flat loop with local names: it is what resolving costs on a large model.
+    One flat loop over local names, since on a large model it is most of what resolving costs.
+    Raises ModelError if `model` is no module.
     """
     if not (hasattr(model, "_modules") and hasattr(model, "_parameters")):
         raise ModelError(f"expected a torch.nn.Module, got {type(model).__name__}")
     found = Walk()
-    modules, parents, segments, prefixes = (
-        found.modules,
-        found.module_parents,
-        found.module_segments,
-        found.module_prefixes,
-    )
-    rows, parameters, names, owners, leaves = (
-        found.module_classes,
-        found.parameters,
-        found.names,
-        found.owners,
-        found.leaves,
-    )
+    modules, parents, segments = found.modules, found.module_parents, found.module_segments
+    prefixes, rows = found.module_prefixes, found.module_classes
+    parameters, names, owners, leaves = found.parameters, found.names, found.owners, found.leaves
     shapes, dtypes, requires_grad = found.shapes, found.dtypes, found.requires_grad
     classes, dtype_names = _Classes(found.classes), _Dtypes()
     # Equal shapes share one object: 100,000 fewer for the garbage collector to trace.
@@ -107,7 +98,7 @@ def walk(model: nn.Module) -> Walk:
             own, children = module._parameters, module._modules
             if row < 0:
                 module, own, children = _look_through(module)
-                row = classes._row(kind_of(type(module)))
+                row = classes.row_of(kind_of(type(module)))
             if children:
                 if id(module) in entered and any(module is entry[3] for entry in above):
                     continue

@@ -13,6 +13,8 @@ from typing import NoReturn
 
 __all__ = ["main", "run"]
 
+PROGRAM = "layerlr"
+COMPLETION = "_LAYERLR_COMPLETE"
 OK = 0
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -27,8 +29,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
+    instruction = os.environ.get(COMPLETION)
     try:
-        status = _dispatch(arguments)
+        if instruction and arguments is None:
+            status = _complete(instruction)
+        else:
+            status = _dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
@@ -39,14 +45,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _dispatch(arguments: Sequence[str] | None) -> int:
+def _dispatch(arguments: Sequence[str]) -> int:
     import click
 
     from layerlr_dsl.cli.app import app
     from layerlr_dsl.cli.exits import Findings
 
+    # Not app.main(): it turns a closed pipe into exit status 1.
     try:
-        status = app.main(args=arguments, prog_name="layerlr", standalone_mode=False)
+        with app.make_context(PROGRAM, list(arguments)) as context:
+            status = app.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except Findings as findings:
         findings.show()
         return findings.status
@@ -55,16 +65,19 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         return UNUSABLE
     except click.Abort:
         return INTERRUPTED
-    except SystemExit as leaving:
-        # click turns a closed pipe into exit status 1 on its own
-        if isinstance(leaving.__context__, BrokenPipeError):
-            raise BrokenPipeError from leaving
-        return leaving.code if isinstance(leaving.code, int) else OK
     except BrokenPipeError:
         raise
     except Exception as fault:
         return _report(fault)
     return status if isinstance(status, int) else OK
+
+
+def _complete(instruction: str) -> int:
+    from click.shell_completion import shell_complete
+
+    from layerlr_dsl.cli.app import app
+
+    return shell_complete(app, {}, PROGRAM, COMPLETION, instruction)
 
 
 def _report(fault: Exception) -> int:

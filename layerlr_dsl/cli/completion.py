@@ -20,9 +20,10 @@ def command(shell: str) -> int:
     """
     from click.shell_completion import get_completion_class
 
+    from layerlr_dsl.cli import COMPLETION, PROGRAM
     from layerlr_dsl.cli.app import app
 
     completion = get_completion_class(shell)
     assert completion is not None
-    write(completion(app, {}, "layerlr", "_LAYERLR_COMPLETE").source())
+    write(completion(app, {}, PROGRAM, COMPLETION).source())
     return 0

@@ -14,6 +14,7 @@ from layerlr_dsl.language.source import Source
 
 STDIN = "-"
 RECIPE = "recipe:"
+MOST_NULLS = 8  # one stray null byte is a finding with a place; many are no text at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Input:
 
     def read(self) -> Source:
         """The text. Raises Unreadable."""
+        source = self._source()
+        if source.text.count("\0") > MOST_NULLS:
+            raise Unreadable(f"{self.name}: is a binary file, not a rule text")
+        return source
+
+    def _source(self) -> Source:
         if self.is_stdin:
             stream = getattr(sys.stdin, "buffer", None)
             data = stream.read() if stream is not None else sys.stdin.read().encode()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import log10
 
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.reports.cells import cells, escape, pad, pad_left, shorten_all
+from layerlr_dsl.reports.cells import cells, clip, escape, pad, pad_left, shorten_all, wrap
 from layerlr_dsl.reports.words import number, short
 
 KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -23,7 +23,8 @@ def draw(picture: Picture, width: int, height: int = 12, unicode: bool = True) -
         f"{'epoch':>{LABEL - 2}}  {axis(picture, across)}",
         "",
     ]
-    return [*lines, *lanes(picture, width, unicode), *_notes(picture)]
+    notes = [line for note in _notes(picture) for line in wrap(note, width, 0, "  ")]
+    return [clip("learning rate (log scale)", width), *lines, *lanes(picture, width, unicode), "", *notes]
 
 
 def key_of(place: int) -> str:
@@ -55,7 +56,7 @@ def _curves(picture: Picture, across: int, height: int, unicode: bool) -> list[s
     for row, drawn in enumerate(canvas):
         label = f"{10 ** labels[row]:.2g}" if row in labels else ""
         lines.append(f"{_tidy(label):>{LABEL - 2}} {bar}{''.join(drawn)}".rstrip())
-    return ["learning rate (log scale)", *lines]
+    return lines
 
 
 def _tidy(label: str) -> str:
@@ -88,8 +89,8 @@ def lanes(picture: Picture, width: int, unicode: bool = True) -> list[str]:
     """One line a group: key, name, size, and where it trains (solid) or is frozen (light)."""
 
     names = [escape(one.name) for one in picture.series]
-    beside = min(max((cells(name) for name in names), default=0), max(width // 3, 6))
-    across = max(width - beside - 11, 6)
+    beside = min(max((cells(name) for name in names), default=0), max(width // 3, 4))
+    across = max(width - beside - 10, 4)
     labels = shorten_all(names, beside, "…" if unicode else "..")
     lines = []
     for place, (one, label) in enumerate(zip(picture.series, labels, strict=True)):
@@ -115,4 +116,4 @@ def _notes(picture: Picture) -> list[str]:
 
     low, high = picture.rate_range
     notes = [f"rates from {number(low)} to {number(high)}; solid: trains, light: frozen"]
-    return ["", *notes, *(f"waits for: {escape(marker.text)}" for marker in picture.markers)]
+    return [*notes, *(f"waits for: {escape(marker.text)}" for marker in picture.markers)]

@@ -19,14 +19,17 @@ _STATE = re.compile(r"\b(true|false)\b")
 def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
     """One block an option, then how many parameters differ."""
     if not changes.found:
-        return [f"no difference in {count(changes.total, 'parameter')}"]
+        return wrap(f"no difference in {count(changes.total, 'parameter')}", screen.width)
     lines: list[str] = []
     for option, group in groupby(changes.found, key=lambda change: change.option):
         lines.append(screen.paint(escape(option), "bold"))
         for change in group:
             lines += _change(change, every, screen)
         lines.append("")
-    return [*lines, f"{changes.differing:,} of {count(changes.total, 'parameter')} differ"]
+    return [
+        *lines,
+        *wrap(f"{changes.differing:,} of {count(changes.total, 'parameter')} differ", screen.width),
+    ]
 
 
 def _change(change: Change, every: bool, screen: Screen) -> list[str]:

@@ -15,7 +15,6 @@ from layerlr_dsl.reports.cells import cells, escape
 TAB = 4
 MOST_LINES = 4
 CONTEXT = 12  # cells kept before the span where a line is cut
-LONG = 4000  # code points: no more of a line than that is ever looked at
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,9 @@ def _marked(span: Span, number: int, first: Position, last: Position, width: int
     line = span.source.line(number)
     begin = first.column - 1 if number == first.line else len(line) - len(line.lstrip())
     end = last.column - 1 if number == last.line else len(line.rstrip())
-    if len(line) > LONG:
-        start = max(0, begin - LONG // 4)
-        line, begin, end = line[start : start + LONG], begin - start, min(end - start, LONG)
+    reach = 2 * width  # no more of a line than that is ever looked at
+    if len(line) > 2 * reach:
+        start = max(0, begin - reach)
+        line, begin, end = line[start : begin + reach], begin - start, end - start
     text, left, right = Strip(line).window(begin, max(end, begin), width, ellipsis)
     return Marked(number, text, left, right)

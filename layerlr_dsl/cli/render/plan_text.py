@@ -102,7 +102,9 @@ def _lanes(shown: Picture, screen: Screen) -> list[str]:
         drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
         lines.append(f"{pad(label, beside)}  {drawn}")
     solid, light = characters.signs(screen.unicode)
-    return [*lines, " " * (beside + 2) + screen.paint(f"{solid} trains  {light} frozen", "dim")]
+    legend = f"{solid} trains  {light} frozen"
+    margin = min(beside + 2, max(screen.width - cells(legend), 0))
+    return [*lines, " " * margin + screen.paint(legend, "dim")]
 
 
 def _gathered(names: list[str]) -> str:
@@ -111,8 +113,10 @@ def _gathered(names: list[str]) -> str:
 
 def _label(names: list[str], width: int, screen: Screen) -> str:
     """The first name, cut to what room the number of the others leaves."""
+    if len(names) > 1 and width < 16:
+        return clip(count(len(names), "group"), width)
     more = _gathered(names)[len(names[0]) :]
-    return shorten(names[0], max(width - cells(more), 1), screen.ellipsis) + clip(more, width - 1)
+    return shorten(names[0], width - cells(more), screen.ellipsis) + more
 
 
 def _painted(lane: str, screen: Screen) -> str:

@@ -1,0 +1,235 @@
+"""Each command given what it cannot use: a clear message and status 2, never a traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Ran, layerlr
+from rule_texts import CLEAN, FAULTY
+
+MODEL = "torchvision:resnet18"
+COMMANDS: dict[str, list[str]] = {
+    "validate": ["validate", "FILE"],
+    "plan": ["plan", "FILE"],
+    "explain": ["explain", "FILE", "fc.weight"],
+    "fmt": ["fmt", "FILE"],
+    "test": ["test", "FILE"],
+    "diff": ["diff", "FILE", "FILE"],
+    "plot": ["plot", "FILE"],
+}
+WRITERS: dict[str, list[str]] = {
+    "init": ["init", "--model", MODEL, "-o", "OUT"],
+    "inspect": ["inspect", MODEL, "-o", "OUT"],
+    "plot": ["plot", "FILE", "-o", "OUT.html"],
+    "test": ["test", "FILE", "--junit", "OUT"],
+}
+
+
+def _run(command: list[str], file: object, out: object = "out", **more: Any) -> Ran:
+    filled = [str(file) if word == "FILE" else word.replace("OUT", str(out)) for word in command]
+    return layerlr(*filled, **more)
+
+
+def _refused(ran: Ran) -> None:
+    assert ran.status == 2, ran.together
+    assert "Traceback" not in ran.together
+    assert "internal error" not in ran.together
+    assert "error: " in ran.err.lower()
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("kind", ["missing", "folder", "latin", "loop", "nothing"])
+def test_an_input_that_cannot_be_read(write: Any, command: list[str], kind: str) -> None:
+    """A missing file, a folder without rules, another encoding, a link to itself, an empty name."""
+    paths = {"missing": "no.lr", "folder": "folder", "latin": "latin.lr", "loop": "loop.lr", "nothing": ""}
+    Path("folder").mkdir()
+    write("latin.lr", "** -> lr 1 # \xe4".encode("latin-1"))
+    os.symlink("loop.lr", "loop.lr")
+    _refused(_run(command, paths[kind]))
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_binary_file_is_told_from_a_rule_file(write: Any, command: list[str]) -> None:
+    """Null bytes are findings (1) or an unreadable input (2), in a few lines, and the file stays as it is."""
+    content = b"\x7fELF\x00\x01\x02" * 5000
+    path = write("binary.lr", content)
+    ran = _run(command, path)
+    assert ran.status in (1, 2)
+    assert "Traceback" not in ran.together
+    assert "internal error" not in ran.together
+    assert "\x00" not in ran.together
+    assert len(ran.together.splitlines()) < 400
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_an_empty_file_is_a_rule_file_that_says_nothing(write: Any, command: list[str]) -> None:
+    """No findings of the language; commands that need a model ask for one."""
+    ran = _run([*command, *([] if command[0] == "fmt" else ["--model", MODEL])], write("empty.lr", ""))
+    assert ran.status in (0, 2)
+    assert "Traceback" not in ran.together
+    assert "internal error" not in ran.together
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_file_without_its_last_line_end_is_read_whole(write: Any, command: list[str]) -> None:
+    """The last statement counts."""
+    assert _run(command, write("a.lr", CLEAN.rstrip("\n"))).status == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_twenty_columns_are_enough(write: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """Nothing breaks on the narrowest screen, and no line of a layout of ours is wider."""
+    from layerlr_dsl.reports.cells import cells
+
+    monkeypatch.setenv("COLUMNS", "20")
+    ran = _run(command, write("a.lr", CLEAN))
+    assert ran.status == 0
+    if command[0] not in ("fmt", "validate", "test"):
+        assert all(cells(line) <= 20 for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["validate", "fmt"])
+def test_five_megabytes_on_one_line(write: Any, command: str) -> None:
+    """A line that long is one statement too many, said in a few lines."""
+    ran = layerlr(command, write("long.lr", "a" * 5_000_000))
+    assert ran.status == 1
+    assert len(ran.together) < 3000
+
+
+def test_a_rule_file_of_five_megabytes_is_checked(write: Any) -> None:
+    """Comments do not count against anyone."""
+    ran = layerlr("validate", write("big.lr", "# " + "x" * 5_000_000 + "\n" + CLEAN))
+    assert ran.status == 0
+
+
+def test_ten_thousand_brackets_are_one_finding(write: Any) -> None:
+    """Nesting is bounded, so nothing overflows."""
+    ran = layerlr("validate", write("deep.lr", "** -> lr " + "(" * 10_000 + "1" + ")" * 10_000))
+    assert ran.status == 1
+    assert "LR007" in ran.err
+
+
+@pytest.mark.parametrize("command", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("place", ["folder/missing/out", "folder"])
+def test_an_output_that_cannot_be_written(write: Any, command: list[str], place: str) -> None:
+    """A folder that does not exist, or a folder in the file's place: refused, and nothing is left behind."""
+    Path("folder").mkdir()
+    Path("folder.html").mkdir()
+    ran = _run(command, write("a.lr", CLEAN), place, stdin="")
+    _refused(ran)
+    assert sorted(os.listdir("folder")) == []
+
+
+def test_a_full_disk_leaves_the_old_file(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there before is still there when writing fails."""
+    path = write("a.lr", "**->lr 1")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    ran = layerlr("fmt", path)
+    _refused(ran)
+    assert "no space left" in ran.err.lower()
+    assert path.read_text() == "**->lr 1"
+    assert os.listdir(".") == ["a.lr"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["validate"],
+        ["validate", "--format", "yaml", "x"],
+        ["plan", "a.lr", "--steps-per-epoch", "0"],
+        ["explain", "a.lr"],
+        ["rule", "LR999"],
+        ["init", "--model", "torchvision:nothing"],
+        ["init", "--model", MODEL, "--style", "odd"],
+        ["inspect", "resnet18"],
+        ["inspect", "python:no.such.module:thing"],
+        ["inspect", "missing.json"],
+        ["plot", "a.lr", "-o", "out.gif"],
+        ["diff", "-", "-"],
+        ["validate", "recipe:nothing-like-it"],
+        ["explain", "a.lr", "fc.weight", "--at", "5"],
+        ["explain", "a.lr", "fc.weight", "--at", "epoch -1"],
+        ["explain", "a.lr", "fc.weight", "--at", "step 3"],
+        ["explain", "a.lr", "fc.weight", "--event", "val_loss=3"],
+        ["explain", "a.lr", "fc.wait"],
+        ["explain", "a.lr", "fc -> lr 1"],
+        ["inspect", MODEL, "--select", "layer9"],
+        ["inspect", MODEL, "--select", "a -> lr 1; b"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(write: Any, arguments: list[str]) -> None:
+    """Unknown commands, options, codes, recipes, parameters, models and times."""
+    write("a.lr", CLEAN)
+    ran = layerlr(*arguments)
+    assert ran.status == 2, ran.together
+    assert "Traceback" not in ran.together
+    assert "internal error" not in ran.together
+    assert ran.err
+
+
+@pytest.mark.parametrize("command", ["plan", "explain", "plot", "diff", "test"])
+def test_a_faulty_file_ends_other_commands_with_its_findings(write: Any, command: str) -> None:
+    """Status 1 and the same findings as `validate` shows."""
+    ran = _run(COMMANDS[command], write("a.lr", FAULTY))
+    assert ran.status == 1
+    assert "error[LR201]" in ran.err
+    assert "error[LR103]" in ran.err
+
+
+def test_commands_suggest_the_command_that_was_meant() -> None:
+    """A misspelled command names its neighbour."""
+    assert "Did you mean 'validate'?" in layerlr("valdiate", "x").err
+
+
+def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
+    """Even a bug shows no traceback, unless LAYERLR_DEBUG asks for it."""
+    monkeypatch.setattr("layerlr_dsl.cli.checking.check", lambda *_: 1 / 0)
+    ran = layerlr("validate", write("a.lr", CLEAN))
+    assert ran.status == 2
+    assert "internal error: ZeroDivisionError" in ran.err
+    monkeypatch.setenv("LAYERLR_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        layerlr("validate", "a.lr")
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
+    """An interrupt is neither a finding nor a refusal."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerlr_dsl.cli.checking.check", interrupted)
+    ran = layerlr("validate", write("a.lr", CLEAN))
+    assert ran.status == 130
+    assert "Traceback" not in ran.together
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_closed_pipe_is_no_failure(write: Any, stream: str) -> None:
+    """`layerlr ... | head` exits 0 and says nothing, whichever stream was closed."""
+    write("a.lr", "\n".join(f"layer{k} -> lr 1e-4x" for k in range(3000)))
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writing}
+    done = subprocess.run(
+        [sys.executable, "-m", "layerlr_dsl", "validate", "a.lr", "--format", "json" if stream == "stdout" else "text"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=streams["stdout"],
+        stderr=streams["stderr"],
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert not done.stderr

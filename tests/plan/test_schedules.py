@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from importlib import import_module
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.schedules import Plateau, Schedule, ScheduleFault, arguments_of, make, names
 
@@ -231,7 +233,8 @@ TOTAL, WARM = 42, 9
 
 
 def transformers_factors(name: str, **arguments: object) -> list[float]:
-    optimization = pytest.importorskip("transformers.optimization")
+    pytest.importorskip("transformers")
+    optimization = with_torchvision(lambda: import_module("transformers.optimization"))
     return torch_factors(lambda o: getattr(optimization, name)(o, **arguments), TOTAL + 5)
 
 
@@ -261,24 +264,33 @@ def transformers_factors(name: str, **arguments: object) -> list[float]:
         ),
         (
             "wsd",
-            {"decay": steps(12), "floor": 0.05},
+            {"decay": steps(12)},
             "get_wsd_schedule",
-            {
-                "num_training_steps": TOTAL,
-                "num_decay_steps": 12,
-                "decay_type": "linear",
-                "min_lr_ratio": 0.05,
-            },
+            {"num_training_steps": TOTAL, "num_decay_steps": 12, "decay_type": "linear"},
         ),
     ],
 )
 def test_with_warm_up_it_is_transformers_schedule(
     name: str, arguments: dict[str, object], function: str, theirs: dict[str, object]
 ) -> None:
-    """Warm-up and decay over what remains, as transformers' get_*_schedule_with_warmup, past the end too."""
+    """Warm-up and decay over what remains, as transformers' get_*_schedule_with_warmup, to the end."""
     ours = make(name, {**arguments, "warmup": steps(WARM)}, STEPS)
     expected = transformers_factors(function, num_warmup_steps=WARM, **theirs)
-    assert factors(ours, TOTAL + 5) == pytest.approx(expected, abs=1e-9)
+    assert factors(ours, TOTAL + 1) == pytest.approx(expected[: TOTAL + 1], abs=1e-9)
+
+
+def test_wsd_with_a_floor_is_transformers_schedule_after_the_warm_up() -> None:
+    """transformers starts the warm-up at the floor too; ours is k/w everywhere."""
+    ours = make("wsd", {"decay": steps(12), "floor": 0.05, "warmup": steps(WARM)}, STEPS)
+    expected = transformers_factors(
+        "get_wsd_schedule",
+        num_warmup_steps=WARM,
+        num_training_steps=TOTAL,
+        num_decay_steps=12,
+        decay_type="linear",
+        min_lr_ratio=0.05,
+    )
+    assert factors(ours, TOTAL + 5)[WARM:] == pytest.approx(expected[WARM:], abs=1e-9)
 
 
 @pytest.mark.parametrize("timescale", [None, 20])

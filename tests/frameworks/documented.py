@@ -1,0 +1,26 @@
+"""The code blocks of docs/embedding, run as they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PAGES = Path(__file__).parents[2] / "docs" / "embedding"
+
+
+def blocks(page: str) -> list[str]:
+    """The python blocks of a page, in order."""
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    return [part.split("```", 1)[0] for part in text.split("```python\n")[1:]]
+
+
+def play(page: str, block: int = 0, **given: Any) -> dict[str, Any]:
+    """Run a block with these names defined; returns all names it leaves."""
+    names: dict[str, Any] = {"__name__": f"{page}_{block}", **given}
+    exec(compile(blocks(page)[block], f"{page}.md[{block}]", "exec"), names)
+    return names
+
+
+def lines(page: str, block: int = 0) -> int:
+    """Lines of code of a block, empty ones aside."""
+    return sum(bool(line.strip()) for line in blocks(page)[block].splitlines())

@@ -64,15 +64,23 @@ def _argument(info: OptimizerInfo, argument: s.Argument, found: list[Diagnostic]
         near, fix = near_option(argument.name, argument.name_span, [info])
         known = ", ".join(f"`{n}`" for n in info.options)
         help = f"did you mean `{near}`?" if near else f"{info.name} takes {known}"
-        found.append(error("LR120", f"{info.name} has no argument `{argument.name}`", argument.name_span, help, fix=fix))
+        found.append(
+            error(
+                "LR120", f"{info.name} has no argument `{argument.name}`", argument.name_span, help, fix=fix
+            )
+        )
         return None
     if isinstance(argument.value, (s.Duration, tuple)):
-        found.append(error("LR107", f"`{argument.name}` is a number, not a stretch of time", argument.value_span))
+        found.append(
+            error("LR107", f"`{argument.name}` is a number, not a stretch of time", argument.value_span)
+        )
         return None
     return argument.value
 
 
-def _constant(expression: s.Expression, lets: dict[str, s.Expression], found: list[Diagnostic]) -> Value | None:
+def _constant(
+    expression: s.Expression, lets: dict[str, s.Expression], found: list[Diagnostic]
+) -> Value | None:
     try:
         return evaluate(expression, Scope(lets))
     except Fault as fault:
@@ -135,7 +143,9 @@ class SettingsChecker:
             if setting.option in seen:
                 help = "keep one of them"
                 self._found.append(
-                    error("LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help)
+                    error(
+                        "LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help
+                    )
                 )
             elif setting is not own:
                 self._setting(setting, statement, infos, names, checked)
@@ -161,7 +171,12 @@ class SettingsChecker:
     def _is_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
         if setting.multiply or not isinstance(setting.value, s.Factory):
             self._found.append(
-                error("LR107", f"`{setting.option}` takes a name and its arguments", setting.span, f"write {example}")
+                error(
+                    "LR107",
+                    f"`{setting.option}` takes a name and its arguments",
+                    setting.span,
+                    f"write {example}",
+                )
             )
             return False
         if statement.window is not None:
@@ -171,7 +186,9 @@ class SettingsChecker:
 
     def _window_refused(self, option: str, why: str, window: s.Window) -> None:
         message = f"`{option}` cannot have a time window: {why}"
-        self._found.append(error("LR117", message, window.span, "give it in a rule without `from` or `until`"))
+        self._found.append(
+            error("LR117", message, window.span, "give it in a rule without `from` or `until`")
+        )
 
     def _setting(
         self,
@@ -191,12 +208,19 @@ class SettingsChecker:
                 checked.append(CheckedSetting(setting.span, "schedule", False, None, None, setting.value))
         elif self._known(setting, infos):
             if isinstance(setting.value, s.Factory) or setting.value is None:
-                self._found.append(error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`"))
+                self._found.append(
+                    error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`")
+                )
                 return
             if statement.window is not None:
                 reasons = [optimizers.windowed(info, option) for info in infos if option in info.options]
                 if reasons and all(reasons):
                     self._window_refused(option, reasons[0] or "", statement.window)
+            having = [info for info in infos if option in info.options]
+            if setting.multiply and all(info.options[option].kind != "number" for info in having):
+                message = f"`{option}` is no number, so it cannot be multiplied"
+                self._found.append(error("LR107", message, setting.span, f"set it: `{option} ...`"))
+                return
             self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
 
     def _known(self, setting: s.Setting, infos: list[OptimizerInfo]) -> bool:
@@ -246,7 +270,9 @@ class SettingsChecker:
         if why is not None:
             self._found.append(error("LR107", why, expression.span))
 
-    def _domain(self, option: str, value: Value, expression: s.Expression, infos: list[OptimizerInfo]) -> None:
+    def _domain(
+        self, option: str, value: Value, expression: s.Expression, infos: list[OptimizerInfo]
+    ) -> None:
         having = [info for info in infos if option in info.options]
         problems = [optimizers.problem(info, option, value) for info in having]
         if problems and all(problems):

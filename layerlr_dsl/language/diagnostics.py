@@ -8,6 +8,8 @@ from typing import Literal
 
 from layerlr_dsl.language.source import Span
 
+_SHOWN = 20
+
 Severity = Literal["error", "warning", "info"]
 
 
@@ -82,7 +84,7 @@ class RuleError(ValueError):
     def _summary(self) -> str:
         errors = [d for d in self.diagnostics if d.severity == "error"] or list(self.diagnostics)
         lines = []
-        for d in errors:
+        for d in errors[:_SHOWN]:
             place = ""
             if d.span is not None:
                 at = d.span.first
@@ -90,6 +92,8 @@ class RuleError(ValueError):
             lines.append(f"{place}{d.severity}[{d.code}]: {d.message}")
             if d.help:
                 lines.append(f"  help: {d.help}")
+        if len(errors) > _SHOWN:
+            lines.append(f"... and {len(errors) - _SHOWN} more")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[type[RuleError], tuple[tuple[Diagnostic, ...]]]:

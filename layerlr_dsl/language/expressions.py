@@ -272,7 +272,11 @@ def _power(left: Value, right: Value) -> Value:
         right = right.numerator if right.denominator == 1 else float(right)
     if isinstance(left, float) or isinstance(right, float):
         return float(left) ** float(right)
-    size = left.bit_length() if isinstance(left, int) else max(left.numerator.bit_length(), left.denominator.bit_length())
+    size = (
+        left.bit_length()
+        if isinstance(left, int)
+        else max(left.numerator.bit_length(), left.denominator.bit_length())
+    )
     if abs(right) * size > _MAX_POWER_BITS:
         return float(left) ** float(right)
     return left**right
@@ -296,13 +300,17 @@ _OPERATIONS: dict[str, Callable[[Value, Value], Value]] = {
 
 def _comparison(node: s.Comparison, scope: Scope) -> Value:
     left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+    if type(left) is int and type(right) is int:
+        return _COMPARISONS[node.operator](left, right)
     numbers = all(isinstance(v, (int, float, Fraction)) and not isinstance(v, bool) for v in (left, right))
     if node.operator in ("<", "<=", ">", ">="):
         _need_number(left, node.left)
         _need_number(right, node.right)
     elif not numbers and type(left) is not type(right):
         raise Fault(
-            "LR107", f"{describe(left)} is never equal to {describe(right)}: they are of different kinds", node.span
+            "LR107",
+            f"{describe(left)} is never equal to {describe(right)}: they are of different kinds",
+            node.span,
         )
     return _COMPARISONS[node.operator](left, right)
 
@@ -352,7 +360,11 @@ def _is(node: s.Is, scope: Scope) -> Value:
 def _matches(node: s.Matches, scope: Scope) -> Value:
     value = evaluate(node.subject, scope)
     if not isinstance(value, str):
-        raise Fault("LR107", f"`matches` needs a text before it; `{_short(node.subject)}` is {describe(value)}", node.span)
+        raise Fault(
+            "LR107",
+            f"`matches` needs a text before it; `{_short(node.subject)}` is {describe(value)}",
+            node.span,
+        )
     try:
         return full_match(node.pattern.pattern)(value)
     except RegexFault as fault:
@@ -377,7 +389,9 @@ def _call(node: s.Call, scope: Scope) -> Value:
 def _capture_function(node: s.Call, scope: Scope) -> Value:
     argument = node.arguments[0]
     if not isinstance(argument, s.Name) or argument.name not in scope.numbers:
-        raise Fault("LR119", f"`{node.function}` needs a capture of this selector, such as `<i>`", argument.span)
+        raise Fault(
+            "LR119", f"`{node.function}` needs a capture of this selector, such as `<i>`", argument.span
+        )
     values = scope.numbers[argument.name]
     found = {"last": values[-1], "first": values[0], "count": len(values)}[node.function]
     return Fraction(found) if scope.exact else found
@@ -391,7 +405,11 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "floor": math.floor,
     "ceil": math.ceil,
 }
-ARITY = {"min": (1, 64), "max": (1, 64), **dict.fromkeys(("sqrt", "log2", "floor", "ceil", *CAPTURE_FUNCTIONS), (1, 1))}
+ARITY = {
+    "min": (1, 64),
+    "max": (1, 64),
+    **dict.fromkeys(("sqrt", "log2", "floor", "ceil", *CAPTURE_FUNCTIONS), (1, 1)),
+}
 
 _EVALUATORS: dict[type, Callable[[Any, Scope], Value]] = {
     s.Number: _number,

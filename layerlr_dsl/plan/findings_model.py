@@ -215,13 +215,13 @@ def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally])
         by_option[effect.option].append(effect)
     by_option["frozen"].extend(cascade.freezes)
     for effects in by_option.values():
-        for place, effect in enumerate(effects):
-            hidden = next((e for e in reversed(effects[place + 1 :]) if _hides(e, effect)), None)
-            if hidden is None or hidden.clause == effect.clause:
-                tallies[effect.clause].wins += count
+        for place, said in enumerate(effects):
+            hidden = next((e for e in reversed(effects[place + 1 :]) if _hides(e, said)), None)
+            if hidden is None or hidden.clause == said.clause:
+                tallies[said.clause].wins += count
             else:
-                tallies[effect.clause].losses += count
-                tallies[effect.clause].by[hidden.clause] += count
+                tallies[said.clause].losses += count
+                tallies[said.clause].by[hidden.clause] += count
     for lapsed in cascade.lapsed:
         tallies[lapsed.clause].wins += count
     for one in cascade.selected:

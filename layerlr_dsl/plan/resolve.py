@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
 from layerlr_dsl.plan.cascade import Cascade, CascadeBuilder
@@ -49,7 +53,8 @@ def resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, *, lenient:
 
     nominal = lenient and clock.epochs is None
     used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
-    resolution = _resolve(rules, inventory, used, nominal)
+    with _collector_paused():
+        resolution = _resolve(rules, inventory, used, nominal)
     plan = Plan(
         rules=rules,
         inventory=inventory,
@@ -68,6 +73,18 @@ def resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, *, lenient:
     )
     object.__setattr__(plan, "diagnostics", tuple(findings(plan, resolution)))
     return plan
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Resolving makes many small objects and no cycles; scanning a large model for them doubles its time."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, nominal: bool) -> Resolution:
@@ -167,18 +184,39 @@ def _select(
                 index[decider.matcher.items[item.text]].append(number)  # type: ignore[union-attr]
         else:
             always.append(number)
-    out = []
+    selectors = [selector for _, _, selector in flat]
     for number in matches.class_of:
         matches.classes[number].count += 1
+    out = []
     for kind in matches.classes:
         chosen = []
-        for number in decider.candidates(kind, index, always):
-            clause, place, selector = flat[number]
-            bindings = decider.decide(kind, selector)
+        ways = _ways(decider, kind, selectors, index, always)
+        for number in sorted(ways):
+            bindings = decider.judge(kind, selectors[number], ways[number])
             if bindings is not None:
-                chosen.append(Selected(clause, place, bindings))
+                chosen.append(Selected(flat[number][0], flat[number][1], bindings))
         out.append((kind, tuple(chosen)))
     return out
+
+
+def _ways(
+    decider: Decider,
+    kind: RowClass,
+    selectors: list[CheckedSelector],
+    index: dict[int, list[int]],
+    always: list[int],
+) -> dict[int, list[Bindings]]:
+    """By number of a selector: the ways in which its include items cover a class."""
+    ways: dict[int, list[Bindings]] = {}
+    for item, found in decider.hits_by_item(kind.state).items():
+        for number in index.get(item, ()):
+            held = ways.get(number)
+            ways[number] = found if held is None else list(dict.fromkeys([*held, *found]))
+    for number in always:
+        found = decider.included(kind, selectors[number])
+        if found:
+            ways[number] = found
+    return ways
 
 
 def _behaviours(

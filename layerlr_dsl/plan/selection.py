@@ -64,6 +64,20 @@ class RowClass:
     state: State
     regexes: tuple[int, ...]
     count: int = 0
+    projections: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+
+    def projection(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """The values of some attributes, which all rows of the class share."""
+        found = self.projections.get(names)
+        if found is None:
+            found = self.projections[names] = tuple(map(self._value, names))
+        return found
+
+    def _value(self, name: str) -> Any:
+        row = self.row
+        if name == "module":
+            return row.inventory.module_classes[row.owner], row.inventory.attention_modules[row.owner]
+        return row.attribute(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +103,21 @@ class Matches:
 
 def needed_attributes(rules: CheckedRules) -> frozenset[str]:
     """Attributes of parameters that any `where` or value of the file asks for."""
+    return frozenset(name for expression in _expressions(rules) for name in attributes_in(expression))
+
+
+def attributes_in(expression: s.Expression) -> tuple[str, ...]:
+    """The attributes of a parameter that an expression asks for."""
     found: set[str] = set()
-    for expression in _expressions(rules):
-        for node in names_in(expression):
-            if isinstance(node, s.Name):
-                found.add(node.name)
-            elif isinstance(node, s.Subscript):
-                found.add("shape")
-            elif isinstance(node, s.Is):
-                found.add(
-                    "module"
-                    if isinstance(node.subject, s.Name) and node.subject.name == "module"
-                    else "dtype"
-                )
-    return frozenset(found) & frozenset((*_ATTRIBUTES, "module"))
+    for node in names_in(expression):
+        if isinstance(node, s.Name):
+            found.add(node.name)
+        elif isinstance(node, s.Subscript):
+            found.add("shape")
+        elif isinstance(node, s.Is):
+            of_module = isinstance(node.subject, s.Name) and node.subject.name == "module"
+            found.add("module" if of_module else "dtype")
+    return tuple(sorted(found & {*_ATTRIBUTES, "module"}))
 
 
 def _expressions(rules: CheckedRules) -> Iterator[s.Expression]:
@@ -269,11 +284,12 @@ class Decider:
     ambiguous: dict[int, tuple[CheckedSelector, Row, list[Bindings]]] = field(default_factory=dict)
     faults: dict[tuple[int, int], WhereFault] = field(default_factory=dict)
     _hits: dict[Any, dict[int, list[Bindings]]] = field(default_factory=dict)
+    _answers: dict[int, tuple[tuple[str, ...], dict[Any, bool]]] = field(default_factory=dict)
 
     def item_hits(self, kind: RowClass, item: PatternItem | RegexItem | GroupItem) -> list[Bindings]:
         """Every way in which an item covers the rows of a class."""
         if isinstance(item, PatternItem):
-            return self._by_item(kind.state).get(self.matcher.items[item.text], [])
+            return self.hits_by_item(kind.state).get(self.matcher.items[item.text], [])
         if isinstance(item, RegexItem):
             return [()] if self.matcher.regex_numbers[item.text] in kind.regexes else []
         bindings = self.decide(kind, self.rules.groups[item.name])
@@ -291,9 +307,11 @@ class Decider:
     def decide(self, kind: RowClass, selector: CheckedSelector) -> Bindings | None:
         """What the captures are bound to where the selector covers the class; None where it does not."""
         found = self.included(kind, selector)
-        if not found:
-            return None
-        if any(self.item_hits(kind, item) for item in selector.exclude):
+        return self.judge(kind, selector, found) if found else None
+
+    def judge(self, kind: RowClass, selector: CheckedSelector, found: list[Bindings]) -> Bindings | None:
+        """As `decide`, for a class that some include item is known to cover in these ways."""
+        if selector.exclude and any(self.item_hits(kind, item) for item in selector.exclude):
             return None
         if len(found) > 1:
             self.ambiguous.setdefault(id(selector), (selector, kind.row, found))
@@ -306,6 +324,19 @@ class Decider:
         return Scope(self.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)
 
     def _where(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
+        # Asked once for all classes that agree on what the expression looks at.
+        assert selector.where is not None
+        memo = self._answers.get(id(selector))
+        if memo is None:
+            memo = self._answers[id(selector)] = (attributes_in(selector.where), {})
+        names, answers = memo
+        key = (bindings, kind.projection(names))
+        answer = answers.get(key)
+        if answer is None:
+            answer = answers[key] = self._ask(kind, selector, bindings)
+        return answer
+
+    def _ask(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
         assert selector.where is not None
         try:
             value = evaluate(selector.where, self.scope(selector, bindings, kind.row))
@@ -319,19 +350,11 @@ class Decider:
             self.faults.setdefault(key, WhereFault(fault, kind.row, bindings))
             return False
 
-    def _by_item(self, state: State) -> dict[int, list[Bindings]]:
+    def hits_by_item(self, state: State) -> dict[int, list[Bindings]]:
+        """By item that covers a state's rows: what its captures are bound to."""
         found = self._hits.get(state.hits)
         if found is None:
             found = self._hits[state.hits] = {}
             for item, bindings in sorted(state.hits):
                 found.setdefault(item, []).append(bindings)
         return found
-
-    def candidates(self, kind: RowClass, index: dict[int, list[int]], always: list[int]) -> list[int]:
-        """Selectors (by number) of which some item may cover the class; the others need no look."""
-        if not index:
-            return always
-        numbers = set(always)
-        for item in self._by_item(kind.state):
-            numbers.update(index.get(item, ()))
-        return sorted(numbers)

@@ -94,9 +94,11 @@ def _courses(plan: Plan, place: int) -> dict[str, str]:
 
 
 def _varying(groups: Iterable[Group], courses: list[dict[str, str]]) -> tuple[str, ...]:
-    live = [course for group, course in zip(groups, courses, strict=True) if group.kind == "trains"]
-    names = list(dict.fromkeys(name for course in live for name in course if name != "lr"))
-    return ("lr", *(name for name in names if len({course[name] for course in live if name in course}) > 1))
+    """lr, and what differs between groups: options that the file gives, and weight decay in any case."""
+    live = [(group, course) for group, course in zip(groups, courses, strict=True) if group.kind == "trains"]
+    told = {"weight_decay"}.union(*(group.given for group, _ in live))
+    names = dict.fromkeys(name for _, course in live for name in course if name != "lr" and name in told)
+    return ("lr", *(name for name in names if len({course.get(name) for _, course in live} - {None}) > 1))
 
 
 def _common(

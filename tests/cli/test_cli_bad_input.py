@@ -193,7 +193,9 @@ def test_commands_suggest_the_command_that_was_meant() -> None:
     assert "Did you mean 'validate'?" in layerlr("valdiate", "x").err
 
 
-def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
+def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(
+    monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
     """Even a bug shows no traceback, unless LAYERLR_DEBUG asks for it."""
     monkeypatch.setattr("layerlr_dsl.cli.checking.check", lambda *_: 1 / 0)
     ran = layerlr("validate", write("a.lr", CLEAN))
@@ -224,7 +226,15 @@ def test_a_closed_pipe_is_no_failure(write: Any, stream: str) -> None:
     os.close(reading)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writing}
     done = subprocess.run(
-        [sys.executable, "-m", "layerlr_dsl", "validate", "a.lr", "--format", "json" if stream == "stdout" else "text"],
+        [
+            sys.executable,
+            "-m",
+            "layerlr_dsl",
+            "validate",
+            "a.lr",
+            "--format",
+            "json" if stream == "stdout" else "text",
+        ],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=streams["stdout"],
         stderr=streams["stderr"],

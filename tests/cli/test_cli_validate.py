@@ -167,7 +167,9 @@ def test_github_commands_escape_what_would_end_them(write: Any) -> None:
     """Percent signs, line breaks, commas and colons cannot break out of a workflow command."""
     write("a,b:%.lr", FAULTY)
     lines = layerlr("validate", "a,b:%.lr", "--format", "github").out.splitlines()
-    assert lines[0].startswith("::error file=a%2Cb%3A%25.lr,line=3,endLine=3,col=1,endColumn=9,title=layerlr LR201::")
+    assert lines[0].startswith(
+        "::error file=a%2Cb%3A%25.lr,line=3,endLine=3,col=1,endColumn=9,title=layerlr LR201::"
+    )
     assert "%0Ahelp: did you mean" in lines[0]
     assert len(lines) == 4
 

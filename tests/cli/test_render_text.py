@@ -139,7 +139,9 @@ def test_a_line_of_ten_megabytes_is_drawn_at_once() -> None:
     assert "^^^" in drawn
 
 
-_characters = st.text(st.characters(codec="utf-8") | st.sampled_from("\t日😀\u0301\x1b\r\u202e"), max_size=120)
+_characters = st.text(
+    st.characters(codec="utf-8") | st.sampled_from("\t日😀\u0301\x1b\r\u202e"), max_size=120
+)
 
 
 @given(_characters, st.integers(0, 120), st.integers(0, 120), st.integers(20, 100))

@@ -12,7 +12,8 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.reports.cells import cells, escape, wrap
 from layerlr_dsl.reports.words import count, short
 
-_MOST_MODULES = 12
+_MOST_MODULES = 8
+_EXPONENT = re.compile(r"(?<=\de)([+-])0(?=\d)")
 _STATE = re.compile(r"\b(true|false)\b")
 
 
@@ -34,17 +35,27 @@ def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
 
 def _change(change: Change, every: bool, screen: Screen) -> list[str]:
     lines = _values(change, screen)
-    names = change.parameters if every else change.modules
-    shown = [escape(name) for name in names]
-    if not every and len(shown) > _MOST_MODULES:
-        shown = [*shown[:_MOST_MODULES], f"{len(shown) - _MOST_MODULES} more (--all lists them)"]
     if every:
-        return [
-            *lines,
-            *(line for name in shown for line in wrap(f"      {name}", screen.width, 0, "        ")),
-        ]
+        names = [f"      {escape(name)}" for name in change.parameters]
+        return [*lines, *(line for name in names for line in wrap(name, screen.width, 0, "        "))]
     size = f"({count(len(change.parameters), 'tensor')}, {short(change.numel)})"
-    return [*lines, *wrap(f"      {', '.join(shown)} {size}", screen.width, 0, "      ")]
+    return [*lines, *wrap(f"      {escape(_modules(change))} {size}", screen.width, 0, "      ")]
+
+
+def _modules(change: Change) -> str:
+    """The modules that hold exactly these parameters; where they are many, those around them."""
+    if len(change.modules) <= _MOST_MODULES:
+        return ", ".join(change.modules)
+    split = [name.split(".") for name in change.modules]
+    around = list(dict.fromkeys(segments[0] for segments in split))
+    for depth in range(2, max(map(len, split))):
+        deeper = list(dict.fromkeys(".".join(segments[:depth]) for segments in split))
+        if len(deeper) > _MOST_MODULES:
+            break
+        around = deeper
+    shown = around[:_MOST_MODULES]
+    more = f" and {len(around) - len(shown)} more" if len(around) > len(shown) else ""
+    return f"parts of {', '.join(shown)}{more}"
 
 
 def _values(change: Change, screen: Screen) -> list[str]:
@@ -60,7 +71,7 @@ def _said(option: str, text: str) -> str:
     """`frozen, from epoch 6 trains` for `true, from epoch 6 false`."""
     if option == "frozen":
         text = _STATE.sub(lambda found: "frozen" if found[0] == "true" else "trains", text)
-    return escape(text)
+    return escape(_EXPONENT.sub(r"\1", text))
 
 
 def as_json(changes: Changes) -> str:

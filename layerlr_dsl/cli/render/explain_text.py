@@ -117,9 +117,15 @@ def _laid(row: Row, widths: list[int], screen: Screen) -> list[str]:
     style = {"wins": "mark", "overridden": "struck", "outside": "dim", "lapsed": "struck"}.get(row.status)
     if style is not None:
         lines = [_painted(line, style, screen) for line in lines]
-    if row.filled and row.filled.split(" = ")[0] != row.said.removeprefix("* "):
+    if row.filled and _tells_more(row.filled):
         lines += [screen.paint(line, "accent") for line in wrap(margin + row.filled, screen.width, 0, margin)]
     return lines
+
+
+def _tells_more(filled: str) -> bool:
+    """Whether there is something to work out: `0.001 = 0.001` is not."""
+    left, _, right = filled.rpartition(" = ")
+    return left != right
 
 
 def _painted(line: str, style: str, screen: Screen) -> str:

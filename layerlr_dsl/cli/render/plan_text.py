@@ -64,7 +64,8 @@ def _common(view: Overview, plan: Plan, screen: Screen) -> list[str]:
         said.insert(0, f"optimizer {plan.optimizers[0].info.name}")
     schedules = {row.schedule for row in view.groups if row.schedule}
     if not view.schedules_differ and schedules:
-        said.append(f"schedule {schedules.pop()}")
+        schedule = schedules.pop()
+        said.append("no schedule" if schedule == "none" else f"schedule {schedule}")
     return ["", *wrap(f"all groups: {', '.join(said)}", screen.width, 0, "  ")] if said else []
 
 
@@ -96,7 +97,7 @@ def _lanes(shown: Picture, screen: Screen) -> list[str]:
     beside = min(max(map(cells, map(_gathered, patterns.values()))), max(screen.width // 3, 8))
     labels = [_label(names, beside, screen) for names in patterns.values()]
     across = max(min(screen.width, FREE + beside) - beside - 2, 8)
-    lines = [" " * (beside + 2) + characters.axis(shown, across)]
+    lines = [f"{pad(clip('epoch', beside), beside)}  {characters.axis(shown, across)}"]
     for pattern, label in zip(patterns, labels, strict=True):
         one = next(series for series in shown.series if series.frozen == pattern)
         drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
@@ -127,7 +128,7 @@ def _painted(lane: str, screen: Screen) -> str:
 
 def _phases(view: Overview, screen: Screen) -> list[str]:
     columns = [Column("epochs", elastic=True), Column("trains", right=True), Column("share", right=True)]
-    columns += [Column("backward pass", elastic=True), Column("frozen", elastic=True)]
+    columns += [Column("backward pass"), Column("frozen", elastic=True)]
     rows = [
         [row.epochs, short(row.numel), share(row.share), described(row.backward), _frozen(row)]
         for row in view.phases

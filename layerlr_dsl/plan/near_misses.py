@@ -61,7 +61,7 @@ class NearMisses:
             found = [(name, row) for name, row in below if segment.match(name)]
             if not found:
                 return self._missing(written, place, {name for name, _ in below}, path)
-            reached = [row for _, row in found if row >= 0]
+            reached = list(dict.fromkeys(row for _, row in found if row >= 0))
             path.append(written[place] if place < len(written) else "")
         if reached and not any(self._has_parameters[row] for row in reached):
             return f"`{text}` is there but holds no parameters"

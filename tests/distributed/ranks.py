@@ -75,6 +75,8 @@ def run(work: Callable[..., Any], folder: Path, world: int = 2, *args: Any) -> l
 def _enter(rank: int, work: Callable[..., Any], folder: str, world: int, args: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
+    # Frameworks look for these even where the process group is there already.
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
 
     def start(name: str = "main") -> None:
         if dist.is_initialized():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from layerlr_dsl.optim.common import Bucket, Tensors, buckets, checked, subtract
+from layerlr_dsl.optim.common import Bucket, buckets, checked, subtract
 
 
 class LAMB(Optimizer):
@@ -78,15 +78,16 @@ class LAMB(Optimizer):
         torch._foreach_mul_(seconds, beta2)
         torch._foreach_addcmul_(seconds, grads, grads, 1.0 - beta2)
 
-        scales = torch._foreach_sqrt(seconds)
-        updates: Tensors = firsts
+        updates = torch._foreach_sqrt(seconds)
         if group["bias_correction"]:
             torch._foreach_add_(steps, 1)
-            first, second = _corrections(steps, beta1, beta2, group["capturable"])
-            torch._foreach_div_(scales, second)
-            updates = torch._foreach_div(firsts, first)
-        torch._foreach_add_(scales, group["eps"])
-        updates = torch._foreach_div(updates, scales)
+            ratios, epsilons = _corrections(steps, beta1, beta2, group)
+            torch._foreach_mul_(updates, ratios)
+            torch._foreach_add_(updates, epsilons)
+        else:
+            torch._foreach_add_(updates, group["eps"])
+        torch._foreach_reciprocal_(updates)
+        torch._foreach_mul_(updates, firsts)
         if group["weight_decay"] != 0:
             torch._foreach_add_(updates, bucket.tensors, alpha=group["weight_decay"])
         if group["adapt"]:
@@ -107,11 +108,15 @@ class LAMB(Optimizer):
         return firsts, seconds, [self.state[p]["step"] for p in bucket.params]
 
 
-def _corrections(steps: list[Tensor], beta1: float, beta2: float, capturable: bool) -> tuple[Any, Any]:
-    """What m and sqrt(v) are divided by, one for each parameter: numbers, or tensors on the device."""
+def _corrections(steps: list[Tensor], beta1: float, beta2: float, group: dict[str, Any]) -> tuple[Any, Any]:
+    """What turns sqrt(v) into the divisor of m with both bias corrections in it: times the first, plus the second.
+
+    One of each for every parameter: numbers, or tensors on the device if the group is capturable.
+    """
     # In single precision 1 - 0.999 would be off by 1e-5.
     counts = torch.stack(steps).double()
     first, second = 1.0 - beta1**counts, (1.0 - beta2**counts).sqrt()
-    if capturable:
-        return first.float().unbind(), second.float().unbind()
-    return first.tolist(), second.tolist()
+    ratios, epsilons = first / second, first * group["eps"]
+    if group["capturable"]:
+        return ratios.float().unbind(), epsilons.float().unbind()
+    return ratios.tolist(), epsilons.tolist()

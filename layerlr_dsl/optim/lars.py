@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from layerlr_dsl.optim.common import Bucket, buckets, checked, subtract
+from layerlr_dsl.optim.common import Bucket, Tensors, buckets, checked, subtract
 
 
 class LARS(Optimizer):
@@ -79,7 +79,7 @@ class LARS(Optimizer):
             updates = self._with_momentum(group, bucket, updates)
         subtract(bucket.tensors, updates, group["lr"])
 
-    def _with_momentum(self, group: dict[str, Any], bucket: Bucket, updates: list[Tensor]) -> list[Tensor]:
+    def _with_momentum(self, group: dict[str, Any], bucket: Bucket, updates: Tensors) -> Tensors:
         momentum = group["momentum"]
         fresh = {i for i, p in enumerate(bucket.params) if "momentum_buffer" not in self.state[p]}
         (buffers,) = bucket.states(self.state, ("momentum_buffer",))
@@ -91,23 +91,18 @@ class LARS(Optimizer):
             )
         if fresh:
             torch._foreach_copy_([buffers[i] for i in fresh], [updates[i] for i in fresh])
-        if group["nesterov"]:
-            torch._foreach_add_(updates, buffers, alpha=momentum)
-            return updates
-        return buffers
+        return torch._foreach_add(updates, buffers, alpha=momentum) if group["nesterov"] else buffers
 
 
-def _scaled(group: dict[str, Any], bucket: Bucket) -> list[Tensor]:
-    """The gradients with weight decay, times their trust ratios, in new tensors."""
+def _scaled(group: dict[str, Any], bucket: Bucket) -> Tensors:
+    """The gradients with weight decay, times their trust ratios; the gradients themselves are left as they are."""
     tensors, decay = bucket.tensors, group["weight_decay"]
-    sign = -1.0 if group["maximize"] else 1.0
-    updates = list(torch._foreach_mul(bucket.grads, sign))
-    gradients = bucket.norms(updates) if group["adapt"] else None
+    updates: Tensors = torch._foreach_neg(bucket.grads) if group["maximize"] else bucket.grads
     if decay != 0:
-        torch._foreach_add_(updates, tensors, alpha=decay)
-    if gradients is not None:
-        weights = bucket.norms(tensors)
-        trust = group["trust_coefficient"] * weights / (gradients + decay * weights + group["eps"])
-        trust = torch.where((weights > 0) & (gradients > 0), trust, torch.ones_like(trust))
-        torch._foreach_mul_(updates, trust.unbind())
-    return updates
+        updates = torch._foreach_add(updates, tensors, alpha=decay)
+    if not group["adapt"]:
+        return updates
+    weights, gradients = bucket.norms(tensors), bucket.norms(bucket.grads)
+    trust = group["trust_coefficient"] * weights / (gradients + decay * weights + group["eps"])
+    trust = torch.where((weights > 0) & (gradients > 0), trust, torch.ones_like(trust))
+    return torch._foreach_mul(updates, trust.unbind())

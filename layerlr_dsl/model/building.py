@@ -8,10 +8,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.model.bounds import bounded_memory
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.hollow import build_hollow, quiet
 from layerlr_dsl.model.spec_syntax import Spec
@@ -28,14 +30,21 @@ _UNEXPECTED = re.compile(r"(?:unexpected keyword argument|multiple values for ke
 
 def build_spec(spec: Spec, *, meta: bool) -> nn.Module:
     """Build the model; with `meta`, without memory and without moving any random state. Raises ModelError."""
-    if spec.kind == "python":
-        return _built(spec, _callable(spec), meta)
-    with quiet():
-        if spec.kind == "hf":
-            from layerlr_dsl.model.hugging_face import maker
+    with redirect_stdout(sys.stderr):  # standard output is for results, whatever a constructor prints
+        if spec.kind == "python":
+            return _built(spec, _callable(spec), meta)
+        with quiet():
+            make = _maker(spec)
+            with bounded_memory() if meta else nullcontext():
+                return _built(spec, make, meta)
 
-            return _built(spec, maker(spec), meta)
-        return _built(spec, _architecture(spec), meta)
+
+def _maker(spec: Spec) -> Make:
+    if spec.kind == "hf":
+        from layerlr_dsl.model.hugging_face import maker
+
+        return maker(spec)
+    return _architecture(spec)
 
 
 def _built(spec: Spec, make: Make, meta: bool) -> nn.Module:
@@ -62,6 +71,8 @@ def _cannot_build(spec: Spec, make: Make, fault: BaseException) -> ModelError:
             f"`{spec}` cannot be built: it takes no `{name}`",
             f"did you mean `{meant}`?" if meant else "see the library's documentation of this model",
         )
+    if isinstance(fault, MemoryError):
+        return ModelError(f"`{spec}` cannot be built: it takes too much memory")
     return ModelError(f"`{spec}` cannot be built: {type(fault).__name__}: {first_line(fault)}")
 
 

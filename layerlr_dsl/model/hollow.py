@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.model.bounds import bounded_size
 from layerlr_dsl.model.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.overrides import TorchFunctionMode
-
-MOST_REGISTRATIONS = 1_000_000
 
 # What constructors fill new tensors with. It changes no shape, and meta kernels take up to 5 ms for it.
 _FILLING = (
@@ -56,7 +55,7 @@ def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
         try:
             with bounded_size(), _allocating_nothing()():
                 return make()
-        except ModelError:
+        except (ModelError, MemoryError):
             raise
         except Exception:
             with bounded_size():
@@ -102,39 +101,12 @@ def untouched_random_state() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bounded_size() -> Iterator[None]:
-    """Stop a constructor that goes on for ever, as `depth=1000000000` in a rule file would make it."""
-    from torch.nn.modules.module import (
-        register_module_module_registration_hook,
-        register_module_parameter_registration_hook,
-    )
-
-    seen = 0
-
-    def count(module: object, name: str, member: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > MOST_REGISTRATIONS:
-            raise ModelError(f"the model has more than {MOST_REGISTRATIONS:,} modules and parameters")
-
-    handles = [
-        register_module_module_registration_hook(count),
-        register_module_parameter_registration_hook(count),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep advice on weights and initialisation off the screen, and standard output for the results."""
+    """Keep a library's advice on weights and initialisation off the screen."""
     disabled = logging.root.manager.disable
     logging.disable(max(disabled, logging.WARNING))
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

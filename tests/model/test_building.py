@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from layerlr_dsl.model import Inventory, ModelError
+from layerlr_dsl.model import Inventory, ModelError, bounds
 from layerlr_dsl.model.building import import_library
 from layerlr_dsl.model.specs import build, inventory_of_spec
 
@@ -117,13 +118,21 @@ def test_what_cannot_be_built_is_told_in_a_sentence(spec, message, help):
 
 
 def test_a_constructor_without_end_is_stopped(monkeypatch):
-    """A depth of a thousand million ends in an error, not in a full memory."""
-    from layerlr_dsl.model import hollow
-
-    monkeypatch.setattr(hollow, "MOST_REGISTRATIONS", 2000)
+    """A depth of 50,000 ends in an error, not in a full memory; the next model is built as ever."""
+    monkeypatch.setattr(bounds, "MOST_REGISTRATIONS", 2000)
     with pytest.raises(ModelError, match="more than 2,000 modules and parameters"):
-        inventory_of_spec("timm:vit_tiny_patch16_224(depth=1000000000)")
+        inventory_of_spec("timm:vit_tiny_patch16_224(depth=50000)")
     assert len(inventory_of_spec("timm:resnet10t")) > 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory can only be bounded there")
+def test_a_constructor_that_eats_memory_is_stopped(monkeypatch):
+    """A list of a thousand million entries is refused by the system; the limit ends with the build."""
+    monkeypatch.setattr(bounds, "MOST_MEMORY", 2**30)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(ModelError, match="cannot be built"):
+        inventory_of_spec("timm:vit_tiny_patch16_224(depth=1000000000)")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_a_head_of_a_terabyte_takes_no_memory():

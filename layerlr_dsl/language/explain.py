@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from layerlr_dsl.language import explain_expressions as expressions
+from layerlr_dsl.language import explain_parts as parts
 from layerlr_dsl.language import explain_signs as signs
-from layerlr_dsl.language import explain_words as words
+from layerlr_dsl.language import explain_statements as statements
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.failure import WORDS, Failure
 from layerlr_dsl.language.faults import shortened
@@ -20,37 +22,48 @@ _EXPLAINERS: tuple[Explainer, ...] = (
     signs.forbidden_character,
     signs.unclosed_text,
     signs.single_quotes,
+    signs.slash_comment,
     signs.unclosed_regex,
     signs.unclosed_bracket,
-    words.misspelled_statement,
-    words.selector_missing,
-    words.quotes_missing,
-    words.repeated_part,
-    words.comma_after_where,
-    words.chained_comparison,
-    words.option_without_name,
-    words.text_for_regex,
-    words.number_missing,
-    words.misspelled_stops,
-    words.incomplete_expectation,
-    words.trailing_comma,
-    words.part_out_of_order,
-    words.selection_behind_arrow,
-    words.definition_without_equal,
-    words.quoted_name,
-    words.metric_without_quotes,
-    words.positional_argument,
-    words.misspelled_word,
-    signs.other_arrow,
-    signs.assigned_option,
-    signs.other_operator,
+    statements.misspelled_statement,
+    statements.option_without_selector,
+    statements.statement_with_equal,
+    statements.quotes_missing,
+    statements.definition_without_equal,
+    statements.quoted_name,
+    statements.dotted_name,
+    statements.second_optimizer,
+    parts.selector_missing,
+    parts.repeated_part,
+    parts.part_out_of_order,
+    parts.selection_behind_arrow,
+    parts.comma_after_where,
+    parts.misplaced_comma,
+    statements.incomplete_expectation,
+    expressions.is_not,
+    expressions.word_for_value,
+    expressions.chained_comparison,
+    expressions.other_operator,
+    expressions.regex_expected,
+    parts.option_without_name,
+    parts.assigned_option,
+    parts.argument_without_name,
+    parts.metric_without_quotes,
+    parts.number_missing,
+    parts.misspelled_stops,
+    statements.unfreeze_without_time,
+    parts.misspelled_word,
+    signs.list_in_brackets,
     signs.spaced_pattern,
+    signs.odd_selector,
+    signs.other_arrow,
     signs.unmatched_closing,
-    words.unfreeze_without_time,
-    words.options_of_another_statement,
-    words.missing_arrow,
-    words.missing_comma,
-    words.ends_too_early,
+    parts.other_time_word,
+    statements.options_of_another_statement,
+    parts.ends_too_early,
+    statements.missing_arrow,
+    expressions.value_missing,
+    parts.missing_comma,
 )
 
 # How a message names what could have stood there, in this order.
@@ -58,6 +71,7 @@ _EXPECTED = (
     ("a selector", {"PATTERN"}),
     ("an option", {"NAME", "OPTIMIZER"}),
     ("a value", {"NAME", "NUMBER", "OPEN"}),
+    ("an operator", {"PLUS", "MINUS", "STAR"}),
     ("a number", {"NUMBER"}),
     ("a name", {"NAME"}),
     ("a text in double quotes", {"STRING"}),
@@ -70,6 +84,12 @@ _EXPECTED = (
     ("`]`", {"CLOSE_BRACKET"}),
     ("`,`", {"COMMA"}),
 )
+# What a general name already says.
+_SAID = {
+    "a selector": {"STRING", "REGEX", "GROUP_NAME"},
+    "a value": {"STRING", "MINUS", "TRUE", "FALSE", "NOT"},
+    "an operator": {"SLASH", "MOD", "CARET", "COMPARE", "AND", "OR", "IS", "MATCHES"},
+}
 
 
 def explain(failure: Failure) -> Diagnostic:
@@ -95,11 +115,9 @@ def _expectations(failure: Failure) -> list[str]:
     for label, needed in _EXPECTED:
         if needed <= left:
             named.append(label)
-            left -= needed | ({"STRING", "MINUS", "TRUE", "FALSE"} if "value" in label else set())
-            if label == "a selector":
-                left -= {"STRING", "REGEX", "GROUP_NAME"}
+            left -= needed | _SAID.get(label, set())
     named += sorted(f"`{word}`" for name, word in WORDS.items() if name in left)
-    if "END" in failure.accepted or "$END" in failure.accepted:
+    if "$END" in failure.accepted:
         named.append("the end of the statement")
     return named
 

@@ -1,13 +1,14 @@
-"""Mistakes in single characters and signs: quotes, brackets, arrows, operators of other languages."""
+"""Mistakes in single characters and signs: quotes, brackets, arrows, signs of other languages."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
-from layerlr_dsl.language.faults import detached_percent, replacing, shortened
+from layerlr_dsl.language.faults import replacing, shortened
 from layerlr_dsl.language.source import Span
 
 _LOOKALIKES = {
@@ -17,28 +18,28 @@ _LOOKALIKES = {
     "×": "*", "·": "*", "∗": "*", "÷": "/",
     "≤": "<=", "≥": ">=", "≠": "!=", "，": ",", "；": ";", "（": "(", "）": ")",
 }  # fmt: skip
-_OPERATORS = {"&&": "and", "&": "and", "||": "or", "|": "or", "!": "not ", "**": "^", "<>": "!="}
+_BROKEN_ARROW = re.compile(r"-+\s+>|-{2,}|<\s*-+|[-=~]*>+|:=?|=+(?!>)")
+_QUOTED = re.compile(r"[“”„«»][^\n“”„«»]*[“”„«»]")
 _PATTERN_RUN = re.compile(r"[\w.*?\[\]{}<>,-]+")
+_SELECTED = {"PATTERN", "STRING", "REGEX", "GROUP_NAME"}
 
 
 def forbidden_character(f: Failure) -> Diagnostic | None:
     """LR010: a character that means nothing here, often one that looks like another."""
-    if f.ended or (f.found.isascii() and f.found.isprintable()):
+    if f.ended or (f.found.isascii() and f.found.isprintable()) or f.found[0].isalnum():
         return None
-    character = f.found[0]
-    if character.isalnum():
-        return None
-    return character_not_allowed(Span(f.source, f.at, f.at + 1))
+    found = character_not_allowed(Span(f.source, f.at, f.at + 1))
+    if _LOOKALIKES.get(f.found[0]) == '"' and (pair := _QUOTED.match(f.source.text, f.at)):
+        edits = tuple(Edit(Span(f.source, at, at + 1), '"') for at in (pair.start(), pair.end() - 1))
+        return replace(found, fix=Fix("replace both quotes", edits, safe=True))
+    return found
 
 
 def character_not_allowed(span: Span) -> Diagnostic:
     character = span.text
     name = unicodedata.name(character, "control character").lower()
-    shown = (
-        f"`{character}`"
-        if character.isprintable() and character not in " \xa0"
-        else f"U+{ord(character):04X}"
-    )
+    visible = character.isprintable() and not character.isspace()
+    shown = f"`{character}`" if visible else f"U+{ord(character):04X}"
     meant = _LOOKALIKES.get(character) or (" " if unicodedata.category(character) == "Zs" else None)
     message = f"{shown} ({name}) is not allowed here"
     if meant is None:
@@ -48,14 +49,16 @@ def character_not_allowed(span: Span) -> Diagnostic:
     return error("LR010", message, span, f"write {what}", fix=fix)
 
 
+# ---------------------------------------------------------------- quotes and slashes
+
+
 def unclosed_text(f: Failure) -> Diagnostic | None:
     """LR002: a double quote without its partner on the line."""
     if f.found != '"':
         return None
     span = Span(f.source, f.at, f.at + len(f.rest_of_line().rstrip()))
-    return error(
-        "LR002", "this quote is never closed", span, 'a text ends on its own line: close it with `"`'
-    )
+    help_ = 'a text ends on its own line: close it with `"`'
+    return error("LR002", "this quote is never closed", span, help_)
 
 
 def single_quotes(f: Failure) -> Diagnostic | None:
@@ -70,111 +73,58 @@ def single_quotes(f: Failure) -> Diagnostic | None:
     return error("LR001", "texts stand in double quotes", span, f"write `{shortened(written)}`", fix=fix)
 
 
+def slash_comment(f: Failure) -> Diagnostic | None:
+    """`// a comment`: one slash may have been read as a division already."""
+    divided = f.last == "SLASH" and f.found == "/" and f.touches()
+    slashes = f.token_span(-1).to(f.span) if divided else f.span
+    if slashes.text != "//" or f.ended:
+        return None
+    fix = replacing(slashes, "#", safe=not f.tokens)
+    return error("LR001", "comments begin with `#`", slashes, "write `# ...`", fix=fix)
+
+
 def unclosed_regex(f: Failure) -> Diagnostic | None:
     """LR002: `/` where a regular expression may stand, and no second one on the line."""
-    rest = f.rest_of_line()
-    slashes = f.token_span(-1).to(f.span) if f.last == "SLASH" and f.touches("/") else f.span
-    if slashes.text == "//":
-        fix = replacing(slashes, "#", safe=not f.tokens)
-        return error("LR001", "comments begin with `#`", slashes, "write `# ...`", fix=fix)
     if f.found != "/" or "REGEX" not in f.accepted:
         return None
-    span = Span(f.source, f.at, f.at + len(rest.rstrip()))
+    span = Span(f.source, f.at, f.at + len(f.rest_of_line().rstrip()))
     help_ = "a regular expression ends on its own line with `/`; a slash inside it is written `\\/`"
     return error("LR002", "this regular expression is never closed", span, help_)
 
 
+# ---------------------------------------------------------------- brackets
+
+
 def unclosed_bracket(f: Failure) -> Diagnostic | None:
     """LR002: `shape[0` without its bracket."""
-    if "CLOSE_BRACKET" not in f.accepted:
+    if "CLOSE_BRACKET" not in f.accepted or "]" in f.rest_of_line():
         return None
     index = max(i for i, kind in enumerate(f.types) if kind == "OPEN_BRACKET")
     return error("LR002", "this bracket is never closed", f.token_span(index), "close it with `]`")
 
 
-def other_arrow(f: Failure) -> Diagnostic | None:
-    """`fc => lr 1`, `fc: lr 1`: what other languages write for `->`."""
-    if (
-        "ARROW" not in f.accepted
-        or f.after_expression()
-        or f.found not in {":", ":=", "=>", "==>", "-->", "~>", "="}
-    ):
-        return None
-    if f.found in {"=", ":="}:
-        name = f.source.text[f.start : f.token_span(-1).end]
-        if re.fullmatch(r"\w+", name):
-            help_ = f"a value gets a name with `let {name} = ...`, a rule is written `{name} -> OPTION VALUE`"
-            return error("LR001", f"unexpected `{f.found}`", f.span, help_)
-    arrow = " ->" if f.source.text[f.at - 1 : f.at].strip() else "->"
-    fix = replacing(f.span, arrow, safe=f.found != "=")
-    return error("LR001", f"a rule has `->` between its selector and its options, not `{f.found}`", f.span,
-                 "write `SELECTOR -> OPTION VALUE`", fix=fix)  # fmt: skip
-
-
-def assigned_option(f: Failure) -> Diagnostic | None:
-    """`lr = 1e-3`, `lr: 1e-3`, `lr += 1`: an option and its value stand side by side."""
-    if "TIMES_EQUAL" not in f.accepted:
-        return None
-    option = shortened(f.source.text[f.token_span(-1).start : f.token_span(-1).end])
-    if f.found in {"=", ":", ":=", "=="}:
-        # The sign goes, and so does the blank in front of it.
-        before = f.token_span(-1).end
-        gap = Span(f.source, before, f.at + len(f.found))
-        follows = f.source.text[gap.end : gap.end + 1]
-        fix = Fix(f"remove `{f.found}`", (Edit(gap, "" if follows.isspace() else " "),), safe=True)
-        return error(
-            "LR001", f"an option is set without `{f.found}`", f.span, f"write `{option} VALUE`", fix=fix
-        )
-    if f.found == "*":
-        fix = replacing(f.span, "*=", safe=True)
-        return error(
-            "LR001", "an option is multiplied with `*=`", f.span, f"write `{option} *= VALUE`", fix=fix
-        )
-    if f.found in {"+=", "-=", "/=", "+", "/"}:
-        help_ = f"`{option} *= VALUE` multiplies what the rules above give; nothing else changes it in place"
-        return error("LR001", f"an option cannot be changed with `{f.found}`", f.span, help_)
-    return None
-
-
-def other_operator(f: Failure) -> Diagnostic | None:
-    """`&&`, `**`, `=` for equality, `%` for the remainder."""
-    found = f.found
-    if found == "!" and f.expects_expression():
-        return _rewritten(f, "not ")
-    if found == "*" and f.last == "STAR" and f.expects_expression():
+def unmatched_closing(f: Failure) -> Diagnostic | None:
+    if f.found == ")" and f.last == "OPEN":
         span = f.token_span(-1).to(f.span)
-        return error(
-            "LR001", "a power is written with `^`", span, "write `^`", fix=replacing(span, "^", safe=True)
-        )
-    if not f.after_expression():
+        help_ = "write a value, or remove them"
+        return error("LR005", "nothing stands between these parentheses", span, help_)
+    if f.found not in {")", "]", "}"} or f.inside_parentheses():
         return None
-    if found == "=" and "COMPARE" in f.accepted:
-        return _rewritten(f, "==")
-    if found == "%":
-        return _percent(f)
-    if found in {"&&", "&", "||", "|", "<>", "**"}:
-        return _rewritten(f, _OPERATORS[found])
+    fix = Fix(f"remove `{f.found}`", (Edit(f.span, ""),))
+    return error("LR001", f"this `{f.found}` closes nothing", f.span, "remove it", fix=fix)
+
+
+def list_in_brackets(f: Failure) -> Diagnostic | None:
+    """`freeze (a, b)`, `freeze [a, b]`, `at=[30, 60]`."""
+    if f.found in {"(", "["} and "PATTERN" in f.accepted:
+        help_ = "list what is selected with commas, without brackets: `a, b`"
+        return error("LR001", f"a selector stands without `{f.found}`", f.span, help_)
+    if f.found in {"[", "{"} and f.expects_expression():
+        return error("LR001", "a list of values stands in parentheses", f.span, "write `(A, B)`")
+    if f.last == "PATTERN" and f.tokens[-1].startswith("[") and "]" not in f.tokens[-1]:
+        help_ = "list what is selected with commas, without brackets: `a, b`"
+        return error("LR001", "a selector stands without `[`", f.token_span(-1), help_)
     return None
-
-
-def _percent(f: Failure) -> Diagnostic:
-    follows = f.rest_of_line()[1:].lstrip()
-    if f.last == "NUMBER" and not (follows[:1].isalnum() or follows[:1] == "("):
-        return detached_percent(f.token_span(-1).to(f.span), f.token_span(-1).end, f.at)
-    if (
-        f.last == "NUMBER"
-        and f.token_span(-1).end < f.at
-        and re.match(r"(until|from|warmup|at|starting)\b", follows)
-    ):
-        return detached_percent(f.token_span(-1).to(f.span), f.token_span(-1).end, f.at)
-    help_ = "the remainder of a division is `mod`; `5%` is a number, its sign touching it"
-    return error("LR001", "`%` is no operator", f.span, help_)
-
-
-def _rewritten(f: Failure, written: str) -> Diagnostic:
-    fix = replacing(f.span, written, safe=True)
-    shown = written.strip()
-    return error("LR001", f"`{f.found}` is written `{shown}` here", f.span, f"write `{shown}`", fix=fix)
 
 
 def spaced_pattern(f: Failure) -> Diagnostic | None:
@@ -196,11 +146,45 @@ def spaced_pattern(f: Failure) -> Diagnostic | None:
     return None
 
 
-def unmatched_closing(f: Failure) -> Diagnostic | None:
-    if f.found == ")" and f.last == "OPEN":
-        return error("LR005", "nothing stands between these parentheses", f.token_span(-1).to(f.span),
-                     "write a value, or remove them")  # fmt: skip
-    if f.found not in {")", "]", "}"} or f.inside_parentheses():
+# ---------------------------------------------------------------- signs about selectors
+
+
+def odd_selector(f: Failure) -> Diagnostic | None:
+    """`fc$`, `^fc`, `layer(1|2)`, `fc/weight`, `!fc`, `@ stem`, `@stem.conv1`: signs that no pattern has."""
+    if f.found == "!" and "PATTERN" in f.accepted:
+        return error("LR001", "`!` selects nothing", f.span, "leave something out with `SELECTOR except ...`")
+    if f.found == "@" and "GROUP_NAME" in f.accepted:
+        return error("LR001", "`@` stands right before the name of a group", f.span, "write `@NAME`")
+    if f.found == "." and f.last == "GROUP_NAME" and f.touches():
+        help_ = "define a group for the part, or write the dotted names themselves"
+        return error("LR001", "a group is selected as a whole", f.span, help_)
+    if f.last == "PATTERN" and f.touches() and f.found in {"/", ":"} and "->" in f.rest_of_line():
+        fix = replacing(f.span, ".", safe=False)
+        return error("LR001", f"the segments of a name are joined by dots, not `{f.found}`", f.span,
+                     "write `.`, as in `layer1.0.conv1`", fix=fix)  # fmt: skip
+    inside = f.last == "PATTERN" and f.touches() and f.found in set("(|$^+\\/%&~`")
+    if inside or ("PATTERN" in f.accepted and f.found in set("^$|+")):
+        help_ = "a regular expression stands between slashes, `/.../`; a name with odd characters in double quotes"
+        return error("LR001", f"`{f.found}` means nothing in a pattern", f.span, help_)
+    return None
+
+
+def other_arrow(f: Failure) -> Diagnostic | None:
+    """`fc => lr 1`, `fc: lr 1`, `fc -- lr 1`: what is written for `->` elsewhere, or by mistake."""
+    if f.last == "ARROW" and f.found == ">" and f.touches():
+        both = f.token_span(-1).to(f.span)
+        fix = replacing(both, "->", safe=True)
+        return error("LR001", f"the arrow of a rule is `->`, not `{both.text}`", both, "write `->`", fix=fix)
+    if f.last not in _SELECTED or "ARROW" not in f.accepted or f.after_expression():
         return None
-    fix = Fix(f"remove `{f.found}`", (Edit(f.span, ""),))
-    return error("LR001", f"this `{f.found}` closes nothing", f.span, "remove it", fix=fix)
+    sign = _BROKEN_ARROW.match(f.source.text, f.at)
+    if sign is None:
+        return None
+    span = Span(f.source, f.at, sign.end())
+    selected = f.read().text
+    if span.text in {"=", ":=", "=="} and selected.isidentifier():
+        form = f"a value gets a name with `let {selected} = ...`, a rule is `{selected} -> OPTION VALUE`"
+        return error("LR001", f"unexpected `{span.text}`", span, form)
+    fix = replacing(span, " ->" if f.touches() else "->", safe="=" not in span.text or ">" in span.text)
+    message = f"a rule has `->` between its selector and its options, not `{span.text}`"
+    return error("LR001", message, span, "write `SELECTOR -> OPTION VALUE`", fix=fix)

@@ -14,7 +14,7 @@ from layerlr_dsl.language.source import Source, Span
 
 _LEXEME = re.compile(
     r"""[^\W\d]\w* | \.?\d(?:[eE][+-]|[\w.])*%? | "[^"\\\n]*(?:\\[^\n][^"\\\n]*)*" | @\w*
-      | -+> | =+> | ~+> | \|\| | && | \*\* | // | [-+*/:]= | [=!<>]= | <> | .""",
+      | -+> | =+> | ~+> | <-+ | \|\| | && | \*\* | // | [-+*/:]= | [=!<>]= | =< | =~ | <> | .""",
     re.VERBOSE,
 )
 _STATEMENT_END = re.compile(r"[ \t\r\f]*(?:[\n;#]|\Z)")
@@ -48,7 +48,11 @@ WORDS = {
 
 
 def failure_at(
-    source: Source, start: int, at: int, tokens: list[Token], find_accepted: Callable[[], frozenset[str]]
+    source: Source,
+    start: int,
+    at: int,
+    tokens: list[Token],
+    find_accepted: Callable[[tuple[str, ...]], frozenset[str]],
 ) -> Failure:
     """The failure at `at`; an arrow whose `-` was taken for a sign is put together again."""
     if tokens and tokens[-1].type == "MINUS" and tokens[-1].end_pos == at and source.text[at : at + 1] == ">":
@@ -66,12 +70,12 @@ class Failure:
     at: int
     ended: bool
     tokens: tuple[Token, ...]
-    find_accepted: Callable[[], frozenset[str]]
+    find_accepted: Callable[[tuple[str, ...]], frozenset[str]]
 
     @cached_property
     def accepted(self) -> frozenset[str]:
         """The names of the terminals that could have followed, exactly."""
-        return self.find_accepted()
+        return self.find_accepted(self.types)
 
     @cached_property
     def found(self) -> str:
@@ -103,14 +107,26 @@ class Failure:
         token = self.tokens[index]
         return Span(self.source, cast(int, token.start_pos), cast(int, token.end_pos))
 
+    def kind(self, index: int) -> str:
+        """The type of a token counted from the end; empty before the statement's first."""
+        return self.types[index] if len(self.types) >= -index else ""
+
+    def read(self) -> Span:
+        """The statement as far as it could be read."""
+        return Span(self.source, self.start, self.token_span(-1).end)
+
     def gap(self) -> Span:
         """The empty place right behind the last token, for insertions."""
         end = self.token_span(-1).end
         return Span(self.source, end, end)
 
-    def touches(self, found: str) -> bool:
-        """Whether `found` stands there, right behind the last token."""
-        return self.found == found and bool(self.tokens) and self.token_span(-1).end == self.at
+    def touches(self) -> bool:
+        """Whether what stands there follows the last token without a blank."""
+        return bool(self.tokens) and self.token_span(-1).end == self.at
+
+    def word(self) -> bool:
+        """Whether what stands there is a word."""
+        return self.found.isidentifier()
 
     def accepted_words(self) -> tuple[str, ...]:
         return tuple(WORDS[name] for name in self.accepted if name in WORDS)

@@ -142,6 +142,10 @@ def duration_in_expression(span: Span) -> Diagnostic:
 
 def option_without_value(span: Span) -> Diagnostic:
     option = shortened(span.text)
+    if option in {"freeze", "unfreeze"}:
+        return error(
+            "LR005", f"`{option}` is no option", span, f"freezing is a statement: `{option} SELECTOR ...`"
+        )
     return error("LR005", f"`{option}` has no value", span, f"write `{option} VALUE`, as in `lr 1e-4`")
 
 

@@ -11,6 +11,7 @@ import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import lru_cache
 from threading import Lock
 from typing import Any, cast
@@ -112,6 +113,22 @@ def _machine() -> tuple[Lark, TreeBuilder, dict[int, str]]:
     return tables.load(builder, on_comment), builder, comments
 
 
+@lru_cache(maxsize=512)
+def _accepted_after(types: tuple[str, ...]) -> frozenset[str]:
+    """The terminals that may follow tokens of these types, exactly.
+
+    Asked of a parser of its own: the one that failed may have reduced too much already, since
+    tables merge states whose followers differ.
+    """
+    session: Any = _machine()[0].parse_interactive("")
+    silent = copy(session.parser_state.parse_conf)
+    silent.callbacks = {}
+    session.parser_state.parse_conf = silent
+    for kind in types:
+        session.feed_token(Token(kind, ""))
+    return frozenset(session.accepts())
+
+
 class _Reading:
     """One pass over one text."""
 
@@ -123,7 +140,6 @@ class _Reading:
         self.text = source.text
         self.builder.begin(source)
         session: Any = parser.parse_interactive(self.text)
-        self.session = session
         self.state = session.parser_state
         self.lexer = session.lexer_thread
         self.place = session.lexer_thread.state.line_ctr
@@ -131,7 +147,6 @@ class _Reading:
         self.statements: list[Statement] = []
         self.diagnostics: list[Diagnostic] = []
         self.damaged: list[Damaged] = []
-        self.accepted: dict[tuple[int, ...], frozenset[str]] = {}
 
     def run(self) -> None:
         while self._to_next_statement():
@@ -213,7 +228,7 @@ class _Reading:
             span = Span(self.source, innermost, innermost + 1)
             self.diagnostics.append(faults.unclosed_parenthesis(span))
         else:
-            self.diagnostics.append(explain(failure_at(self.source, start, at, tokens, self._find_accepted)))
+            self.diagnostics.append(explain(failure_at(self.source, start, at, tokens, _accepted_after)))
         self._leave(start, ending)
 
     def _give_up(self, start: int, tokens: list[Token], token: Token) -> None:
@@ -231,12 +246,6 @@ class _Reading:
     def _note_damage(self, start: int, end: int) -> None:
         named = _DEFINITION.match(self.text, start)
         self.damaged.append(Damaged(Span(self.source, start, end), (named[1] or named[2]) if named else None))
-
-    def _find_accepted(self) -> frozenset[str]:
-        stack = tuple(self.state.state_stack)
-        if stack not in self.accepted:
-            self.accepted[stack] = frozenset(self.session.accepts())
-        return self.accepted[stack]
 
 
 class _TokenKeeping(_Reading):

@@ -1,0 +1,273 @@
+"""Mistakes about the parts of a statement: missing, repeated, misplaced or misspelled ones."""
+
+from __future__ import annotations
+
+import re
+
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.failure import WORDS, Failure
+from layerlr_dsl.language.faults import replacing, shortened
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.source import Span
+
+_SELECTING = {"FREEZE", "UNFREEZE", "EXPECT", "THEN", "COMMA", "EXCEPT"}
+# A layer may have any of these names, but right behind such a word it rarely does.
+_PART_WORDS = {"from", "until", "at", "every", "warmup", "updating", "starting", "then"}
+# What people write for `from` and `until`.
+_TIME_WORDS = {"for", "at", "before", "after", "when", "while", "during", "to", "till", "on", "in"}
+_UNITS = {"epoch", "epochs", "step", "steps"}
+_METRIC = re.compile(r"[\w./:@-]+(?=[ \t]+(stops|falling|rising)\b)")
+_NEEDED = {
+    "ARROW": ("this rule has no options", "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"),
+    "EXCEPT": ("`except` has no selector", "write what to leave out"),
+    "FROM": ("`from` has no time", "write `from epoch N`, `from step N` or `from N%`"),
+    "UNTIL": ("`until` has no time", "write `until epoch N`, `until step N` or `until N%`"),
+    "AT": ("`at` has no time", "write `at epoch N`, `at step N` or `at N%`"),
+    "WARMUP": ("`warmup` has no length", "write `warmup N steps`, `warmup N epochs` or `warmup N%`"),
+    "EVERY": ("`every` has no length", "write `every N epochs`"),
+    "THEN": ("`then` has no selector", "write what is unfrozen next"),
+    "UPDATING": ("`updating` is incomplete", "write `updating statistics`"),
+    "IS": ("`is` has no word", "write a class or a family, as in `module is norm`"),
+    "MATCHES": ("`matches` has no regular expression", "write one between slashes, as in `/bias$/`"),
+    "OPTIMIZER": ("`optimizer` names none", "write one, as in `optimizer muon(lr=0.02)`"),
+    "SCHEDULE": ("`schedule` names none", "write one, as in `schedule cosine(warmup=5%)`"),
+}
+
+
+# ---------------------------------------------------------------- selectors
+
+
+def selector_missing(f: Failure) -> Diagnostic | None:
+    """LR005: `-> lr 1`, `freeze until epoch 5`, `unfreeze a then at epoch 3`."""
+    if not f.tokens and f.found == "->":
+        help_ = "write `SELECTOR -> ...`; `**` selects everything"
+        return error("LR005", "this rule has no selector", f.span, help_)
+    if f.last != "PATTERN" or f.kind(-2) not in _SELECTING or f.ended:
+        return None
+    before, place = f.token_span(-2).text, f.token_span(-1)
+    if place.text not in _PART_WORDS:
+        return None
+    form = "remove the comma" if before == "," else f"write `{before} SELECTOR {place.text} ...`"
+    help_ = f"{form}; a layer of this name stands in quotes"
+    return error("LR005", f"no selector stands between `{before}` and `{place.text}`", place, help_)
+
+
+def repeated_part(f: Failure) -> Diagnostic | None:
+    """LR005: a second `except`, `where`, `from`, `until` or `warmup`."""
+    kind = f.found.upper()
+    if f.found != f.found.lower() or kind not in {"EXCEPT", "WHERE", "FROM", "UNTIL", "WARMUP"}:
+        return None
+    if kind not in f.types or (kind in {"EXCEPT", "WHERE"} and "THEN" in f.types[f.types.index(kind) :]):
+        return None
+    help_ = {
+        "EXCEPT": "list everything to leave out after one `except`, with commas",
+        "WHERE": "join the conditions with `and` or `or` after one `where`",
+    }.get(kind, "a statement has one time window; write a second statement for another")
+    return error("LR005", f"`{f.found}` stands twice in this statement", f.span, help_)
+
+
+def part_out_of_order(f: Failure) -> Diagnostic | None:
+    """LR005: `except` behind `where`, `from` behind `until`, a window behind the warm-up."""
+    order = {"except": {"WHERE"}, "updating": {"FROM", "UNTIL", "WARMUP"}, "from": {"UNTIL", "WARMUP"},
+             "until": {"WARMUP"}, "starting": {"WARMUP"}}  # fmt: skip
+    later = order.get(f.found, set()) & set(f.types)
+    if not later:
+        return None
+    other = next(str(token) for token in f.tokens if token.type in later)
+    return error("LR005", f"`{f.found}` comes before `{other}`", f.span, f"move it in front of `{other}`")
+
+
+def selection_behind_arrow(f: Failure) -> Diagnostic | None:
+    """LR005: `fc -> lr 1 except fc.bias`: what narrows a selector stands in front of the arrow."""
+    if f.found == "if" and "WHERE" in f.accepted:
+        fix = replacing(f.span, "where", safe=False)
+        return error("LR001", "a condition is written with `where`", f.span, "write `where`", fix=fix)
+    if f.found not in {"except", "where", "if"} or "ARROW" not in f.types:
+        return None
+    word = "where" if f.found == "if" else f.found
+    help_ = f"write `SELECTOR {word} ... -> OPTION VALUE`"
+    return error("LR005", f"`{f.found}` belongs to the selector, in front of `->`", f.span, help_)
+
+
+# ---------------------------------------------------------------- commas
+
+
+def comma_after_where(f: Failure) -> Diagnostic | None:
+    """LR006: `a where x, b`: does the condition hold for b?"""
+    if f.found != "," or f.inside_parentheses() or "CLOSE_BRACKET" in f.accepted or f.first == "LET":
+        return None
+    parts = [kind for kind in f.types if kind in {"WHERE", "ARROW", "THEN", "UNTIL", "FROM", "AT"}]
+    if not parts or parts[-1] != "WHERE":
+        return None
+    help_ = "name the part with `group NAME = ... where ...` and list it as `@NAME`"
+    return error("LR006", "a comma cannot follow `where`", f.span, help_)
+
+
+def misplaced_comma(f: Failure) -> Diagnostic | None:
+    """LR005: a comma and nothing behind it; LR001: a comma behind the window."""
+    if f.ended and f.last == "COMMA":
+        help_ = "remove it, or indent the next line to go on there"
+        return error("LR005", "nothing follows this comma", f.token_span(-1), help_)
+    if f.found == "," and f.last == "COMMA":
+        fix = Fix("remove `,`", (Edit(f.span, ""),), safe=True)
+        return error("LR001", "nothing stands between two commas", f.span, "remove one", fix=fix)
+    if f.found == "," and "ARROW" in f.types and {"FROM", "UNTIL"} & set(f.types):
+        help_ = "write all options before the window, which holds for all of them"
+        return error("LR001", "the window ends a rule", f.span, help_)
+    return None
+
+
+def missing_comma(f: Failure) -> Diagnostic | None:
+    """`lr 1e-3 weight_decay 0`: options, arguments and items are listed with commas."""
+    if (
+        f.found == "="
+        and f.last == "NAME"
+        and f.kind(-2) in {"NUMBER", "NAME", "CLOSE"}
+        and f.inside_parentheses()
+    ):
+        return _no_comma(f, f.token_span(-1), f.token_span(-2).end)  # read as a number and its unit
+    if "COMMA" not in f.accepted or not (f.word() or f.found[:1].isdigit() or f.found[:1] in {'"', "@"}):
+        return None
+    if f.found == "and" and not f.after_expression():
+        fix = replacing(f.span, ",", safe=False)
+        return error("LR001", "what is listed is separated by commas", f.span, "write `,`", fix=fix)
+    return _no_comma(f, f.span, f.gap().start)
+
+
+def _no_comma(f: Failure, before: Span, place: int) -> Diagnostic:
+    fix = Fix("insert `,`", (Edit(Span(f.source, place, place), ","),))
+    message = f"`,` is missing before `{shortened(before.text)}`"
+    return error("LR001", message, before, "what is listed is separated by commas", fix=fix)
+
+
+# ---------------------------------------------------------------- options and arguments
+
+
+def option_without_name(f: Failure) -> Diagnostic | None:
+    """LR005: `fc -> 1e-3`: a value for which option?"""
+    if f.last not in {"ARROW", "COMMA"} or "ARROW" not in f.types or not f.found[:1].isdigit():
+        return None
+    help_ = f"write which option it is for, as in `lr {f.found}`"
+    return error("LR005", f"`{shortened(f.found)}` is given to no option", f.span, help_)
+
+
+def assigned_option(f: Failure) -> Diagnostic | None:
+    """`lr = 1e-3`, `lr: 1e-3`, `lr += 1`: an option and its value stand side by side."""
+    if "TIMES_EQUAL" not in f.accepted:
+        return None
+    option = shortened(f.token_span(-1).text)
+    if f.found in {"=", ":", ":=", "=="}:
+        gap = Span(f.source, f.token_span(-1).end, f.at + len(f.found))
+        follows = f.source.text[gap.end : gap.end + 1]
+        fix = Fix(f"remove `{f.found}`", (Edit(gap, "" if follows.isspace() else " "),), safe=True)
+        message = f"an option is set without `{f.found}`"
+        return error("LR001", message, f.span, f"write `{option} VALUE`", fix=fix)
+    if f.found == "*":
+        fix = replacing(f.span, "*=", safe=True)
+        return error(
+            "LR001", "an option is multiplied with `*=`", f.span, f"write `{option} *= VALUE`", fix=fix
+        )
+    if f.found in {"+=", "-=", "/=", "+", "/"}:
+        help_ = f"`{option} *= VALUE` multiplies what the rules above give; nothing else changes it in place"
+        return error("LR001", f"an option cannot be changed with `{f.found}`", f.span, help_)
+    return None
+
+
+def argument_without_name(f: Failure) -> Diagnostic | None:
+    """`exponential(0.9)`, `adamw(lr: 0.1)`, `cosine warmup=5%`: arguments are NAME=VALUE in parentheses."""
+    if not {"OPTIMIZER", "SCHEDULE"} & set(f.types):
+        return None
+    if f.last == "NAME" and f.kind(-2) in {"OPTIMIZER", "SCHEDULE"} and "OPEN" in f.accepted:
+        if not re.match(r"[\w.]+%?[ \t]*(=|$|[#;\n])", f.rest_of_line()):
+            return None
+        help_ = f"write `{f.tokens[-1]!s}(NAME=VALUE, ...)`"
+        return error("LR001", "arguments stand in parentheses", f.span, help_)
+    if not f.inside_parentheses():
+        return None
+    if "EQUAL" in f.accepted and f.last == "NAME":
+        return _argument_without_equal(f)
+    listed = f.last in {"OPEN", "COMMA"} and "NAME" in f.accepted and not f.expects_expression()
+    if listed and f.found[:1] not in {")", ","}:
+        return error("LR001", "arguments are given by name", f.span, "write `NAME=VALUE`, as in `gamma=0.9`")
+    return None
+
+
+def _argument_without_equal(f: Failure) -> Diagnostic:
+    name = f.token_span(-1)
+    help_ = f"write `{name.text}=VALUE`"
+    if f.found in {":", ":=", "=="}:
+        fix = replacing(f.span, "=", safe=True)
+        return error("LR001", f"an argument takes `=`, not `{f.found}`", f.span, help_, fix=fix)
+    if f.ended or f.found in {",", ")"}:
+        return error("LR005", f"the argument `{name.text}` has no value", name, help_)
+    gap = Span(f.source, name.end, f.at)
+    fix = Fix("write `=`", (Edit(gap, "="),))
+    return error("LR001", "`=` is missing behind the name of the argument", name, help_, fix=fix)
+
+
+# ---------------------------------------------------------------- time
+
+
+def metric_without_quotes(f: Failure) -> Diagnostic | None:
+    """`until val/loss stops falling`: a metric that is no plain name."""
+    if f.last != "NAME" or f.kind(-2) not in {"UNTIL", "FROM", "AT"}:
+        return None
+    metric = _METRIC.match(f.source.text, f.token_span(-1).start)
+    if metric is None or metric[0].isidentifier():
+        return None
+    span = Span(f.source, metric.start(), metric.end())
+    fix = replacing(span, f'"{span.text}"', safe=True)
+    message = "a metric with such signs stands in double quotes"
+    return error("LR001", message, span, f'write `"{span.text}"`', fix=fix)
+
+
+def number_missing(f: Failure) -> Diagnostic | None:
+    """LR005: `until epoch`, `every epochs`: a unit without its number."""
+    if f.last != "NAME" or f.kind(-2) not in {"UNTIL", "FROM", "AT", "EVERY", "WARMUP", "FOR"}:
+        return None
+    unit = str(f.tokens[-1])
+    if unit not in _UNITS or not (f.ended or "NUMBER" in f.accepted):
+        return None
+    one = unit.rstrip("s")
+    form = f"{one} 5" if f.kind(-2) in {"UNTIL", "FROM", "AT"} else f"2 {one}s"
+    return error("LR005", f"`{unit}` has no number", f.token_span(-1), f"write `{f.tokens[-2]!s} {form}`")
+
+
+def misspelled_stops(f: Failure) -> Diagnostic | None:
+    """LR004: `until val_loss stop falling`: the misspelled word was taken for a number's name."""
+    if f.found not in {"falling", "rising"} or f.last != "NAME" or nearest(f.tokens[-1], ["stops"]) is None:
+        return None
+    word = f.token_span(-1)
+    fix = replacing(word, "stops", safe=False)
+    return error("LR004", f"unknown word `{word.text}`", word, "did you mean `stops`?", fix=fix)
+
+
+def misspelled_word(f: Failure) -> Diagnostic | None:
+    """LR004: a word inside the statement that is nearly one that could stand there."""
+    if not f.word() or f.found in WORDS.values() or f.found in _TIME_WORDS - {"till"}:
+        return None
+    near = nearest(f.found, f.accepted_words())
+    if near is None:
+        return None
+    fix = replacing(f.span, near, safe=False)
+    return error("LR004", f"unknown word `{f.found}`", f.span, f"did you mean `{near}`?", fix=fix)
+
+
+def other_time_word(f: Failure) -> Diagnostic | None:
+    """`freeze a for 5 epochs`, `fc -> lr 1 at epoch 5`."""
+    if f.found not in _TIME_WORDS or not {"FROM", "UNTIL"} & f.accepted:
+        return None
+    openings = " and ".join(f"`{word} TIME`" for word in ("from", "until") if word.upper() in f.accepted)
+    help_ = f"a window is written with {openings}, as in `until epoch 5`"
+    return error("LR001", f"`{f.found}` begins no time window", f.span, help_)
+
+
+# ---------------------------------------------------------------- ends
+
+
+def ends_too_early(f: Failure) -> Diagnostic | None:
+    """LR005: the statement, or what stands before its arrow, stops where something must follow."""
+    if not (f.ended or f.found == "->") or f.last not in _NEEDED or len(f.tokens) == 1:
+        return None
+    message, help_ = _NEEDED[f.last]
+    return error("LR005", message, f.token_span(-1), help_)

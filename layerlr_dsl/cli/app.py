@@ -67,9 +67,13 @@ def _unknown(name: str) -> str:
 def _print_version(ctx: click.Context, parameter: click.Parameter, asked: bool) -> None:
     if not asked or ctx.resilient_parsing:
         return
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    click.echo(f"layerlr {version('layerlr-dsl')}")
+    try:
+        found = version("layerlr-dsl")
+    except PackageNotFoundError:
+        found = "(run from a checkout)"
+    click.echo(f"layerlr {found}")
     ctx.exit()
 
 

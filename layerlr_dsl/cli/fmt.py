@@ -8,7 +8,8 @@ from typing import Literal
 
 import click
 
-from layerlr_dsl.cli.inputs import Input, gather
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.inputs import RECIPE, Input, gather
 from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
 from layerlr_dsl.language.files import Unreadable
@@ -45,7 +46,11 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
         layerlr fmt --check --diff rules
         layerlr fmt - < my.lr
     """
-    results = [format_input(entry) for entry in gather(paths)]
+    entries = gather(paths)
+    for entry in entries:
+        if entry.path.startswith(RECIPE):
+            raise Refusal(f"{entry.path}: packaged recipes are not rewritten")
+    results = [format_input(entry) for entry in entries]
     for result in results:
         _report(result)
         if diff:

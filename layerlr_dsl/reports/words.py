@@ -23,13 +23,13 @@ def short(number: int) -> str:
 
 
 def share(part: float) -> str:
-    """`100%`, `4.5%`, `<0.1%`, `0%`."""
+    """`100%`, `4.5%`, `<0.1%`, `0%`; what is not all or nothing is never rounded to it."""
     percent = part * 100
-    if percent == 0 or percent >= 99.95:
+    if part <= 0 or part >= 1:
         return f"{percent:.0f}%"
     if percent < 0.1:
         return "<0.1%"
-    return f"{min(percent, 99.9):.1f}%" if percent >= 99 or percent < 10 else f"{percent:.0f}%"
+    return f"{min(percent, 99.9):.1f}%" if percent >= 99 or percent < 9.95 else f"{percent:.0f}%"
 
 
 def value(option: object, digits: int = 6) -> str:

@@ -1,0 +1,411 @@
+"""What each command does beyond its golden screens."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+from harness import layerlr
+from rule_texts import CLEAN
+
+from layerlr_dsl.cli.checking import Checker, plan_of
+from layerlr_dsl.cli.inputs import recipes, single
+from layerlr_dsl.cli.plan_view import backward
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.reports.plans import PlanReport
+from layerlr_dsl.reports.schemas import FOLDER, PUBLISHED, schema_text
+from layerlr_dsl.reports.words import number, share, short, value
+
+RESNET = "torchvision:resnet18"
+HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'
+
+
+def _plan(path: object) -> Plan:
+    entry = single(str(path))
+    return plan_of(Checker().check(entry, entry.read()))
+
+
+# ---------------------------------------------------------------- plan
+
+
+def test_plan_json_holds_to_its_published_schema(write: Any) -> None:
+    """Groups, phases with a metric condition, parameters with the places of their rules."""
+    text = CLEAN + "freeze fc.bias until val_loss stops falling for 3 epochs\n"
+    ran = layerlr("plan", write("a.lr", text), "--steps-per-epoch", "100", "--format", "json")
+    assert ran.status == 0
+    report = json.loads(ran.out)
+    jsonschema.validate(report, json.loads((FOLDER / "plan.json").read_text()))
+    read = PlanReport.model_validate(report)
+    assert (read.total_steps, read.steps_per_epoch, read.epochs) == (1000, 100, 10)
+    assert read.phases[-1].when == "val_loss stops falling for 3 epochs"
+    assert read.parameters["fc.weight"].rules["lr"] == [f"{Path('a.lr').resolve()}:5"]
+    assert {name for group in read.groups for name in group.parameters} == set(read.parameters)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_schemas_are_those_of_the_models(name: str) -> None:
+    """`python -m layerlr_dsl.reports.schemas` was run after the last change."""
+    assert (FOLDER / f"{name}.json").read_text(encoding="utf-8") == schema_text(name)
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema_text(name)))
+
+
+@pytest.mark.parametrize(
+    ("freezes", "stops", "skipped", "straggler"),
+    [
+        ("freeze conv1, bn1, layer{1..3}", "layer4.0.conv1.weight", True, None),
+        ("freeze ** except fc", "fc.weight", True, None),
+        ("freeze ** except fc, bn1.bias", "bn1.bias", False, "bn1.bias"),
+        ("freeze layer4", "conv1.weight", False, None),
+    ],
+)
+def test_backward_work_is_judged_by_what_trains_first(
+    write: Any, freezes: str, stops: str, skipped: bool, straggler: str | None
+) -> None:
+    """A frozen prefix is skipped, one stray bias in front of it spoils that and is named, a middle saves nothing."""
+    plan = _plan(write("a.lr", HEAD + freezes + "\n"))
+    found = backward(plan, frozenset(plan.phases[0].frozen))
+    assert (found.stops_at, found.skipped > 0.1, found.straggler) == (stops, skipped, straggler)
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_explain_takes_a_group_of_the_file(write: Any) -> None:
+    """A selector on the command line may use what the file defines."""
+    ran = layerlr("explain", write("a.lr", HEAD + "group stem = conv1, bn1\nfreeze @stem\n"), "@stem")
+    assert ran.status == 0
+    assert (
+        ran.out.startswith("3 parameters, treated in 1 way")
+        or "conv1.weight, bn1.weight, bn1.bias" in ran.out
+    )
+
+
+def test_explain_supposes_that_a_condition_came_true(write: Any) -> None:
+    """--event val_loss=4 thaws from epoch 4 on and not before."""
+    path = write("a.lr", HEAD + "freeze fc until val_loss stops falling for 2 epochs\n")
+    frozen = layerlr("explain", path, "fc.bias", "--at", "epoch 3", "--event", "val_loss=4")
+    thawed = layerlr("explain", path, "fc.bias", "--at", "epoch 4", "--event", "val_loss=4")
+    assert "frozen true" in frozen.out
+    assert "frozen false" in thawed.out
+
+
+def test_explain_strikes_through_what_is_overridden_on_a_terminal(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a browser's style inspector does."""
+    monkeypatch.setenv("TERM", "xterm")
+    ran = layerlr("explain", write("a.lr", HEAD + "fc -> lr 1e-2\n"), "fc.bias", terminal=True)
+    assert re.search(r"\x1b\[2;9m.*\*\* -> lr 1e-3", ran.out)
+    assert re.search(r"\x1b\[1;32m.*fc -> lr 1e-2", ran.out)
+
+
+def test_explain_json_says_what_the_text_says(write: Any) -> None:
+    """Every step with its status and its expression filled in."""
+    ran = layerlr("explain", write("a.lr", CLEAN), "layer2.0.conv1.weight", "--format", "json")
+    [told] = json.loads(ran.out)
+    steps = told["options"]["lr"]["steps"]
+    assert [(step["line"], step["status"]) for step in steps] == [(5, "applies"), (6, "wins")]
+    assert steps[1]["filled"] == "0.5 ^ (4 - 2 + 1) = 0.125"
+    assert told["options"]["lr"]["value"] == pytest.approx(1.25e-4)
+
+
+# ---------------------------------------------------------------- inspect
+
+
+def test_inspect_writes_an_inventory_that_stands_for_the_model(write: Any) -> None:
+    """The stored inventory plans as the model does, without building it."""
+    assert layerlr("inspect", RESNET, "-o", "resnet.json").status == 0
+    path = write("a.lr", "** -> lr 1e-3\nfc -> lr 1e-2\n")
+    stored = layerlr("plan", path, "--model", "resnet.json", "--format", "json").out
+    built = layerlr("plan", path, "--model", RESNET, "--format", "json").out
+    assert json.loads(stored)["groups"] == json.loads(built)["groups"]
+
+
+def test_inspect_json_marks_what_is_selected() -> None:
+    """As many parameters as the text says."""
+    ran = layerlr("inspect", RESNET, "--select", "**.bias", "--format", "json")
+    parameters = json.loads(ran.out)["parameters"]
+    assert sum(one["selected"] for one in parameters) == 21
+    assert all(one["selected"] == one["name"].endswith(".bias") for one in parameters)
+
+
+def test_inspect_shows_ties_at_each_of_their_places(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both names of a tied tensor are in the tree, and it is counted once."""
+    write(
+        "tiedmodel.py",
+        "from torch import nn\n\n\ndef build():\n    embed, head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)\n"
+        "    head.weight = embed.weight\n    return nn.ModuleDict({'embed': embed, 'head': head})\n",
+    )
+    monkeypatch.syspath_prepend(".")
+    ran = layerlr("inspect", "python:tiedmodel:build")
+    assert "40 parameters in 1 tensor" in ran.out
+    assert "weight 10×4 (tied)" in ran.out
+    assert "weight 10×4 = embed.weight" in ran.out
+
+
+# ---------------------------------------------------------------- fmt
+
+LOOSE = 'model   "torchvision:resnet18"\n**->lr 1e-3 # all\nlayer4.*   -> lr 1e-4\n'
+
+
+def test_fmt_check_changes_nothing_and_says_what_would(write: Any) -> None:
+    """Status 1, the name of the file, the bytes as before."""
+    path = write("a.lr", LOOSE)
+    ran = layerlr("fmt", "--check", path)
+    assert (ran.status, path.read_text()) == (1, LOOSE)
+    assert ran.out == f"would change: {path}\n1 file: 1 would change\n"
+
+
+def test_fmt_rewrites_once_and_then_leaves_alone(write: Any) -> None:
+    """What it wrote passes --check; the mode of the file and a link to it stay."""
+    path = write("a.lr", LOOSE)
+    path.chmod(0o640)
+    Path("link.lr").symlink_to(path)
+    assert layerlr("fmt", "link.lr").out == "1 file: 1 formatted\n"
+    assert Path("link.lr").is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert layerlr("fmt", "--check", path).status == 0
+    assert "# all" in path.read_text()
+
+
+def test_fmt_diff_shows_the_change_and_writes_nothing(write: Any) -> None:
+    """A unified diff on standard output."""
+    path = write("a.lr", LOOSE)
+    ran = layerlr("fmt", "--diff", path)
+    assert "-**->lr 1e-3 # all" in ran.out
+    assert path.read_text() == LOOSE
+    assert layerlr("fmt", "--diff", "--check", path).status == 1
+
+
+def test_fmt_of_standard_input_prints_the_result_alone() -> None:
+    """`layerlr fmt -` is a filter."""
+    ran = layerlr("fmt", "-", stdin="**->lr 1e-3\n")
+    assert (ran.status, ran.out, ran.err) == (0, "** -> lr 1e-3\n", "")
+
+
+def test_fmt_leaves_a_faulty_file_and_formats_the_others(write: Any) -> None:
+    """Status 1, the finding, and the rest done."""
+    faulty, loose = write("a.lr", "freez x\n"), write("b.lr", "**->lr 1\n")
+    ran = layerlr("fmt", ".")
+    assert ran.status == 1
+    assert "LR004" in ran.err
+    assert (faulty.read_text(), loose.read_text()) == ("freez x\n", "** -> lr 1\n")
+
+
+def test_fmt_does_not_touch_packaged_recipes() -> None:
+    """They belong to the installation."""
+    [first, *_] = recipes()
+    ran = layerlr("fmt", f"recipe:{first}")
+    assert ran.status == 2
+    assert "not rewritten" in ran.err
+
+
+# ---------------------------------------------------------------- test
+
+
+def test_all_failed_expectations_are_told_in_one_run(write: Any) -> None:
+    """Two failures, one success, across two files; status 1; JUnit has all three."""
+    write("a.lr", HEAD + "expect fc lr == 1\nexpect fc lr == 1e-3\nexpect fc frozen\n")
+    write("b.lr", HEAD)
+    ran = layerlr("test", ".", "--junit", "out.xml")
+    assert ran.status == 1
+    assert ran.err.count("error[LR220]") == 2
+    assert ran.out.endswith("2 files: 1 passed, 2 failed\n")
+    suites = ElementTree.parse("out.xml").getroot()
+    assert [suite.get("tests") for suite in suites] == ["3", "0"]
+    assert [case.get("line") for case in suites[0] if case.find("failure") is not None] == ["4", "6"]
+
+
+def test_passing_expectations_exit_0(write: Any) -> None:
+    """Nothing on standard error."""
+    ran = layerlr("test", write("a.lr", HEAD + "expect fc lr == 1e-3\n"))
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.endswith("1 file: 1 passed\n")
+
+
+def test_expectations_without_a_model_cannot_be_run(write: Any) -> None:
+    """That is the caller's to put right: status 2."""
+    ran = layerlr("test", write("a.lr", "** -> lr 1\nexpect ** lr == 1\n"))
+    assert ran.status == 2
+    assert "--model" in ran.err
+
+
+# ---------------------------------------------------------------- diff
+
+
+def test_a_file_does_not_differ_from_itself(write: Any) -> None:
+    """Nor from another spelling of the same rules; status 0."""
+    write("a.lr", HEAD + "layer1, layer2 -> lr 1e-4\n")
+    write("b.lr", HEAD + "layer{1..2} -> lr 1e-4\n")
+    ran = layerlr("diff", "a.lr", "b.lr")
+    assert (ran.status, ran.out) == (0, "no difference in 62 parameters\n")
+
+
+def test_diff_names_parameters_values_and_modules(write: Any) -> None:
+    """Differences are no failure; the JSON has every parameter."""
+    write("a.lr", HEAD)
+    write("b.lr", HEAD + "layer1, fc.bias -> lr 1e-4\n")
+    ran = layerlr("diff", "a.lr", "b.lr", "--format", "json")
+    assert ran.status == 0
+    [change] = json.loads(ran.out)["changes"]
+    assert (change["option"], change["old"], change["new"]) == ("lr", "0.001", "0.0001")
+    assert change["modules"] == ["layer1", "fc.bias"]
+    assert len(change["parameters"]) == 13
+
+
+def test_diff_uses_the_model_of_whichever_file_names_one(write: Any) -> None:
+    """And asks for one where neither does."""
+    write("a.lr", HEAD)
+    write("b.lr", "epochs 10\n** -> lr 1e-3\n")
+    write("c.lr", "** -> lr 1e-3\n")
+    assert layerlr("diff", "a.lr", "b.lr").status == 0
+    assert layerlr("diff", "b.lr", "a.lr").status == 0
+    assert layerlr("diff", "b.lr", "c.lr").status == 2
+
+
+def test_diff_compares_standard_input(write: Any) -> None:
+    """`git show HEAD:my.lr | layerlr diff - my.lr`."""
+    ran = layerlr("diff", "-", write("a.lr", HEAD), stdin=HEAD.replace("1e-3", "1e-2"))
+    assert "0.01 → 0.001" in ran.out
+
+
+# ---------------------------------------------------------------- rule, recipes, completion, help
+
+
+def test_rule_finds_a_code_in_any_case_and_suggests_the_nearest() -> None:
+    """`layerlr rule lr201`; LR291 is near LR201."""
+    assert layerlr("rule", "lr201").out == layerlr("rule", "LR201").out
+    ran = layerlr("rule", "LR29")
+    assert ran.status == 2
+    assert "did you mean LR2" in ran.err
+
+
+def test_rule_json_has_every_page() -> None:
+    """For editors and documentation."""
+    codes = json.loads(layerlr("rule", "--format", "json").out)
+    assert len(codes) > 60
+    assert all(code["page"].startswith(f"# {code['code']}: ") for code in codes)
+
+
+def test_recipes_are_listed_and_can_be_used_as_paths() -> None:
+    """Every listed recipe is a rule file that `validate` finds."""
+    listed = json.loads(layerlr("recipes", "--format", "json").out)
+    for recipe in listed[:2]:
+        assert layerlr("validate", f"recipe:{recipe['name']}").status in (0, 1)
+    assert layerlr("recipes").status == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_program(shell: str) -> None:
+    """The script of each shell asks `layerlr` itself what comes next."""
+    ran = layerlr("completion", shell)
+    assert ran.status == 0
+    assert "_LAYERLR_COMPLETE" in ran.out
+
+
+def test_bash_takes_the_completion_script(write: Any) -> None:
+    """It is a program that bash can read."""
+    script = write("completion.sh", layerlr("completion", "bash").out)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+def test_the_shell_is_told_which_commands_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`layerlr val<TAB>`."""
+    from layerlr_dsl.cli import run
+
+    monkeypatch.setenv("_LAYERLR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "layerlr va")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert run() == 0
+    assert capsys.readouterr().out == "plain,validate\n"
+
+
+def test_every_command_is_in_the_help_and_teaches_by_example() -> None:
+    """`layerlr COMMAND --help` exits 0, and shows how the command is used."""
+    from layerlr_dsl.cli.app import COMMANDS
+
+    listing = layerlr("--help").out
+    for name in COMMANDS:
+        assert f"  {name} " in listing
+        if name in ("train", "lsp"):
+            continue
+        ran = layerlr(name, "--help")
+        assert ran.status == 0, ran.err
+        assert "layerlr" in ran.out.split("Options:")[0].replace("Usage: layerlr", "")
+        assert all(len(line) <= 100 for line in ran.out.splitlines())
+
+
+def test_version_is_printed() -> None:
+    """One line."""
+    ran = layerlr("--version")
+    assert ran.status == 0
+    assert re.fullmatch(r"layerlr \S.*\n", ran.out)
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0 k"),
+        (11_689_512, "11.7 M"),
+        (138_357_544, "138 M"),
+        (999_999, "1.0 M"),
+        (70e9, "70.0 B"),
+    ],
+)
+def test_counts_in_three_digits(count: float, words: str) -> None:
+    """Rounded up across a unit as well."""
+    assert short(int(count)) == words
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (0.0004, "<0.1%"),
+        (0.044, "4.4%"),
+        (0.72, "72%"),
+        (0.9995, "99.9%"),
+        (0.99999, "99.9%"),
+        (0.0997, "10%"),
+    ],
+)
+def test_shares_never_round_to_all_or_nothing(part: float, words: str) -> None:
+    """99.95 % is not shown as everything."""
+    assert share(part) == words
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (1e-5, "1e-5"),
+        (0.001, "1e-3"),
+        (0.05, "0.05"),
+        (True, "true"),
+        (None, "none"),
+        ((0.9, 0.999), "(0.9, 0.999)"),
+        (3, "3"),
+    ],
+)
+def test_values_are_spelled_as_in_a_rule_file(option: object, words: str) -> None:
+    """And floats in the shorter of their two spellings."""
+    assert value(option) == words
+
+
+def test_numbers_keep_the_digits_asked_for() -> None:
+    """Six by default, fewer for tables."""
+    assert number(3.0903154e-5) == "3.09032e-5"
+    assert number(3.0903154e-5, 4) == "3.09e-5"

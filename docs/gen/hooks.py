@@ -1,0 +1,42 @@
+"""What mkdocs calls while it builds: pages made from the code, and curves drawn where a page asks for one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from api import api_page
+from commands import commands_page
+from curves import curve
+from findings import finding_pages
+from mkdocs.structure.files import File, Files
+from recipes import recipes_page
+from reference import changelog_page, grammar_page, schedule_table
+
+_CURVE = re.compile(r"^<!-- curve: (.+?) -->$", re.M)
+_TABLE = re.compile(r"^<!-- arguments: (\w+) -->$", re.M)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are made from the code."""
+    pages = {
+        "recipes.md": recipes_page(),
+        "commands.md": commands_page(),
+        "api.md": api_page(),
+        "grammar.md": grammar_page(),
+        "changelog.md": changelog_page(),
+        **finding_pages(),
+    }
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put a curve or a table of arguments where a page asks for one."""
+    markdown = _CURVE.sub(lambda found: curve(found[1]), markdown)
+    return _TABLE.sub(lambda found: schedule_table(found[1]), markdown)

@@ -1,0 +1,36 @@
+"""README and documentation say what is so: every block of every page is run as it stands."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from blocks import Reader, blocks
+
+from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+ROOT = Path(__file__).parents[2]
+FRAMEWORKS = {"accelerate", "lightning", "peft", "timm", "transformers"}  # run by tests/frameworks
+PAGES = sorted([ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if p.stem not in FRAMEWORKS)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Models built here are remembered in a folder of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with_torchvision(lambda: import_module("torchvision"))  # for pages that import it plainly
+        yield
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_block_of_a_page_does_what_the_page_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are written, rules checked, Python executed, commands run and their output compared."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "rules").symlink_to(ROOT / "rules")
+    assert Reader(tmp_path).follow(blocks(page.read_text(encoding="utf-8"))) == []

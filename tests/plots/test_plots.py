@@ -1,0 +1,187 @@
+"""Pictures of a plan: the numbers they show, and files that are what they say they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.resolve import resolve
+from layerlr_dsl.plots import Picture, characters, figure, html, picture
+from layerlr_dsl.plots.series import UnknownLength
+
+HERE = Path(__file__).parent
+
+
+def _inventory(layers: int) -> Inventory:
+    from torch import nn
+
+    return Inventory.of(nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers))))
+
+
+def _plan(text: str, layers: int = 4, epochs: int | None = 10, steps: int | None = None) -> Plan:
+    rules = check(Source("a.lr", text))
+    assert not rules.diagnostics
+    plan = resolve(
+        rules,
+        _inventory(layers),
+        Clock(None if epochs is None else rules.epochs or epochs, steps),
+        lenient=True,
+    )  # type: ignore[arg-type]
+    assert not any(finding.severity == "error" for finding in plan.diagnostics)
+    return plan
+
+
+TEXT = """\
+schedule cosine(warmup=1 epochs)
+<i> -> lr 1e-3 * 0.5 ^ i
+3 -> lr 1e-2 from epoch 8
+freeze 0 until epoch 4 warmup 1 epochs
+freeze 1
+"""
+
+
+def _series(shown: Picture, name: str) -> Any:
+    return next(one for one in shown.series if one.name == name)
+
+
+@pytest.mark.parametrize("steps", [None, 7, 1000])
+def test_rates_are_those_that_training_would_use(steps: int | None) -> None:
+    """At every time drawn, the rate of every group is what `plan.at` reports, frozen or not."""
+    plan = _plan(TEXT, steps=steps)
+    shown = picture(plan, "t")
+    for k in range(0, len(shown.times), max(len(shown.times) // 25, 1)):
+        tick = round(shown.times[k] * plan.clock.ticks_per_epoch)
+        at = plan.at(step=tick) if steps else plan.at(epoch=tick)
+        for group, one in zip(plan.groups, shown.series, strict=True):
+            told = at[group.parameters[0]]
+            assert one.frozen[k] is told["frozen"]
+            if group.kind == "trains":
+                assert one.rates[k] == pytest.approx(told["lr"])
+
+
+def test_every_change_is_drawn_where_it_happens() -> None:
+    """However long the run: the first step of a phase and the last before it are both sampled."""
+    shown = picture(_plan(TEXT, steps=12345), "t")
+    one = _series(shown, "0")
+    thaw = shown.times.index(4.0)
+    assert (one.frozen[thaw - 1], one.frozen[thaw]) == (True, False)
+    assert shown.times[thaw] - shown.times[thaw - 1] == pytest.approx(1 / 12345)
+    assert len(shown.times) < 700
+
+
+def test_spans_join_up_to_the_whole_run() -> None:
+    """What is not frozen trains, with no gap."""
+    shown = picture(_plan(TEXT, steps=50), "t")
+    for one in shown.series:
+        spans = sorted([*shown.spans(one, True), *shown.spans(one, False)])
+        assert spans[0][0] == 0
+        assert spans[-1][1] == shown.epochs
+        assert all(left[1] == right[0] for left, right in pairwise(spans))
+
+
+def test_a_decay_to_nothing_does_not_flatten_the_picture() -> None:
+    """A cosine that ends at 1e-12 of its peak would take up all of a log scale."""
+    shown = picture(_plan("schedule cosine\n** -> lr 1e-3\n", steps=100_000), "t")
+    low, high = shown.rate_range
+    assert high == pytest.approx(1e-3)
+    assert low >= high / 200
+
+
+def test_a_run_of_unknown_length_has_no_picture() -> None:
+    """There is no time axis to draw on."""
+    with pytest.raises(UnknownLength):
+        picture(_plan("** -> lr 1e-3\n", epochs=None), "t")
+
+
+def test_a_metric_condition_is_marked_until_it_fires() -> None:
+    """Unfired, the freeze lasts and is marked; fired, it ends there."""
+    plan = _plan("** -> lr 1e-3\nfreeze 0 until loss stops falling for 2 epochs\n")
+    waiting, fired = picture(plan, "t"), picture(plan, "t", {0: 6})
+    assert [marker.text for marker in waiting.markers] == ["loss stops falling for 2 epochs"]
+    assert waiting.spans(_series(waiting, "0"), True) == [(0, 10)]
+    assert fired.markers == ()
+    assert fired.spans(_series(fired, "0"), True) == [(0, 6)]
+
+
+def test_groups_that_take_one_course_share_a_colour() -> None:
+    """Weights and biases that differ in decay only are one curve."""
+    shown = picture(_plan("** -> lr 1e-3\n0 -> lr 1e-4\n**.bias -> weight_decay 0\n"), "t")
+    assert len(shown.series) == 4
+    assert len(set(shown.courses)) == 2
+
+
+@pytest.mark.parametrize("layers", [4, 60])
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_matplotlib_draws_files_of_the_form_asked_for(layers: int, form: str) -> None:
+    """Every group has a lane with its name; a dollar sign in a title is no formula."""
+    pytest.importorskip("matplotlib")
+    plan = _plan("<i> -> lr 1e-3 * 0.9 ^ i\nfreeze {0..2} until epoch 3\n", layers)
+    drawn = figure.draw(picture(plan, "costs $5 and $x^"), form)
+    if form == "png":
+        assert drawn.startswith(b"\x89PNG")
+        return
+    texts = [text.strip() for node in ElementTree.fromstring(drawn).iter() for text in node.itertext()]
+    assert all(any(text.startswith(f"{name}  ") for text in texts) for name in map(str, range(layers)))
+    assert "costs $5 and $x^" in texts
+
+
+def test_svg_is_the_same_each_time() -> None:
+    """No date, no random identifiers: a picture in a repository changes only when the rules do."""
+    pytest.importorskip("matplotlib")
+    shown = picture(_plan(TEXT), "t")
+    assert figure.draw(shown, "svg") == figure.draw(shown, "svg")
+
+
+def test_the_page_needs_nothing_but_itself_and_holds_all_data() -> None:
+    """No address is loaded; the data is what `picture` gave."""
+    shown = picture(_plan(TEXT), "t")
+    page = html.draw(shown)
+    assert not re.search(r"(src|href)\s*=|@import|url\((?!#)", page)
+    assert set(re.findall(r"https?://[^\"']+", page)) <= {"http://www.w3.org/2000/svg"}
+    found = re.search(r"const data = (\{.*\});\n", page)
+    assert found is not None
+    data = json.loads(found[1])
+    assert [one["name"] for one in data["series"]] == [one.name for one in shown.series]
+    assert len(data["times"]) == len(data["series"][0]["rates"])
+
+
+def test_a_name_cannot_break_out_of_the_page() -> None:
+    """Names come from models, and titles from file names."""
+    shown = picture(_plan(TEXT), "</title><script>alert(1)</script>")
+    page = html.draw(shown)
+    assert page.count("<script") == 1
+    assert page.count("</script") == 1
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("layers", [4, 60])
+def test_characters_fit_the_screen(width: int, layers: int) -> None:
+    """One lane a group, no line too wide, also without Unicode."""
+    from layerlr_dsl.reports.cells import cells
+
+    shown = picture(_plan("<i> -> lr 1e-3 * 0.9 ^ i\nfreeze 0\n", layers), "t")
+    for unicode in (True, False):
+        lines = characters.draw(shown, width, unicode=unicode)
+        assert all(cells(line) <= width for line in lines)
+        assert unicode or all(line.isascii() for line in lines)
+    assert sum(line.endswith("#") for line in lines) >= layers - 1
+
+
+def test_curves_are_higher_for_larger_rates() -> None:
+    """The letter of the larger rate stands above that of the smaller one."""
+    shown = picture(_plan("0, 1 -> lr 1e-2\n2, 3 -> lr 1e-4\n"), "t")
+    lines = characters.draw(shown, 60)
+    assert next(k for k, line in enumerate(lines) if "aaa" in line) < next(
+        k for k, line in enumerate(lines) if "bbb" in line
+    )

@@ -55,6 +55,11 @@ def _mismatch(missing: list[str], reshaped: list[str], source: str) -> str:
     )
 
 
+def can_train(parameter: nn.Parameter) -> bool:
+    """Whether a parameter can have a gradient; quantised weights cannot."""
+    return parameter.dtype.is_floating_point or parameter.dtype.is_complex
+
+
 class Binding:
     """The live parameters of a plan, kept up with a model that may replace them.
 
@@ -75,6 +80,7 @@ class Binding:
             for group in self.plan.groups
             if group.planned
             for name in group.parameters
+            if can_train(self.parameters[name])
         }
 
     @property
@@ -85,6 +91,7 @@ class Binding:
             for group in self.plan.groups
             if group.kind == "trains"
             for name in group.parameters
+            if can_train(self.parameters[name])
         }
 
     def refresh(self, param_groups: Groups) -> bool:

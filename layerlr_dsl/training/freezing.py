@@ -28,19 +28,24 @@ if TYPE_CHECKING:
 class GradientGuard:
     """Step pre-hook of the optimizer: drops the gradients of `frozen`, before the step and after a closure.
 
-    `first_step`, where set, runs ahead of that; it looks at how the model is wrapped and used.
+    `first_step`, where set, runs ahead of that; it looks at how the model is wrapped and used. `captured`
+    runs where the step is being captured in a CUDA graph.
     """
 
     def __init__(self) -> None:
         self.frozen: list[nn.Parameter] = []
         self.paused = False
         self.first_step: Callable[[], None] | None = None
+        self.captured: Callable[[], None] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self.paused:
             return None
-        if self.first_step is not None and not torch.compiler.is_compiling():
-            self.first_step()
+        if not torch.compiler.is_compiling():
+            if self.first_step is not None:
+                self.first_step()
+            if self.captured is not None and _capturing():
+                self.captured()
         self.drop()
         closure = kwargs.get("closure") if "closure" in kwargs else args[1] if len(args) > 1 else None
         if closure is None or not self.frozen:
@@ -56,7 +61,7 @@ class GradientGuard:
         return (args[0], guarded, *args[2:]), kwargs
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "first_step": None}
+        return {**self.__dict__, "first_step": None, "captured": None}
 
     def drop(self) -> None:
         for parameter in self.frozen:
@@ -71,6 +76,10 @@ class GradientGuard:
         for key in [key for key, hook in hooks.items() if isinstance(hook, GradientGuard)]:
             del hooks[key]
         optimizer.register_step_pre_hook(self)
+
+
+def _capturing() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()  # type: ignore[no-untyped-call]
 
 
 def _silence(parameter: Tensor) -> None:
@@ -122,11 +131,11 @@ class Freezer:
 
     def _hold(self, parameter: nn.Parameter, frozen: bool) -> None:
         if self.soft:
-            parameter.requires_grad_(True)
+            parameter.requires_grad = True
             if frozen:
                 self._silenced.append(parameter.register_post_accumulate_grad_hook(_silence))  # type: ignore[no-untyped-call]
         elif parameter.requires_grad == frozen:
-            parameter.requires_grad_(not frozen)
+            parameter.requires_grad = not frozen
         if frozen and parameter.grad is not None:
             parameter.grad = None
 
@@ -169,14 +178,14 @@ class Freezer:
         """All flags on and the guard off for a while, as loading optimizer state by some tools needs."""
         before = {name: parameter.requires_grad for name, parameter in self.parameters.items()}
         for parameter in self.parameters.values():
-            parameter.requires_grad_(True)
+            parameter.requires_grad = True
         self.guard.paused = True
         try:
             yield
         finally:
             self.guard.paused = False
             for name, parameter in self.parameters.items():
-                parameter.requires_grad_(before[name])
+                parameter.requires_grad = before[name]
             self.guard.drop()
 
     # ------------------------------------------------------------ proof

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.training.binding import bind
+from layerlr_dsl.training.binding import bind, can_train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,9 +28,7 @@ def param_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
             "use plan.optimizer(model)"
         )
     parameters = bind(plan, model)
-    return [
-        _group(group, parameters, dict(_given(group))) for group in plan.groups if _holds(group, parameters)
-    ]
+    return [_group(group, parameters, _given(group)) for group in plan.groups if _holds(group, parameters)]
 
 
 def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
@@ -44,7 +42,7 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     built = []
     for index, choice in enumerate(plan.optimizers):
         groups = [
-            _group(group, parameters, dict(_given(group)))
+            _group(group, parameters, _given(group))
             for group in plan.groups
             if group.optimizer == index and _holds(group, parameters)
         ]
@@ -62,7 +60,7 @@ def _given(group: Group) -> dict[str, Any]:
 
 
 def _group(group: Group, parameters: dict[str, nn.Parameter], options: dict[str, Any]) -> dict[str, Any]:
-    names = [name for name in group.parameters if _floating(parameters[name])]
+    names = [name for name in group.parameters if can_train(parameters[name])]
     return {
         "params": [parameters[name] for name in names],
         "param_names": names,
@@ -72,9 +70,5 @@ def _group(group: Group, parameters: dict[str, nn.Parameter], options: dict[str,
 
 
 def _holds(group: Group, parameters: dict[str, nn.Parameter]) -> bool:
-    return any(_floating(parameters[name]) for name in group.parameters)
-
-
-def _floating(parameter: nn.Parameter) -> bool:
-    # Quantised weights cannot train, and a fused optimizer refuses to be built with one.
-    return parameter.is_floating_point() or parameter.is_complex()
+    # A fused optimizer refuses to be built with a quantised weight.
+    return any(can_train(parameters[name]) for name in group.parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training import compiling, metrics, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
+from layerlr_dsl.training.errors import TrainingError
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.rates import Factors, Writer
@@ -219,19 +220,36 @@ class LayerSchedule(LRScheduler):
     def _arm(self) -> None:
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
-        checks = weakref.WeakMethod(self._check_first_step)
-
-        def check() -> None:
-            alive = checks()
-            if alive is not None:
-                alive()
-
-        self._freezer.guard.first_step = check
+        self._freezer.guard.first_step = _weakly(self._check_first_step)
+        self._freezer.guard.captured = _weakly(self._check_capture)
 
     def _check_first_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)
         if not self._first_step.armed:
             self._freezer.guard.first_step = None
+
+    def _check_capture(self) -> None:
+        """Refuse a CUDA graph of the optimizer step that would outlive what it was captured for."""
+        groups = self.optimizer.param_groups
+        if any(g.schedule is not None for g in self.plan.groups) and not all(
+            isinstance(group["lr"], Tensor) for group in groups
+        ):
+            raise TrainingError(
+                "optimizer.step is being captured in a CUDA graph, where a rate that is a plain number never changes "
+                "again; call layerlr_dsl.training.compiling.tensor_rates(optimizer) first"
+            )
+        tick, fired = self.last_epoch, self._waits.fired
+        later = self.plan.next_change(tick, fired)
+        while later is not None:
+            frozen, _ = self._frozen_in(self.plan.state(later, fired, self._defaults))
+            if frozen != self._freezer.frozen:
+                break
+            later = self.plan.next_change(later, fired)
+        if later is not None or len(fired) < len(self.plan.events):
+            raise TrainingError(
+                "optimizer.step is being captured in a CUDA graph, and the rules change later what is frozen: the "
+                "graph would go on as it is. Capture it after the last change, or train without a graph"
+            )
 
     def _count_patterns(self) -> None:
         self._patterns.add(self._freezer.frozen)
@@ -268,6 +286,17 @@ class LayerSchedule(LRScheduler):
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return made
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
 
 
 def _plateaus(plan: Plan) -> dict[Plateau, PlateauState]:

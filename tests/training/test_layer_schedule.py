@@ -10,7 +10,7 @@ import pytest
 import torch
 from nets import Stack, images, moved, resolve, seeded, snapshot
 
-from layerlr_dsl.training.errors import ModelMismatch
+from layerlr_dsl.training.errors import ModelMismatch, TrainingError
 from layerlr_dsl.training.schedule import LayerSchedule
 
 GRADUAL = """
@@ -356,3 +356,69 @@ def test_the_last_rate_of_a_run_is_never_negative_or_nan():
     for _ in range(40):
         schedule.step()
     assert all(math.isfinite(rate) and rate >= 0 for rate in rates(optimizer).values())
+
+
+@pytest.mark.parametrize("tensors", [False, True], ids=["numbers", "tensor rates"])
+def test_a_step_reads_nothing_back_from_a_tensor(tensors):
+    """Reading a value is what makes a host wait for a GPU; neither between boundaries nor at them is there one."""
+    from layerlr_dsl.training.compiling import tensor_rates
+
+    _, model, optimizer, schedule = made(GRADUAL)
+    if tensors:
+        tensor_rates(optimizer)
+        schedule.step(0)
+    for seed in range(6):
+        model(images(seed)).sum().backward()
+        optimizer.step()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            schedule.step()
+        optimizer.zero_grad()
+        names = {event.name for event in profile.events()}
+        assert not names & {"aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "refused"),
+    [
+        ("** -> lr 1e-2\nfreeze mid from epoch 1", "change later what is frozen"),
+        ("** -> lr 1e-2\nfreeze mid until loss stops falling for 1 epochs", "change later what is frozen"),
+        ("schedule cosine\n** -> lr 1e-2", "tensor_rates"),
+        ("** -> lr 1e-2\nhead -> lr 1 from epoch 1\nfreeze mid", None),
+    ],
+)
+def test_a_cuda_graph_of_the_step_is_refused_where_it_would_outlive_its_phase(rules, refused):
+    """A captured step repeats what it was captured with; what the rules change later is an error at capture."""
+    _, _, _, schedule = made(rules)
+    captured = schedule._freezer.guard.captured
+    if refused is None:
+        assert captured() is None
+    else:
+        with pytest.raises(TrainingError, match=refused):
+            captured()
+
+
+def test_lazy_parameters_freeze_before_they_have_a_shape():
+    """A lazy layer is frozen when the schedule is made, and takes its shape at the first forward pass."""
+    model = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.Linear(4, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan = resolve("** -> lr 1e-2\nfreeze 0 until epoch 1", model)
+        optimizer = torch.optim.AdamW(plan.param_groups(model))
+        schedule = plan.schedule(model, optimizer)
+        model(torch.randn(3, 5)).sum().backward()
+    before = snapshot(model)
+    optimizer.step()
+    schedule.verify()
+    assert moved(before, model) == {"1.weight", "1.bias"}
+
+
+def test_parametrized_weights_freeze_under_their_originals():
+    """weight_norm keeps two tensors in place of one; naming the layer freezes both."""
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    torch.nn.utils.parametrizations.weight_norm(model[0])
+    _, _, optimizer, schedule = made("** -> lr 1e-2\nfreeze 0 until epoch 1", model)
+    assert "0.parametrizations.weight.original0" in schedule.frozen
+    before = snapshot(model)
+    model(torch.randn(3, 4)).sum().backward()
+    optimizer.step()
+    assert moved(before, model) == {"1.weight", "1.bias"}

@@ -1,0 +1,176 @@
+"""What the training side costs: schedule.step() beside LambdaLR, the hooks around a step, a frozen prefix.
+
+Run by hand: `python benchmarks/bench_schedule.py`. Every line is a ratio of two times taken in this run,
+the two sides in turn, the least of several rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+import layerlr_dsl as layerlr
+
+
+def least(sides: dict[str, Callable[[], object]], calls: int, rounds: int = 15) -> dict[str, float]:
+    """Seconds a call of each side, taken in turn so that a busy machine slows both."""
+    from time import perf_counter
+
+    best = dict.fromkeys(sides, math.inf)
+    for _ in range(rounds):
+        for name, call in sides.items():
+            started = perf_counter()
+            for _ in range(calls):
+                call()
+            best[name] = min(best[name], (perf_counter() - started) / calls)
+    return best
+
+
+def row(what: str, seconds: dict[str, float], target: float) -> None:
+    ours, theirs = seconds.values()
+    names = " / ".join(seconds)
+    verdict = "ok" if ours / theirs <= target else "MISSED"
+    print(
+        f"{what:<46} {ours * 1e6:>10.2f} us {theirs * 1e6:>10.2f} us  {ours / theirs:>6.3f}x  (<= {target}x) {verdict}  {names}"
+    )
+
+
+def stack(width: int, depth: int) -> nn.Module:
+    holder = nn.Module()
+    holder.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+    return holder
+
+
+def step_between_boundaries(groups: int, tensors: bool) -> None:
+    """One schedule.step() where nothing changes but the cosine."""
+    model = stack(2, groups)
+    text = "schedule cosine(warmup=5%)\n" + "".join(
+        f"layers.{i} -> lr {(i + 1) * 1e-4!r}\n" for i in range(groups)
+    )
+    plan = layerlr.parse(text).resolve(model, epochs=1000, steps_per_epoch=1000)
+    ours = torch.optim.AdamW(plan.param_groups(model))
+    theirs = torch.optim.AdamW(plan.param_groups(model))
+    if tensors:
+        for optimizer in (ours, theirs):
+            for group in optimizer.param_groups:
+                group["lr"] = torch.tensor(group["lr"])
+    schedule = plan.schedule(model, ours)
+    peer = LambdaLR(theirs, lambda step: 0.5 * (1 + math.cos(math.pi * step / 1e6)))
+    ours.step(), theirs.step()
+    assert len(ours.param_groups) == groups
+    row(
+        f"schedule.step(), {groups} groups{', tensor rates' if tensors else ''}",
+        least({"ours": schedule.step, "LambdaLR": peer.step}, 1000),
+        0.5,
+    )
+
+
+def hooks_around_a_step() -> None:
+    """optimizer.step() of a plan with a frozen third, beside the same groups with nothing of ours attached."""
+    from copy import deepcopy
+
+    model = stack(32, 60)
+    plan = layerlr.parse("** -> lr 1e-3\n**.bias -> weight_decay 0\nfreeze layers.{0..19}").resolve(
+        model, epochs=10, steps_per_epoch=10
+    )
+    bare_model = deepcopy(model)
+    bare = torch.optim.AdamW(plan.param_groups(bare_model), foreach=True)
+    optimizer = torch.optim.AdamW(plan.param_groups(model), foreach=True)
+    schedule = plan.schedule(model, optimizer)
+    for place, ours in ((model, True), (bare_model, False)):
+        for index, layer in enumerate(place.layers):
+            for parameter in layer.parameters():
+                parameter.grad = None if index < 20 else torch.full_like(parameter, 1e-3)
+        assert ours or schedule.frozen
+    row(
+        "optimizer.step(), 120 tensors, 40 frozen",
+        least({"ours": optimizer.step, "bare": bare.step}, 100),
+        1.03,
+    )
+
+
+def frozen_prefix() -> None:
+    """A training step with the stem to layer3 of a ResNet-18 frozen, beside no_grad and eval by hand."""
+    from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+    models = with_torchvision(lambda: __import__("torchvision").models)
+    images = torch.randn(8, 3, 64, 64)
+
+    def ours() -> Callable[[], None]:
+        torch.manual_seed(0)
+        model = models.resnet18(num_classes=10)
+        plan = layerlr.parse("** -> lr 1e-3\nfreeze conv1, bn1, layer1, layer2, layer3").resolve(
+            model, epochs=10, steps_per_epoch=10
+        )
+        optimizer = plan.optimizer(model)
+        schedule = plan.schedule(model, optimizer)
+        model.train()
+
+        def step() -> None:
+            optimizer.zero_grad()
+            model(images).square().mean().backward()
+            optimizer.step()
+            schedule.step()
+
+        return step
+
+    def by_hand() -> Callable[[], None]:
+        torch.manual_seed(0)
+        model = models.resnet18(num_classes=10)
+        prefix = nn.Sequential(
+            model.conv1, model.bn1, model.relu, model.maxpool, model.layer1, model.layer2, model.layer3
+        ).eval()
+        rest = nn.Sequential(model.layer4, model.avgpool, nn.Flatten(), model.fc).train()
+        optimizer = torch.optim.AdamW(rest.parameters(), lr=1e-3)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with torch.no_grad():
+                features = prefix(images)
+            rest(features).square().mean().backward()
+            optimizer.step()
+
+        return step
+
+    row(
+        "training step, frozen prefix of ResNet-18",
+        least({"ours": ours(), "by hand": by_hand()}, 2, 12),
+        1.03,
+    )
+
+
+def proof() -> None:
+    """verify() over a frozen ResNet-18 beside one forward pass of it."""
+    from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+    models = with_torchvision(lambda: __import__("torchvision").models)
+    model = models.resnet18(num_classes=10)
+    plan = layerlr.parse("** -> lr 1e-3\nfreeze * except fc").resolve(model, epochs=10, steps_per_epoch=10)
+    schedule = plan.schedule(model, plan.optimizer(model))
+    images = torch.randn(8, 3, 64, 64)
+    row(
+        "verify(), 11 million frozen parameters",
+        least({"verify": schedule.verify, "forward": lambda: model(images)}, 2, 8),
+        1.0,
+    )
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread")
+    for groups in (7, 60):
+        step_between_boundaries(groups, tensors=False)
+    step_between_boundaries(60, tensors=True)
+    hooks_around_a_step()
+    frozen_prefix()
+    proof()
+
+
+if __name__ == "__main__":
+    main()

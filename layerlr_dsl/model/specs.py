@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.model import store
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.inventory_file import LARGEST_FILE, loads, read_bounded
 from layerlr_dsl.model.spec_syntax import Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def inventory_of_spec(
     """
     read = parse_spec(spec, root=root, allow_python=allow_python)
     if read.kind == "inventory" and read.path is not None:
-        return Inventory.load(read.path)
+        return _stored(read.path)
     key = store.key_of(read)
     remembered = store.get(key)
     if remembered is not None:
@@ -41,6 +42,17 @@ def inventory_of_spec(
 
     inventory = Inventory.of(build_spec(read, meta=True), source=read.text)
     store.put(key, inventory)
+    return inventory
+
+
+def _stored(path: Path) -> Inventory:
+    """An inventory file; once checked, one of the same bytes is not checked again."""
+    content = read_bounded(path, LARGEST_FILE)
+    key = store.key_of_content(content)
+    inventory = store.get(key)
+    if inventory is None:
+        inventory = loads(content, str(path))
+        store.put(key, inventory)
     return inventory
 
 

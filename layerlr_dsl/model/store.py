@@ -50,6 +50,14 @@ def key_of(spec: Spec) -> str | None:
     return sha256(json.dumps(made_from).encode()).hexdigest()
 
 
+def key_of_content(content: bytes) -> str:
+    """The name under which the inventory of a file with these bytes is remembered once it was checked.
+
+    Checking imports pydantic, which takes a hundred times as long as loading what is known to be sound.
+    """
+    return sha256(b"inventory file %d\n" % REVISION + content).hexdigest()
+
+
 def get(key: str | None) -> Inventory | None:
     """The remembered inventory, or None if there is none that can be trusted."""
     if key is None:

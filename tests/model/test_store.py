@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nets import TiedHead
 
-from layerlr_dsl.model import Inventory, store
+from layerlr_dsl.model import Inventory, ModelError, store
 from layerlr_dsl.model.spec_syntax import parse_spec
 from layerlr_dsl.model.specs import inventory_of_spec
 from layerlr_dsl.model.versions import installed_versions
@@ -68,6 +68,24 @@ def test_a_second_look_needs_no_torch(own_cache):
     assert results[0][0] == results[1][0]
     assert "torch" in results[0][1].split()
     assert results[1][1] == ""
+
+
+def test_an_inventory_file_that_was_checked_is_not_checked_again(tmp_path):
+    """The second look imports no pydantic; a file that was changed since is checked anew."""
+    path = tmp_path / "model.json"
+    Inventory.of(TiedHead()).save(path)
+    code = (
+        "import sys\n"
+        "from layerlr_dsl.model.specs import inventory_of_spec\n"
+        f"print(len(inventory_of_spec({str(path)!r}, allow_python=True)), 'pydantic' in sys.modules)\n"
+    )
+    expected = f"{len(Inventory.of(TiedHead()))} "
+    for imported in ("True", "False"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected + imported
+    path.write_text(path.read_text().replace('"version":1', '"version":2'))
+    with pytest.raises(ModelError, match="is not an inventory"):
+        inventory_of_spec(str(path), allow_python=True)
 
 
 DAMAGE = {

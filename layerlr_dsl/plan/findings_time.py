@@ -19,7 +19,7 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     if resolution.nominal or not len(resolution.inventory):
         return
     for phase in plan.phases:
-        if phase.when is None and phase.trainable_numel == 0:
+        if phase.when is None and len(phase.frozen) == len(plan.groups):
             freezes = [f.behaviour.freeze(phase.start).effect for f in plan.groups if f.planned]
             spans = [effect.span for effect in freezes if effect is not None]
             if not spans:

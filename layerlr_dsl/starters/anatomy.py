@@ -94,7 +94,7 @@ def _shared(inventory: Inventory, rows: list[int]) -> bool:
 def _blocks(inventory: Inventory, body: list[int]) -> Blocks | None:
     """The family of numbered siblings that holds most elements; the outer one of two that hold the same."""
     families: dict[tuple[str, str, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row in body:
+    for row in range(len(inventory)):
         if row in inventory.aliases:
             continue
         segments = inventory.names[row].split(".")
@@ -105,10 +105,13 @@ def _blocks(inventory: Inventory, body: list[int]) -> Blocks | None:
             before, after = segment.split(found[0], 1)
             prefix = "".join(part + "." for part in segments[:depth])
             families[prefix, before, after][int(found[0])].append(row)
+    inside = set(body)
     best: Blocks | None = None
     most = _LEAST_SHARE * sum(inventory.numel(row) for row in body if not _is_early(inventory, row))
     for (prefix, before, after), members in families.items():
         size = sum(inventory.numel(row) for rows in members.values() for row in rows)
+        if any(rows[0] not in inside for rows in members.values()):
+            continue  # a selector of these blocks would cover the head too
         if len(members) < 2 or _spelled_twice(inventory, prefix, before, after, members):
             continue
         if size > most * 1.05:

@@ -114,10 +114,11 @@ class Loop:
     def _unsound(self, result: Result) -> None:
         """The loss or a gradient is not finite: stop, or leave the step out, as configured."""
         parts, progress = self._parts, self.progress
-        worst = parts.stepper.largest()
-        where = f"; the largest gradient is that of group {worst[0]} (norm {worst[1]:.3g})" if worst else ""
         what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
-        text = f"step {progress.total} (epoch {progress.epoch}): {what} is not a finite number{where}"
+        text = f"step {progress.total} (epoch {progress.epoch}): {what} is not a finite number"
+        blame = parts.stepper.blame()
+        if blame is not None:
+            text += f"; {blame}"
         if parts.config.on_nan == "stop":
             raise RunFailed(
                 text,

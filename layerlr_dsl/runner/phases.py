@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.display import Display, GroupRow
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, Plan
     from layerlr_dsl.training.schedule import LayerSchedule
 
-NAMES_SHOWN = 4
+NAMES_WIDTH = 44
+
+
+def listed(groups: Iterable[str]) -> str:
+    """The modules that `groups` are named for, each once, as many as fit on a line with the rest of a note."""
+    names = list(dict.fromkeys(name.partition(".**")[0] for name in groups))
+    shown = names[:1]
+    while len(shown) < len(names) and len(", ".join([*shown, names[len(shown)]])) <= NAMES_WIDTH:
+        shown.append(names[len(shown)])
+    left = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {left} more" if left else "")
 
 
 class PhaseWatch:
@@ -80,12 +91,11 @@ class PhaseWatch:
             return False
         before = self._frozen
         self.look()
-        said = []
-        for title, names in (("thawed", before - self._frozen), ("frozen", self._frozen - before)):
-            ordered = [g.name for g in self._plan.groups if g.name in names]
-            if ordered:
-                more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
-                said.append(f"{title} {', '.join(ordered[:NAMES_SHOWN])}{more}")
+        said = [
+            f"{title} {listed(g.name for g in self._plan.groups if g.name in names)}"
+            for title, names in (("thawed", before - self._frozen), ("frozen", self._frozen - before))
+            if names
+        ]
         if said:
             epoch = float(self._plan.clock.epoch_of(self._schedule.last_epoch))
             self._news = f"{epoch:>5.3g}  {'; '.join(said)}: {self.trainable_share:.1%} trains"

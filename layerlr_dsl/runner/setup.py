@@ -51,6 +51,10 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     """
     rules = _rules(config)
     spec, from_file = _spec(config, rules)
+    if config.epochs is None and rules.epochs is None:
+        raise RunnerError(
+            "the length of the run is not known", "give it with --epochs, or write `epochs N` in the file"
+        )
     device = choose_device(config.device, place)
     # the same on every process: they must start from one model
     chance.seed_everything(config.seed, 0)
@@ -113,10 +117,6 @@ def _order(config: TrainConfig, data: Data, place: Processes) -> Order:
 
 
 def _plan(rules: Rules, model: nn.Module, config: TrainConfig, order: Order) -> Plan:
-    if config.epochs is None and rules.epochs is None:
-        raise RunnerError(
-            "the length of the run is not known", "give it with --epochs, or write `epochs N` in the file"
-        )
     try:
         return rules.resolve(model, config.epochs, order.steps_per_epoch)
     except OverflowError as fault:

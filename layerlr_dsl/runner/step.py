@@ -136,13 +136,17 @@ class Stepper:
         if self._numerics.scaler.is_enabled():
             self._numerics.scaler.update()
 
-    def largest(self) -> tuple[str, float] | None:
-        """The group with the largest gradient and its norm: now, or where all is lost, in the last sound step."""
+    def blame(self) -> str | None:
+        """Which group has the largest gradient now, or where all are lost, had it in the last sound step."""
         owners = [str(g.get("name", i)) for i, g in enumerate(self._optimizer.param_groups) for _ in live(g)]
-        found = _largest(owners, self._norms)
-        if found is not None and not math.isfinite(found[1]):
-            return _largest(owners, self._sound_norms) or found
-        return found
+        now = _norms_by_group(owners, self._norms)
+        lost = [name for name, norm in now.items() if not math.isfinite(norm)]
+        if now and not lost:
+            return "the largest gradient is that of " + _largest(now)
+        if lost and len(lost) < len(now):
+            return f"the gradient of group {', '.join(lost)} is lost"
+        before = _norms_by_group(owners, self._sound_norms)
+        return "the largest gradient in the step before was that of " + _largest(before) if before else None
 
     def _live(self) -> Sequence[Tensor]:
         return [p.grad for group in self._optimizer.param_groups for p in live(group)]
@@ -169,11 +173,16 @@ def _joined(sums: Tensor, norm: Tensor) -> Tensor:
     return torch.cat([sums, norm.double().reshape(1).to(sums.device)])
 
 
-def _largest(owners: list[str], norms: Tensor | None) -> tuple[str, float] | None:
-    if norms is None or len(norms) != len(owners) or not owners:
-        return None
+def _norms_by_group(owners: list[str], norms: Tensor | None) -> dict[str, float]:
+    """The gradient norm of each group; nothing where the norms are of other parameters."""
+    if norms is None or len(norms) != len(owners):
+        return {}
     squares: dict[str, float] = {}
     for owner, norm in zip(owners, norms.tolist(), strict=True):
         squares[owner] = squares.get(owner, 0.0) + norm * norm
-    worst = max(squares, key=lambda name: math.inf if math.isnan(squares[name]) else squares[name])
-    return worst, math.sqrt(squares[worst]) if squares[worst] >= 0 else math.nan
+    return {owner: math.sqrt(square) for owner, square in squares.items()}
+
+
+def _largest(norms: dict[str, float]) -> str:
+    name = max(norms, key=lambda group: norms[group])
+    return f"group {name} (norm {norms[name]:.3g})"

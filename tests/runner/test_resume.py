@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from tinyruns import BATCH, content, environment, run_differences, settings
+from tinyruns import BATCH, content, environment, finish, run_differences, settings, start
 
 
 @pytest.fixture
@@ -20,26 +20,6 @@ def whole(tmp_path, rules, layerlr):
     out = tmp_path / "whole"
     assert layerlr(*settings(rules, out, "--save-every", 2)).status == 0
     return out
-
-
-def _start(line: list[object]) -> int:
-    """Run a command in a forked process, which is warm already; returns its number."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        from layerlr_dsl.cli import run
-
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        os._exit(run([str(part) for part in line]))
-    finally:
-        os._exit(70)
-
-
-def _finish(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _rows(folder) -> list[dict]:
@@ -55,7 +35,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, ru
     line = settings(rules, out, "--save-every", 2)
     kills = 0
     for _ in range(40):
-        child = _start([*line, "--resume"] if out.exists() else line)
+        child = start([*line, "--resume"] if out.exists() else line)
         deadline = time.monotonic() + chance.uniform(0.15, 0.6)
         while time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.005)
@@ -68,7 +48,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, ru
         if (out / "summary.json").exists():
             break
     if not (out / "summary.json").exists():
-        assert _finish(_start([*line, "--resume"])) == 0
+        assert finish(start([*line, "--resume"])) == 0
     assert kills >= 2
     assert run_differences(whole, out) == []
 
@@ -141,7 +121,7 @@ def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
     assert "Traceback" not in printed[1]
     again = printed[1].split("go on with: ")[1].split()
     assert again[:2] == ["layerlr", "train"]
-    assert _finish(_start(again[1:])) == 0
+    assert finish(start(again[1:])) == 0
     assert run_differences(whole, out) == []
 
 

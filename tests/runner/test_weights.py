@@ -51,9 +51,9 @@ def test_the_flower_of_scikit_learn_is_a_daisy():
 
 def test_every_name_of_the_packaged_file_is_converted_and_strange_ones_are_refused():
     """A file with one tensor more or less must not half fit."""
-    with pytest.raises(RunnerError, match="_blocks.16._bn1.weight"):
+    with pytest.raises(RunnerError, match=r"_blocks\.16\._bn1\.weight"):
         efficientnet_lite0({"_blocks.16._bn1.weight": torch.zeros(1)})
-    with pytest.raises(RunnerError, match="_blocks.0._expand_conv.weight"):
+    with pytest.raises(RunnerError, match=r"_blocks\.0\._expand_conv\.weight"):
         efficientnet_lite0({"_blocks.0._expand_conv.weight": torch.zeros(1)})
     with pytest.raises(RunnerError, match="classifier"):
         efficientnet_lite0({"classifier.weight": torch.zeros(1)})

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
+
+
+def _trace(training: bool) -> None:
+    """What tests ask of every forward pass: to take time, or to be the last one before a SIGTERM."""
+    time.sleep(float(os.environ.get("TINY_SLEEP", "0")))
+    if training and "TINY_STOP_AT" in os.environ:
+        left = int(os.environ["TINY_STOP_AT"]) - 1
+        os.environ["TINY_STOP_AT"] = str(left)
+        if left == 0:
+            signal.raise_signal(signal.SIGTERM)
 
 
 class Net(nn.Module):
@@ -21,8 +32,7 @@ class Net(nn.Module):
         self.head = nn.Linear(8, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # lets a test hit a run in the middle of a step
-        time.sleep(float(os.environ.get("TINY_SLEEP", "0")))
+        _trace(self.training)
         return self.head(self.drop(self.body(self.stem(x)).mean((2, 3))))
 
 
@@ -90,3 +100,17 @@ class Exploding(nn.Module):
         if self.calls > 2:
             hidden.register_hook(lambda gradient: gradient * float("nan"))
         return self.head(hidden)
+
+
+class Plain(nn.Module):
+    """A model without statistics or chance, whose steps depend on the samples alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3 * 8 * 8, 8)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        _trace(self.training)
+        return self.head(torch.relu(self.norm(self.body(x.flatten(1)))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,45 @@ def environment() -> dict[str, str]:
     root = str(HERE.parents[1])
     paths = os.pathsep.join([root, str(HERE), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "LAYERLR_DEBUG": ""}
+
+
+def start(line: list[object], output: Path | None = None, **variables: str) -> int:
+    """Run a command in a forked process, which is warm already; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        from layerlr_dsl.cli import run
+
+        os.environ.update(variables)
+        # new streams: those of the test runner do not go through the file descriptors
+        sys.stdout = sys.stderr = open(output or os.devnull, "w", buffering=1)  # noqa: SIM115
+        os._exit(run([str(part) for part in line]))
+    finally:
+        os._exit(70)
+
+
+def finish(child: int) -> int:
+    """Wait for a process; its exit status, negative for the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_together(line: list[object], folder: Path, world: int = 2, **variables: str) -> list[int]:
+    """The processes that torchrun would start, each printing to `folder`/RANK.txt."""
+    shared = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        start(line, folder / f"{rank}.txt", RANK=str(rank), LOCAL_RANK=str(rank), **shared, **variables)
+        for rank in range(world)
+    ]
+
+
+def run_together(line: list[object], folder: Path, world: int = 2, **variables: str) -> list[int]:
+    """Their exit statuses."""
+    return [finish(child) for child in start_together(line, folder, world, **variables)]

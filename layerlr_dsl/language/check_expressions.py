@@ -105,7 +105,9 @@ def _check_subscript(node: s.Subscript, names: Names, found: list[Diagnostic]) -
 
 def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
     if not names.attributes:
-        found.append(error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason))
+        found.append(
+            error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason)
+        )
     elif not (isinstance(node.subject, s.Name) and node.subject.name in ("module", "dtype")):
         found.append(
             error(
@@ -118,7 +120,12 @@ def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
     elif node.subject.name == "dtype" and node.word.removeprefix("torch.") not in DTYPES:
         near = nearest(node.word, DTYPES)
         found.append(
-            error("LR125", f"unknown dtype `{node.word}`", node.word_span, f"did you mean `{near}`?" if near else None)
+            error(
+                "LR125",
+                f"unknown dtype `{node.word}`",
+                node.word_span,
+                f"did you mean `{near}`?" if near else None,
+            )
         )
 
 
@@ -143,7 +150,12 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
         near = nearest(argument.span.text, names.captures)
         help = f"did you mean `{near}`?" if near else "bind one in the selector, such as `layer<i>`"
         found.append(
-            error("LR101", f"`{node.function}` needs a capture, and `{argument.span.text}` is none", argument.span, help)
+            error(
+                "LR101",
+                f"`{node.function}` needs a capture, and `{argument.span.text}` is none",
+                argument.span,
+                help,
+            )
         )
     return False
 

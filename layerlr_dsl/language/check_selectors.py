@@ -51,7 +51,9 @@ class SelectorChecker:
             check_expression(selector.where, names, self._found)
         return None if len(self._found) > before or not all(include) or not all(exclude) else checked
 
-    def missing_captures(self, selector: CheckedSelector | None) -> dict[str, s.Pattern | s.Regex | s.GroupRef]:
+    def missing_captures(
+        self, selector: CheckedSelector | None
+    ) -> dict[str, s.Pattern | s.Regex | s.GroupRef]:
         """Captures that some item of the selector leaves unbound, each with the first such item."""
         if selector is None:
             return {}
@@ -73,7 +75,9 @@ class SelectorChecker:
         for name in sorted(captures):
             if name in self._lets or name in ATTRIBUTES:
                 what = "a `let`" if name in self._lets else "an attribute of parameters"
-                self._found.append(error("LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it"))
+                self._found.append(
+                    error("LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it")
+                )
 
     def _item(self, item: s.SelectorItem) -> Item | None:
         if isinstance(item, s.Pattern):
@@ -111,7 +115,9 @@ class SelectorChecker:
             return None
         if item.name in self._open:
             path = " -> ".join(f"@{n}" for n in [*self._open[self._open.index(item.name) :], item.name])
-            self._found.append(error("LR111", f"the group refers to itself: {path}", item.span, "break the circle"))
+            self._found.append(
+                error("LR111", f"the group refers to itself: {path}", item.span, "break the circle")
+            )
             return None
         return GroupItem(item.span, item.name) if self._group(item.name) is not None else None
 

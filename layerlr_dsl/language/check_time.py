@@ -31,13 +31,18 @@ def _zero(unit: str) -> str:
 
 
 def found_error_at(found: list[Diagnostic], span: Span) -> bool:
-    return any(d.span is not None and d.span.source is span.source and span.start <= d.span.start < span.end for d in found)
+    return any(
+        d.span is not None and d.span.source is span.source and span.start <= d.span.start < span.end
+        for d in found
+    )
 
 
 def _whole_step(moment: s.Moment, lets: dict[str, s.Expression], found: list[Diagnostic]) -> None:
     value = evaluate(moment.value, Scope(lets, exact=True))
     if Fraction(value).denominator != 1:
-        found.append(error("LR312", "steps are whole numbers", moment.value.span, "write `step 100`, or use `epoch`"))
+        found.append(
+            error("LR312", "steps are whole numbers", moment.value.span, "write `step 100`, or use `epoch`")
+        )
 
 
 def _check_condition(condition: s.Condition, lets: dict[str, s.Expression], found: list[Diagnostic]) -> None:
@@ -46,7 +51,9 @@ def _check_condition(condition: s.Condition, lets: dict[str, s.Expression], foun
     if len(found) == before:
         value = evaluate(condition.patience, Scope(lets, exact=True))
         if Fraction(value).denominator != 1:
-            found.append(error("LR312", "a condition waits for a whole number of epochs", condition.patience.span))
+            found.append(
+                error("LR312", "a condition waits for a whole number of epochs", condition.patience.span)
+            )
     if condition.delta is not None:
         _number(condition.delta, lets, found, "an improvement is 0 or more", positive=False)
 
@@ -60,10 +67,16 @@ def check_duration(
 
 
 def _number(
-    expression: s.Expression, lets: dict[str, s.Expression], found: list[Diagnostic], want: str, positive: bool
+    expression: s.Expression,
+    lets: dict[str, s.Expression],
+    found: list[Diagnostic],
+    want: str,
+    positive: bool,
 ) -> None:
     before = len(found)
-    check_expression(expression, Names(frozenset(lets), reason="times are the same for every parameter"), found)
+    check_expression(
+        expression, Names(frozenset(lets), reason="times are the same for every parameter"), found
+    )
     if len(found) > before:
         return
     try:

@@ -90,7 +90,10 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
     written = statement.path.value
     if expansion.root is None:
         return error(
-            "LR113", "a text without a file has no folder to include from", span, "load it from a file, or give a root"
+            "LR113",
+            "a text without a file has no folder to include from",
+            span,
+            "load it from a file, or give a root",
         )
     if not written or "\0" in written:
         return error("LR113", "an include needs the path of a file", span)
@@ -107,7 +110,9 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
         if path.exists():
             return path
     if inside:
-        return error("LR113", f"included file `{written}` does not exist", span, f"looked below {_folder(expansion)}")
+        return error(
+            "LR113", f"included file `{written}` does not exist", span, f"looked below {_folder(expansion)}"
+        )
     return error(
         "LR114",
         f"`{written}` lies outside the rules root",
@@ -120,19 +125,29 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
 def _folder(expansion: Expansion) -> str:
     root = expansion.root
     try:
-        return f"`{root.relative_to(Path.cwd())}`" if root is not None and root != Path.cwd() else "this folder"
+        return (
+            f"`{root.relative_to(Path.cwd())}`" if root is not None and root != Path.cwd() else "this folder"
+        )
     except ValueError:
         return f"`{root}`"
 
 
 def _trail(expansion: Expansion) -> tuple[Related, ...]:
-    return tuple(Related("included here", by.path.span) for _, by in reversed(expansion._open) if by is not None)
+    return tuple(
+        Related("included here", by.path.span) for _, by in reversed(expansion._open) if by is not None
+    )
 
 
 def _cycle(expansion: Expansion, statement: s.IncludeStatement, found: Path) -> Diagnostic:
     first = [by for path, by in expansion._open if path == found][0]
-    related: tuple[Related, ...] = (Related("first included here", first.path.span),) if first is not None else ()
+    related: tuple[Related, ...] = (
+        (Related("first included here", first.path.span),) if first is not None else ()
+    )
     inner = [by for _, by in expansion._open if by is not None and by is not first]
     related += tuple(Related("which includes this", by.path.span) for by in inner)
-    message = "a file includes itself" if expansion._open[-1][0] == found else "files include each other in a circle"
+    message = (
+        "a file includes itself"
+        if expansion._open[-1][0] == found
+        else "files include each other in a circle"
+    )
     return error("LR115", message, statement.path.span, "remove one of the includes", related=related)

@@ -147,6 +147,7 @@ class _Reading:
         self.statements: list[Statement] = []
         self.diagnostics: list[Diagnostic] = []
         self.damaged: list[Damaged] = []
+        self.indented_until = -1
 
     def run(self) -> None:
         while self._to_next_statement():
@@ -215,7 +216,15 @@ class _Reading:
         kind = last.type if type(last) is Token else ""
         if len(self.builder.opened) + (kind == "OPEN") - (kind == "CLOSE") > 0:
             return True
-        return kind == "COMMA" and recovery.NEXT_LINE_IS_INDENTED.match(self.text, _end(end)) is not None
+        return kind == "COMMA" and self._is_indented_behind(_end(end))
+
+    def _is_indented_behind(self, newline: int) -> bool:
+        """Whether the next line with more than a comment is indented; each run of lines is looked at once."""
+        if newline > self.indented_until and (
+            line := recovery.NEXT_LINE_IS_INDENTED.match(self.text, newline)
+        ):
+            self.indented_until = line.end()
+        return newline <= self.indented_until
 
     def _recover(self, start: int, tokens: list[Token], at: int) -> None:
         """Explain the fault at `at` and go to the end of the statement."""

@@ -112,16 +112,23 @@ class CompiledPattern:
 
 
 def _advance(part: Part, text: str, places: set[tuple[int, Bindings]]) -> set[tuple[int, Bindings]]:
+    if isinstance(part, AnyRun):
+        return _anywhere_after(text, places)
     return {after for place in places for after in _after(part, text, *place)}
+
+
+def _anywhere_after(text: str, places: set[tuple[int, Bindings]]) -> set[tuple[int, Bindings]]:
+    """Every place from the first on, for each set of bindings: `*` reaches them all."""
+    first: dict[Bindings, int] = {}
+    for at, bound in places:
+        first[bound] = min(at, first.get(bound, at))
+    return {(end, bound) for bound, at in first.items() for end in range(at, len(text) + 1)}
 
 
 def _after(part: Part, text: str, at: int, bound: Bindings) -> Iterator[tuple[int, Bindings]]:
     if isinstance(part, Literal):
         if text.startswith(part.text, at):
             yield at + len(part.text), bound
-    elif isinstance(part, AnyRun):
-        for end in range(at, len(text) + 1):
-            yield end, bound
     elif isinstance(part, AnyOne):
         if at < len(text):
             yield at + 1, bound
@@ -134,11 +141,13 @@ def _after(part: Part, text: str, at: int, bound: Bindings) -> Iterator[tuple[in
             for inner in choice:
                 places = _advance(inner, text, places)
             yield from places
-    else:
+    elif isinstance(part, (NumberRange, Capture)):
         yield from _number(part, text, at, bound)
 
 
-def _number(part: NumberRange | Capture, text: str, at: int, bound: Bindings) -> Iterator[tuple[int, Bindings]]:
+def _number(
+    part: NumberRange | Capture, text: str, at: int, bound: Bindings
+) -> Iterator[tuple[int, Bindings]]:
     if at > 0 and text[at - 1] in "0123456789":
         return
     run = _DIGITS.match(text, at)
@@ -181,12 +190,17 @@ def _segment(text: str, start: int) -> tuple[Segment, int]:
             after = text[at : at + 1]
             if len(parts) or after not in ("", "."):
                 raise PatternFault(
-                    "`**` must be a segment of its own", start, at, "use `*` within a segment, `**.` before one"
+                    "`**` must be a segment of its own",
+                    start,
+                    at,
+                    "use `*` within a segment, `**.` before one",
                 )
             return DOUBLE_STAR, at
         parts.append(part)
     if not parts:
-        raise PatternFault("empty segment in a selector", start, min(start + 1, len(text)), "remove the extra dot")
+        raise PatternFault(
+            "empty segment in a selector", start, min(start + 1, len(text)), "remove the extra dot"
+        )
     literal = _join(parts)
     return Segment(tuple(parts), literal), at
 
@@ -211,7 +225,12 @@ def _part(text: str, at: int) -> tuple[Part | None, int]:
     if character == "<":
         return _capture(text, at)
     if character in "]}>":
-        raise PatternFault(f"`{character}` without its opening bracket", at, at + 1, f"write `[{character}]` for the character itself")
+        raise PatternFault(
+            f"`{character}` without its opening bracket",
+            at,
+            at + 1,
+            f"write `[{character}]` for the character itself",
+        )
     end = at
     while end < len(text) and text[end] not in ".*?[]{}<>":
         end += 1
@@ -233,7 +252,9 @@ def _one_of(text: str, at: int) -> tuple[Part, int]:
     while i < len(content):
         if i + 2 < len(content) and content[i + 1] == "-":
             if content[i] > content[i + 2]:
-                raise PatternFault(f"empty range `{content[i : i + 3]}`", at, end + 1, "put the smaller end first")
+                raise PatternFault(
+                    f"empty range `{content[i : i + 3]}`", at, end + 1, "put the smaller end first"
+                )
             ranges.append((content[i], content[i + 2]))
             i += 3
         else:
@@ -248,7 +269,9 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
         raise PatternFault("unclosed `{`", at, len(text), "close it with `}`")
     body = text[at + 1 : end]
     if "{" in body or "<" in body:
-        raise PatternFault("brackets do not nest inside `{ }`", at, end + 1, "write the selectors as a list: A, B")
+        raise PatternFault(
+            "brackets do not nest inside `{ }`", at, end + 1, "write the selectors as a list: A, B"
+        )
     if any(c.isspace() for c in body):
         raise PatternFault("no spaces inside `{ }`", at, end + 1, f"write `{{{''.join(body.split())}}}`")
     numbers = _RANGE.fullmatch(body)
@@ -262,7 +285,9 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
     if not body:
         raise PatternFault("nothing stands between `{` and `}`", at, end + 1, "write `{a,b}` or `{0..5}`")
     if "." in body:
-        raise PatternFault("a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d")
+        raise PatternFault(
+            "a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d"
+        )
     return Alternatives(tuple(_choice(text, at + 1, body))), end + 1
 
 

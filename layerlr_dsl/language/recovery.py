@@ -27,15 +27,16 @@ _PIECE = re.compile(
     r"""(?P<text>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*(?:"|[^\n]*))
       | (?P<comment>\#[^\n]*)
       | (?P<blank>[ \t\r\f\uFEFF]+|\\[ \t\r]*\n)
-      | (?P<sign>->|[();,\n/])
-      | (?P<word>\w+)
-      | (?P<other>[^\w\s"\#\\();,/-]+|.)""",
+      | (?P<sign>->|\(+|\)+|[;,\n/])
+      | (?P<plain>[^\s"\#\\();,/-][^"\#\\();,/\n-]*|.)""",
     re.VERBOSE | re.DOTALL,
 )
 _REGEX = re.compile(r"/(?=[^\s/])[^/\\\n]*(?:\\[^\n][^/\\\n]*)*/")
-_BEFORE_REGEX = {"", ",", "=", "except", "then", "matches", "freeze", "unfreeze", "expect"}
+_BEFORE_REGEX = {",", "=", "except", "then", "matches", "freeze", "unfreeze", "expect"}
 _STATEMENT_LINE = re.compile(rf"[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]+[^\s=,)]")
 NEXT_LINE_IS_INDENTED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
+# A parenthesis that is open for longer is taken as never closed, so that no file takes long to give up on.
+_MOST_LINES = 300
 _LINE = re.compile(r"\n([ \t]*)([^\s])")
 
 
@@ -72,6 +73,7 @@ class _Scan:
         self.first_open = at
         self.place = at
         self.comments: list[tuple[int, str]] = []
+        self.lines = 0
 
     def run(self, place: int) -> bool:
         """Go on to the end of the statement; False where an open parenthesis is not closed first."""
@@ -84,7 +86,7 @@ class _Scan:
             if kind == "comment":
                 self.comments.append((place, written.rstrip("\r")))
             elif kind == "sign":
-                if written == "/" and self.previous in _BEFORE_REGEX and (regex := _REGEX.match(text, place)):
+                if written == "/" and self._begins_regex() and (regex := _REGEX.match(text, place)):
                     written = regex[0]
                 elif self._ends(written, place):
                     return self.depth == 0
@@ -94,13 +96,17 @@ class _Scan:
         self.place = len(text)
         return self.depth == 0
 
+    def _begins_regex(self) -> bool:
+        words = self.previous[-40:].split()
+        return not words or words[-1] in _BEFORE_REGEX
+
     def _ends(self, sign: str, place: int) -> bool:
-        if sign == "(":
+        if sign[0] == "(":
             if self.depth == 0:
                 self.first_open = place
-            self.depth += 1
-        elif sign == ")":
-            self.depth = max(0, self.depth - 1)
+            self.depth += len(sign)
+        elif sign[0] == ")":
+            self.depth = max(0, self.depth - len(sign))
         elif sign == "->":
             return self.depth > 0
         elif place >= self.at or self.depth > 0:
@@ -112,7 +118,8 @@ class _Scan:
 
     def _newline_ends(self, place: int) -> bool:
         if self.depth > 0:
-            return _STATEMENT_LINE.match(self.text, place + 1) is not None
+            self.lines += 1
+            return self.lines > _MOST_LINES or _STATEMENT_LINE.match(self.text, place + 1) is not None
         return not (self.previous == "," and NEXT_LINE_IS_INDENTED.match(self.text, place + 1))
 
 

@@ -161,7 +161,8 @@ def _filled(plan: Plan, effect: Effect) -> str | None:
         numbers[name] = plan.numbers(clause.selectors[0], name)
     scope = type(plan.rules.scope)(plan.rules.lets, dict(effect.bindings), numbers, None)
     try:
-        return f"{fill_in(expression, scope)} = {show(effect.value)}"
+        left = expression.span.text if isinstance(expression, s.Name) else fill_in(expression, scope)
+        return f"{left} = {show(effect.value)}"
     except Fault:
         return None
 

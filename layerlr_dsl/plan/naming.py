@@ -20,7 +20,8 @@ def group_name(parameters: Sequence[str]) -> str:
         return path if len(leaves) > 1 else f"{path}.**.{leaves.pop()}"
     tops = list(dict.fromkeys(name.partition(".")[0] for name in parameters))
     if len(leaves) == 1:
-        return f"**.{leaves.pop()}"
+        leaf = leaves.pop()
+        return ", ".join(f"{top}.**.{leaf}" for top in tops) if len(tops) <= 2 else f"**.{leaf}"
     return ", ".join(tops) if len(tops) <= 3 else f"{tops[0]}, {tops[1]}, ... {tops[-1]}"
 
 
@@ -33,11 +34,16 @@ def told_apart(names: list[str], options: Sequence[dict[str, Value]]) -> list[st
             option for option in options[places[0]] if len({repr(options[i].get(option)) for i in places}) > 1
         ]
         for i in places:
-            told = ", ".join(f"{o} {show(options[i].get(o))}" for o in differing[:2])
+            told = ", ".join(f"{o} {_words(options[i].get(o))}" for o in differing[:2])
             out[i] = f"{name} ({told})" if told else name
+    # Numbers come last: a name that a rule elsewhere could change is worse than a plain one.
     seen: dict[str, int] = {}
     for i, name in enumerate(out):
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             out[i] = f"{name} #{seen[name]}"
     return out
+
+
+def _words(value: Value) -> str:
+    return value if isinstance(value, str) else show(value)

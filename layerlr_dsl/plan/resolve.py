@@ -11,6 +11,7 @@ from math import prod
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.expressions import show
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
@@ -285,7 +286,7 @@ def _named(
     for place, key in enumerate(keys):
         if key in ("frozen", "model"):
             plain[place] = "frozen" if key == "frozen" else "frozen by the model"
-    names = told_apart(plain, options)
+    names = told_apart(plain, [{**o, **_course(b)} for o, b in zip(options, first, strict=True)])
     groups = []
     for place, key in enumerate(keys):
         kind: GroupKind = "frozen" if key == "frozen" else "model" if key == "model" else "trains"
@@ -305,6 +306,17 @@ def _named(
             )
         )
     return groups
+
+
+def _course(behaviour: Behaviour) -> dict[str, str]:
+    """When a group first trains, in words, to tell apart groups that differ in nothing else."""
+    if not behaviour.freezes:
+        return {}
+    clock = behaviour.timeline.clock
+    for tick in (0, *behaviour.changes()):
+        if not behaviour.freeze(tick).frozen:
+            return {"trains": f"from epoch {show(clock.epoch_of(tick))}"}
+    return {"trains": "when a metric says so"}
 
 
 def _numel(inventory: Inventory, rows: list[int]) -> int:

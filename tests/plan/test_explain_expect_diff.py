@@ -1,0 +1,135 @@
+"""Explaining a parameter, testing a file by its own `expect`, and comparing two files."""
+
+from __future__ import annotations
+
+import pytest
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.advice import advice
+from layerlr_dsl.plan.diff import diff
+from layerlr_dsl.plan.expect import run_expectations
+
+LAYERED = """let base = 1e-3
+** -> lr base
+layer<i> -> lr *= 0.5 ^ (last(i) - i + 1)
+layer4.* -> lr 1e-4
+fc -> lr 1e-2 until epoch 2
+freeze layer1 until epoch 5
+"""
+
+
+def statuses(plan: layerlr.Plan, name: str, option: str, epoch: float = 0) -> list[tuple[str, str]]:
+    return [(s.place.rpartition(":")[2], s.status) for s in plan.explain(name, epoch).options[option].steps]
+
+
+def test_explain_marks_the_winner_and_what_it_overrides(resnet18: Inventory) -> None:
+    """Every rule that matches, in order, with its part in the outcome."""
+    plan = layerlr.parse(LAYERED).resolve(resnet18, epochs=10)
+    assert statuses(plan, "layer4.0.bn1.bias", "lr") == [
+        ("2", "overridden"),
+        ("3", "overridden"),
+        ("4", "wins"),
+    ]
+    assert statuses(plan, "layer2.0.bn1.bias", "lr") == [("2", "applies"), ("3", "wins")]
+    assert statuses(plan, "fc.bias", "lr", 3) == [("2", "wins"), ("5", "outside")]
+    assert statuses(plan, "layer1.0.bn1.bias", "frozen", 5) == [("6", "outside")]
+
+
+def test_explain_fills_expressions_with_their_values(resnet18: Inventory) -> None:
+    """As one would work it out on paper."""
+    told = layerlr.parse(LAYERED).resolve(resnet18, epochs=10).explain("layer2.0.bn1.bias")
+    assert told.options["lr"].steps[1].filled == "0.5 ^ (4 - 2 + 1) = 0.125"
+    assert told.options["lr"].value == pytest.approx(1.25e-4)
+
+
+def test_explain_refuses_an_unknown_name(resnet18: Inventory) -> None:
+    """A KeyError, as for any mapping."""
+    with pytest.raises(KeyError):
+        layerlr.parse(LAYERED).resolve(resnet18, epochs=10).explain("nope")
+
+
+def outcomes(text: str, model: Inventory, **run: float) -> list[str | None]:
+    plan = layerlr.parse(text).resolve(model, **run)  # type: ignore[arg-type]
+    return [None if o.failure is None else o.failure.message for o in run_expectations(plan)]
+
+
+def test_expectations_hold_or_say_what_was_found(resnet18: Inventory) -> None:
+    """All failures in one run, each with the value found."""
+    text = (
+        LAYERED
+        + """
+expect layer4.0.conv1.weight lr == 1e-4
+expect layer1 frozen at epoch 4
+expect layer1 trains at epoch 5
+expect fc lr == 1e-2
+expect fc lr == 1e-2 at epoch 1
+expect trainable < 10% at epoch 0
+expect trainable >= 99% at epoch 6
+expect groups == 3
+expect layer<i> lr <= 1e-3
+expect layer<i>.0.bn1 lr == 1e-3 * 0.5 ^ (last(i) - i + 1)
+"""
+    )
+    found = outcomes(text, resnet18, epochs=10)
+    assert found[:3] == [None, None, None]
+    assert found[3] == "expected lr == 0.01 for `fc.weight`, but its lr is 0.001 at epoch 2"
+    assert found[4] is None
+    assert found[5] is not None
+    assert "98.73%" in found[5]
+    assert found[6] is None
+    assert found[7] == "expected groups == 3, but `groups` is 6"
+    assert found[8] is None
+    assert found[9] is not None
+    assert "layer4" in found[9]
+
+
+def test_a_failed_expectation_points_to_the_rule(resnet18: Inventory) -> None:
+    """The rule that the value came from is shown beside it."""
+    plan = layerlr.parse("** -> lr 1e-4\nexpect fc lr == 1").resolve(resnet18)
+    failure = run_expectations(plan)[0].failure
+    assert failure is not None
+    assert failure.code == "LR220"
+    assert [r.span.text for r in failure.related] == ["** -> lr 1e-4"]
+
+
+def test_an_expectation_of_nothing_is_an_error(resnet18: Inventory) -> None:
+    """A test that tests nothing must not pass."""
+    with pytest.raises(layerlr.RuleError) as raised:
+        layerlr.parse("** -> lr 1\nexpect nothing lr == 1").resolve(resnet18)
+    assert [d.code for d in raised.value.diagnostics] == ["LR201"]
+
+
+def test_floats_compare_within_a_billionth(resnet18: Inventory) -> None:
+    """0.1 + 0.2 is 0.3, and 1e-12 is not 2e-12."""
+    assert outcomes("** -> lr 0.1 + 0.2\nexpect fc lr == 0.3", resnet18) == [None]
+    assert outcomes("** -> lr 1e-12\nexpect fc lr == 2e-12", resnet18) != [None]
+
+
+def test_diff_gives_both_values_over_time(resnet18: Inventory) -> None:
+    """By parameter, and only those that differ."""
+    old = layerlr.parse("** -> lr 1e-4; fc -> lr 1e-3").resolve(resnet18, epochs=5)
+    new = layerlr.parse("** -> lr 1e-4; fc -> lr 1e-3 until epoch 2; freeze conv1").resolve(
+        resnet18, epochs=5
+    )
+    found = {(d.parameter, d.option): (d.old, d.new) for d in diff(old, new)}
+    assert found == {
+        ("conv1.weight", "frozen"): ("false", "true"),
+        ("fc.weight", "lr"): ("0.001", "0.001, from epoch 2 0.0001"),
+        ("fc.bias", "lr"): ("0.001", "0.001, from epoch 2 0.0001"),
+    }
+
+
+def test_a_file_does_not_differ_from_itself(resnet18: Inventory) -> None:
+    """Nor from the same rules in other words."""
+    plans = [
+        layerlr.parse(t).resolve(resnet18) for t in ("** -> lr 1e-4", "** -> lr 2e-4 / 2", "**.* -> lr 1e-4")
+    ]
+    assert [list(diff(plans[0], p)) for p in plans] == [[], [], []]
+
+
+def test_advice_is_given_only_when_asked_for(resnet18: Inventory) -> None:
+    """LR4xx never appear among a plan's own findings."""
+    plan = layerlr.parse("** -> lr 1e-8; fc -> lr 1e-2").resolve(resnet18)
+    assert not [d for d in plan.diagnostics if d.code.startswith("LR4")]
+    assert {d.code for d in advice(plan)} == {"LR401", "LR402"}

@@ -93,14 +93,18 @@ def _class(name: str, cls: type) -> str:
 
 
 def _signature(called: Any) -> str:
-    text = (
-        str(inspect.signature(called))
-        .replace("self, ", "", 1)
-        .replace("(self)", "()")
-        .replace("cls, ", "", 1)
-    )
-    return re.sub(r"'([^']*)'", r"\1", text)
+    text = str(inspect.signature(called)).replace("self, ", "", 1).replace("(self)", "()")
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text.replace("cls, ", "", 1))
 
 
 def _doc(thing: Any) -> str:
-    return inspect.getdoc(thing) or ""
+    """A docstring as Markdown: its `name: meaning` lines as a list, `Raises` as a paragraph of its own."""
+    text = inspect.getdoc(thing) or ""
+    text = re.sub(r"(?m)^(Raises |Returns )", r"\n\1", text)
+    lines = []
+    for line in text.splitlines():
+        item = re.match(r"([a-z_]+): (.*)", line)
+        if item and (not lines or not lines[-1].startswith("- ")):
+            lines.append("")
+        lines.append(f"- `{item[1]}`: {item[2]}" if item else line)
+    return "\n".join(lines).strip()

@@ -7,7 +7,7 @@ from html import escape
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
 
-EPOCHS, STEPS = 10, 60
+EPOCHS, STEPS = 10, 30
 WIDTH, HEIGHT, MARGIN = 560, 120, 28
 
 

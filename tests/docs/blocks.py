@@ -4,8 +4,10 @@
     python            executed, each page in one namespace of its own
     text              what the `python` block before it prints, if it prints anything
     console           `$ command` lines, run; lines below a command are what it prints
+    py                Python that needs what is not installed here; read and not run
     sh                commands that are not run here (they install, download or take long)
-    yaml, toml, json  read; with a title, written too
+    lua, toml, elisp  settings of editors; not read
+    yaml, json        read; with a title, written too
 
 In expected output a line `...` stands for any lines, and `...` within a line for any characters.
 """
@@ -18,7 +20,6 @@ import json
 import re
 import shlex
 import textwrap
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,9 @@ class Reader:
             exec(compile(block.body, f"<line {block.line}>", "exec"), self._names)
         self._printed = printed.getvalue()
 
+    def _py(self, block: Block) -> None:
+        compile(block.body, f"<line {block.line}>", "exec")
+
     def _text(self, block: Block) -> None:
         if self._printed:
             self._compare(block, block.body, self._printed)
@@ -132,12 +136,13 @@ class Reader:
             if "layerlr " in line and not line.lstrip().startswith("#"):
                 _known_options(line[line.index("layerlr ") :])
 
+    def _lua(self, block: Block) -> None:
+        """Nothing reads these here."""
+
+    _toml = _elisp = _lua
+
     def _yaml(self, block: Block) -> None:
         yaml.safe_load(block.body)
-        self._write(block)
-
-    def _toml(self, block: Block) -> None:
-        tomllib.loads(block.body)
         self._write(block)
 
     def _json(self, block: Block) -> None:
@@ -171,7 +176,8 @@ def _known_options(line: str) -> None:
     """Every option of a command that is shown but not run is an option that it has."""
     words = shlex.split(line.split(" > ")[0].split(" | ")[0], comments=True)
     if len(words) < 2 or words[1] not in COMMANDS:
-        assert words[1:2] and words[1].startswith("-"), f"`{line}`: no such command"
+        assert words[1:2], f"`{line}`: a command is missing"
+        assert words[1].startswith("-"), f"`{line}`: no such command"
         return
     command = app.get_command(None, words[1])  # type: ignore[arg-type]
     assert command is not None

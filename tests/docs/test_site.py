@@ -1,0 +1,46 @@
+"""The documentation builds with warnings as errors, and holds what the code has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layerlr_dsl.cli.app import COMMANDS
+from layerlr_dsl.language.codes import CODES
+from layerlr_dsl.language.resources import recipes_path
+from layerlr_dsl.plan.schedules import names
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = pytest.importorskip("mkdocs.config")
+    from mkdocs.commands.build import build
+
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_MKDOCS_2_WARNING", "1")
+        build(config.load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(folder)))
+    return folder
+
+
+def test_every_finding_command_recipe_and_schedule_is_on_its_page(site: Path) -> None:
+    """What is added to the code is in the documentation without anybody having to remember."""
+    assert {path.stem for path in (site / "findings").glob("LR*.html")} == set(CODES)
+    commands = (site / "commands.html").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"layerlr {name}" not in commands] == []
+    recipes = (site / "recipes.html").read_text(encoding="utf-8")
+    assert [p.stem for p in recipes_path().rglob("*.lr") if f"{p.stem}<" not in recipes] == []
+    schedules = (site / "schedules.html").read_text(encoding="utf-8")
+    assert [name for name in names() if f'id="{name}"' not in schedules] == []
+
+
+def test_no_page_needs_a_network(site: Path) -> None:
+    """No fonts, scripts or pictures from elsewhere."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for tag in ('<script src="http', '<link rel="stylesheet" href="http', '<img src="http'):
+            assert tag not in text, page.name
+        assert "fonts.googleapis" not in text

@@ -86,40 +86,34 @@ class LayerAdaptive(Optimizer):
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         tensors, grads = bucket.tensors, bucket.grads
         firsts, seconds = bucket.states(self.state, ("exp_avg", "exp_avg_sq"))
-        if group["foreach"] is False:
-            triples = zip(grads, firsts, seconds, strict=True)
-            sums = [_plain_sums(group, [g], [m], [v])[0] for g, m, v in triples]
-        elif fit(tensors, grads, firsts, seconds):
+        if group["foreach"] is not False and fit(tensors, grads, firsts, seconds):
             sums = self._pieces.sums(group, grads, firsts, seconds)
         else:
-            sums = _plain_sums(group, grads, firsts, seconds)
+            triples = zip(grads, firsts, seconds, strict=True)
+            sums = [_plain_sum(group, g, m, v) for g, m, v in triples]
         if bucket.mesh is not None:
             sums = list(bucket.summed(torch.stack(sums)).unbind())
 
         lr = group["lr"]
         scale = -lr
         if isinstance(lr, Tensor):
-            torch._foreach_mul_(sums, lr.to(sums[0].device))
+            sums = [total * lr.to(total.device) for total in sums]
             scale = -1.0
         scales = [scale / (p.numel() or 1) for p in bucket.params]
         _move(tensors, firsts, sums, scales, 1.0 - lr * group["weight_decay"])
 
 
-def _plain_sums(
-    group: dict[str, Any], grads: list[Tensor], firsts: list[Tensor], seconds: list[Tensor]
-) -> list[Tensor]:
-    """Bring the moments forward and sum |m| / (sqrt(v) + eps) over each tensor, in at least single precision."""
+def _plain_sum(group: dict[str, Any], g: Tensor, m: Tensor, v: Tensor) -> Tensor:
+    """Bring the moments forward and sum |m| / (sqrt(v) + eps), in single precision at least.
+
+    Operation by operation, which is what a compiler wants to see.
+    """
     beta1, beta2 = group["betas"]
-    if group["maximize"]:
-        grads = torch._foreach_neg(grads)  # type: ignore[assignment]
-    torch._foreach_lerp_(firsts, grads, 1.0 - beta1)
-    torch._foreach_mul_(seconds, beta2)
-    torch._foreach_addcmul_(seconds, grads, grads, 1.0 - beta2)
-    scales = torch._foreach_sqrt(seconds)
-    torch._foreach_add_(scales, group["eps"])
-    ratios = torch._foreach_div(firsts, scales)
-    precise = torch.promote_types(firsts[0].dtype, torch.float32)
-    return [ratio.abs_().sum(dtype=precise) for ratio in ratios]
+    g = -g if group["maximize"] else g
+    m.lerp_(g, 1.0 - beta1)
+    v.mul_(beta2).addcmul_(g, g, value=1.0 - beta2)
+    ratio = m.abs().div_(v.sqrt().add_(group["eps"]))
+    return ratio.sum(dtype=torch.promote_types(m.dtype, torch.float32))
 
 
 def _move(
@@ -132,9 +126,12 @@ def _move(
     """p = kept * p + scale * total * m for each tensor."""
     if isinstance(kept, Tensor) or kept != 1.0:
         torch._foreach_mul_(tensors, kept)
-    if tensors[0].dtype in (torch.float32, torch.float64):
+    exact = tensors[0].dtype in (torch.float32, torch.float64)
+    if exact and not torch.compiler.is_compiling():
         torch._foreach_addcmul_(tensors, firsts, totals, scales)
         return
-    # A rate rounded to half precision would be off by up to 0.4 %.
     for tensor, first, total, scale in zip(tensors, firsts, totals, scales, strict=True):
-        tensor.copy_(torch.addcmul(tensor.float(), first.float(), total, value=scale))
+        if exact:
+            tensor.addcmul_(first, total, value=scale)
+        else:  # a rate rounded to half precision would be off by up to 0.4 %
+            tensor.copy_(torch.addcmul(tensor.float(), first.float(), total, value=scale))

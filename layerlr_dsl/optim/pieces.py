@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 FUSED_DEVICES = ("cpu", "cuda")
-FUSED_DTYPES = (torch.float32, torch.float64)
+FUSED_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 CPU_PIECE = 1 << 17
 """Elements a thread takes at once: the four arrays of a piece stay within its caches."""
@@ -89,10 +89,11 @@ class Pieces:
             amsgrad=False,
             maximize=group["maximize"],
         )
+        precise = torch.promote_types(whole.dtype, torch.float32)
         if whole.is_cuda:
-            return list(torch._foreach_norm(views, 1))
+            return list(torch._foreach_norm(views, 1, dtype=precise))
         whole.abs_()
-        return [view.sum() for view in views]
+        return [view.sum(dtype=precise) for view in views]
 
     def _layout(self, tensors: Tensors) -> list[Batch]:
         """The batches for tensors of these shapes, all on one device and of one dtype."""

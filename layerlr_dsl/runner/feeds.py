@@ -69,7 +69,7 @@ class FeedChoice:
                 reason = str(fault)
         if reason not in self._said:
             self._said.add(reason)
-            self.display.note(f"features are not remembered: {reason}")
+            self.display.note(f"       features are not remembered: {reason}")
         return None
 
     def _against(self, progress: Progress) -> str | None:
@@ -113,8 +113,7 @@ class FeedChoice:
         )
         where = "on disk" if feed.table.on_disk else "in memory"
         layers = cuts[0].modules
-        names = layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"
-        self.display.note(
-            f"remembering what {names} give for {len(self.data.train):,} samples ({feed.table.size / MIB:.1f} MiB {where})"
-        )
+        names = f"{layers[0]} gives" if len(layers) == 1 else f"{layers[0]} to {layers[-1]} give"
+        size = f"{len(self.data.train):,} samples, {feed.table.size / MIB:.1f} MiB {where}"
+        self.display.note(f"       remembering what {names}: {size}")
         return feed

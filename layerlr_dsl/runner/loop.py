@@ -61,6 +61,7 @@ class Loop:
     def __init__(self, parts: Parts, progress: Progress) -> None:
         self._parts = parts
         self.progress = progress
+        self._feed: Feed | None = None
         self._shown = 0.0
         self._began = time.monotonic()
         self._counted = 0
@@ -80,7 +81,7 @@ class Loop:
     def _train(self, steps: int) -> None:
         """The rest of the current epoch, of `steps` optimizer steps, phase after phase."""
         while self.progress.step < steps:
-            feed = self._feed()
+            feed = self._feed = self._choose_feed()
             self._parts.model.train()
             for batches in feed.training(self.progress.epoch, self.progress.step):
                 changed = self._step(batches, feed, steps)
@@ -144,7 +145,9 @@ class Loop:
             # several processes can only stop together, so they finish the validation first
             return parts.interrupts.asked != 0 and not parts.processes.several
 
-        scores = evaluate(parts.model, self._feed(), parts.numerics, parts.processes, stopped)
+        # a thaw after the last step has changed no weight yet: what was remembered still holds
+        feed = self._feed or self._choose_feed()
+        scores = evaluate(parts.model, feed, parts.numerics, parts.processes, stopped)
         if scores is None:
             self._stop()
         return scores
@@ -178,7 +181,7 @@ class Loop:
 
     # ------------------------------------------------------------ helpers
 
-    def _feed(self) -> Feed:
+    def _choose_feed(self) -> Feed:
         try:
             return self._parts.feed_of_phase(self.progress)
         except StoppedWhilePreparing:

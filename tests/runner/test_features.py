@@ -1,0 +1,205 @@
+"""Remembered features: frozen layers are computed once, and nothing else changes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tinyruns import content, settings
+from torch import nn
+from torch.nn import functional
+
+from layerlr_dsl.model.specs import build
+from layerlr_dsl.runner.prefix import NoPrefix, cut
+
+
+def _freeze(model: nn.Module, *parts: str) -> nn.Module:
+    model.train()
+    for part in parts:
+        module = model.get_submodule(part)
+        module.eval()
+        module.requires_grad_(False)
+    return model
+
+
+def _same_output(model, size=32):
+    """Whether both halves together give what the model gives, in eval."""
+    inputs = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    halves = cut(model, inputs)
+    with torch.no_grad():
+        assert torch.allclose(model(inputs), halves.after(*halves.before(inputs)), atol=1e-6)
+    return halves
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen", "last"),
+    [
+        ("torchvision:resnet18", ["conv1", "bn1", "layer1", "layer2", "layer3"], "layer3"),
+        ("torchvision:resnet18", ["conv1", "bn1", "layer1.0"], "layer1.0"),
+        ("torchvision:mobilenet_v3_small", ["features"], "features"),
+        ("timm:tf_efficientnet_lite0", ["conv_stem", "bn1", "blocks.0", "blocks.1"], "blocks.1"),
+        ("torchvision:swin_t", ["features.0", "features.1"], "features.1"),
+    ],
+)
+def test_real_models_are_cut_behind_their_last_frozen_layer(name, frozen, last):
+    """Both halves together are the model."""
+    model = _freeze(build(f"{name}(num_classes=4)"), *frozen)
+    halves = cut(model, torch.randn(3, 3, 32, 32))
+    assert halves.modules[-1] == last
+    _same_output(model)
+
+
+def test_cutting_leaves_statistics_and_generators_alone():
+    """Looking at the values runs layers in training mode, which must leave no trace."""
+    model = _freeze(build("torchvision:resnet18(num_classes=4)"), "conv1", "bn1", "layer1")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    cut(model, torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+class Skipping(nn.Module):
+    """A skip from the input around everything that is frozen, a size, dropout in two spellings."""
+
+    def __init__(self, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 1)
+        self.second = nn.Conv2d(3, 3, 1)
+        self.third = nn.Conv2d(3, 3, 1)
+        self.dropout = dropout
+
+    def forward(self, x):
+        early = self.first(x)
+        late = self.second(functional.dropout(early, self.dropout, self.training))
+        return self.third(late + early).reshape(x.size(0), -1)
+
+
+def test_a_value_that_skips_over_trained_layers_is_remembered_beside_the_last():
+    """A cut between modules would lose it."""
+    model = _freeze(Skipping(), "first", "second")
+    model.dropout = 0.0
+    halves = _same_output(model, 4)
+    assert halves.modules == ("first", "second")
+
+
+def test_functional_dropout_ends_what_can_be_remembered():
+    """Its output differs each time, though every layer around it is frozen."""
+    model = _freeze(Skipping(), "first", "second")
+    assert cut(model, torch.randn(2, 3, 4, 4)).modules == ("first",)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (
+            nn.Sequential(nn.Dropout(0.5), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)),
+            "no frozen layer comes before",
+        ),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)), "no frozen layer comes before"),
+    ],
+)
+def test_why_not_is_told(module, reason):
+    """Dropout in training mode before the frozen layer; nothing frozen."""
+    if len(module) == 3:
+        _freeze(module, "1")
+    with pytest.raises(NoPrefix, match=reason):
+        cut(module, torch.randn(2, 3, 4, 4))
+
+
+def test_a_model_whose_way_depends_on_its_input_is_told_apart():
+    """torch.fx cannot follow a branch on values."""
+
+    class Branching(Skipping):
+        def forward(self, x):
+            return self.third(self.second(self.first(x)) if x.sum() > 0 else x)
+
+    with pytest.raises(NoPrefix, match="cannot be traced"):
+        cut(_freeze(Branching(), "first"), torch.randn(2, 3, 4, 4))
+
+
+RULES = """
+optimizer adamw
+schedule cosine
+** -> lr 1e-2
+freeze stem
+freeze body until epoch 3
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--feature-memory", 0], ["--precision", "bf16"]])
+def test_the_final_weights_are_those_of_a_run_that_computes_everything(tmp_path, rules, layerlr, more):
+    """In memory, on disk and in half precision; through a thaw in mid-run, with dropout behind the cut."""
+    rules.write_text(RULES)
+    line = [*settings(rules, None, "--epochs", 5), *more]
+    assert layerlr(*line, "--out", tmp_path / "plain").status == 0
+    ran = layerlr(*line, "--out", tmp_path / "quick", "--remember-features")
+    assert ran.status == 0, ran.err
+    assert "remembering what stem to body give" in ran.out
+    assert "remembering what stem gives" in ran.out.split("thawed body")[1]
+    assert ("on disk" in ran.out) is ("--feature-memory" in more)
+    one, other = (content(tmp_path / name)["model"] for name in ("plain", "quick"))
+    tolerance = 1e-5 if "bf16" not in more else 2e-2
+    assert [n for n, v in one.items() if not torch.allclose(v, other[n], atol=tolerance)] == []
+    assert [p.name for p in (tmp_path / "quick").iterdir() if "features" in p.name] == []
+
+
+def test_frozen_layers_are_run_once_for_each_sample(tmp_path, rules, layerlr, monkeypatch):
+    """60 training and 18 validation samples, however many epochs."""
+    import tiny
+
+    seen = []
+    monkeypatch.setattr(tiny, "_trace", lambda training: None)
+    original = tiny.Net.__init__
+
+    def counting(self, *arguments):
+        original(self, *arguments)
+        self.stem.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+
+    monkeypatch.setattr(tiny.Net, "__init__", counting)
+    rules.write_text("optimizer sgd\n** -> lr 1e-2\nfreeze stem, body\n")
+    assert layerlr(*settings(rules, None, "--epochs", 6, "--remember-features")).status == 0
+    # besides the table, a few samples are run to see whether the model takes them and where to cut
+    assert sum(seen) < 60 + 18 + 50
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "data", "reason"),
+    [
+        ("** -> lr 1e-2", [], "data", "nothing is frozen"),
+        ("** -> lr 1e-2\nfreeze head", [], "data", "no frozen layer comes before the first one that trains"),
+        ("** -> lr 1e-2\nfreeze stem until epoch 1", [], "data", "lasts only 1 epochs more"),
+        ("** -> lr 1e-2\nfreeze stem", [], "noisy", "does not say `deterministic = True`"),
+        ("** -> lr 1e-2\nfreeze stem updating statistics", [], "data", "no frozen layer comes before"),
+    ],
+)
+def test_the_runner_says_why_nothing_is_remembered_and_trains_all_the_same(
+    rules, layerlr, text, more, data, reason
+):
+    """Each cause in a sentence."""
+    rules.write_text(f"optimizer adamw\n{text}\n")
+    ran = layerlr(*settings(rules, None, "--remember-features", *more, data=data))
+    assert ran.status == 0, ran.err
+    assert f"features are not remembered: {reason}" in ran.out or reason in ran.out
+    assert ran.out.count("features are not remembered") >= 1
+
+
+def test_a_run_with_remembered_features_resumes_to_the_same_bits(tmp_path, rules, layerlr, monkeypatch):
+    """The table is filled anew, in the same order and the same batches."""
+    from tinyruns import run_differences
+
+    from layerlr_dsl.runner import loop
+
+    rules.write_text(RULES)
+    line = settings(rules, None, "--epochs", 4, "--remember-features")
+    assert layerlr(*line, "--out", tmp_path / "whole").status == 0
+    original = loop.Loop._step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            loop.Loop,
+            "_step",
+            lambda self, *a: self._stop() if self.progress.total == 8 else original(self, *a),
+        )
+        assert layerlr(*line, "--out", tmp_path / "parted").status == 143
+    assert layerlr("train", "--resume", "--out", tmp_path / "parted").status == 0
+    assert run_differences(tmp_path / "whole", tmp_path / "parted") == []

@@ -1,7 +1,11 @@
-"""Whole screens: each file in `golden/` is a command line and what it prints, both streams together."""
+"""Whole screens: each file in `golden/` is a command line and what it prints, both streams together.
+
+`UPDATE_EXPECTED=1 pytest tests/cli/test_cli_golden.py` writes the screens of today, to be looked at.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -28,4 +32,7 @@ def test_screen_is_as_it_was_last_looked_at(
     """A change of any screen is seen in review."""
     for rules in GOLDEN.glob("*.lr"):
         shutil.copy(rules, empty_folder)
-    assert printed(path, monkeypatch) == path.read_text(encoding="utf-8")
+    screen = printed(path, monkeypatch)
+    if os.environ.get("UPDATE_EXPECTED"):
+        path.write_text(screen, encoding="utf-8")
+    assert screen == path.read_text(encoding="utf-8")

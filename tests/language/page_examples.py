@@ -34,3 +34,10 @@ def read_page(path: Path) -> Page:
     [(_, title, fixed)] = _BLOCK.findall(fix)
     assert title == "example.lr", path
     return Page(heading[1], heading[2], heading[3], files, command.split()[2:], output, fixed)
+
+
+def write_output(path: Path, output: str) -> None:
+    """Put what the example printed on its page."""
+    text = path.read_text(encoding="utf-8")
+    console = re.compile(r"(^```console\n[^\n]*\n).*?(^```$)", re.M | re.S)
+    path.write_text(console.sub(lambda found: found[1] + output + found[2], text, count=1), encoding="utf-8")

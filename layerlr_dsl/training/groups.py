@@ -52,7 +52,7 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
         return built[0]
     from layerlr_dsl.optim.several import Several
 
-    return Several(built)
+    return Several(built, [group.name for group in plan.groups])
 
 
 def _given(group: Group) -> dict[str, Any]:

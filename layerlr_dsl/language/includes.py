@@ -139,7 +139,7 @@ def _trail(expansion: Expansion) -> tuple[Related, ...]:
 
 
 def _cycle(expansion: Expansion, statement: s.IncludeStatement, found: Path) -> Diagnostic:
-    first = [by for path, by in expansion._open if path == found][0]
+    first = next(by for path, by in expansion._open if path == found)
     related: tuple[Related, ...] = (
         (Related("first included here", first.path.span),) if first is not None else ()
     )

@@ -47,7 +47,11 @@ def build(name: str, groups: list[dict[str, Any]], settings: Mapping[str, object
 
 def _class_of(info: OptimizerInfo) -> Any:
     module, _, path = info.target.partition(":")
-    return reduce(getattr, path.split("."), import_module(module))
+    try:
+        return reduce(getattr, path.split("."), import_module(module))
+    except AttributeError:
+        version = getattr(import_module(module.partition(".")[0]), "__version__", "here")
+        raise ValueError(f"{info.name} is not in {module.partition('.')[0]} {version}") from None
 
 
 def _check_settings(info: OptimizerInfo, settings: Mapping[str, Any]) -> None:

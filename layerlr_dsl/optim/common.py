@@ -122,9 +122,14 @@ def _called(group: Mapping[str, Any], index: int) -> str:
     return str(names[index]) if names else f"parameter {index} of its group"
 
 
+def scalar(lr: Tensor, beside: Tensor) -> Tensor:
+    """A one-element tensor without dimensions, on the device of `beside`."""
+    return lr.reshape(()).to(beside.device)
+
+
 def subtract(tensors: list[Tensor], updates: Tensors, lr: float | Tensor) -> None:
     """tensor -= lr * update for each, `updates` left as they are."""
     if isinstance(lr, Tensor):
-        torch._foreach_sub_(tensors, torch._foreach_mul(updates, lr.to(tensors[0].device)))
+        torch._foreach_sub_(tensors, torch._foreach_mul(updates, scalar(lr, tensors[0])))
     else:
         torch._foreach_add_(tensors, updates, alpha=-lr)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from layerlr_dsl.optim.common import Bucket, buckets, checked
+from layerlr_dsl.optim.common import Bucket, buckets, checked, scalar
 from layerlr_dsl.optim.pieces import Pieces, fit
 
 
@@ -97,7 +97,8 @@ class LayerAdaptive(Optimizer):
         lr = group["lr"]
         scale = -lr
         if isinstance(lr, Tensor):
-            sums = [total * lr.to(total.device) for total in sums]
+            lr = scalar(lr, tensors[0])
+            sums = [total * lr for total in sums]
             scale = -1.0
         scales = [scale / (p.numel() or 1) for p in bucket.params]
         _move(tensors, firsts, sums, scales, 1.0 - lr * group["weight_decay"])

@@ -79,6 +79,13 @@ def test_refusals_say_what_is_wrong(
         build(name, given, settings)
 
 
+def test_an_optimizer_that_this_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Muon came with torch 2.9: an older one is told from a misspelled name."""
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ValueError, match=r"muon is not in torch 2\."):
+        build("muon", groups(), {})
+
+
 def test_a_rate_as_a_tensor_is_taken() -> None:
     """capturable runs give lr as a tensor."""
     optimizer = build("adam", groups(lr=torch.tensor(0.1)), {"lr": torch.tensor(0.2)})

@@ -71,7 +71,7 @@ def test_it_does_what_torch_s_optimizers_do(capturable: bool) -> None:
 def test_capturable_takes_the_same_steps() -> None:
     """Counts kept on the device give what counts kept on the host give."""
     ours, theirs = parameters(), parameters()
-    one = train(LAMB(ours, lr=torch.tensor(0.1), capturable=True), ours)
+    one = train(LAMB(ours, lr=torch.full((1,), 0.1), capturable=True), ours)
     assert_close(one, train(LAMB(theirs, lr=0.1), theirs), 1e-6)
 
 

@@ -187,10 +187,11 @@ def test_the_fast_path_reads_nothing_back_either() -> None:
         loop.step()
 
 
-def test_a_rate_as_a_tensor_and_a_rate_changed_in_place_take_effect() -> None:
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_rate_as_a_tensor_and_a_rate_changed_in_place_take_effect(shape: tuple[int, ...]) -> None:
     """lr may be a one-element tensor, which a CUDA graph can follow, and is read at every step."""
     ours, theirs = parameters(), parameters()
-    rate = torch.tensor(0.1)
+    rate = torch.full(shape, 0.1)
     one, other = LayerAdaptive(ours, lr=rate, weight_decay=0.1), Published(theirs, lr=0.1, weight_decay=0.1)
     train(one, ours, 2)
     train(other, theirs, 2)

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
 }
 COMMANDS = {name: help for section in SECTIONS.values() for name, help in section.items()}
+STATUS = "Exit status: 0 fine; 1 findings; 2 wrong usage or an input that cannot be used; 130 interrupted."
 
 
 class LazyGroup(click.Group):
@@ -41,6 +42,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"layerlr_dsl.cli.{cmd_name}").command
+        command.epilog = command.epilog or STATUS
         return command
 
     def resolve_command(
@@ -95,10 +97,7 @@ Try:
     layerlr plan my.lr --epochs 10
     layerlr explain my.lr layer4.0.conv1.weight
 """
-EPILOG = """\b
-Exit status: 0 fine; 1 findings; 2 wrong usage or an input that cannot be used;
-130 interrupted. NO_COLOR and FORCE_COLOR are heeded.
-"""
+EPILOG = f"{STATUS} NO_COLOR and FORCE_COLOR are heeded. `layerlr COMMAND --help` tells more."
 
 
 @click.group(

@@ -12,8 +12,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MODEL_HELP = (
     "The model: torchvision:NAME(kwargs), timm:NAME(kwargs), hf:FOLDER, python:package.module:callable "
-    "(runs code), or a stored inventory *.json. Default: the file's own `model`."
+    "(runs code), or a stored inventory *.json."
 )
+OWN_MODEL = " Default: the file's own `model`."
 
 
 class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
@@ -34,14 +35,15 @@ class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # generic in s
 
 
 def model_option(required: bool = False) -> Callable[[Command], Command]:
-    return click.option("--model", "model", metavar="SPEC", required=required, help=MODEL_HELP)
+    told = MODEL_HELP if required else MODEL_HELP + OWN_MODEL
+    return click.option("--model", "model", metavar="SPEC", required=required, help=told)
 
 
 def clock_options(command: Command) -> Command:
     """--epochs and --steps-per-epoch."""
     steps = click.option(
         "--steps-per-epoch",
-        type=click.IntRange(1, 10**9),
+        type=click.IntRange(1),
         metavar="M",
         help="Optimizer steps in an epoch; without it time is counted in whole epochs.",
     )

@@ -52,8 +52,8 @@ class PhaseRow:
 class Overview:
     varying: tuple[str, ...]
     """Options that differ between groups; lr is always among them."""
-    common: tuple[tuple[str, str], ...]
-    """Options that the file gives and that are the same for all groups."""
+    common: tuple[tuple[str, str, str], ...]
+    """What the file gives and no column shows: whose groups ("" for all), option, value."""
     schedules_differ: bool
     optimizers_differ: bool
     groups: tuple[GroupRow, ...]
@@ -103,14 +103,18 @@ def _varying(groups: Iterable[Group], courses: list[dict[str, str]]) -> tuple[st
 
 def _common(
     plan: Plan, courses: list[dict[str, str]], varying: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    given = set().union(*(group.given for group in plan.groups)) if plan.groups else set()
-    found: dict[str, str] = {}
-    for course in courses:
-        for name, option in course.items():
-            if name in given and name not in varying:
-                found[name] = option
-    return tuple(found.items())
+) -> tuple[tuple[str, str, str], ...]:
+    live = [
+        (group, course) for group, course in zip(plan.groups, courses, strict=True) if group.kind == "trains"
+    ]
+    found: dict[tuple[str, str], str] = {}
+    for group, course in live:
+        for name in course:
+            if name in group.given and name not in varying:
+                shared = all(name in other for _, other in live)
+                whose = "" if shared else plan.optimizers[group.optimizer].info.name
+                found[whose, name] = course[name]
+    return tuple((whose, name, option) for (whose, name), option in found.items())
 
 
 def _group_row(

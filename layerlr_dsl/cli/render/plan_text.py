@@ -32,7 +32,9 @@ def render(plan: Plan, spec: str, screen: Screen) -> list[str]:
 def _title(plan: Plan, spec: str, screen: Screen) -> list[str]:
     total = sum(group.numel for group in plan.groups)
     clock = plan.clock
-    length = f"{fraction(clock.epochs)} epochs" if clock.epochs is not None else "length of the run unknown"
+    length = "length of the run unknown"
+    if clock.epochs is not None:
+        length = f"{fraction(clock.epochs)} epoch" + ("" if clock.epochs == 1 else "s")
     if clock.steps_per_epoch is not None:
         length += f" of {count(clock.steps_per_epoch, 'step')}"
     size = f"{short(total)} parameters in {count(len(plan.inventory), 'tensor')}"
@@ -59,14 +61,20 @@ def _groups(view: Overview, screen: Screen) -> list[str]:
 
 
 def _common(view: Overview, plan: Plan, screen: Screen) -> list[str]:
-    said = [f"{name} {option}" for name, option in view.common]
+    said: dict[str, list[str]] = {"": []}
+    for whose, name, option in view.common:
+        said.setdefault(whose, []).append(f"{name} {option}")
     if not view.optimizers_differ and plan.optimizers:
-        said.insert(0, f"optimizer {plan.optimizers[0].info.name}")
+        said[""].insert(0, f"optimizer {plan.optimizers[0].info.name}")
     schedules = {row.schedule for row in view.groups if row.schedule}
     if not view.schedules_differ and schedules:
         schedule = schedules.pop()
-        said.append("no schedule" if schedule == "none" else f"schedule {schedule}")
-    return ["", *wrap(f"all groups: {', '.join(said)}", screen.width, 0, "  ")] if said else []
+        said[""].append("no schedule" if schedule == "none" else f"schedule {schedule}")
+    lines = [""]
+    for whose, words in said.items():
+        if words:
+            lines += wrap(f"{whose or 'all groups'}: {', '.join(words)}", screen.width, 0, "  ")
+    return lines if len(lines) > 1 else []
 
 
 # ---------------------------------------------------------------- time

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lark import Token
-
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expression_builder import Durations, ExpressionBuilder, share_of, unquoted
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.tokens import Token
 
 _MOMENT_UNITS = {"epoch", "step"}
 _DURATION_UNITS = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps"}
@@ -47,11 +46,11 @@ class TreeBuilder(ExpressionBuilder):
 
     def let(self, children: list[Any]) -> s.LetStatement:
         _, name, _, value = children
-        return s.LetStatement(self._whole(children), str(name), self._token_span(name), value)
+        return s.LetStatement(self._whole(children), name.text, self._token_span(name), value)
 
     def group(self, children: list[Any]) -> s.GroupStatement:
         _, name, _, selector = children
-        return s.GroupStatement(self._whole(children), str(name), self._token_span(name), selector)
+        return s.GroupStatement(self._whole(children), name.text, self._token_span(name), selector)
 
     def optimizer(self, children: list[Any]) -> s.OptimizerStatement:
         return s.OptimizerStatement(self._whole(children), children[1])
@@ -69,19 +68,19 @@ class TreeBuilder(ExpressionBuilder):
     def bare_setting(self, children: list[Token]) -> s.Setting:
         option = children[0]
         span = self._token_span(option)
-        if option not in _BARE_WORDS:
+        if option.text not in _BARE_WORDS:
             self.faults.append(faults.option_without_value(span))
-        return s.Setting(span, str(option), span, False, None)
+        return s.Setting(span, option.text, span, False, None)
 
     def set_option(self, children: list[Any]) -> s.Setting:
         option, value = children
-        return s.Setting(self._whole(children), str(option), self._token_span(option), False, value)
+        return s.Setting(self._whole(children), option.text, self._token_span(option), False, value)
 
     set_factory = set_option
 
     def multiply_option(self, children: list[Any]) -> s.Setting:
         option, _, value = children
-        return s.Setting(self._whole(children), str(option), self._token_span(option), True, value)
+        return s.Setting(self._whole(children), option.text, self._token_span(option), True, value)
 
     # ------------------------------------------------------------ freezing
 
@@ -113,15 +112,15 @@ class TreeBuilder(ExpressionBuilder):
     def expect_option(self, children: list[Any]) -> s.ExpectOption:
         _, selector, option, operator, value, at = children
         span, place = self._whole(children), self._token_span(option)
-        return s.ExpectOption(span, selector, str(option), place, operator, value, at)
+        return s.ExpectOption(span, selector, option.text, place, operator, value, at)
 
     def expect_state(self, children: list[Any]) -> s.ExpectState:
         _, selector, state, at = children
-        return s.ExpectState(self._whole(children), selector, state.type == "FROZEN", at)
+        return s.ExpectState(self._whole(children), selector, state.kind == "FROZEN", at)
 
     def expect_count(self, children: list[Any]) -> s.ExpectCount:
         _, subject, operator, value, at = children
-        return s.ExpectCount(self._whole(children), cast(Any, str(subject)), operator, value, at)
+        return s.ExpectCount(self._whole(children), cast(Any, subject.text), operator, value, at)
 
     def at(self, children: list[Any]) -> Any:
         return children[1]
@@ -141,15 +140,15 @@ class TreeBuilder(ExpressionBuilder):
 
     def pattern(self, children: list[Token]) -> s.Pattern:
         token = children[0]
-        return s.Pattern(self._token_span(token), str(token))
+        return s.Pattern(self._token_span(token), token.text)
 
     def quoted_pattern(self, children: list[Token]) -> s.Pattern:
         token = children[0]
-        return s.Pattern(self._token_span(token), unquoted(token), True)
+        return s.Pattern(self._token_span(token), unquoted(token.text), True)
 
     def group_ref(self, children: list[Token]) -> s.GroupRef:
         token = children[0]
-        return s.GroupRef(self._token_span(token), token[1:])
+        return s.GroupRef(self._token_span(token), token.text[1:])
 
     # ------------------------------------------------------------ time
 
@@ -164,10 +163,10 @@ class TreeBuilder(ExpressionBuilder):
 
     def moment(self, children: list[Any]) -> s.Moment:
         unit, value = children
-        if unit not in _MOMENT_UNITS:
+        known = unit.text if unit.text in _MOMENT_UNITS else "epoch"
+        if known != unit.text:
             self.faults.append(faults.unknown_moment_unit(self._token_span(unit)))
-            unit = "epoch"
-        return s.Moment(self._whole(children), cast(Any, str(unit)), value)
+        return s.Moment(self._whole(children), cast(Any, known), value)
 
     def unitless_moment(self, children: list[Any]) -> s.Moment:
         value = children[0]
@@ -180,7 +179,7 @@ class TreeBuilder(ExpressionBuilder):
     def reversed_moment(self, children: list[Any]) -> s.Moment:
         value, unit = children
         span = self._whole(children)
-        self.faults.append(faults.reversed_moment(span, self._span(value, value), str(unit)))
+        self.faults.append(faults.reversed_moment(span, self._span(value, value), unit.text))
         return s.Moment(span, "epoch", value)
 
     def percent_moment(self, children: list[Any]) -> s.Moment:
@@ -190,8 +189,8 @@ class TreeBuilder(ExpressionBuilder):
         metric, _, direction, _, patience, delta = children
         if patience.unit != "epochs":
             self.faults.append(faults.patience_unit(patience.span))
-        name = unquoted(metric) if metric.type == "STRING" else str(metric)
-        return s.Condition(self._whole(children), name, cast(Any, str(direction)), patience.value, delta)
+        name = unquoted(metric.text) if metric.kind == "STRING" else metric.text
+        return s.Condition(self._whole(children), name, cast(Any, direction.text), patience.value, delta)
 
     def metric(self, children: list[Token]) -> Token:
         return children[0]
@@ -202,7 +201,7 @@ class TreeBuilder(ExpressionBuilder):
     def duration(self, children: list[Any]) -> s.Duration:
         value, unit = children
         span = self._whole(children)
-        known = _DURATION_UNITS.get(unit)
+        known = _DURATION_UNITS.get(unit.text)
         if known is None:
             self.faults.append(faults.unknown_duration_unit(self._token_span(unit)))
         return s.Duration(span, value, cast(Any, known or "epochs"))
@@ -213,8 +212,8 @@ class TreeBuilder(ExpressionBuilder):
     def _percent_span(self, children: list[Any]) -> Span:
         value, sign = children
         span = self._whole(children)
-        if self._end(value) != sign.start_pos:
-            self.faults.append(faults.detached_percent(span, self._end(value), sign.start_pos))
+        if self._end(value) != sign.start:
+            self.faults.append(faults.detached_percent(span, self._end(value), sign.start))
         elif isinstance(value, s.Number) and value.percent:
             self.faults.append(faults.malformed_number(span))
         return span
@@ -224,14 +223,14 @@ class TreeBuilder(ExpressionBuilder):
     def bare_factory(self, children: list[Token]) -> s.Factory:
         name = children[0]
         span = self._token_span(name)
-        return s.Factory(span, str(name), span)
+        return s.Factory(span, name.text, span)
 
     def empty_factory(self, children: list[Token]) -> s.Factory:
-        return s.Factory(self._whole(children), str(children[0]), self._token_span(children[0]))
+        return s.Factory(self._whole(children), children[0].text, self._token_span(children[0]))
 
     def factory(self, children: list[Any]) -> s.Factory:
         name, arguments = children[0], children[2]
-        return s.Factory(self._whole(children), str(name), self._token_span(name), tuple(arguments))
+        return s.Factory(self._whole(children), name.text, self._token_span(name), tuple(arguments))
 
     def argument(self, children: list[Any]) -> s.Argument:
         name, _, value = children
@@ -239,4 +238,4 @@ class TreeBuilder(ExpressionBuilder):
         if type(value) is Durations:
             self._durations.remove(value)
             value = value.items
-        return s.Argument(span, str(name), self._token_span(name), value, value_span)
+        return s.Argument(span, name.text, self._token_span(name), value, value_span)

@@ -18,7 +18,7 @@ _JOINING = {"and", "or", "is", "mod", "matches"}
 
 def is_not(f: Failure) -> Diagnostic | None:
     """`module is not norm`."""
-    if f.kind(-2) != "IS" or f.tokens[-1] != "not":
+    if f.kind(-2) != "IS" or f.tokens[-1].text != "not":
         return None
     span = f.token_span(-2).to(f.token_span(-1))
     return error("LR001", "there is no `is not`", span, "put `not` in front: `not module is norm`")
@@ -26,7 +26,7 @@ def is_not(f: Failure) -> Diagnostic | None:
 
 def word_for_value(f: Failure) -> Diagnostic | None:
     """LR005: `ndim > and tied`, `where is norm`."""
-    if f.last != "NAME" or f.tokens[-1] not in _JOINING or f.kind(-2) in {"ARROW", "COMMA", "EXPECT"}:
+    if f.last != "NAME" or f.tokens[-1].text not in _JOINING or f.kind(-2) in {"ARROW", "COMMA", "EXPECT"}:
         return None
     word = f.token_span(-1)
     return error("LR005", f"a value is missing before `{word.text}`", word)

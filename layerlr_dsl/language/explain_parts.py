@@ -73,7 +73,7 @@ def part_out_of_order(f: Failure) -> Diagnostic | None:
     later = order.get(f.found, set()) & set(f.types)
     if not later:
         return None
-    other = next(str(token) for token in f.tokens if token.type in later)
+    other = next(token.text for token in f.tokens if token.kind in later)
     return error("LR005", f"`{f.found}` comes before `{other}`", f.span, f"move it in front of `{other}`")
 
 
@@ -180,7 +180,7 @@ def argument_without_name(f: Failure) -> Diagnostic | None:
     if f.last == "NAME" and f.kind(-2) in {"OPTIMIZER", "SCHEDULE"} and "OPEN" in f.accepted:
         if not re.match(r"[\w.]+%?[ \t]*(=|$|[#;\n])", f.rest_of_line()):
             return None
-        help_ = f"write `{f.tokens[-1]!s}(NAME=VALUE, ...)`"
+        help_ = f"write `{f.tokens[-1].text}(NAME=VALUE, ...)`"
         return error("LR001", "arguments stand in parentheses", f.span, help_)
     if not f.inside_parentheses():
         return None
@@ -225,17 +225,21 @@ def number_missing(f: Failure) -> Diagnostic | None:
     """LR005: `until epoch`, `every epochs`: a unit without its number."""
     if f.last != "NAME" or f.kind(-2) not in {"UNTIL", "FROM", "AT", "EVERY", "WARMUP", "FOR"}:
         return None
-    unit = str(f.tokens[-1])
+    unit = f.tokens[-1].text
     if unit not in _UNITS or not (f.ended or "NUMBER" in f.accepted):
         return None
     one = unit.rstrip("s")
     form = f"{one} 5" if f.kind(-2) in {"UNTIL", "FROM", "AT"} else f"2 {one}s"
-    return error("LR005", f"`{unit}` has no number", f.token_span(-1), f"write `{f.tokens[-2]!s} {form}`")
+    return error("LR005", f"`{unit}` has no number", f.token_span(-1), f"write `{f.tokens[-2].text} {form}`")
 
 
 def misspelled_stops(f: Failure) -> Diagnostic | None:
     """LR004: `until val_loss stop falling`: the misspelled word was taken for a number's name."""
-    if f.found not in {"falling", "rising"} or f.last != "NAME" or nearest(f.tokens[-1], ["stops"]) is None:
+    if (
+        f.found not in {"falling", "rising"}
+        or f.last != "NAME"
+        or nearest(f.tokens[-1].text, ["stops"]) is None
+    ):
         return None
     word = f.token_span(-1)
     fix = replacing(word, "stops", safe=False)

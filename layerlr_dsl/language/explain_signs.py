@@ -121,7 +121,7 @@ def list_in_brackets(f: Failure) -> Diagnostic | None:
         return error("LR001", f"a selector stands without `{f.found}`", f.span, help_)
     if f.found in {"[", "{"} and f.expects_expression():
         return error("LR001", "a list of values stands in parentheses", f.span, "write `(A, B)`")
-    if f.last == "PATTERN" and f.tokens[-1].startswith("[") and "]" not in f.tokens[-1]:
+    if f.last == "PATTERN" and f.tokens[-1].text.startswith("[") and "]" not in f.tokens[-1].text:
         help_ = "list what is selected with commas, without brackets: `a, b`"
         return error("LR001", "a selector stands without `[`", f.token_span(-1), help_)
     return None

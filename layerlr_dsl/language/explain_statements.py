@@ -49,7 +49,7 @@ def option_without_selector(f: Failure) -> Diagnostic | None:
     """LR005: `lr 1e-3`: for which parameters?"""
     if (
         len(f.tokens) != 1
-        or f.tokens[0] not in _OPTIONS
+        or f.tokens[0].text not in _OPTIONS
         or not (f.found[:1].isdigit() or f.found[:1] in {"=", "."})
     ):
         return None
@@ -91,13 +91,13 @@ def definition_without_equal(f: Failure) -> Diagnostic | None:
     """`let base 1e-3`, `group stem: conv1`, `let my-rate = 1`."""
     if f.first not in {"LET", "GROUP"} or len(f.tokens) > 2:
         return None
-    word, form = str(f.tokens[0]), f"write `{FORMS[f.first]}`"
+    word, form = f.tokens[0].text, f"write `{FORMS[f.first]}`"
     if len(f.tokens) == 1:
         if f.ended or f.found == "->":
             return None
         return _no_name(f, f.at, form)
     if f.ended:
-        return error("LR005", f"`{word} {f.tokens[1]}` has no value", f.token_span(1), form)
+        return error("LR005", f"`{word} {f.tokens[1].text}` has no value", f.token_span(1), form)
     if f.touches() and f.found in {"-", ".", "@"}:
         return _no_name(f, f.token_span(1).start, form)
     if f.found in {":", ":=", "=="}:
@@ -145,7 +145,7 @@ def second_optimizer(f: Failure) -> Diagnostic | None:
     """`optimizer adamw, sgd`."""
     if f.first not in {"OPTIMIZER", "SCHEDULE"} or f.found != "," or f.inside_parentheses():
         return None
-    word = str(f.tokens[0])
+    word = f.tokens[0].text
     help_ = f"write `SELECTOR -> {word} NAME` to give some parameters another"
     return error("LR001", f"a file has one `{word}` for all", f.span, help_)
 
@@ -154,7 +154,7 @@ def options_of_another_statement(f: Failure) -> Diagnostic | None:
     """`freeze fc -> lr 1`: freezing and options are two statements."""
     if f.found != "->" or f.first not in FORMS or len(f.tokens) < 2 or f.expects_expression():
         return None
-    word = str(f.tokens[0])
+    word = f.tokens[0].text
     help_ = f"write two statements: `{word} ...` and `SELECTOR -> OPTION VALUE`"
     return error("LR001", f"`{word}` takes no options", f.span, help_)
 
@@ -180,13 +180,13 @@ def incomplete_expectation(f: Failure) -> Diagnostic | None:
     """LR005: `expect fc`, `expect groups`; LR004: `expect fc frozn`; `expect fc is frozen`."""
     if f.first != "EXPECT" or len(f.tokens) < 2:
         return None
-    if f.found in {"frozen", "trains"} and f.tokens[-1] in {"is", "not", "are"}:
+    if f.found in {"frozen", "trains"} and f.tokens[-1].text in {"is", "not", "are"}:
         span = f.token_span(-1).to(f.span)
-        meant = f.found if f.tokens[-1] != "not" else {"frozen": "trains", "trains": "frozen"}[f.found]
+        meant = f.found if f.tokens[-1].text != "not" else {"frozen": "trains", "trains": "frozen"}[f.found]
         fix = replacing(span, meant, safe=False)
         return error("LR001", "a state stands right behind its selector", span, f"write `{meant}`", fix=fix)
-    if f.tokens[-1] in {"groups", "trainable"} and len(f.tokens) == 2 and f.found[:1].isdigit():
-        help_ = f"write a comparison, as in `expect {f.tokens[1]!s} == {f.found}`"
+    if f.tokens[-1].text in {"groups", "trainable"} and len(f.tokens) == 2 and f.found[:1].isdigit():
+        help_ = f"write a comparison, as in `expect {f.tokens[1].text} == {f.found}`"
         return error("LR001", f"a comparison is missing before `{f.found}`", f.span, help_)
     if not f.ended:
         return None
@@ -201,9 +201,9 @@ def incomplete_expectation(f: Failure) -> Diagnostic | None:
         return error("LR005", "this `expect` expects nothing", f.read(), forms)
     if "COMPARE" not in f.accepted or f.last != "NAME":
         return None
-    if near := nearest(f.tokens[-1], ["frozen", "trains"]):
+    if near := nearest(f.tokens[-1].text, ["frozen", "trains"]):
         fix = replacing(f.token_span(-1), near, safe=False)
-        message = f"unknown word `{f.tokens[-1]!s}`"
+        message = f"unknown word `{f.tokens[-1].text}`"
         return error("LR004", message, f.token_span(-1), f"did you mean `{near}`?", fix=fix)
     return error(
         "LR005", "this `expect` compares with nothing", f.read(), f"write `expect {subject} == VALUE`"
@@ -215,7 +215,7 @@ def missing_arrow(f: Failure) -> Diagnostic | None:
     if "ARROW" not in f.accepted or f.after_expression():
         return None
     if f.first in FORMS and len(f.tokens) == 1:
-        word = str(f.tokens[0])
+        word = f.tokens[0].text
         form = f"write `{FORMS[f.first]}`"
         if f.ended:
             return error("LR005", f"`{word}` is incomplete", f.read(), form)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from lark import Token
-
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.tokens import Token
 
 DEEPEST_NESTING = 200
 
@@ -38,12 +37,9 @@ class Durations:
 
 
 class ExpressionBuilder:
-    """Builds expressions; `begin` and `begin_statement` set it up for a source and a statement."""
+    """Builds the expressions of one source; `begin_statement` sets it up for each statement."""
 
-    def __init__(self) -> None:
-        self.begin(Source("", ""))
-
-    def begin(self, source: Source) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
         self.begin_statement()
 
@@ -64,13 +60,13 @@ class ExpressionBuilder:
 
     def _start(self, value: Any) -> int:
         if type(value) is Token:
-            return cast(int, value.start_pos)
+            return value.start
         wide = self._wide.get(id(value)) if self._wide else None
         return wide[1] if wide else value.span.start
 
     def _end(self, value: Any) -> int:
         if type(value) is Token:
-            return cast(int, value.end_pos)
+            return value.end
         wide = self._wide.get(id(value)) if self._wide else None
         return wide[2] if wide else value.span.end
 
@@ -78,7 +74,7 @@ class ExpressionBuilder:
         return Span(self.source, self._start(first), self._end(last))
 
     def _token_span(self, token: Token) -> Span:
-        return Span(self.source, token.start_pos, token.end_pos)  # type: ignore[arg-type]
+        return Span(self.source, token.start, token.end)
 
     def _whole(self, children: list[Any]) -> Span:
         """From the first child to the last that is there."""
@@ -122,7 +118,7 @@ class ExpressionBuilder:
     def number(self, children: list[Token]) -> s.Number:
         token = children[0]
         span = self._token_span(token)
-        text = str(token)
+        text = token.text
         percent = text[-1] == "%"
         digits = text[:-1] if percent else text
         if _NUMBER.fullmatch(digits) is None or len(digits) > _LONGEST_NUMBER:
@@ -132,22 +128,22 @@ class ExpressionBuilder:
 
     def name(self, children: list[Token]) -> s.Name:
         token = children[0]
-        return s.Name(self._token_span(token), str(token))
+        return s.Name(self._token_span(token), token.text)
 
     def string(self, children: list[Token]) -> s.String:
         token = children[0]
-        return s.String(self._token_span(token), unquoted(token))
+        return s.String(self._token_span(token), unquoted(token.text))
 
     def boolean(self, children: list[Token]) -> s.Boolean:
         token = children[0]
-        return s.Boolean(self._token_span(token), token.type == "TRUE")
+        return s.Boolean(self._token_span(token), token.kind == "TRUE")
 
     def compare(self, children: list[Token]) -> str:
-        return str(children[0])
+        return children[0].text
 
     def logic(self, children: list[Any]) -> s.Logic:
         left, operator, right = children
-        return s.Logic(self._span(left, right), cast(Any, str(operator)), left, right)
+        return s.Logic(self._span(left, right), cast(Any, operator.text), left, right)
 
     def negated(self, children: list[Any]) -> s.Not:
         self.depth -= 1
@@ -159,7 +155,7 @@ class ExpressionBuilder:
 
     def is_name(self, children: list[Any]) -> s.Is:
         subject, _, word = children
-        return s.Is(self._whole(children), subject, str(word), self._token_span(word))
+        return s.Is(self._whole(children), subject, word.text, self._token_span(word))
 
     def is_string(self, children: list[Any]) -> s.Is:
         subject, _, word = children
@@ -171,11 +167,11 @@ class ExpressionBuilder:
 
     def regex(self, children: list[Token]) -> s.Regex:
         token = children[0]
-        return s.Regex(self._token_span(token), token[1:-1].replace("\\/", "/"))
+        return s.Regex(self._token_span(token), token.text[1:-1].replace("\\/", "/"))
 
     def arithmetic(self, children: list[Any]) -> s.Arithmetic:
         left, operator, right = children
-        return s.Arithmetic(self._span(left, right), cast(Any, str(operator)), left, right)
+        return s.Arithmetic(self._span(left, right), cast(Any, operator.text), left, right)
 
     def power(self, children: list[Any]) -> s.Arithmetic:
         self.depth -= 1
@@ -187,15 +183,15 @@ class ExpressionBuilder:
 
     def call(self, children: list[Any]) -> s.Call:
         name, arguments = children[0], children[2]
-        return s.Call(self._whole(children), str(name), self._token_span(name), tuple(arguments))
+        return s.Call(self._whole(children), name.text, self._token_span(name), tuple(arguments))
 
     def subscript(self, children: list[Any]) -> s.Subscript:
         self.depth -= 1
-        return s.Subscript(self._whole(children), str(children[0]), children[2])
+        return s.Subscript(self._whole(children), children[0].text, children[2])
 
     def grouped(self, children: list[Any]) -> Any:
         opening, value, closing = children
-        self._wide[id(value)] = (value, opening.start_pos, closing.end_pos)
+        self._wide[id(value)] = (value, opening.start, closing.end)
         return value
 
     def single_tuple(self, children: list[Any]) -> Any:
@@ -234,6 +230,6 @@ def share_of(value: Any) -> s.Expression | None:
     return None
 
 
-def unquoted(token: str) -> str:
+def unquoted(text: str) -> str:
     """What stands between the quotes; a backslash in front of a quote or of itself is dropped."""
-    return _ESCAPE.sub(r"\1", token[1:-1])
+    return _ESCAPE.sub(r"\1", text[1:-1])

@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
-
-from lark import Token
 
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.tokens import Token
 
 _LEXEME = re.compile(
     r"""[^\W\d]\w* | \.?\d(?:[eE][+-]|[\w.])*%? | "[^"\\\n]*(?:\\[^\n][^"\\\n]*)*" | @\w*
@@ -55,7 +53,7 @@ def failure_at(
     find_accepted: Callable[[tuple[str, ...]], frozenset[str]],
 ) -> Failure:
     """The failure at `at`; an arrow whose `-` was taken for a sign is put together again."""
-    if tokens and tokens[-1].type == "MINUS" and tokens[-1].end_pos == at and source.text[at : at + 1] == ">":
+    if tokens and tokens[-1].kind == "MINUS" and tokens[-1].end == at and source.text[at : at + 1] == ">":
         at, tokens = at - 1, tokens[:-1]
     ended = _STATEMENT_END.match(source.text, at) is not None
     return Failure(source, start, at, ended, tuple(tokens), find_accepted)
@@ -86,15 +84,15 @@ class Failure:
     @property
     def first(self) -> str:
         """The type of the statement's first token; empty if even that is wrong."""
-        return self.tokens[0].type if self.tokens else ""
+        return self.tokens[0].kind if self.tokens else ""
 
     @property
     def last(self) -> str:
-        return self.tokens[-1].type if self.tokens else ""
+        return self.tokens[-1].kind if self.tokens else ""
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        return tuple(token.type for token in self.tokens)
+        return tuple(token.kind for token in self.tokens)
 
     @property
     def span(self) -> Span:
@@ -105,7 +103,7 @@ class Failure:
 
     def token_span(self, index: int) -> Span:
         token = self.tokens[index]
-        return Span(self.source, cast(int, token.start_pos), cast(int, token.end_pos))
+        return Span(self.source, token.start, token.end)
 
     def kind(self, index: int) -> str:
         """The type of a token counted from the end; empty before the statement's first."""

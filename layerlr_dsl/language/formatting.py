@@ -11,13 +11,12 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from lark import Token
-
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import RuleError, error, has_errors
 from layerlr_dsl.language.layout import WIDEST, Layout
 from layerlr_dsl.language.parser import parse, parse_keeping_tokens
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.tokens import Token
 from layerlr_dsl.language.trees import same
 
 # Arrows line up behind selectors up to this long; one long selector must not push all of them away.
@@ -93,7 +92,7 @@ def _parts(file: s.File, tokens: list[list[Token]]) -> list[tuple[int, int, Layo
     parts: list[tuple[int, int, Layout | str]] = []
     inside: list[tuple[int, int]] = []
     for statement, its_tokens in zip(file.statements, tokens, strict=True):
-        start, stop = its_tokens[0].start_pos or 0, its_tokens[-1].end_pos or 0
+        start, stop = its_tokens[0].start, its_tokens[-1].end
         parts.append((start, stop, Layout(file.source.text, statement, its_tokens)))
         inside.append((start, stop))
     for comment in file.comments:

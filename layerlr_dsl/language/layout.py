@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import cast
-
-from lark import Token
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.tokens import Token
 from layerlr_dsl.language.trees import walk
 
 WIDEST = 100
@@ -48,18 +46,18 @@ class Layout:
     @property
     def has_comments(self) -> bool:
         first, last = self._tokens[0], self._tokens[-1]
-        return "#" in self._text[_end(first) : _start(last)] and any(line.comment for line in self._lines())
+        return "#" in self._text[first.end : last.start] and any(line.comment for line in self._lines())
 
     def head(self) -> str | None:
         """What stands before the arrow of a rule; None for other statements."""
         for index, token in enumerate(self._tokens):
-            if token.type == "ARROW":
+            if token.kind == "ARROW":
                 return self._joined(0, self._tokens[:index])
         return None
 
     def tail(self) -> str:
         """A rule from its arrow on, in one line."""
-        index = next(i for i, token in enumerate(self._tokens) if token.type == "ARROW")
+        index = next(i for i, token in enumerate(self._tokens) if token.kind == "ARROW")
         return self._joined(index, self._tokens[index:])
 
     def one_line(self) -> str:
@@ -95,21 +93,21 @@ class Layout:
     def _between_commas(self) -> Iterable[tuple[int, list[Token]]]:
         begin = 0
         for index, token in enumerate(self._tokens):
-            if token.type == "COMMA" or index == len(self._tokens) - 1:
+            if token.kind == "COMMA" or index == len(self._tokens) - 1:
                 yield begin, self._tokens[begin : index + 1]
                 begin = index + 1
 
     def _lines(self) -> list[Line]:
         lines = [Line()]
-        at = _start(self._tokens[0])
+        at = self._tokens[0].start
         for token in self._tokens:
-            for piece in _GAP.finditer(self._text, at, _start(token)):
+            for piece in _GAP.finditer(self._text, at, token.start):
                 if piece.lastgroup == "comment":
                     lines[-1].comment = piece[0].rstrip()
                 elif piece.lastgroup == "newline" and (lines[-1].tokens or lines[-1].comment):
                     lines.append(Line())
             lines[-1].tokens.append(token)
-            at = _end(token)
+            at = token.end
         return lines
 
     def _joined(self, index: int, tokens: list[Token]) -> str:
@@ -118,28 +116,20 @@ class Layout:
         for offset, token in enumerate(tokens):
             if offset and self._apart(tokens[offset - 1], token, index + offset):
                 parts.append(" ")
-            parts.append(str(token))
+            parts.append(token.text)
         return "".join(parts)
 
     def _apart(self, left: Token, right: Token, index: int) -> bool:
         """Whether a space stands between two neighbours, the right one at `index`."""
-        if right.type in _TIGHT_BEFORE or left.type in _TIGHT_AFTER:
+        if right.kind in _TIGHT_BEFORE or left.kind in _TIGHT_AFTER:
             return False
-        if right.type == "EQUAL":
+        if right.kind == "EQUAL":
             return index == self._defines
-        if left.type == "EQUAL":
+        if left.kind == "EQUAL":
             return index - 1 == self._defines
-        if right.type == "OPEN" and _end(left) in self._called:
+        if right.kind == "OPEN" and left.end in self._called:
             return False
         return not self._is_sign(left)
 
     def _is_sign(self, token: Token) -> bool:
-        return token.type == "MINUS" and _start(token) in self._signs
-
-
-def _start(token: Token) -> int:
-    return cast(int, token.start_pos)
-
-
-def _end(token: Token) -> int:
-    return cast(int, token.end_pos)
+        return token.kind == "MINUS" and token.start in self._signs

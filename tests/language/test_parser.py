@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
@@ -251,17 +249,3 @@ def test_threads_read_apart() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(read, range(40))) == {(41, True)}
-
-
-def test_reading_starts_quickly() -> None:
-    """The saved tables are what is loaded: the grammar itself is not even opened as a grammar."""
-    code = (
-        "import lark\n"
-        "def refuse(*a, **k): raise AssertionError('built from the grammar')\n"
-        "lark.Lark.__init__ = refuse\n"
-        "from layerlr_dsl.language.parser import parse\n"
-        "from layerlr_dsl.language.source import Source\n"
-        "print(len(parse(Source('a', 'fc -> lr 1'))[0].statements))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "1", done.stderr

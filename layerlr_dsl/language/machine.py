@@ -1,0 +1,172 @@
+"""The parser proper: runs the grammar's tables over a text, one statement at a time.
+
+What Lark's LALR parser with its contextual lexer does, and no more: in every state the lexer
+looks only for what the parser can take there. It is written out here because files are read
+while people type: this loop takes a third of the time, and starting it does not import Lark.
+A test holds it to Lark's own parser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from layerlr_dsl.language import tables
+from layerlr_dsl.language.tokens import Token
+
+_BLANK = r"(?:[ \t\r\f\uFEFF]+|\\[ \t\r]*\n)*"
+# What the lexer finds in every state, besides what the parser can take: `END` ends statements.
+_ALWAYS = ("END", "COMMENT")
+
+Scan = Callable[[str, int], "re.Match[str] | None"]
+Words = dict[str, dict[str, str]]
+
+
+class Unreadable(Exception):
+    """Nothing that stands at `at` can follow what was read."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+
+class Machine:
+    """Tables ready to run. It keeps nothing of what it read, so one serves all."""
+
+    def __init__(self, made: tables.Tables) -> None:
+        self.rows = made.states
+        self.accepting = made.accepting
+        self.rules = made.rules
+        self._terminals = made.terminals
+        self._by_kinds: dict[frozenset[str], tuple[Scan, Words]] = {}
+        self._scanners: list[tuple[Scan, Words] | None] = [None] * len(made.states)
+
+    def scanner(self, state: int) -> tuple[Scan, Words]:
+        """What finds the next token in `state`, and the kinds of the words among its matches."""
+        found = self._scanners[state]
+        if found is None:
+            kinds = frozenset(self.rows[state]).union(_ALWAYS)
+            found = self._by_kinds.get(kinds) or self._make_scanner(kinds)
+            self._by_kinds[kinds] = self._scanners[state] = found
+        return found
+
+    def _make_scanner(self, kinds: frozenset[str]) -> tuple[Scan, Words]:
+        terminals = [t for t in self._terminals if t.name in kinds]
+        # A word that a longer terminal matches whole is found as such and re-typed, so that
+        # `freezer` is one name; the others stand in the order of the grammar's priorities.
+        words: Words = {}
+        within: set[str] = set()
+        for liberal in terminals:
+            for word in terminals:
+                if not liberal.literal and word.literal and word.priority == liberal.priority:
+                    match = re.match(liberal.pattern, word.pattern)
+                    if match and match[0] == word.pattern:
+                        words.setdefault(liberal.name, {})[word.pattern] = word.name
+                        within.add(word.name)
+        choices = "|".join(
+            f"(?P<{t.name}>{re.escape(t.pattern) if t.literal else t.pattern})"
+            for t in terminals
+            if t.name not in within
+        )
+        return re.compile(rf"{_BLANK}(?:{choices}|(?P<EOF>\Z))").match, words
+
+    def callbacks(self, builder: object) -> list[tuple[str, int, Callable[[list[Any]], Any] | None, Any]]:
+        """The rules with the methods of `builder` that they call."""
+        return [
+            (r.origin, r.size, getattr(builder, r.method) if r.method else None, r.shape) for r in self.rules
+        ]
+
+    def accepted(self, kinds: tuple[str, ...]) -> frozenset[str]:
+        """The kinds of tokens that may follow tokens of these kinds; `$END` is the end of the statement."""
+        stack = [0]
+        for kind in kinds:
+            self._shift(stack, kind)
+        return frozenset(
+            kind for kind in self.rows[stack[-1]] if kind.isupper() and self._shift(stack[:], kind)
+        )
+
+    def _shift(self, stack: list[int], kind: str) -> bool:
+        rows, rules = self.rows, self.rules
+        while (action := rows[stack[-1]].get(kind)) is not None:
+            if action >= 0:
+                stack.append(action)
+                return True
+            rule = rules[~action]
+            del stack[-rule.size :]
+            stack.append(rows[stack[-1]][rule.origin])
+            if kind == "$END" and stack[-1] == self.accepting:
+                return True
+        return False
+
+
+class Run:
+    """One statement's way through the machine."""
+
+    __slots__ = ("_machine", "_rules", "_states", "values")
+
+    def __init__(self, machine: Machine, rules: list[Any]) -> None:
+        self._machine = machine
+        self._rules = rules
+        self._states = [0]
+        self.values: list[Any] = []
+
+    def next_token(self, text: str, at: int) -> Token:
+        """The next token at or behind `at`; its kind is EOF at the end of the text. Raises Unreadable."""
+        scan, words = self._machine.scanner(self._states[-1])
+        match = scan(text, at)
+        if match is None:
+            raise Unreadable(_past_blanks(text, at))
+        kind = match.lastgroup
+        assert kind is not None, "every choice is a named group"
+        written = match[kind]
+        if kind in words:
+            kind = words[kind].get(written, kind)
+        end = match.end()
+        return Token(kind, written, end - len(written), end)
+
+    def feed(self, token: Token) -> None:
+        """Take a token in. Raises Unreadable where it cannot follow."""
+        rows, rules, states, values = self._machine.rows, self._rules, self._states, self.values
+        kind = token.kind
+        while (action := rows[states[-1]].get(kind)) is not None:
+            if action >= 0:
+                states.append(action)
+                values.append(token)
+                return
+            origin, size, build, shape = rules[~action]
+            if build is None:
+                states[-1] = rows[states[-2]][origin]
+                continue
+            children = values[-size:]
+            del values[-size:], states[-size:]
+            if shape:
+                children = [None if place is None else children[place] for place in shape]
+            values.append(build(children))
+            states.append(rows[states[-1]][origin])
+            if kind == "$END" and states[-1] == self._machine.accepting:
+                return
+        raise Unreadable(token.start)
+
+    def finish(self, at: int) -> Any:
+        """The whole statement, which ends at `at`. Raises Unreadable where more must follow."""
+        self.feed(Token("$END", "", at, at))
+        return self.values[-1]
+
+
+def _past_blanks(text: str, at: int) -> int:
+    blanks = re.compile(_BLANK).match(text, at)
+    return blanks.end() if blanks else at
+
+
+@cache
+def machine() -> Machine:
+    """The machine of the grammar at hand."""
+    return Machine(tables.load())
+
+
+@cache
+def accepted_after(kinds: tuple[str, ...]) -> frozenset[str]:
+    """See `Machine.accepted`."""
+    return machine().accepted(kinds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.cli.render.text import labelled, render_all
 from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.cli.validate import Report, summary
 
@@ -11,6 +10,8 @@ def show(report: Report, form: str, notes: bool) -> None:
     """Print a report in the form asked for."""
     for outcome in report.outcomes:
         if outcome.problem is not None:
+            from layerlr_dsl.cli.render.text import labelled
+
             write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
     if form == "json":
         write(as_json(report))
@@ -31,6 +32,8 @@ def show(report: Report, form: str, notes: bool) -> None:
 def _text(report: Report, notes: bool) -> None:
     shown = [finding for finding in report.findings if notes or finding.severity != "info"]
     if shown:
+        from layerlr_dsl.cli.render.text import render_all
+
         write_error(render_all(shown, Screen.of_stderr()) + "\n")
     write(summary(report, len(report.findings) - len(shown)))
 

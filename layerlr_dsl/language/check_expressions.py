@@ -109,12 +109,14 @@ def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
             error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason)
         )
     elif not (isinstance(node.subject, s.Name) and node.subject.name in ("module", "dtype")):
+        near = nearest(node.subject.span.text, ("module", "dtype"))
+        meant = f"did you mean `{near} is {node.word}`?" if near else None
         found.append(
             error(
                 "LR125",
                 "`is` stands after `module` or `dtype` only",
                 node.span,
-                f'compare with `==`: `{node.subject.span.text} == "{node.word}"`',
+                meant or f'compare with `==`: `{node.subject.span.text} == "{node.word}"`',
             )
         )
     elif node.subject.name == "dtype" and node.word.removeprefix("torch.") not in DTYPES:

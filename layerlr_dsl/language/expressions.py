@@ -242,7 +242,8 @@ def _arithmetic(node: s.Arithmetic, scope: Scope) -> Value:
 def _apply(node: s.Arithmetic, left: Value, right: Value) -> Value:
     if node.operator in ("/", "mod") and right == 0:
         word = "division by zero" if node.operator == "/" else "`mod` by zero"
-        raise Fault("LR108", f"{word}: `{node.right.span.text}` is 0", node.span)
+        tail = "" if isinstance(node.right, s.Number) else f": `{node.right.span.text}` is 0"
+        raise Fault("LR108", word + tail, node.span)
     try:
         value = _OPERATIONS[node.operator](left, right)
     except ZeroDivisionError:

@@ -60,7 +60,8 @@ class NearMisses:
             below = [(name, row) for module in reached for name, row in self._children.get(module, ())]
             found = [(name, row) for name, row in below if segment.match(name)]
             if not found:
-                return self._missing(written, place, {name for name, _ in below}, path)
+                useful = [name for name, row in below if row < 0 or self._has_parameters[row]]
+                return self._missing(written, place, useful, path)
             reached = list(dict.fromkeys(row for _, row in found if row >= 0))
             path.append(written[place] if place < len(written) else "")
         if reached and not any(self._has_parameters[row] for row in reached):

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import replace
 
+from layerlr_dsl.language.characters import LOOKALIKES, character_not_allowed
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import replacing, shortened
 from layerlr_dsl.language.source import Span
 
-_LOOKALIKES = {
-    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
-    "→": "->", "⇒": "->", "➔": "->", "⟶": "->",
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-",
-    "×": "*", "·": "*", "∗": "*", "÷": "/",
-    "≤": "<=", "≥": ">=", "≠": "!=", "，": ",", "；": ";", "（": "(", "）": ")",
-}  # fmt: skip
 _BROKEN_ARROW = re.compile(r"-+\s+>|-{2,}|<\s*-+|[-=~]*>+|:=?|=+(?!>)")
 _QUOTED = re.compile(r"[“”„«»][^\n“”„«»]*[“”„«»]")
 _PATTERN_RUN = re.compile(r"[\w.*?\[\]{}<>,-]+")
@@ -29,24 +22,10 @@ def forbidden_character(f: Failure) -> Diagnostic | None:
     if f.ended or (f.found.isascii() and f.found.isprintable()) or f.found[0].isalnum():
         return None
     found = character_not_allowed(Span(f.source, f.at, f.at + 1))
-    if _LOOKALIKES.get(f.found[0]) == '"' and (pair := _QUOTED.match(f.source.text, f.at)):
+    if LOOKALIKES.get(f.found[0]) == '"' and (pair := _QUOTED.match(f.source.text, f.at)):
         edits = tuple(Edit(Span(f.source, at, at + 1), '"') for at in (pair.start(), pair.end() - 1))
         return replace(found, fix=Fix("replace both quotes", edits, safe=True))
     return found
-
-
-def character_not_allowed(span: Span) -> Diagnostic:
-    character = span.text
-    name = unicodedata.name(character, "control character").lower()
-    visible = character.isprintable() and not character.isspace()
-    shown = f"`{character}`" if visible else f"U+{ord(character):04X}"
-    meant = _LOOKALIKES.get(character) or (" " if unicodedata.category(character) == "Zs" else None)
-    message = f"{shown} ({name}) is not allowed here"
-    if meant is None:
-        return error("LR010", message, span, "remove it, or put the name it belongs to in double quotes")
-    what = "a space" if meant == " " else f"`{meant}`"
-    fix = Fix(f"replace it by {what}", (Edit(span, meant),), safe=True)
-    return error("LR010", message, span, f"write {what}", fix=fix)
 
 
 # ---------------------------------------------------------------- quotes and slashes

@@ -15,9 +15,7 @@ from typing import cast
 from layerlr_dsl.language import faults, recovery, wholeness
 from layerlr_dsl.language.builder import TreeBuilder
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.language.explain import explain
 from layerlr_dsl.language.expression_builder import DEEPEST_NESTING, TooDeep
-from layerlr_dsl.language.failure import failure_at
 from layerlr_dsl.language.machine import Run, Unreadable, accepted_after, machine
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import Comment, Damaged, File, Statement
@@ -193,7 +191,7 @@ class _Reading:
             span = Span(self.source, innermost, innermost + 1)
             self.diagnostics.append(faults.unclosed_parenthesis(span))
         else:
-            self.diagnostics.append(explain(failure_at(self.source, start, at, tokens, accepted_after)))
+            self.diagnostics.append(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
 
     def _give_up(self, start: int, tokens: list[Token], token: Token) -> None:
@@ -223,6 +221,13 @@ class _TokenKeeping(_Reading):
     def _keep(self, statement: Statement, tokens: list[Token]) -> None:
         super()._keep(statement, tokens)
         self.kept.append(tokens)
+
+
+def _explained(source: Source, start: int, at: int, tokens: list[Token]) -> Diagnostic:
+    from layerlr_dsl.language.explain import explain  # deferred: most files have no faults
+    from layerlr_dsl.language.failure import failure_at
+
+    return explain(failure_at(source, start, at, tokens, accepted_after))
 
 
 def _open_parentheses(tokens: list[Token]) -> tuple[int | None, int | None]:

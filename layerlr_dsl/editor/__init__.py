@@ -1,0 +1,1 @@
+"""The language in editors: the language server, the Pygments lexer, the TextMate grammar."""

@@ -1,0 +1,194 @@
+"""Everything there is to say of a document, against its model and over time, as plain data.
+
+This runs in a process of its own. What it says is what `layerlr validate` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from layerlr_dsl.api import Rules
+from layerlr_dsl.editor.coverage import Coverage, coverages
+from layerlr_dsl.editor.text import Text
+from layerlr_dsl.editor.tree import Tree
+from layerlr_dsl.language.checker import check, in_order
+from layerlr_dsl.language.diagnostics import Diagnostic, Fix, error
+from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.model import store
+from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.spec_syntax import Spec, parse_spec
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.resolve import resolve
+
+_KEPT_MODELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model at hand. `key` changes when the model does."""
+
+    key: str
+    inventory: Inventory
+    tree: Tree
+
+
+@dataclass
+class Models:
+    """Inventories that are stored somewhere; nothing is ever built here, and torch never imported."""
+
+    _known: dict[str, Known] = field(default_factory=dict)
+
+    def find(self, spec: str, root: Path | None, built: str | None) -> Known | None:
+        """A model, or None if it has yet to be built. `built` is where it has been built for us.
+
+        Raises ModelError for a spec that cannot be, or an inventory that cannot be read.
+        """
+        read = parse_spec(spec, root=root)
+        key = self._key(read, root, built)
+        known = self._known.pop(key, None)
+        if known is None:
+            inventory = _stored(read, built)
+            if inventory is None:
+                return None
+            known = Known(key, inventory, Tree.of(inventory))
+        self._known[key] = known
+        while len(self._known) > _KEPT_MODELS:
+            del self._known[next(iter(self._known))]
+        return known
+
+    @staticmethod
+    def _key(read: Spec, root: Path | None, built: str | None) -> str:
+        state = ""
+        if read.kind == "inventory" and read.path is not None and read.path.is_file():
+            status = read.path.stat()
+            state = f"{status.st_mtime_ns} {status.st_size}"
+        return f"{read.text}\n{root}\n{built}\n{state}"
+
+
+def _stored(read: Spec, built: str | None) -> Inventory | None:
+    if read.kind == "inventory" and read.path is not None:
+        return Inventory.load(read.path)
+    found = store.get(store.key_of(read))
+    return Inventory.load(built) if found is None and built is not None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A document to look at. `failure` says why its model could not be built, as a message and a help."""
+
+    text: str
+    name: str
+    path: str | None = None
+    root: str | None = None
+    encoding: str = "utf-16"
+    epochs: float | None = None
+    steps_per_epoch: int | None = None
+    built: str | None = None
+    failure: tuple[str, str | None] | None = None
+    known: str | None = None
+    """The key of the model whose tree the asker has."""
+
+
+def analyse(request: Request, models: Models) -> dict[str, Any]:
+    """The findings, the coverage of every selector, and the state of the model."""
+    path = Path(request.path) if request.path is not None else None
+    root = Path(request.root) if request.root is not None else None
+    source = Source(request.name, request.text, path)
+    rules = Rules(check(source, root))
+    report = _Report(source, request.encoding)
+    known: Known | None = None
+    faults: list[Diagnostic] = []
+    state = "none"
+    if rules.model is not None:
+        folder = root if root is not None else path.parent if path is not None else None
+        try:
+            known = models.find(rules.model, folder, request.built)
+            state = "missing" if known is None else "ready"
+        except ModelError as fault:
+            faults = _unavailable(rules, fault.message, fault.help)
+            state = "refused"
+        if known is None and request.failure is not None:
+            faults, state = _unavailable(rules, *request.failure), "refused"
+    plan = None if known is None else _plan(rules, known.inventory, request)
+    found = _merged(rules, plan) if plan is not None else (*rules.diagnostics, *faults)
+    quick = {(d.code, d.span) for d in rules.diagnostics}
+    new = known is not None and known.key != request.known
+    return {
+        "findings": [report.finding(d, (d.code, d.span) in quick or d.code == "LR201") for d in found],
+        "coverage": [report.coverage(c) for c in coverages(plan)] if plan is not None else [],
+        "model": {
+            "state": state,
+            "spec": rules.model,
+            "key": None if known is None else known.key,
+            "tree": known.tree.to_json() if new and known is not None else None,
+        },
+    }
+
+
+def _unavailable(rules: Rules, message: str, help: str | None) -> list[Diagnostic]:
+    assert rules.checked.model is not None
+    span = rules.checked.model.spec.span
+    said = any(d.span == span for d in rules.diagnostics)
+    return [] if said else [error("LR210", message, span, help)]
+
+
+def _plan(rules: Rules, inventory: Inventory, request: Request) -> Plan:
+    clock = rules.clock(request.epochs, request.steps_per_epoch)
+    return resolve(rules.checked, inventory, clock, lenient=True)
+
+
+def _merged(rules: Rules, plan: Plan) -> list[Diagnostic]:
+    own = {(d.code, d.span) for d in plan.diagnostics}
+    found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
+    return in_order(found, rules.checked.sources)
+
+
+class _Report:
+    """Findings as JSON: offsets in the document itself, lines and columns in other files."""
+
+    def __init__(self, source: Source, encoding: str) -> None:
+        self.source = source
+        self.encoding = encoding
+        self._texts: dict[int, Text] = {}
+
+    def finding(self, found: Diagnostic, quick: bool) -> dict[str, Any]:
+        return {
+            "code": found.code,
+            "severity": found.severity,
+            "message": found.message,
+            "help": found.help,
+            "quick": quick,
+            "place": None if found.span is None else self.place(found.span),
+            "related": [{"message": r.message, "place": self.place(r.span)} for r in found.related],
+            "fix": None if found.fix is None else self._fix(found.fix),
+        }
+
+    def coverage(self, covered: Coverage) -> dict[str, Any]:
+        return {
+            "place": self.place(covered.span),
+            "whole": covered.whole,
+            "tensors": covered.tensors,
+            "numel": covered.numel,
+            "examples": covered.examples,
+        }
+
+    def place(self, span: Span) -> dict[str, Any]:
+        if span.source is self.source:
+            return {"start": span.start, "end": span.end}
+        text = self._texts.get(id(span.source))
+        if text is None:
+            text = self._texts[id(span.source)] = Text(span.source.text, self.encoding)
+        return {
+            "file": str(span.source.path or span.source.name),
+            "name": span.source.name,
+            "range": [*text.place(span.start), *text.place(span.end)],
+        }
+
+    def _fix(self, fix: Fix) -> dict[str, Any] | None:
+        if any(edit.span.source is not self.source for edit in fix.edits):
+            return None
+        edits = [{"place": self.place(e.span), "new": e.replacement} for e in fix.edits]
+        return {"message": fix.message, "safe": fix.safe, "edits": edits}

@@ -1,0 +1,188 @@
+"""The requests of the protocol, each handed to the module that knows the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
+
+from layerlr_dsl.editor import completion as completing
+from layerlr_dsl.editor import hover as hovering
+from layerlr_dsl.editor import navigation, outline, wire
+from layerlr_dsl.editor.link import LinkDown
+from layerlr_dsl.editor.nodes import Mention
+from layerlr_dsl.editor.server import Server, Settings
+from layerlr_dsl.editor.session import Session
+
+TRIGGERS = [".", "@", '"', "(", "=", ">"]
+
+
+def register(server: Server) -> None:
+    """Give the server its features."""
+    feature = server.feature
+    feature(types.INITIALIZE)(initialize)
+    feature(types.SHUTDOWN)(shutdown)
+    feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_save)
+    options = types.CompletionOptions(trigger_characters=TRIGGERS)
+    feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)
+    feature(types.TEXT_DOCUMENT_HOVER)(hover)
+    feature(types.TEXT_DOCUMENT_INLAY_HINT)(inlay_hints)
+    feature(types.TEXT_DOCUMENT_DEFINITION)(definition)
+    feature(types.TEXT_DOCUMENT_REFERENCES)(references)
+    feature(types.TEXT_DOCUMENT_PREPARE_RENAME)(prepare_rename)
+    feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))(rename)
+    feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)(document_symbols)
+    feature(types.TEXT_DOCUMENT_FORMATTING)(formatting)
+    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]
+    feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))(code_actions)
+    feature("layerlr/settled")(settled)
+
+
+def initialize(server: Server, params: types.InitializeParams) -> None:
+    server.settings = Settings.of(params.initialization_options)
+
+
+async def shutdown(server: Server, params: None) -> None:
+    await server.finish()
+
+
+def did_save(server: Server, params: Any) -> None:
+    server.look_again()
+
+
+async def settled(server: Server, params: Any) -> dict[str, Any] | None:
+    """Wait until all that can be known of a document is known; its text and version then."""
+    document = server.documents.get(params.uri)
+    while document is not None and not document.closed and not document.settled:
+        await asyncio.sleep(0.01)
+    if document is None:
+        return None
+    session = document.session
+    return {"text": session.text.content, "version": session.version, "model": session.model_state}
+
+
+# ---------------------------------------------------------------- asking
+
+
+def _offset(session: Session, position: types.Position) -> int:
+    return session.text.offset(position.line, position.character)
+
+
+async def completion(server: Server, params: types.CompletionParams) -> types.CompletionList | None:
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return None
+    offset = _offset(session, params.position)
+    found = completing.suggestions(session, offset)
+    items = [wire.completion_item(session, suggestion, offset) for suggestion in found]
+    return types.CompletionList(is_incomplete=len(found) >= completing.MOST, items=items)
+
+
+async def hover(server: Server, params: types.HoverParams) -> types.Hover | None:
+    session = await server.ready(params.text_document.uri)
+    found = hovering.hover(session, _offset(session, params.position)) if session is not None else None
+    if session is None or found is None:
+        return None
+    contents = types.MarkupContent(types.MarkupKind.Markdown, found.text)
+    return types.Hover(contents, wire.range_of(session, found.place))
+
+
+async def inlay_hints(server: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return []
+    start, end = _offset(session, params.range.start), _offset(session, params.range.end)
+    return [wire.inlay_hint(session, hint) for hint in outline.hints(session, start, end)]
+
+
+async def document_symbols(server: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return []
+    return [wire.symbol(session, found) for found in outline.symbols(session)]
+
+
+# ---------------------------------------------------------------- going
+
+
+async def definition(server: Server, params: types.DefinitionParams) -> types.Location | None:
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return None
+    offset = _offset(session, params.position)
+    found = navigation.occurrence_at(session, offset)
+    if found is not None:
+        home = navigation.definition(session, found.mention)
+        return wire.location(session, home.place) if home is not None else None
+    path = navigation.named_file(session, offset)
+    start = types.Position(0, 0)
+    return types.Location(wire.uri_of(path), types.Range(start, start)) if path is not None else None
+
+
+async def references(server: Server, params: types.ReferenceParams) -> list[types.Location]:
+    session = await server.ready(params.text_document.uri)
+    found = None if session is None else navigation.occurrence_at(session, _offset(session, params.position))
+    if session is None or found is None:
+        return []
+    every = navigation.references(session, found.mention, params.context.include_declaration)
+    return [wire.location(session, one.place) for one in every]
+
+
+async def prepare_rename(server: Server, params: types.PrepareRenameParams) -> types.Range | None:
+    session = await server.ready(params.text_document.uri)
+    found = None if session is None else navigation.occurrence_at(session, _offset(session, params.position))
+    return None if session is None or found is None else wire.location(session, found.place).range
+
+
+async def rename(server: Server, params: types.RenameParams) -> types.WorkspaceEdit | None:
+    session = await server.ready(params.text_document.uri)
+    found = None if session is None else navigation.occurrence_at(session, _offset(session, params.position))
+    if session is None or found is None:
+        return None
+    return _renamed(session, found.mention, params.new_name)
+
+
+def _renamed(session: Session, mention: Mention, name: str) -> types.WorkspaceEdit:
+    try:
+        places = navigation.rename(session, mention, name)
+    except navigation.CannotRename as reason:
+        raise JsonRpcInvalidParams(str(reason)) from None
+    new = navigation.new_name(mention, name)
+    edits = [types.TextEdit(wire.range_of(session, place), new) for place in places]
+    return types.WorkspaceEdit(changes={session.uri: edits})
+
+
+# ---------------------------------------------------------------- changing
+
+
+async def formatting(server: Server, params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
+    """The one canonical layout; None while the text has syntax errors, which nobody can lay out."""
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return None
+    old = session.text
+    try:
+        new = await server.formatter.ask("format", text=old.content, name=session.name)
+    except LinkDown:
+        return None
+    if new is None or new == old.content or session.text is not old:
+        return None
+    whole = types.Range(types.Position(0, 0), types.Position(*old.place(len(old))))
+    return [types.TextEdit(whole, new)]
+
+
+async def code_actions(server: Server, params: types.CodeActionParams) -> list[types.CodeAction]:
+    session = await server.ready(params.text_document.uri)
+    if session is None:
+        return []
+    only = params.context.only
+    actions = wire.code_actions(session, params.range)
+    return [a for a in actions if only is None or any(_is_kind(a.kind, wanted) for wanted in only)]
+
+
+def _is_kind(kind: types.CodeActionKind | str | None, wanted: types.CodeActionKind | str) -> bool:
+    have, want = (str(getattr(k, "value", k) or "") for k in (kind, wanted))
+    return have == want or have.startswith(f"{want}.")

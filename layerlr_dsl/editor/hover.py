@@ -1,0 +1,206 @@
+"""What a word means where it stands: selectors, options, lets, groups, schedules, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from layerlr_dsl.editor import foreign
+from layerlr_dsl.editor import vocabulary as v
+from layerlr_dsl.editor.navigation import definition, occurrence_at
+from layerlr_dsl.editor.nodes import path_to
+from layerlr_dsl.editor.session import Covered, Session
+from layerlr_dsl.editor.shown import Here
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant, show
+from layerlr_dsl.language.optimizers import OptimizerInfo
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan import schedules
+from layerlr_dsl.reports.words import count, short
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A piece of Markdown, and the range that it is about."""
+
+    place: Here
+    text: str
+
+
+def hover(session: Session, offset: int) -> Explained | None:
+    """What there is to say of the innermost thing at an offset."""
+    piece = session.pieces.at(offset)
+    if piece is None or piece.statement is None:
+        return None
+    inside = offset - piece.fragment.start
+    path = path_to(piece.statement, inside)
+    asker = _Asker(session, piece.statement, inside)
+    for node in reversed(path):
+        text = asker.of(node)
+        if text is not None:
+            span = asker.span or node.span
+            shift = piece.fragment.start
+            return Explained(Here(None, span.start + shift, span.end + shift), text)
+    return None
+
+
+def coverage_text(covered: Covered) -> str:
+    """`15 tensors, 8.4 M parameters`, and the first names."""
+    lines = [f"{count(covered.tensors, 'tensor')}, {short(covered.numel)} parameters"]
+    lines += [f"- `{name}`" for name in covered.examples]
+    more = covered.tensors - len(covered.examples)
+    if more > 0 and covered.examples:
+        lines.append(f"- and {more:,} more")
+    return "\n".join([lines[0], "", *lines[1:]]) if len(lines) > 1 else lines[0]
+
+
+class _Asker:
+    """Asks each kind of node what it has to say; `span` is set where that is about a part of it."""
+
+    def __init__(self, session: Session, statement: s.Statement, inside: int) -> None:
+        self.session = session
+        self.statement = statement
+        self.inside = inside
+        self.span: Span | None = None
+
+    def of(self, node: Any) -> str | None:
+        self.span = None
+        for said in self._sayings(node):
+            if said is not None:
+                return said
+        return None
+
+    def _sayings(self, node: Any) -> Iterator[str | None]:
+        if isinstance(node, (s.Pattern, s.Regex)):
+            yield self._coverage(node.span)
+        elif isinstance(node, s.GroupRef):
+            yield self._mention()
+        elif isinstance(node, s.Selector):
+            yield self._coverage(node.span)
+        elif isinstance(node, (s.Setting, s.ExpectOption)):
+            yield self._on(node.option_span, lambda: self._option(node.option))
+        elif isinstance(node, s.Factory):
+            yield self._on(node.name_span, lambda: self._factory(node.name))
+        elif isinstance(node, s.Argument):
+            yield self._on(node.name_span, lambda: self._argument(node))
+        elif isinstance(node, s.Call):
+            yield self._on(node.function_span, lambda: _described(node.function, v.FUNCTIONS))
+            yield self._value(node)
+        elif isinstance(node, (s.LetStatement, s.GroupStatement)):
+            yield self._on(node.name_span, self._mention)
+        elif isinstance(node, s.Name):
+            yield self._mention() or self._name(node)
+        elif isinstance(node, (s.Number, s.Arithmetic, s.Negative)):
+            yield self._value(node)
+        if node is self.statement:
+            yield self._word()
+
+    def _on(self, span: Span, say: Any) -> str | None:
+        if not span.start <= self.inside <= span.end:
+            return None
+        self.span = span
+        said: str | None = say()
+        return said
+
+    def _coverage(self, span: Span) -> str | None:
+        shift = getattr(span.source, "start", 0)
+        for covered in self.session.covered:
+            place = covered.place
+            if not place.gone and (place.start, place.end) == (span.start + shift, span.end + shift):
+                return coverage_text(covered)
+        return None
+
+    def _mention(self) -> str | None:
+        shift = getattr(self.statement.span.source, "start", 0)
+        found = occurrence_at(self.session, self.inside + shift)
+        if found is None:
+            return None
+        mention = found.mention
+        self.span = mention.span
+        rules = self.session.judge.rules
+        if mention.kind == "let":
+            value = rules.lets.get(mention.name) if rules is not None else None
+            return f"```layerlr\nlet {mention.name} = {_written(value)}\n```{self._worth(value)}"
+        home = definition(self.session, mention)
+        group = rules.groups.get(mention.name) if rules is not None else None
+        text = f"```layerlr\ngroup {mention.name} = {_written(group)}\n```"
+        covered = self._coverage(group.span) if group is not None and home is not None else None
+        return f"{text}\n{covered}" if covered else text
+
+    def _worth(self, value: s.Expression | None) -> str:
+        if value is None or isinstance(value, s.Number):
+            return ""
+        worth = self._evaluated(value)
+        return f"\n= {worth}" if worth else ""
+
+    def _value(self, node: s.Expression) -> str | None:
+        worth = self._evaluated(node)
+        return f"`{_written(node)}` = {worth}" if worth is not None and worth != _written(node) else None
+
+    def _evaluated(self, node: s.Expression) -> str | None:
+        rules = self.session.judge.rules
+        lets = rules.lets if rules is not None else {}
+        try:
+            return show(evaluate(node, Scope(lets))) if is_constant(node, lets) else None
+        except Fault:
+            return None
+
+    def _name(self, node: s.Name) -> str | None:
+        return _described(node.name, v.ATTRIBUTES)
+
+    def _option(self, name: str) -> str | None:
+        for info in self._optimizers():
+            if name in info.options:
+                return f"`{name}` of {info.name}: {v.option_text(info.options[name])}"
+        return _described(name, v.OPTIONS)
+
+    def _optimizers(self) -> Iterator[OptimizerInfo]:
+        if isinstance(self.statement, s.RuleStatement):
+            for setting in self.statement.settings:
+                if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
+                    own = foreign.tabled(setting.value.name)
+                    if own is not None:
+                        yield own
+        rules = self.session.judge.rules
+        if rules is not None:
+            yield rules.optimizer.info
+
+    def _factory(self, name: str) -> str | None:
+        arguments = schedules.arguments_of(name)
+        if arguments is not None:
+            lines = [f"- `{key}`: {v.argument_text(info)}" for key, info in arguments.items()]
+            return "\n".join([f"schedule `{name}`", "", *lines])
+        info = foreign.tabled(name)
+        if info is None:
+            return None
+        lines = [f"- `{key}`: {v.option_text(o)}" for key, o in info.options.items() if o.algorithmic]
+        return "\n".join([f"optimizer `{info.name}` (`{info.target.replace(':', '.')}`)", "", *lines])
+
+    def _argument(self, node: s.Argument) -> str | None:
+        for factory in path_to(self.statement, self.inside):
+            if isinstance(factory, s.Factory):
+                arguments = schedules.arguments_of(factory.name) or {}
+                if node.name in arguments:
+                    return f"`{node.name}`: {v.argument_text(arguments[node.name])}"
+                info = foreign.tabled(factory.name)
+                if info is not None and node.name in info.options:
+                    return f"`{node.name}`: {v.option_text(info.options[node.name])}"
+        return None
+
+    def _word(self) -> str | None:
+        start = self.statement.span.start
+        word = self.statement.span.text.split(maxsplit=1)[0]
+        if word in v.STATEMENTS and not isinstance(self.statement, s.RuleStatement):
+            return self._on(
+                Span(self.statement.span.source, start, start + len(word)), lambda: v.STATEMENTS[word]
+            )
+        return None
+
+
+def _described(name: str, words: dict[str, str]) -> str | None:
+    return f"`{name}`: {words[name]}" if name in words else None
+
+
+def _written(node: Any) -> str:
+    return "?" if node is None else " ".join(node.span.text.split())

@@ -1,0 +1,66 @@
+"""Walking the syntax tree of a statement, and what stands at a place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.source import Span
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """A node and every node below it, in the order of the text or nearly so; no recursion."""
+    stack = [node]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, tuple):
+            stack.extend(reversed(at))
+        elif is_dataclass(at) and not isinstance(at, (Span, type)):
+            yield at
+            stack.extend(getattr(at, name) for name in reversed(_parts(type(at))))
+
+
+@cache
+def _parts(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def path_to(node: Any, offset: int) -> list[Any]:
+    """The nodes around an offset (relative to the statement's source), outermost first."""
+    return [x for x in walk(node) if x.span.start <= offset <= x.span.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A let or group where it is defined or used; `span` is the bare name, without `@`."""
+
+    kind: Literal["let", "group"]
+    name: str
+    span: Span
+    defines: bool
+
+
+def mentions(statement: s.Statement) -> Iterator[Mention]:
+    """Every let and group that a statement defines or may use; attributes and captures left out."""
+    bound: frozenset[str] = frozenset()
+    for node in walk(statement):
+        if isinstance(node, s.LetStatement):
+            yield Mention("let", node.name, node.name_span, True)
+        elif isinstance(node, s.GroupStatement):
+            yield Mention("group", node.name, node.name_span, True)
+        elif isinstance(node, s.GroupRef):
+            span = Span(node.span.source, node.span.start + 1, node.span.end)
+            yield Mention("group", node.name, span, False)
+        elif isinstance(node, s.Pattern):
+            bound |= captures_in(node.text)
+        elif isinstance(node, s.Name) and node.name not in bound:
+            yield Mention("let", node.name, node.span, False)
+
+
+def captures_in(pattern: str) -> frozenset[str]:
+    """The names in `<...>` of a pattern."""
+    pieces = pattern.split("<")[1:]
+    return frozenset(piece.partition(">")[0] for piece in pieces if ">" in piece)

@@ -1,0 +1,95 @@
+"""The statements of a document in a few words each, and what their selectors cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from layerlr_dsl.editor.pieces import Piece
+from layerlr_dsl.editor.session import Session
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.reports.words import count, short
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A statement: its name, what it does, and the ranges of the whole and of the name."""
+
+    name: str
+    detail: str
+    kind: str
+    start: int
+    end: int
+    name_start: int
+    name_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A remark behind a statement: ` -> 15 tensors, 8.4 M`."""
+
+    offset: int
+    text: str
+
+
+def symbols(session: Session) -> Iterator[Symbol]:
+    """Every statement that names or selects something."""
+    for piece, statement in session.pieces.statements():
+        if isinstance(statement, s.LetStatement):
+            yield _symbol(piece, statement, statement.name, statement.value.span, "let", statement.name_span)
+        elif isinstance(statement, s.GroupStatement):
+            yield _symbol(
+                piece, statement, f"@{statement.name}", statement.selector.span, "group", statement.name_span
+            )
+        elif isinstance(statement, (s.OptimizerStatement, s.ScheduleStatement)):
+            word = "optimizer" if isinstance(statement, s.OptimizerStatement) else "schedule"
+            name = statement.factory.name_span
+            yield _symbol(piece, statement, f"{word} {name.text}", statement.factory.span, word, name)
+        elif isinstance(statement, s.ModelStatement):
+            yield _symbol(piece, statement, "model", statement.spec.span, "model", statement.spec.span)
+        elif isinstance(statement, s.IncludeStatement):
+            yield _symbol(piece, statement, "include", statement.path.span, "include", statement.path.span)
+        elif isinstance(statement, s.RuleStatement):
+            rest = Span(statement.span.source, statement.settings[0].span.start, statement.span.end)
+            selector = statement.selector.span
+            yield _symbol(piece, statement, _short(selector.text), rest, "rule", selector)
+        elif isinstance(statement, (s.FreezeStatement, s.UnfreezeStatement, s.UnfreezeSequenceStatement)):
+            yield _symbol(
+                piece, statement, _short(statement.span.text), statement.span, "freeze", statement.span
+            )
+
+
+def hints(session: Session, start: int, end: int) -> Iterator[Hint]:
+    """What the selectors of rules, groups and freezes between two offsets cover, behind each statement.
+
+    In `unfreeze A then B`, behind each selector.
+    """
+    for covered in session.covered:
+        place = covered.place
+        if not covered.whole or place.gone or place.piece is None or not start <= place.start <= end:
+            continue
+        statement = place.piece.statement
+        if statement is None or isinstance(statement, (s.ExpectOption, s.ExpectState, s.ExpectCount)):
+            continue
+        apart = isinstance(statement, s.UnfreezeSequenceStatement)
+        at = place.end if apart else place.piece.fragment.start + statement.span.end
+        yield Hint(at, f"-> {count(covered.tensors, 'tensor')}, {short(covered.numel)}")
+
+
+def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind: str, span: Span) -> Symbol:
+    shift = piece.fragment.start
+    return Symbol(
+        name,
+        _short(detail.text),
+        kind,
+        statement.span.start + shift,
+        statement.span.end + shift,
+        span.start + shift,
+        span.end + shift,
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:77] + "..."

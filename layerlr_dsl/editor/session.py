@@ -1,0 +1,245 @@
+"""One open document: its text, what is known of it at once, and what came back from the analyst."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from layerlr_dsl.editor.foreign import ForeignOptimizer
+from layerlr_dsl.editor.judging import Judge, as_a_whole
+from layerlr_dsl.editor.pieces import Piece, Pieces, document_offset
+from layerlr_dsl.editor.shown import Elsewhere, Finding, Here, Makers, Snapshot
+from layerlr_dsl.editor.text import Text
+from layerlr_dsl.editor.tree import Tree
+from layerlr_dsl.language.checked import PatternItem
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.syntax import ModelStatement
+
+logger = logging.getLogger(__name__)
+
+LARGE = 200_000
+"""Characters above which a document is left to the analyst alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a selector (`whole`) or one item of it covers."""
+
+    place: Here
+    whole: bool
+    tensors: int
+    numel: int
+    examples: tuple[str, ...]
+
+
+class Session:
+    """A document that is open in an editor.
+
+    Findings are of two kinds. Those of the language, and selectors that match nothing, are worked out
+    here at every change, for the changed statements alone. All others come from the analyst a moment
+    later; until the next ones come, they stay with the statements that have not changed since.
+    """
+
+    def __init__(
+        self, uri: str, path: Path | None, text: str, root: Path | None = None, encoding: str = "utf-16"
+    ) -> None:
+        self.uri = uri
+        self.path = path
+        self.name = path.name if path is not None else "untitled"
+        self.root = root
+        self.text = Text(text, encoding)
+        self.version = 0
+        self.carried: list[Finding] = []
+        self.repeated: list[Finding] = []
+        """What the analyst said that is known here at once, for when it is not."""
+        self.covered: list[Covered] = []
+        self.tree: Tree | None = None
+        self.model_key: str | None = None
+        self.model_spec: str | None = None
+        self.model_state = "none"
+        self._misses: dict[str, tuple[str, str | None] | None] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was read and judged, and begin anew from the text."""
+        self.pieces = Pieces(self.name, self.path)
+        self.judge = Judge(self.pieces, self.root)
+        self._makers = Makers(self.pieces, self.text.encoding)
+        self.pieces.edit(0, 0, self.text.content)
+        self.settled = False
+        self.blind = False
+
+    @property
+    def large(self) -> bool:
+        return len(self.text) > LARGE
+
+    # ------------------------------------------------------------ changes
+
+    def replace(self, start: tuple[int, int], end: tuple[int, int], new: str) -> None:
+        """Replace the text between two places (line and column as the client counts)."""
+        first = self.text.offset(*start)
+        self._edit(first, max(first, self.text.offset(*end)), new)
+
+    def replace_all(self, new: str) -> None:
+        """Take a whole new text; what it has in common with the old one at both ends is kept."""
+        old = self.text.content
+        limit = min(len(old), len(new))
+        first = next((n for n in range(limit) if old[n] != new[n]), limit)
+        last = next((n for n in range(limit - first) if old[-1 - n] != new[-1 - n]), limit - first)
+        self._edit(first, len(old) - last, new[first : len(new) - last])
+
+    def _edit(self, start: int, end: int, new: str) -> None:
+        self.text = self.text.replaced(start, end, new)
+        self.pieces.edit(start, end, new)
+        self.settled = False
+        if self.large:
+            self.carried, self.repeated, self.covered = [], [], []
+
+    def touch(self) -> None:
+        """Look again at everything outside the text: included files may have changed."""
+        self.settled = False
+
+    def work(self, seconds: float = float("inf")) -> bool:
+        """Read and judge for so long; True once the findings of the language are up to date."""
+        until = perf_counter() + seconds
+        if not self.settled and not self.large:
+            if not self.pieces.read(seconds):
+                return False
+            if not self._judge(until) or not self._match(until):
+                return False
+        self.settled = True
+        return True
+
+    def _judge(self, until: float) -> bool:
+        """Judge until a time; where that cannot be done here, the analyst's word has to do."""
+        self.judge.notice()
+        try:
+            self.blind = False
+            return self.judge.judge(until - perf_counter())
+        except ForeignOptimizer:
+            self.blind = True
+        except Exception:
+            logger.exception("judging %s failed", self.uri)
+            self.blind = True
+        return True
+
+    # ------------------------------------------------------------ findings
+
+    def findings(self) -> list[Finding]:
+        """Everything known at present, from top to bottom."""
+        found: list[Finding] = []
+        if not self.large:
+            found += map(self._makers.finding, self.language())
+        if self.blind or self.large:
+            said = {(finding.code, self.placed(finding).start) for finding in found}
+            found += [f for f in self.repeated if (f.code, self.placed(f).start) not in said]
+        else:
+            found += map(self._makers.finding, self._unmatched())
+        every = [finding for finding in (*found, *self.carried) if not finding.gone]
+        return sorted(every, key=lambda finding: (self.placed(finding).start, finding.code))
+
+    def language(self) -> Iterator[Diagnostic]:
+        """What the language alone has to say; of two findings of one kind at one place, the first."""
+        seen = set()
+        every = [d for piece in self.pieces.pieces for d in piece.syntax]
+        for found in [*every, *as_a_whole(self.pieces)]:
+            assert found.span is not None
+            key = (found.code, document_offset(found.span)[0])
+            if key not in seen:
+                seen.add(key)
+                yield found
+        for piece in () if self.blind else self.pieces.pieces:
+            yield from piece.judged
+
+    def placed(self, finding: Finding) -> Here:
+        """Where a finding is shown in this document: one of an included file at its include."""
+        place = finding.place
+        if isinstance(place, Here):
+            return place
+        if isinstance(place, Elsewhere):
+            for piece in self.pieces.pieces:
+                brought = self.judge.includes.sources.get(id(piece), ())
+                if any(str(source.path) == place.path for source in brought):
+                    return Here(None, piece.start, piece.end)
+        model = self._model_piece()
+        return Here(None, model.start, model.end) if model is not None else Here(None, 0, 0)
+
+    def named_model(self) -> str | None:
+        """The model that the document names at present."""
+        piece = self._model_piece()
+        statement = piece.statement if piece is not None else None
+        return statement.spec.value if isinstance(statement, ModelStatement) else None
+
+    def _model_piece(self) -> Piece | None:
+        named = [p for p, x in self.pieces.statements() if isinstance(x, ModelStatement)]
+        return named[-1] if named else None
+
+    def _match(self, until: float) -> bool:
+        """Match patterns that were not seen before until a time; True once all are matched."""
+        if self.tree is None:
+            return True
+        for piece in self.pieces.pieces:
+            for item in piece.items:
+                if item.text not in self._misses:
+                    self._misses[item.text] = _missed(item, self.tree)
+                    if perf_counter() >= until:
+                        return False
+        return True
+
+    def _unmatched(self) -> Iterator[Diagnostic]:
+        """LR201, as the resolver says it, for every pattern of the document itself."""
+        rules = self.judge.rules
+        spec = rules.model.spec.value if rules is not None and rules.model is not None else None
+        if self.tree is None or spec != self.model_spec:
+            return
+        for piece in self.pieces.pieces:
+            for item in piece.items:
+                missed = self._misses.get(item.text)
+                if missed is not None:
+                    help, meant = missed
+                    fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),)) if meant else None
+                    message = f"`{item.span.text}` matches no parameter"
+                    yield error("LR201", message, item.span, help, fix=fix)
+
+    # ------------------------------------------------------------ the analyst
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.pieces)
+
+    def absorb(self, result: dict[str, Any], snapshot: Snapshot) -> None:
+        """Take in what the analyst says of the text at the time of `snapshot`."""
+        model = result["model"]
+        self.model_state, self.model_spec = model["state"], model["spec"]
+        if model["key"] != self.model_key or model["key"] is None:
+            self.model_key = model["key"]
+            self.tree = Tree.from_json(model["tree"]) if model["tree"] is not None else None
+            self._misses.clear()
+            self.settled = False
+        self.carried, self.repeated = [], []
+        for data in result["findings"]:
+            known_here = data["quick"] and not self._of_an_include(data)
+            (self.repeated if known_here else self.carried).append(snapshot.finding(data))
+        self.covered = []
+        for data in result["coverage"]:
+            place = snapshot.place(data["place"])
+            if isinstance(place, Here):
+                numbers = (data["whole"], data["tensors"], data["numel"], tuple(data["examples"]))
+                self.covered.append(Covered(place, *numbers))
+
+    @staticmethod
+    def _of_an_include(data: dict[str, Any]) -> bool:
+        """Whether it is a selector of an included file, which only the analyst matches."""
+        return data["code"] == "LR201" and "file" in (data["place"] or ())
+
+
+def _missed(item: PatternItem, tree: Tree) -> tuple[str, str | None] | None:
+    """Help and near miss for a pattern that covers nothing."""
+    if tree.covers(item.pattern):
+        return None
+    help = tree.near.help(item.text, item.pattern)
+    found = help.startswith("did you mean `")
+    return help, help.removeprefix("did you mean `").removesuffix("`?") if found else None

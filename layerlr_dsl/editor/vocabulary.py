@@ -1,0 +1,135 @@
+"""What the words of the language mean, in a sentence each, for completion and hovering."""
+
+from __future__ import annotations
+
+from layerlr_dsl.language.optimizers import MISSING
+from layerlr_dsl.language.signatures import OptionInfo
+from layerlr_dsl.plan.schedules import ArgumentInfo
+from layerlr_dsl.reports.words import value
+
+STATEMENTS = {
+    "version": "The version of the language: `version 1`, first in the file.",
+    "model": 'What the file is checked against: `model "torchvision:resnet18(num_classes=10)"`.',
+    "epochs": "The length of the run where the caller gives none: `epochs 30`.",
+    "include": 'Lay another file\'s lets, groups and rules in place, once: `include "common/no_decay.lr"`.',
+    "let": "Give a value a name: `let base = 1e-3`.",
+    "group": "Give a selector a name, used as `@name`: `group stem = conv1, bn1`.",
+    "optimizer": "The optimizer of the file: `optimizer adamw(weight_decay=0.05)`.",
+    "schedule": "How rates change over the run: `schedule cosine(warmup=5%, floor=0.01)`.",
+    "freeze": "Do not train these parameters, for ever or in a window: `freeze layer1 until epoch 5`.",
+    "unfreeze": "Train from a moment on, or layer after layer: `unfreeze fc then layer4 every 2 epochs`.",
+    "expect": "A test: `expect layer4.0.conv1.weight lr == 1e-4`.",
+}
+WORDS = {
+    "except": "Take what follows away from the items before.",
+    "where": "Keep only the parameters that answer yes.",
+    "from": "The window opens at this moment: `from epoch 2`.",
+    "until": "The window ends before this moment: `until epoch 5` covers epochs 0 to 4.",
+    "warmup": "What thaws starts at 0 and ramps to its own rate: `warmup 200 steps`.",
+    "updating statistics": "Let normalisation layers go on averaging while their parameters are frozen.",
+    "then": "The next to be unfrozen.",
+    "every": "The time between two turns: `every 2 epochs`.",
+    "starting at": "When the first turn is: `starting at epoch 1`.",
+    "at": "The moment: `at epoch 3`.",
+    "frozen": "Expect that nothing here trains.",
+    "trains": "Expect that everything here trains.",
+    "and": "Both must hold.",
+    "or": "One of both must hold.",
+    "not": "The opposite.",
+    "is": "Ask for the class of the owner, or its family: `module is norm`, `module is Conv2d`.",
+    "matches": "Ask for a regular expression: `name matches /^(weight|bias)$/`.",
+    "mod": "The remainder: `i mod 2`.",
+}
+UNITS = {
+    "epoch": "a moment: `epoch 2`, fractions allowed",
+    "step": "a moment: `step 100`, in optimizer steps from 0",
+    "epochs": "a stretch of time",
+    "steps": "a stretch of time, in optimizer steps",
+}
+CONDITIONS = {
+    "stops falling for": "`val_loss stops falling for 3 epochs`: counted in reports of the metric",
+    "stops rising for": "`accuracy stops rising for 3 epochs`: counted in reports of the metric",
+}
+ATTRIBUTES = {
+    "name": "the last segment of the parameter's name, such as `weight`",
+    "path": "the whole dotted name",
+    "depth": "how many segments the name has",
+    "ndim": "dimensions of the tensor",
+    "numel": "elements of the tensor",
+    "shape": "`shape[k]`: the size in dimension k, from 0",
+    "dtype": "`dtype is float32`",
+    "index": "the parameter's place in `named_parameters()`, from 0",
+    "tied": "whether the parameter has several names",
+    "module": "`module is CLASS`: the class of the module that owns it, any of its bases, or a family",
+}
+FUNCTIONS = {
+    "min": "the least of its arguments",
+    "max": "the greatest of its arguments",
+    "sqrt": "the square root",
+    "log2": "the logarithm to base 2",
+    "floor": "the next whole number below",
+    "ceil": "the next whole number above",
+    "last": "the largest number that a capture is bound to in this selector",
+    "first": "the smallest number that a capture is bound to in this selector",
+    "count": "how many different numbers a capture is bound to in this selector",
+}
+FAMILIES = {
+    "norm": "normalisation layers, by class or class name",
+    "conv": "convolutions",
+    "linear": "linear layers",
+    "embedding": "embeddings",
+    "attention": "attention, or anything inside one",
+}
+OPTIONS = {
+    "lr": "the learning rate at its peak, before the schedule",
+    "weight_decay": "how strongly weights are pulled towards 0",
+    "betas": "decay rates of the running means of the gradient and of its square",
+    "momentum": "how much of the last update goes into the next",
+    "eps": "what keeps a division from exploding",
+    "dampening": "how much of the gradient the momentum leaves out",
+    "nesterov": "look ahead along the momentum (Nesterov)",
+    "amsgrad": "never let the second moment shrink (AMSGrad)",
+    "decoupled_weight_decay": "decay weights beside the gradient, as AdamW does",
+    "maximize": "climb instead of descend",
+    "alpha": "the smoothing constant, or the power of the rate",
+    "centered": "subtract the mean of the gradient before squaring",
+    "rho": "the decay rate of the running mean of squares",
+    "lr_decay": "how fast the rate falls with the steps",
+    "initial_accumulator_value": "where the sum of squares starts",
+    "momentum_decay": "how fast the momentum changes (NAdam)",
+    "lambd": "the decay term (ASGD)",
+    "t0": "the step at which averaging starts (ASGD)",
+    "etas": "the factors by which steps shrink and grow (Rprop)",
+    "step_sizes": "the least and the greatest step (Rprop)",
+    "beta2_decay": "how the second moment's decay rate approaches 1 (Adafactor)",
+    "d": "the clipping threshold of the update (Adafactor)",
+    "ns_coefficients": "coefficients of the Newton-Schulz iteration (Muon)",
+    "ns_steps": "steps of the Newton-Schulz iteration (Muon)",
+    "adjust_lr_fn": "how the rate is adjusted to the shape of the matrix (Muon)",
+    "trust_coefficient": "the trust ratio's factor: rate over the ratio of norms (LARS)",
+    "adapt": "scale the rate of each tensor by its trust ratio",
+    "bias_correction": "correct the moments for having started at 0",
+    "foreach": "run over lists of tensors at once: faster, same result",
+    "fused": "run in one kernel: faster, same result",
+    "capturable": "safe to capture in a CUDA graph",
+    "differentiable": "let autograd run through the step",
+    "schedule": "a schedule of their own for these parameters: `schedule constant`",
+    "optimizer": "an optimizer of their own for these parameters: `optimizer muon(lr=0.02)`",
+}
+
+
+def option_text(info: OptionInfo) -> str:
+    """`weight_decay: how strongly ... (number >= 0, default 0.01)`."""
+    about = OPTIONS.get(info.name, "an option of the optimizer")
+    domain = f" {info.domains[0]}" if info.domains and info.kind == "number" else ""
+    default = "required" if info.default is MISSING else f"default {value(info.default)}"
+    return f"{about} ({info.kind}{domain}, {default})"
+
+
+def argument_text(info: ArgumentInfo) -> str:
+    """What an argument of a schedule means, and its default."""
+    if info.required:
+        return f"{info.about} (required)"
+    if info.default is None:
+        return info.about
+    return f"{info.about} (default {info.default})"

@@ -32,10 +32,13 @@ def explained(
     row = inventory.index_of.get(parameter)
     if row is not None:
         return [Explained((parameter,), inventory.numel(row), explain(plan, parameter, tick, fired))]
+    kinds: dict[object, list[int]] = {}
+    for one in _covered(plan, parameter, source):  # within a class of the resolver, rules do the same to all
+        kinds.setdefault((plan.matches.class_of[one], plan.group_of[one]), []).append(one)
     alike: dict[object, list[int]] = {}
-    for one in _covered(plan, parameter, source):
-        alike.setdefault(_key(plan, one, tick, fired), []).append(one)
-    return [_gathered(plan, rows, tick, fired) for rows in alike.values()]
+    for rows in kinds.values():
+        alike.setdefault(_key(plan, rows[0], tick, fired), []).extend(rows)
+    return [_gathered(plan, sorted(rows), tick, fired) for rows in alike.values()]
 
 
 def _gathered(plan: Plan, rows: list[int], tick: int, fired: Mapping[int, int]) -> Explained:

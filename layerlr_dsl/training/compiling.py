@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def is_compiled(model: nn.Module, root: nn.Module) -> bool:
     """Whether torch.compile has to do with a model: as a wrapper, in place, or around its root from outside."""
+    if "torch._dynamo.eval_frame" not in sys.modules:
+        return False
     from torch._dynamo.eval_frame import OptimizedModule
 
     if any(isinstance(m, OptimizedModule) or m._compiled_call_impl is not None for m in model.modules()):

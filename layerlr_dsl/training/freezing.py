@@ -176,7 +176,6 @@ class Freezer:
     @contextmanager
     def thawed(self) -> Iterator[None]:
         """All flags on and the guard off for a while, as loading optimizer state by some tools needs."""
-        before = {name: parameter.requires_grad for name, parameter in self.parameters.items()}
         for parameter in self.parameters.values():
             parameter.requires_grad = True
         self.guard.paused = True
@@ -185,7 +184,7 @@ class Freezer:
         finally:
             self.guard.paused = False
             for name, parameter in self.parameters.items():
-                parameter.requires_grad = before[name]
+                parameter.requires_grad = self.soft or name not in self.frozen
             self.guard.drop()
 
     # ------------------------------------------------------------ proof

@@ -37,6 +37,8 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     Raises ModelMismatch if `model` is not the one that was planned for.
     """
     from layerlr_dsl.optim.build import build
+    from layerlr_dsl.optim.several import Several
+    from layerlr_dsl.training.state import StateByName
 
     parameters = bind(plan, model)
     built = []
@@ -48,11 +50,10 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
         ]
         if groups:
             built.append(build(choice.info.name, groups, choice.settings))
-    if len(built) == 1:
-        return built[0]
-    from layerlr_dsl.optim.several import Several
-
-    return Several(built, [group.name for group in plan.groups])
+    optimizer = built[0] if len(built) == 1 else Several(built, [group.name for group in plan.groups])
+    given = {group.name: group.given for group in plan.groups}
+    StateByName([given[group["name"]] for group in optimizer.param_groups]).install(optimizer)
+    return optimizer
 
 
 def _given(group: Group) -> dict[str, Any]:

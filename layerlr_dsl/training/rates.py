@@ -111,16 +111,6 @@ class Writer:
         for write in self._special:
             write(tick)
 
-    def planned_options(self, index: int) -> dict[str, Any]:
-        """What the plan has live group `index` at now, of the options that the rules give."""
-        track = self.tracks[index] if index < len(self.tracks) else None
-        if track is None:
-            return {}
-        given = self.plan.groups[track.follows].given
-        return {
-            option: value for option, value in track.options.items() if option in given and option != "lr"
-        }
-
     def __getstate__(self) -> dict[str, Any]:
         # What is prepared for the hot path refers to live groups, and is made anew from them.
         return {**self.__dict__, "groups": None, "_runs": [], "_special": []}

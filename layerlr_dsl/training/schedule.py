@@ -53,9 +53,11 @@ class LayerSchedule(LRScheduler):
         self._first_step = FirstStep(self._binding, self._freezer)
         self._waits = metrics.Waits(plan.events, plan.clock)
         self._plateaus = _plateaus(plan)
-        self._writer = Writer(plan, self._binding.follow(optimizer.param_groups), Factors(self._plateaus))
+        follows = self._binding.follow(optimizer.param_groups)
+        self._writer = Writer(plan, follows, Factors(self._plateaus))
         self._pending = PendingGradients()
-        self._state = StateByName(self._binding.parameters, self._writer)
+        given = [frozenset() if row is None else plan.groups[row].given for row in follows]
+        self._state = StateByName(given, self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
         self._going_on = statistics_go_on(plan)
         self._next = NEVER
@@ -123,7 +125,7 @@ class LayerSchedule(LRScheduler):
         for schedule, state in self._plateaus.items():
             if schedule.text() in state_dict["plateaus"]:
                 state.load_state_dict(state_dict["plateaus"][schedule.text()])
-        self._enter(resumed=True)
+        self._resume()
 
     # ------------------------------------------------------------ what it adds
 
@@ -199,6 +201,9 @@ class LayerSchedule(LRScheduler):
         later = self.plan.next_change(tick, fired)
         self._next = NEVER if later is None else later
 
+    def _resume(self) -> None:
+        self._enter(resumed=True)
+
     def _frozen_in(self, states: tuple[GroupState, ...]) -> tuple[set[str], set[str]]:
         frozen: set[str] = set()
         updating: set[str] = set()
@@ -222,6 +227,7 @@ class LayerSchedule(LRScheduler):
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
         self._freezer.guard.first_step = _weakly(self._check_first_step)
         self._freezer.guard.captured = _weakly(self._check_capture)
+        self._state.loaded = _weakly(self._resume)
 
     def _check_first_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)

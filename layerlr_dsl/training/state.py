@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from layerlr_dsl.training.rates import Writer
 
 STRUCTURE = frozenset({"params", "param_names", "name", "optimizer"})
 IMPLEMENTATION = frozenset({"foreach", "fused", "capturable", "differentiable"})
@@ -56,13 +55,16 @@ class Carried:
 class StateByName:
     """load_state_dict pre-hook of an optimizer. `carried` tells what the last load did.
 
-    names: the canonical name of each live parameter. writer: knows which options are the plan's.
+    `loaded`, where set, is called after each.
+    planned: which options the rules give, by the place of the live group; those stay as they are.
+    parameters: by canonical name, for an optimizer that was built without names.
     """
 
-    def __init__(self, names: Mapping[str, Tensor] | None = None, writer: Writer | None = None) -> None:
-        self.parameters = names
-        self.writer = writer
+    def __init__(self, planned: Sequence[Set[str]], parameters: Mapping[str, Tensor] | None = None) -> None:
+        self.planned = planned
+        self.parameters = parameters or {}
         self.carried = Carried()
+        self.loaded: Callable[[], None] | None = None
 
     def install(self, optimizer: Optimizer) -> None:
         """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
@@ -72,22 +74,26 @@ class StateByName:
         for key in [key for key, hook in hooks.items() if isinstance(hook, StateByName)]:
             del hooks[key]
         optimizer.register_load_state_dict_pre_hook(self)
+        after = optimizer._optimizer_load_state_dict_post_hooks
+        for key in [key for key, hook in after.items() if isinstance(hook, _AfterLoad)]:
+            del after[key]
+        optimizer.register_load_state_dict_post_hook(_AfterLoad(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "loaded": None}
 
     def __call__(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
         names = self._names(optimizer)
         saved = _saved_names(state_dict)
         if names is None or saved is None:
             return None
-        loaded, self.carried = _rearranged(optimizer, names, saved, state_dict, self._planned)
+        loaded, self.carried = _rearranged(optimizer, names, saved, state_dict, self.planned)
         if self.carried.dropped or self.carried.fresh or self.carried.options:
             warnings.warn(f"optimizer state: {self.carried}", StateNotCarried, stacklevel=4)
         return loaded
 
-    def _planned(self, index: int) -> Mapping[str, Any]:
-        return {} if self.writer is None else self.writer.planned_options(index)
-
     def _names(self, optimizer: Optimizer) -> list[list[str]] | None:
-        by_id = {id(p): name for name, p in (self.parameters or {}).items()}
+        by_id = {id(p): name for name, p in self.parameters.items()}
         found = []
         for group in optimizer.param_groups:
             own = group.get("param_names") or [by_id.get(id(p)) for p in group["params"]]
@@ -95,6 +101,17 @@ class StateByName:
                 return None
             found.append(list(own))
         return found
+
+
+class _AfterLoad:
+    """load_state_dict post-hook: lets the schedule set what it decides in the groups that loading made."""
+
+    def __init__(self, state: StateByName) -> None:
+        self.state = state
+
+    def __call__(self, optimizer: Optimizer) -> None:
+        if self.state.loaded is not None:
+            self.state.loaded()
 
 
 def _saved_names(state_dict: Mapping[str, Any]) -> list[list[str]] | None:
@@ -117,7 +134,7 @@ def _rearranged(
     names: Sequence[Sequence[str]],
     saved_names: Sequence[Sequence[str]],
     state_dict: Mapping[str, Any],
-    planned: Any,
+    planned: Sequence[Set[str]],
 ) -> tuple[dict[str, Any], Carried]:
     """`state_dict` in the groups and the order of `optimizer`, and what became of it."""
     saved_groups = state_dict["param_groups"]
@@ -136,7 +153,8 @@ def _rearranged(
         sources = [
             saved_groups[row] for row in dict.fromkeys(group_of[name] for name in own if name in group_of)
         ]
-        entry = _options(group, sources, planned(place), clashes)
+        kept_as_built = planned[place] if place < len(planned) else frozenset()
+        entry = _options(group, sources, kept_as_built, clashes)
         entry["params"] = list(range(index, index + len(own)))
         fits = _Fit(_stepper(optimizer, group), group)
         for key, name, parameter in zip(entry["params"], own, group["params"], strict=True):
@@ -154,22 +172,14 @@ def _rearranged(
 
 
 def _options(
-    group: Mapping[str, Any],
-    sources: Sequence[Mapping[str, Any]],
-    planned: Mapping[str, Any],
-    clashes: list[str],
+    group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], planned: Set[str], clashes: list[str]
 ) -> dict[str, Any]:
-    """The options of a live group after loading: saved values, except what the plan decides."""
+    """The options of a live group after loading: saved values, except what the rules give."""
     entry = {key: value for key, value in group.items() if key != "params"}
-    edited = any(not _equal(source.get("initial_lr"), group.get("initial_lr")) for source in sources)
-    for key in entry:
-        if (
-            key in STRUCTURE
-            or key in IMPLEMENTATION
-            or key in planned
-            or (edited and key in ("lr", "initial_lr"))
-        ):
-            continue
+    kept = STRUCTURE | IMPLEMENTATION | (planned - {"lr"})
+    if _rate_was_edited(group, sources):
+        kept |= {"lr", "initial_lr"}
+    for key in entry.keys() - kept:
         values = [source[key] for source in sources if key in source]
         if not values:
             continue
@@ -180,6 +190,12 @@ def _options(
         else:
             entry[key] = float(values[0]) if isinstance(values[0], torch.Tensor) else values[0]
     return entry
+
+
+def _rate_was_edited(group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the rules now start from another rate, so that the saved one must not come back."""
+    initial = group.get("initial_lr", group["lr"])
+    return any("initial_lr" in source and not _equal(source["initial_lr"], initial) for source in sources)
 
 
 def _stepper(optimizer: Optimizer, group: dict[str, Any]) -> Optimizer:
@@ -236,11 +252,3 @@ class _Fit:
             for key, value in made.items()
             if value is not None
         }
-
-
-def names_with_state(optimizer: Optimizer) -> Iterator[str]:
-    """Names of the parameters that the optimizer keeps state of."""
-    for group in optimizer.param_groups:
-        for name, parameter in zip(group.get("param_names", ()), group["params"], strict=False):
-            if optimizer.state.get(parameter):
-                yield name

@@ -242,7 +242,9 @@ def test_children_of_a_frozen_module_list_are_in_eval():
 
 def test_an_average_of_the_model_keeps_frozen_statistics_through_update_bn():
     """update_bn clears all statistics of the averaged copy; frozen ones are put back, live ones measured."""
-    model, optimizer, schedule = made(STEM_AND_MID)
+    started = seeded()
+    started.stem[1].running_mean.fill_(3.0)
+    model, optimizer, schedule = made(STEM_AND_MID, started)
     average = AveragedModel(model)
     for seed in range(3):
         backward(model, seed)

@@ -265,3 +265,45 @@ def test_state_is_moved_between_groups_of_the_distributed_format_by_name():
     assert same_state(optimizer, fresh)
     names = [name for group in fresh.param_groups for name in group["param_names"]]
     assert sorted(names) == sorted(n for n, _ in other.named_parameters())
+
+
+def test_several_optimizers_load_by_name_under_edited_rules():
+    """A layer that moves from one optimizer to another starts fresh there; the rest keeps what it had."""
+    rules = "optimizer adamw\n** -> lr 1e-3\n**.weight where ndim == 2 -> optimizer muon(lr=0.02)"
+    edited = "optimizer adamw\n** -> lr 1e-3\nattention.**.weight where ndim == 2 -> optimizer muon(lr=0.02)"
+    model = seeded()
+    plan = resolve(rules, model)
+    optimizer = plan.optimizer(model)
+    train(model, optimizer, plan.schedule(model, optimizer))
+    other = seeded(seed=4)
+    plan = resolve(edited, other)
+    resumed = plan.optimizer(other)
+    with pytest.warns(StateNotCarried, match="state of another optimizer: .*head.weight"):
+        resumed.load_state_dict(optimizer.state_dict())
+    kept, had = by_name(resumed), by_name(optimizer)
+    assert had.keys() - kept.keys() == {"head.weight"}
+    assert all(torch.equal(kept[n]["exp_avg"], had[n]["exp_avg"]) for n in kept if "exp_avg" in kept[n])
+    assert "momentum_buffer" in kept["attention.out_proj.weight"]
+    train(other, resumed, plan.schedule(other, resumed), 1)
+
+
+def test_state_loads_by_name_before_there_is_a_schedule_too():
+    """plan.optimizer knows the names from the start."""
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    other = seeded(seed=4)
+    resumed = resolve(FINE, other).optimizer(other)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert same_state(optimizer, resumed)
+    assert {g["weight_decay"] for g in resumed.param_groups} == {0.0, 0.1}
+
+
+def test_rates_are_the_schedules_right_after_loading():
+    """An edited schedule counts from the first step after loading, whichever part was loaded first."""
+    model, optimizer, schedule = made("schedule cosine\n" + BROAD)
+    train(model, optimizer, schedule)
+    _, fresh, resumed = made("schedule linear\n" + BROAD)
+    resumed.load_state_dict(schedule.state_dict())
+    fresh.load_state_dict(optimizer.state_dict())
+    expected = resumed.plan.at(step=3)["head.weight"]["lr"]
+    assert {g["lr"] for g in fresh.param_groups} == {expected}

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.language.files import Unreadable, decode, read_source
-from layerlr_dsl.language.source import Source
+
+if TYPE_CHECKING:
+    from layerlr_dsl.language.source import Source
 
 STDIN = "-"
 RECIPE = "recipe:"
@@ -29,22 +31,30 @@ class Input:
         return self.path == STDIN
 
     @property
+    def is_recipe(self) -> bool:
+        return self.path.startswith(RECIPE)
+
+    @property
     def name(self) -> str:
         return "<stdin>" if self.is_stdin else self.path
 
     def read(self) -> Source:
         """The text. Raises Unreadable."""
+        from layerlr_dsl.language.files import Unreadable
+
         source = self._source()
         if source.text.count("\0") > MOST_NULLS:
             raise Unreadable(f"{self.name}: is a binary file, not a rule text")
         return source
 
     def _source(self) -> Source:
+        from layerlr_dsl.language.files import decode, read_source
+
         if self.is_stdin:
             stream = getattr(sys.stdin, "buffer", None)
             data = stream.read() if stream is not None else sys.stdin.read().encode()
             return decode(data, self.name)
-        if self.path.startswith(RECIPE):
+        if self.is_recipe:
             return read_source(recipe_path(self.path.removeprefix(RECIPE)), self.path)
         return read_source(Path(self.path))
 
@@ -72,6 +82,8 @@ def single(path: str, root: str | None = None) -> Input:
 
 def read(entry: Input) -> Source:
     """The text of an input. Raises Refusal where it cannot be read."""
+    from layerlr_dsl.language.files import Unreadable
+
     try:
         return entry.read()
     except Unreadable as fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerlr_dsl.cli.terminal import Screen, write, write_error
-from layerlr_dsl.cli.validate import Report, summary
+from layerlr_dsl.cli.validation import Report, summary
 
 
 def show(report: Report, form: str, notes: bool) -> None:

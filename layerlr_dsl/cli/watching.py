@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from itertools import count
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import STDIN, Input, gather
 from layerlr_dsl.cli.terminal import is_terminal, write
-from layerlr_dsl.cli.validate import Report
+from layerlr_dsl.cli.validation import Report
+from layerlr_dsl.reports.words import count
 
 INTERVAL = 0.4
 
@@ -26,7 +27,7 @@ def watch_files(run: Callable[[], Report], paths: Iterable[str], rounds: int | N
         raise Refusal("--watch needs files; standard input cannot be read twice")
     status = 0
     seen: object = None
-    for number in range(rounds) if rounds is not None else count():
+    for number in range(rounds) if rounds is not None else itertools.count():
         now = _stamp(watched)
         if now != seen:
             seen = now
@@ -47,7 +48,7 @@ def _round(run: Callable[[], Report], first: bool) -> int:
             raise
         refusal.show()
         return refusal.exit_code
-    write(f"watching {len(report.outcomes)} files; Ctrl-C stops")
+    write(f"watching {count(len(report.outcomes), 'file')}; Ctrl-C stops")
     sys.stdout.flush()
     return report.exit_status
 

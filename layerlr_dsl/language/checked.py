@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeAlias
 
 from layerlr_dsl.language import syntax as s
@@ -116,6 +117,8 @@ class CheckedRules:
     diagnostics: tuple[Diagnostic, ...]
     complete: bool
     """False where a faulty statement was left out, so that what is missing must not be complained of."""
+    sought: tuple[Path, ...] = ()
+    """Every path that was looked at for an included file, found there or not."""
 
     @property
     def scope(self) -> Scope:

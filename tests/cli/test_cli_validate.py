@@ -12,7 +12,7 @@ from harness import layerlr
 from rule_texts import CLEAN, FAULTY, WARNED
 
 from layerlr_dsl.cli.inputs import gather
-from layerlr_dsl.cli.validate import Request, validate
+from layerlr_dsl.cli.validation import Request, validate
 from layerlr_dsl.cli.watching import watch_files
 from layerlr_dsl.reports.schemas import FOLDER
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nets import TiedHead
 
-from layerlr_dsl.model import Inventory, ModelError, store
+from layerlr_dsl.model import Inventory, ModelError, sealed, store
 from layerlr_dsl.model.spec_syntax import parse_spec
 from layerlr_dsl.model.specs import inventory_of_spec
 from layerlr_dsl.model.versions import installed_versions
@@ -148,7 +148,7 @@ def test_a_link_to_a_folder_is_not_used(own_cache, tmp_path):
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null/cache", "a\0b"])
 def test_a_cache_that_cannot_be_made_is_no_error(place, monkeypatch):
     """The model is built, and not remembered."""
-    monkeypatch.setattr(store, "cache_folder", lambda: Path(place))
+    monkeypatch.setattr(sealed, "cache_folder", lambda: Path(place))
     assert len(inventory_of_spec(SPEC)) > 20
     assert store.get(key()) is None
 
@@ -157,7 +157,7 @@ def test_without_a_variable_the_users_cache_is_used(monkeypatch, tmp_path):
     """platformdirs says where that is."""
     monkeypatch.delenv("LAYERLR_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert store.cache_folder() == tmp_path / "layerlr"
+    assert sealed.cache_folder() == tmp_path / "layerlr"
 
 
 def test_the_key_holds_everything_that_decides_the_inventory(monkeypatch, tmp_path):

@@ -20,6 +20,7 @@ from layerlr_dsl.language.tokens import Token
 
 _MOMENT_UNITS = {"epoch", "step"}
 _DURATION_UNITS = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps"}
+_WORDS_OF_EXPRESSIONS = {"and", "or", "not", "is", "matches", "mod", "true", "false"}
 # `-> frozen` has no value and is refused with the rules; every other bare option lacks one.
 _BARE_WORDS = {"frozen"}
 
@@ -46,6 +47,8 @@ class TreeBuilder(ExpressionBuilder):
 
     def let(self, children: list[Any]) -> s.LetStatement:
         _, name, _, value = children
+        if name.text in _WORDS_OF_EXPRESSIONS:
+            self.faults.append(faults.reserved_name(self._token_span(name)))
         return s.LetStatement(self._whole(children), name.text, self._token_span(name), value)
 
     def group(self, children: list[Any]) -> s.GroupStatement:
@@ -187,10 +190,19 @@ class TreeBuilder(ExpressionBuilder):
 
     def condition(self, children: list[Any]) -> s.Condition:
         metric, _, direction, _, patience, delta = children
-        if patience.unit != "epochs":
-            self.faults.append(faults.patience_unit(patience.span))
         name = unquoted(metric.text) if metric.kind == "STRING" else metric.text
-        return s.Condition(self._whole(children), name, cast(Any, direction.text), patience.value, delta)
+        return s.Condition(self._whole(children), name, cast(Any, direction.text), patience, delta)
+
+    def patience(self, children: list[Any]) -> Any:
+        value, unit = children
+        if _DURATION_UNITS.get(unit.text) != "epochs":
+            self.faults.append(faults.patience_unit(self._token_span(unit)))
+        return value
+
+    def unitless_patience(self, children: list[Any]) -> Any:
+        value = children[0]
+        self.faults.append(faults.patience_without_unit(self._span(value, value)))
+        return value
 
     def metric(self, children: list[Token]) -> Token:
         return children[0]

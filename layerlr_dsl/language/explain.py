@@ -12,6 +12,7 @@ from layerlr_dsl.language import explain_expressions as expressions
 from layerlr_dsl.language import explain_parts as parts
 from layerlr_dsl.language import explain_signs as signs
 from layerlr_dsl.language import explain_statements as statements
+from layerlr_dsl.language import explain_time as time
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.failure import WORDS, Failure
 from layerlr_dsl.language.faults import shortened
@@ -45,12 +46,18 @@ _EXPLAINERS: tuple[Explainer, ...] = (
     expressions.chained_comparison,
     expressions.other_operator,
     expressions.regex_expected,
+    expressions.foreign_expression,
     parts.option_without_name,
     parts.assigned_option,
     parts.argument_without_name,
-    parts.metric_without_quotes,
-    parts.number_missing,
-    parts.misspelled_stops,
+    time.sign_in_time,
+    time.metric_without_quotes,
+    time.number_missing,
+    time.misspelled_stops,
+    expressions.parentheses_missing,
+    time.other_condition,
+    time.second_time,
+    time.time_word_missing,
     statements.unfreeze_without_time,
     parts.misspelled_word,
     signs.list_in_brackets,
@@ -58,7 +65,7 @@ _EXPLAINERS: tuple[Explainer, ...] = (
     signs.odd_selector,
     signs.other_arrow,
     signs.unmatched_closing,
-    parts.other_time_word,
+    time.other_time_word,
     statements.options_of_another_statement,
     parts.ends_too_early,
     statements.missing_arrow,

@@ -12,6 +12,7 @@ from layerlr_dsl.language.source import Span
 _WRITTEN = {"&&": "and", "&": "and", "||": "or", "|": "or", "**": "^", "~": "matches", "=~": "matches"}
 _COMPARED = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!=", "===": "=="}
 _COMPARISONS = {"<", "<=", ">", ">=", "==", "!=", "is", "matches"}
+_COUNTING = {"UNTIL", "FROM", "AT", "EVERY", "WARMUP", "FOR", "BY"}
 # Words that join values; where a value must stand they were read as names.
 _JOINING = {"and", "or", "is", "mod", "matches"}
 
@@ -74,6 +75,32 @@ def _rewritten(f: Failure, span: Span, written: str) -> Diagnostic:
     fix = replacing(span, written, safe=True)
     shown = written.strip()
     return error("LR001", f"`{span.text}` is written `{shown}` here", span, f"write `{shown}`", fix=fix)
+
+
+def foreign_expression(f: Failure) -> Diagnostic | None:
+    """`where /bias/`, `name in (...)`, `name.endswith("bias")`: what other languages would let one say."""
+    if f.found == "/" and f.last == "WHERE":
+        help_ = "write `name matches /.../`, or select by `/.../` without `where`"
+        return error("LR001", "a regular expression is no condition", f.span, help_)
+    if f.found == "in" and f.after_expression():
+        help_ = "join comparisons with `or`, or write `name matches /a|b/`"
+        return error("LR001", "there is no `in`", f.span, help_)
+    if f.found == "." and f.last == "NAME" and f.touches() and f.after_expression():
+        help_ = "what `where` sees has plain names: name, path, depth, ndim, numel, shape[k], dtype, index, tied, module"
+        return error("LR001", f"`{f.tokens[-1].text}` has no parts", f.span, help_)
+    return None
+
+
+def parentheses_missing(f: Failure) -> Diagnostic | None:
+    """`until epoch 2 * n`, `every=2 * n epochs`: a number with a unit is one piece."""
+    help_ = "write it in parentheses, as in `epoch (2 * n)`"
+    if f.found in {"+", "-", "*", "/", "^", "mod"} and f.last in {"NUMBER", "NAME", "CLOSE"}:
+        if f.after_expression() or not _COUNTING & set(f.types):
+            return None
+        return error("LR001", "an expression in a time stands in parentheses", f.span, help_)
+    if f.found in {"epoch", "epochs", "step", "steps"} and f.after_expression() and f.inside_parentheses():
+        return error("LR001", "an expression in front of a unit stands in parentheses", f.span, help_)
+    return None
 
 
 def regex_expected(f: Failure) -> Diagnostic | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.explain_time import TIME_WORDS
 from layerlr_dsl.language.failure import WORDS, Failure
 from layerlr_dsl.language.faults import replacing, shortened
 from layerlr_dsl.language.nearest import nearest
@@ -13,10 +14,7 @@ from layerlr_dsl.language.source import Span
 _SELECTING = {"FREEZE", "UNFREEZE", "EXPECT", "THEN", "COMMA", "EXCEPT"}
 # A layer may have any of these names, but right behind such a word it rarely does.
 _PART_WORDS = {"from", "until", "at", "every", "warmup", "updating", "starting", "then"}
-# What people write for `from` and `until`.
-_TIME_WORDS = {"for", "at", "before", "after", "when", "while", "during", "to", "till", "on", "in"}
-_UNITS = {"epoch", "epochs", "step", "steps"}
-_METRIC = re.compile(r"[\w./:@-]+(?=[ \t]+(stops|falling|rising)\b)")
+_DASHED = re.compile(r"warm-?up\b")
 _NEEDED = {
     "ARROW": ("this rule has no options", "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"),
     "EXCEPT": ("`except` has no selector", "write what to leave out"),
@@ -79,7 +77,8 @@ def part_out_of_order(f: Failure) -> Diagnostic | None:
 
 def selection_behind_arrow(f: Failure) -> Diagnostic | None:
     """LR005: `fc -> lr 1 except fc.bias`: what narrows a selector stands in front of the arrow."""
-    if f.found == "if" and "WHERE" in f.accepted:
+    timed = f.found == "when" and {"FROM", "UNTIL"} & f.accepted
+    if f.found in {"if", "when", "with"} and "WHERE" in f.accepted and not timed:
         fix = replacing(f.span, "where", safe=False)
         return error("LR001", "a condition is written with `where`", f.span, "write `where`", fix=fix)
     if f.found not in {"except", "where", "if"} or "ARROW" not in f.types:
@@ -111,6 +110,9 @@ def misplaced_comma(f: Failure) -> Diagnostic | None:
     if f.found == "," and f.last == "COMMA":
         fix = Fix("remove `,`", (Edit(f.span, ""),), safe=True)
         return error("LR001", "nothing stands between two commas", f.span, "remove one", fix=fix)
+    if f.found == "->" and "ARROW" in f.types and f.after_expression():
+        fix = replacing(f.span, ",", safe=False)
+        return error("LR001", "a rule has one arrow", f.span, "separate its options with `,`", fix=fix)
     if f.found == "," and "ARROW" in f.types and {"FROM", "UNTIL"} & set(f.types):
         help_ = "write all options before the window, which holds for all of them"
         return error("LR001", "the window ends a rule", f.span, help_)
@@ -205,68 +207,20 @@ def _argument_without_equal(f: Failure) -> Diagnostic:
     return error("LR001", "`=` is missing behind the name of the argument", name, help_, fix=fix)
 
 
-# ---------------------------------------------------------------- time
-
-
-def metric_without_quotes(f: Failure) -> Diagnostic | None:
-    """`until val/loss stops falling`: a metric that is no plain name."""
-    if f.last != "NAME" or f.kind(-2) not in {"UNTIL", "FROM", "AT"}:
-        return None
-    metric = _METRIC.match(f.source.text, f.token_span(-1).start)
-    if metric is None or metric[0].isidentifier():
-        return None
-    span = Span(f.source, metric.start(), metric.end())
-    fix = replacing(span, f'"{span.text}"', safe=True)
-    message = "a metric with such signs stands in double quotes"
-    return error("LR001", message, span, f'write `"{span.text}"`', fix=fix)
-
-
-def number_missing(f: Failure) -> Diagnostic | None:
-    """LR005: `until epoch`, `every epochs`: a unit without its number."""
-    if f.last != "NAME" or f.kind(-2) not in {"UNTIL", "FROM", "AT", "EVERY", "WARMUP", "FOR"}:
-        return None
-    unit = f.tokens[-1].text
-    if unit not in _UNITS or not (f.ended or "NUMBER" in f.accepted):
-        return None
-    one = unit.rstrip("s")
-    form = f"{one} 5" if f.kind(-2) in {"UNTIL", "FROM", "AT"} else f"2 {one}s"
-    return error("LR005", f"`{unit}` has no number", f.token_span(-1), f"write `{f.tokens[-2].text} {form}`")
-
-
-def misspelled_stops(f: Failure) -> Diagnostic | None:
-    """LR004: `until val_loss stop falling`: the misspelled word was taken for a number's name."""
-    if (
-        f.found not in {"falling", "rising"}
-        or f.last != "NAME"
-        or nearest(f.tokens[-1].text, ["stops"]) is None
-    ):
-        return None
-    word = f.token_span(-1)
-    fix = replacing(word, "stops", safe=False)
-    return error("LR004", f"unknown word `{word.text}`", word, "did you mean `stops`?", fix=fix)
+# ---------------------------------------------------------------- words and ends
 
 
 def misspelled_word(f: Failure) -> Diagnostic | None:
     """LR004: a word inside the statement that is nearly one that could stand there."""
-    if not f.word() or f.found in WORDS.values() or f.found in _TIME_WORDS - {"till"}:
+    if not f.word() or f.found in WORDS.values() or f.found in TIME_WORDS - {"till"}:
         return None
     near = nearest(f.found, f.accepted_words())
     if near is None:
         return None
-    fix = replacing(f.span, near, safe=False)
-    return error("LR004", f"unknown word `{f.found}`", f.span, f"did you mean `{near}`?", fix=fix)
-
-
-def other_time_word(f: Failure) -> Diagnostic | None:
-    """`freeze a for 5 epochs`, `fc -> lr 1 at epoch 5`."""
-    if f.found not in _TIME_WORDS or not {"FROM", "UNTIL"} & f.accepted:
-        return None
-    openings = " and ".join(f"`{word} TIME`" for word in ("from", "until") if word.upper() in f.accepted)
-    help_ = f"a window is written with {openings}, as in `until epoch 5`"
-    return error("LR001", f"`{f.found}` begins no time window", f.span, help_)
-
-
-# ---------------------------------------------------------------- ends
+    written = _DASHED.match(f.source.text, f.at)
+    span = Span(f.source, f.at, written.end()) if written else f.span
+    fix = replacing(span, near, safe=False)
+    return error("LR004", f"unknown word `{span.text}`", span, f"did you mean `{near}`?", fix=fix)
 
 
 def ends_too_early(f: Failure) -> Diagnostic | None:

@@ -26,6 +26,15 @@ FORMS = {
 }
 _RULE = "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"
 _OPTIONS = {"lr", "learning_rate", "weight_decay", "momentum", "betas", "eps"}
+# What other languages call it.
+_MEANT = {
+    "import": "include",
+    "set": "let",
+    "var": "let",
+    "const": "let",
+    "define": "let",
+    "thaw": "unfreeze",
+}
 _NO_SPACE = re.compile(r'[^\s"#;]+')
 _DOTTED = re.compile(r"(\w+\.)+(\w+)")
 _NAME_RUN = re.compile(r"[\w.@-]+")
@@ -38,7 +47,7 @@ def misspelled_statement(f: Failure) -> Diagnostic | None:
     word = f.token_span(0)
     if word.text in _OPTIONS or not word.text.isidentifier():
         return None
-    near = nearest(word.text, STATEMENT_WORDS)
+    near = _MEANT.get(word.text) or nearest(word.text, STATEMENT_WORDS)
     if near is None:
         return None
     fix = replacing(word, near, safe=False)
@@ -50,7 +59,7 @@ def option_without_selector(f: Failure) -> Diagnostic | None:
     if (
         len(f.tokens) != 1
         or f.tokens[0].text not in _OPTIONS
-        or not (f.found[:1].isdigit() or f.found[:1] in {"=", "."})
+        or not (f.found[:1].isdigit() or f.found[:1] in {"=", ".", ":"})
     ):
         return None
     option = f.token_span(0)
@@ -96,6 +105,8 @@ def definition_without_equal(f: Failure) -> Diagnostic | None:
         if f.ended or f.found == "->":
             return None
         return _no_name(f, f.at, form)
+    if f.last in {"WHERE", "EXCEPT"}:
+        return _no_name(f, f.token_span(1).start, form) if f.found == "=" else None
     if f.ended:
         return error("LR005", f"`{word} {f.tokens[1].text}` has no value", f.token_span(1), form)
     if f.touches() and f.found in {"-", ".", "@"}:

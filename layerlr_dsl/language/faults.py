@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
 
 _NUMBERS_LOOK_LIKE = "numbers look like 3, 0.1, 1e-4 or 5%"
 _MOMENTS = ("epoch", "step")
+_TOUCHING = re.compile(r"(epoch|step)(\d+)")
 _DURATIONS = ("epochs", "steps", "epoch", "step")
 
 
@@ -69,12 +72,17 @@ def moment_without_unit(span: Span) -> Diagnostic:
     value = shortened(span.text)
     if value in _DURATIONS:
         return error("LR005", f"`{value}` has no number", span, f"write `{value.rstrip('s')} 5`")
-    return error(
-        "LR106",
-        f"`{value}` has no unit: an epoch or a step?",
-        span,
-        f"write `epoch {value}`, `step {value}`, or a share of the run such as `50%`",
+    if touching := _TOUCHING.fullmatch(value):
+        spaced = f"{touching[1]} {touching[2]}"
+        fix = replacing(span, spaced, safe=True)
+        return error("LR106", f"the number of `{value}` stands apart", span, f"write `{spaced}`", fix=fix)
+    share = (
+        f"`{value} stops falling for N epochs`"
+        if value.isidentifier()
+        else "a share of the run such as `50%`"
     )
+    message = f"`{value}` has no unit: an epoch or a step?"
+    return error("LR106", message, span, f"write `epoch {value}`, `step {value}`, or {share}")
 
 
 def duration_without_unit(span: Span) -> Diagnostic:
@@ -123,9 +131,17 @@ def reversed_moment(span: Span, value: Span, unit: str) -> Diagnostic:
 
 
 def patience_unit(span: Span) -> Diagnostic:
-    return error(
-        "LR106", "a metric is reported once an epoch, so this counts epochs", span, "write `for N epochs`"
-    )
+    if span.text in ("step", "steps"):
+        message = "a metric is reported once an epoch, so this counts epochs"
+        return error("LR106", message, span, "write `for N epochs`")
+    return _unknown_unit(span, ("epochs", "epoch"), "a metric is waited for `for N epochs`")
+
+
+def patience_without_unit(span: Span) -> Diagnostic:
+    value = shortened(span.text)
+    if value in _DURATIONS:
+        return error("LR005", f"`{value}` has no number", span, "write `for 3 epochs`")
+    return error("LR106", f"`{value}` has no unit", span, f"write `for {value} epochs`")
 
 
 def duration_in_expression(span: Span) -> Diagnostic:
@@ -138,6 +154,11 @@ def duration_in_expression(span: Span) -> Diagnostic:
 
 
 # ---------------------------------------------------------------- statements
+
+
+def reserved_name(span: Span) -> Diagnostic:
+    message = f"`{span.text}` is a word of expressions and cannot name a value"
+    return error("LR001", message, span, "choose another name")
 
 
 def option_without_value(span: Span) -> Diagnostic:

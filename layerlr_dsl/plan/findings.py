@@ -35,6 +35,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.without_lr(resolution)
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
+    yield from several_groups(resolution)
     yield from resolution.builder.lapses(resolution.cascades)
     yield from model.bad_products(resolution)
     yield from time.nothing_trains(plan, resolution)

@@ -28,3 +28,17 @@ def refused(resolution: Resolution) -> Iterator[Diagnostic]:
             span = rules.clauses[own].span if own is not None else rules.optimizer.span
             help = "add `where ndim == 2` to the selector, or choose another optimizer for the rest"
             yield error("LR208", f"{why}: `{inventory.names[row]}`", span, help)
+
+
+def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Optimizers that take one parameter group only, and are given more."""
+    for number, choice in enumerate(resolution.builder.optimizers):
+        groups = [group.name for group in resolution.groups if group.optimizer == number]
+        if choice.info.refuses == optimizers.SEVERAL_GROUPS and len(groups) > 1:
+            shown = ", ".join(f"`{name}`" for name in groups[:4]) + (", ..." if len(groups) > 4 else "")
+            yield error(
+                "LR208",
+                f"{choice.info.name} takes one parameter group only, and these rules make {len(groups)}: {shown}",
+                choice.span,
+                "give all parameters the same options, or choose another optimizer",
+            )

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import MODELS, TiedHead, plain
+from architectures import MODELS, TiedHead, plain
 from torch import nn
 
 from layerlr_dsl.model import Inventory, ModelError, inventory_file

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from nets import TiedHead
+from architectures import TiedHead
 
 from layerlr_dsl.model import Inventory, ModelError, sealed, store
 from layerlr_dsl.model.spec_syntax import parse_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import MODELS, FunnyAttention, SharedBlock, TiedHead, WithAttention, plain
+from architectures import MODELS, FunnyAttention, SharedBlock, TiedHead, WithAttention, plain
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from nets import MODELS, TiedHead, UsersOwnModule, plain
+from architectures import MODELS, TiedHead, UsersOwnModule, plain
 from torch import nn
 
 from layerlr_dsl.model import Inventory

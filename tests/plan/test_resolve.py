@@ -314,3 +314,10 @@ def test_errors_survive_pickling(resnet18: Inventory) -> None:
     again = pickle.loads(pickle.dumps(raised.value))
     assert str(again) == str(raised.value)
     assert [d.code for d in again.diagnostics] == [d.code for d in raised.value.diagnostics]
+
+
+def test_an_optimizer_of_one_group_refuses_two() -> None:
+    """LBFGS would only say so when it is built."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    assert errors("optimizer lbfgs\n** -> lr 1\n1 -> lr 2", model) == ["LR208"]
+    assert len(layerlr.parse("optimizer lbfgs\n** -> lr 1").resolve(model).groups) == 1

@@ -8,7 +8,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
-from layerlr_dsl.plan.findings_optimizers import refused
+from layerlr_dsl.plan.findings_optimizers import refused, several_groups
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import Resolution
 

@@ -55,17 +55,16 @@ class FirstStep:
     def rebind(self, param_groups: list[dict[str, Any]]) -> None:
         """Take up parameters that were replaced, and freeze them as the old ones were."""
         if self.binding.refresh(param_groups):
-            soft = parallel.freezes_softly(self.binding.model, self.binding.parameters.values())
-            self.freezer.rebind(self.binding.owned, soft=soft)
+            way = parallel.way_to_freeze(self.binding.model, self.binding.parameters.values())
+            self.freezer.rebind(self.binding.owned, way)
 
     def _check_buckets(self) -> None:
         reducer = self.freezer.modules.reducer
         if reducer is None or reducer is self._reducer:
             return
         self._reducer = reducer
-        by_flag = (
-            {} if self.freezer.soft else {name: self.freezer.parameters[name] for name in self.freezer.frozen}
-        )
+        freezer = self.freezer
+        by_flag = {name: freezer.parameters[name] for name in freezer.frozen if freezer.by_flag(name)}
         parallel.require_reduced(reducer, self.binding.trains, by_flag)
 
     def _look_for_lost_gradients(self) -> Probe | None:

@@ -19,6 +19,7 @@ from layerlr_dsl.model.walk import Walk, walk
 from layerlr_dsl.training import modes
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
+from layerlr_dsl.training.parallel import Freezing, reduced
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -93,13 +94,16 @@ class Freezer:
     """Which of the plan's parameters are frozen now, and everything that keeps them so.
 
     parameters: the live objects by canonical name, of the groups whose `requires_grad` the plan owns.
-    soft: leave the flag on and drop gradients instead, as DistributedDataParallel needs.
+    for_ever: those of them that never train. way: see `parallel.way_to_freeze`.
     """
 
-    def __init__(self, root: nn.Module, parameters: dict[str, nn.Parameter], *, soft: bool) -> None:
+    def __init__(
+        self, root: nn.Module, parameters: dict[str, nn.Parameter], for_ever: Collection[str], way: Freezing
+    ) -> None:
         self.root = root
         self.parameters = parameters
-        self.soft = soft
+        self.for_ever = frozenset(for_ever)
+        self.way = way
         self.frozen: frozenset[str] = frozenset()
         self.updating: frozenset[str] = frozenset()
         self.guard = GradientGuard()
@@ -123,14 +127,18 @@ class Freezer:
             handle.remove()
         self._silenced = []
         for name, parameter in self.parameters.items():
-            self._hold(parameter, name in frozen)
+            self._hold(name, parameter, name in frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
         self._hold_modules()
         self.remember()
         return True
 
-    def _hold(self, parameter: nn.Parameter, frozen: bool) -> None:
-        if self.soft:
+    def by_flag(self, name: str) -> bool:
+        """Whether a parameter freezes by losing its flag."""
+        return self.way == "hard" or (self.way == "soft unless for ever" and name in self.for_ever)
+
+    def _hold(self, name: str, parameter: nn.Parameter, frozen: bool) -> None:
+        if not self.by_flag(name):
             parameter.requires_grad = True
             if frozen:
                 self._silenced.append(parameter.register_post_accumulate_grad_hook(_silence))  # type: ignore[no-untyped-call]
@@ -162,16 +170,27 @@ class Freezer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # Copies and pickles of parameters come without their hooks.
-        if self.soft:
-            for name in self.frozen:
-                self._hold(self.parameters[name], True)
+        for name in self.frozen:
+            self._hold(name, self.parameters[name], True)
 
-    def rebind(self, parameters: dict[str, nn.Parameter], *, soft: bool) -> None:
+    def rebind(self, parameters: dict[str, nn.Parameter], way: Freezing) -> None:
         """Take other objects for the same names, and freeze them as before."""
-        self.parameters, self.soft = parameters, soft
+        self.parameters, self.way = parameters, way
         self._applied = False
         self._digests = {}
         self.apply(self.frozen, self.updating)
+
+    def found_wrapped(self, reducer: Any) -> None:
+        """Give flags back where a DistributedDataParallel waits for the gradients of what never trains.
+
+        Called before the forward pass; after it would be too late.
+        """
+        if self.way == "soft unless for ever":
+            held = reduced(reducer)
+            if any(id(self.parameters[name]) in held for name in self.for_ever):
+                self.way = "soft"
+                self._applied = False
+                self.apply(self.frozen, self.updating)
 
     @contextmanager
     def thawed(self) -> Iterator[None]:
@@ -184,7 +203,7 @@ class Freezer:
         finally:
             self.guard.paused = False
             for name, parameter in self.parameters.items():
-                parameter.requires_grad = self.soft or name not in self.frozen
+                parameter.requires_grad = name not in self.frozen or not self.by_flag(name)
             self.guard.drop()
 
     # ------------------------------------------------------------ proof

@@ -8,7 +8,7 @@ without its root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -19,7 +19,11 @@ from layerlr_dsl.model.walk import Walk
 
 
 class FrozenModules:
-    """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`."""
+    """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`.
+
+    `wrapped`, where set, is called with a DistributedDataParallel that is seen around the root for the
+    first time, before the forward pass.
+    """
 
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
@@ -27,6 +31,7 @@ class FrozenModules:
         self.forwards = 0
         self.loads = 0
         self.reducer: Any = None
+        self.wrapped: Callable[[Any], None] | None = None
 
     def __call__(self, root: nn.Module, inputs: Any) -> None:
         flipped = False
@@ -38,8 +43,10 @@ class FrozenModules:
             return
         self.forwards += 1
         reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module()  # type: ignore[no-untyped-call]
-        if reducer is not None:
+        if reducer is not None and reducer is not self.reducer:
             self.reducer = reducer
+            if self.wrapped is not None:
+                self.wrapped(reducer)
         if flipped:
             self._undo_reset()
 
@@ -65,7 +72,7 @@ class FrozenModules:
         self.remember_statistics()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "reducer": None}
+        return {**self.__dict__, "reducer": None, "wrapped": None}
 
 
 class FrozenSubtree:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -38,16 +38,32 @@ def refuse_flat_parameters(model: nn.Module) -> None:
         )
 
 
-def freezes_softly(model: nn.Module, parameters: Iterable[nn.Parameter]) -> bool:
-    """Whether `requires_grad` must stay on because DistributedDataParallel wraps the model, or may yet."""
+Freezing = Literal["hard", "soft", "soft unless for ever"]
+"""hard: by the flag. soft: the flag stays on and gradients are dropped."""
+
+
+def way_to_freeze(model: nn.Module, parameters: Iterable[nn.Parameter]) -> Freezing:
+    """How to freeze under what wraps the model, or may wrap it yet.
+
+    Where several processes train and no wrapper is in sight, one may be out of sight or still to come:
+    what ever trains must keep its flag, what never does may lose it.
+    """
     if any(isinstance(module, nn.parallel.DistributedDataParallel) for module in model.modules()):
-        return True
-    return ranks() > 1 and not any(is_sharded(parameter) for parameter in parameters)
+        return "soft"
+    if ranks() == 1 or any(is_sharded(parameter) for parameter in parameters):
+        return "hard"
+    return "soft unless for ever"
 
 
 def is_sharded(parameter: torch.Tensor) -> bool:
     """Whether a parameter is a DTensor, as `fully_shard` makes them."""
     return hasattr(parameter, "to_local")
+
+
+def reduced(reducer: Any) -> set[int]:
+    """Ids of the parameters that a DistributedDataParallel averages over its processes."""
+    buckets = reducer.reducer._get_zeros_like_grad_buckets()
+    return {id(parameter) for bucket in buckets for parameter in bucket.parameters()}
 
 
 def require_reduced(reducer: Any, trains: dict[str, nn.Parameter], frozen: dict[str, nn.Parameter]) -> None:
@@ -56,12 +72,9 @@ def require_reduced(reducer: Any, trains: dict[str, nn.Parameter], frozen: dict[
     trains: every parameter that trains at some time; all must be in a bucket, or the ranks part in
     silence. frozen: those frozen now by their flag; none may be in a bucket, or the reducer waits for them.
     """
-    held = {
-        id(parameter)
-        for bucket in reducer.reducer._get_zeros_like_grad_buckets()
-        for parameter in bucket.parameters()
-    }
-    missed = [name for name, parameter in trains.items() if id(parameter) not in held]
+    held = reduced(reducer)
+    ignored = reducer.parameters_to_ignore
+    missed = [name for name, parameter in trains.items() if id(parameter) not in held and name not in ignored]
     if missed:
         raise TrainingError(
             f"DistributedDataParallel wrapped the model while {listed(missed)} did not require gradients: it would "

@@ -48,8 +48,9 @@ class LayerSchedule(LRScheduler):
         parallel.require_agreement(plan, model)
         self.plan = plan
         self._binding = Binding(plan, model, optimizer.param_groups)
-        soft = parallel.freezes_softly(model, self._binding.parameters.values())
-        self._freezer = Freezer(live.unwrap(model), self._binding.owned, soft=soft)
+        way = parallel.way_to_freeze(model, self._binding.parameters.values())
+        for_ever = {name for group in plan.groups if group.kind == "frozen" for name in group.parameters}
+        self._freezer = Freezer(live.unwrap(model), self._binding.owned, for_ever, way)
         self._first_step = FirstStep(self._binding, self._freezer)
         self._waits = metrics.Waits(plan.events, plan.clock)
         self._plateaus = _plateaus(plan)
@@ -228,6 +229,7 @@ class LayerSchedule(LRScheduler):
         self._freezer.guard.first_step = _weakly(self._check_first_step)
         self._freezer.guard.captured = _weakly(self._check_capture)
         self._state.loaded = _weakly(self._resume)
+        self._freezer.modules.wrapped = _weakly(self._freezer.found_wrapped)
 
     def _check_first_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)
@@ -294,13 +296,13 @@ class LayerSchedule(LRScheduler):
         return made
 
 
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     reference = weakref.WeakMethod(method)
 
-    def call() -> None:
+    def call(*arguments: Any) -> None:
         alive = reference()
         if alive is not None:
-            alive()
+            alive(*arguments)
 
     return call
 

@@ -15,6 +15,7 @@ head -> lr 3e-2
 freeze stem until epoch 2
 freeze mid from epoch 1 until epoch 2
 """
+FOR_EVER = "** -> lr 1e-2\nfreeze stem\nfreeze mid until epoch 1"
 OPTIONS = {
     "plain": {},
     "find_unused_parameters": {"find_unused_parameters": True},
@@ -49,7 +50,8 @@ def train(wrapped, options, rank, world, loop="plain", rules=RULES):
         frozen.append(sorted(schedule.frozen))
         schedule.step()
         optimizer.zero_grad(set_to_none=loop != "zero_grad to zero")
-    return {"weights": model.state_dict(), "norms": norms, "frozen": frozen}
+    flags = {n for n, p in model.named_parameters() if not p.requires_grad}
+    return {"weights": model.state_dict(), "norms": norms, "frozen": frozen, "flags": flags}
 
 
 def one_step(loop, parallel, model, optimizer, step, rank, world):
@@ -91,6 +93,8 @@ def many_ways(start, rank, world):
         found[wrapped, name] = outcome(lambda w=wrapped, o=options: train(w, o, rank, world))
     for loop in LOOPS[1:]:
         found["loop", loop] = outcome(lambda x=loop: train("after", {}, rank, world, x))
+    for wrapped in WRAPPED:
+        found["for ever", wrapped] = outcome(lambda w=wrapped: train(w, {}, rank, world, rules=FOR_EVER))
     found["missed"] = outcome(lambda: wrapped_without_some(rank, world))
     found["rules differ"] = outcome(
         lambda: resolve_and_schedule(RULES.replace("3e-2", f"{rank + 3}e-2"), layers())
@@ -191,6 +195,14 @@ def test_ranks_agree_to_the_bit_and_with_one_process(results, single, wrapped, o
 def test_loops_agree_with_one_process(results, single, loop):
     """Accumulation without sync, kept gradients and torch.compile around DDP change nothing."""
     same_as_single(results, ("loop", loop), single)
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_what_never_trains_is_frozen_by_its_flag_where_ddp_can_leave_it_out(results, wrapped):
+    """Wrapped after, DDP skips its backward pass and its share of the traffic; wrapped before, it must not."""
+    same_as_single(results, ("for ever", wrapped), alone(FOR_EVER))
+    stem = {f"stem.{i}.{leaf}" for i in range(2) for leaf in ("weight", "bias")}
+    assert all(r["for ever", wrapped]["flags"] == (stem if wrapped == "after" else set()) for r in results)
 
 
 def test_a_closure_keeps_frozen_parameters_still(results, single):

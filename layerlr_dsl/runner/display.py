@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from layerlr_dsl.reports.cells import escape
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -63,6 +66,10 @@ class Display(Protocol):
 
     def note(self, text: str) -> None: ...
 
+    def phase(self, text: str) -> None:
+        """A note that belongs between the rows of the epochs."""
+        ...
+
     def update(self, now: Now) -> None: ...
 
     def epoch(self, row: EpochRow) -> None: ...
@@ -77,6 +84,9 @@ class Silent:
         return None
 
     def note(self, text: str) -> None:
+        return None
+
+    def phase(self, text: str) -> None:
         return None
 
     def update(self, now: Now) -> None:
@@ -96,7 +106,7 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-HEADINGS = f"{'epoch':>5}  {'train loss':>10} {'acc':>6}  {'val loss':>10} {'acc':>6}  {'trains':>6} {'rate':>9} {'time':>7}"
+HEADINGS = f"{'epoch':>5}  {'train loss':>10} {'acc':>6}  {'val loss':>10} {'acc':>6}  {'trains':>6} {'speed':>9} {'time':>7}"
 
 
 def epoch_text(row: EpochRow) -> str:
@@ -108,51 +118,62 @@ def epoch_text(row: EpochRow) -> str:
     )
 
 
-@dataclass(slots=True)
 class Plain:
     """Lines for logs and pipes: a line per epoch, and one at times within long epochs."""
 
-    console: Console
-    _headed: bool = False
-    _said: float = field(default_factory=time.monotonic)
+    def __init__(self, console: Console) -> None:
+        self._paper = Paper(console, wrap=False)
+        self._said = time.monotonic()
 
     def start(self) -> None:
         return None
 
     def note(self, text: str) -> None:
-        self._print(text)
+        self._said = time.monotonic()
+        self._paper.note(text)
+
+    def phase(self, text: str) -> None:
+        self._paper.row(text)
 
     def update(self, now: Now) -> None:
-        if time.monotonic() - self._said < PLAIN_EVERY_SECONDS:
-            return
-        self._print(
-            f"epoch {now.epoch}, {now.what} {now.step}/{now.steps}: loss {now.loss:.4f}, "
-            f"accuracy {now.accuracy:.1%}, {now.samples_per_second:.0f} samples/s"
-        )
+        if time.monotonic() - self._said >= PLAIN_EVERY_SECONDS:
+            self.note(
+                f"epoch {now.epoch}, {now.what} {now.step}/{now.steps}: loss {now.loss:.4f}, "
+                f"accuracy {now.accuracy:.1%}, {now.samples_per_second:.0f} samples/s"
+            )
 
     def epoch(self, row: EpochRow) -> None:
-        if not self._headed:
-            self._headed = True
-            self._print(HEADINGS)
-        self._print(epoch_text(row))
+        self._said = time.monotonic()
+        self._paper.row(epoch_text(row))
 
     def stop(self) -> None:
         return None
 
-    def _print(self, text: str) -> None:
-        self._said = time.monotonic()
-        _safely(self.console, text)
 
+class Paper:
+    """The lines that stay, in both displays: notes, and the table of epochs under its headings."""
 
-def _safely(console: Console, text: str) -> None:
-    """Print; a reader that has gone (`| head`) must not end hours of training."""
-    import os
+    def __init__(self, console: Console, *, wrap: bool) -> None:
+        self._console = console
+        self._wrap = wrap
+        self._headed = False
 
-    try:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        console.file.flush()
-    except BrokenPipeError:
-        console.file = open(os.devnull, "w")  # noqa: SIM115 - it stays open as long as the console
+    def note(self, text: str, style: str | None = None) -> None:
+        self._print("\n".join(escape(line) for line in text.split("\n")), style)
+
+    def row(self, text: str, style: str | None = None) -> None:
+        if not self._headed:
+            self._headed = True
+            self._print(HEADINGS, "bold")
+        self.note(text, style)
+
+    def _print(self, text: str, style: str | None) -> None:
+        try:
+            self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=not self._wrap)
+            self._console.file.flush()
+        except BrokenPipeError:
+            # a reader that has gone (`| head`) must not end hours of training
+            self._console.file = open(os.devnull, "w")  # noqa: SIM115 - open as long as the console
 
 
 class Live:
@@ -160,11 +181,12 @@ class Live:
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live as RichLive
+        from rich.spinner import Spinner
 
-        self._console = console
+        self._paper = Paper(console, wrap=True)
         self._now: Now | None = None
-        self._headed = False
         self._started = time.monotonic()
+        self._preparing = Spinner("dots", "building the model and reading the data")
         self._live = RichLive(
             console=console,
             refresh_per_second=REFRESHES_PER_SECOND,
@@ -173,32 +195,30 @@ class Live:
         )
 
     def start(self) -> None:
+        self._started = time.monotonic()
         self._live.start()
 
     def note(self, text: str) -> None:
-        _safely(self._console, text)
+        self._paper.note(text)
+
+    def phase(self, text: str) -> None:
+        self._paper.row(text, "cyan")
 
     def update(self, now: Now) -> None:
         self._now = now
 
     def epoch(self, row: EpochRow) -> None:
-        if not self._headed:
-            self._headed = True
-            self._console.print(HEADINGS, style="bold", highlight=False)
-        style = "green" if row.best else None
-        self._console.print(epoch_text(row), style=style, highlight=False, markup=False)
+        self._paper.row(epoch_text(row), "green" if row.best else None)
 
     def stop(self) -> None:
-        self._now = None
         self._live.stop()
 
     def _picture(self) -> RenderableType:
         from rich.console import Group
-        from rich.text import Text
 
         now = self._now
         if now is None:
-            return Text("")
+            return self._preparing
         return Group(self._bar(now), self._figures(now), _groups_table(now.groups))
 
     def _bar(self, now: Now) -> RenderableType:
@@ -209,11 +229,10 @@ class Live:
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
         line.add_column(no_wrap=True, justify="right")
-        done = f"{now.step}/{now.steps}"
         line.add_row(
-            f"epoch {now.epoch} of 0-{math.ceil(now.epochs) - 1}, {now.what}",
+            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}",
             ProgressBar(total=max(1, now.steps), completed=now.step),
-            done,
+            f"{now.step}/{now.steps}",
         )
         return line
 
@@ -232,6 +251,7 @@ class Live:
 def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column("group", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -240,7 +260,7 @@ def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
     for row in groups[:GROUPS_SHOWN]:
         style = "blue" if row.frozen else None
         state = "frozen" if row.frozen else "trains"
-        table.add_row(row.name, f"{row.numel:,}", f"{row.lr:.2e}", state, style=style)
+        table.add_row(Text(escape(row.name)), f"{row.numel:,}", f"{row.lr:.2e}", state, style=style)
     if len(groups) > GROUPS_SHOWN:
         table.add_row(f"and {len(groups) - GROUPS_SHOWN} more", "", "", "")
     return table

@@ -69,7 +69,7 @@ class FeedChoice:
                 reason = str(fault)
         if reason not in self._said:
             self._said.add(reason)
-            self.display.note(f"       features are not remembered: {reason}")
+            self.display.phase(f"       features are not remembered: {reason}")
         return None
 
     def _against(self, progress: Progress) -> str | None:
@@ -115,5 +115,5 @@ class FeedChoice:
         layers = cuts[0].modules
         names = f"{layers[0]} gives" if len(layers) == 1 else f"{layers[0]} to {layers[-1]} give"
         size = f"{len(self.data.train):,} samples, {feed.table.size / MIB:.1f} MiB {where}"
-        self.display.note(f"       remembering what {names}: {size}")
+        self.display.phase(f"       remembering what {names}: {size}")
         return feed

@@ -83,10 +83,10 @@ class _Run:
         self.plot: Path | None = None
 
     def go(self) -> dict[str, Any]:
-        found = self._checkpoint()
-        built = build(self.config, self.place, fresh=found is None)
         self.display.start()
         try:
+            found = self._checkpoint()
+            built = build(self.config, self.place, fresh=found is None)
             for note in built.notes:
                 self.display.note(note)
             self.phases = PhaseWatch(built.plan, built.model, built.schedule, built.optimizer)

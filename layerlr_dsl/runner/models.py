@@ -26,6 +26,20 @@ def build_model(spec: str, *, from_file: bool, root: Path | None) -> nn.Module:
         raise RunnerError(fault.message, fault.help) from None
 
 
+def pretrained(spec: str | None, weights: str) -> nn.Module:
+    """The model that `spec` names with `weights` in it: a path, or a name that goes with the model.
+
+    A classifier of another number of classes than in the weights is left as it was built. Raises RunnerError.
+    """
+    from layerlr_dsl.runner.weights import load_weights
+
+    if spec is None:
+        raise RunnerError("there is no model to load weights into", 'write `model "..."` in the rule file')
+    model = build_model(spec, from_file=True, root=None)
+    load_weights(model, weights, spec)
+    return model
+
+
 def wanted_images(model: nn.Module, image_size: int | None) -> Wanted:
     """What images the model was made for: its library's own numbers where it carries some, else ImageNet's.
 

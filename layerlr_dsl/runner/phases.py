@@ -23,7 +23,8 @@ NAMES_WIDTH = 44
 
 def listed(groups: Iterable[str]) -> str:
     """The modules that `groups` are named for, each once, as many as fit on a line with the rest of a note."""
-    names = list(dict.fromkeys(name.partition(".**")[0] for name in groups))
+    stems = dict.fromkeys(name.partition(".**")[0] for name in groups)
+    names = [name for name in stems if not any(name.startswith(f"{other}.") for other in stems)]
     shown = names[:1]
     while len(shown) < len(names) and len(", ".join([*shown, names[len(shown)]])) <= NAMES_WIDTH:
         shown.append(names[len(shown)])
@@ -104,7 +105,7 @@ class PhaseWatch:
     def tell(self, display: Display) -> None:
         """Say what the last change was, once."""
         if self._news:
-            display.note(self._news)
+            display.phase(self._news)
             self._news = ""
 
     def standing(self) -> Standing:

@@ -144,4 +144,4 @@ def _training_side(
 def _headline(spec: str, plan: Plan, data: Data, device: torch.device, config: TrainConfig) -> str:
     numel = sum(group.numel for group in plan.groups)
     counts = f"{len(data.train):,} + {len(data.validation):,} samples"
-    return f"{spec} ({numel:,} parameters) on {data.name} ({counts}), {describe(device)}, {config.precision}"
+    return f"{spec}: {numel:,} parameters\n{data.name}: {counts}; on {describe(device)}, {config.precision}"

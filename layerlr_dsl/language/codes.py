@@ -103,15 +103,19 @@ _ADVICE = {
     "LR403": "Muon on an embedding or a head",
 }
 
+_TABLES: tuple[tuple[dict[str, str], Severity, bool], ...] = (
+    (_ERRORS, "error", False),
+    (_WARNINGS, "warning", False),
+    (_INFOS, "info", False),
+    (_ADVICE, "info", True),
+)
+
 CODES: dict[str, Code] = {
     code: Code(code, severity, title, advice)
     for code, severity, title, advice in sorted(
-        [
-            *((code, "error", title, False) for code, title in _ERRORS.items()),
-            *((code, "warning", title, False) for code, title in _WARNINGS.items()),
-            *((code, "info", title, False) for code, title in _INFOS.items()),
-            *((code, "info", title, True) for code, title in _ADVICE.items()),
-        ]
+        (code, severity, title, advice)
+        for table, severity, advice in _TABLES
+        for code, title in table.items()
     )
 }
 

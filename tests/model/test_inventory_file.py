@@ -10,9 +10,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from architectures import MODELS, TiedHead, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from architectures import MODELS, TiedHead, plain
 from torch import nn
 
 from layerlr_dsl.model import Inventory, ModelError, inventory_file

@@ -138,7 +138,8 @@ class Binding:
         found: list[int | None] = []
         for place, live_group in enumerate(param_groups):
             rows = list(dict.fromkeys(group_of[id(p)] for p in live_group["params"] if id(p) in group_of))
-            if len({_course(plan, row) for row in rows if plan.groups[row].kind == "trains"}) > 1:
+            training = [row for row in rows if plan.groups[row].kind == "trains"]
+            if len(training) > 1 and len({_course(plan, row) for row in training}) > 1:
                 names = listed([plan.groups[row].name for row in rows])
                 raise ModelMismatch(
                     f"group {place} of the optimizer mixes parameters that the rules treat differently ({names}); "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training.hooks import installed, remove
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +26,11 @@ class PendingGradients:
         self._blind = False
 
     def install(self, optimizer: Optimizer) -> None:
-        hooks = optimizer._optimizer_step_post_hooks
-        if any(hook is self for hook in hooks.values()):
-            return
-        for key in [key for key, hook in hooks.items() if isinstance(hook, PendingGradients)]:
-            del hooks[key]
-        optimizer.register_step_post_hook(self)
+        if not installed(optimizer._optimizer_step_post_hooks, self):
+            optimizer.register_step_post_hook(self)
+
+    def uninstall(self, optimizer: Optimizer) -> None:
+        remove(optimizer._optimizer_step_post_hooks, PendingGradients)
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling():

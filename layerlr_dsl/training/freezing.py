@@ -19,6 +19,7 @@ from layerlr_dsl.model.walk import Walk, walk
 from layerlr_dsl.training import modes
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
+from layerlr_dsl.training.hooks import installed, remove
 from layerlr_dsl.training.parallel import Freezing, reduced
 
 if TYPE_CHECKING:
@@ -71,12 +72,11 @@ class GradientGuard:
 
     def install(self, optimizer: Optimizer) -> None:
         """Make this the one guard of `optimizer`; deepcopy and pickle drop hooks, so this runs again after."""
-        hooks = optimizer._optimizer_step_pre_hooks
-        if any(hook is self for hook in hooks.values()):
-            return
-        for key in [key for key, hook in hooks.items() if isinstance(hook, GradientGuard)]:
-            del hooks[key]
-        optimizer.register_step_pre_hook(self)
+        if not installed(optimizer._optimizer_step_pre_hooks, self):
+            optimizer.register_step_pre_hook(self)
+
+    def uninstall(self, optimizer: Optimizer) -> None:
+        remove(optimizer._optimizer_step_pre_hooks, GradientGuard)
 
 
 def _capturing() -> bool:
@@ -123,15 +123,19 @@ class Freezer:
             return False
         self._applied = True
         self.frozen, self.updating = frozen, updating
-        for handle in self._silenced:
-            handle.remove()
-        self._silenced = []
+        self.release()
         for name, parameter in self.parameters.items():
             self._hold(name, parameter, name in frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
         self._hold_modules()
         self.remember()
         return True
+
+    def release(self) -> None:
+        """Take the hooks off that silence the gradients of frozen parameters."""
+        for handle in self._silenced:
+            handle.remove()
+        self._silenced = []
 
     def by_flag(self, name: str) -> bool:
         """Whether a parameter freezes by losing its flag."""

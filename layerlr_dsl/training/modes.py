@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from layerlr_dsl.model.walk import Walk
+from layerlr_dsl.training.hooks import remove
 
 
 class FrozenModules:
@@ -106,7 +107,7 @@ def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Mo
         if id(module) not in staying and root.training:
             module.training = True
     for module in root.modules():
-        _drop_subtree_hooks(module)
+        remove(module._forward_pre_hooks, FrozenSubtree)
     for subtree in subtrees:
         for host in _hosts(subtree[0]):
             held = [module for module in host.modules() if id(module) in staying]
@@ -118,10 +119,16 @@ def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Mo
     hook.remember_statistics()
 
 
-def _drop_subtree_hooks(module: nn.Module) -> None:
-    hooks = module._forward_pre_hooks
-    for key in [key for key, hook in hooks.items() if isinstance(hook, FrozenSubtree)]:
+def uninstall(root: nn.Module) -> None:
+    """Take every hook of this module off a model."""
+    for module in root.modules():
+        remove(module._forward_pre_hooks, FrozenSubtree)
+    hooks = root._load_state_dict_post_hooks
+    for key in [
+        key for key, hook in hooks.items() if isinstance(getattr(hook, "__self__", None), FrozenModules)
+    ]:
         del hooks[key]
+    remove(root._forward_pre_hooks, FrozenModules)
 
 
 def _hosts(module: nn.Module) -> Iterator[nn.Module]:

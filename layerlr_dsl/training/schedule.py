@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.model import live
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
-from layerlr_dsl.training import compiling, metrics, parallel
+from layerlr_dsl.training import compiling, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import TrainingError
@@ -184,6 +184,16 @@ class LayerSchedule(LRScheduler):
         torch.distributed.checkpoint's set_optimizer_state_dict is one of them.
         """
         return self._freezer.thawed()
+
+    def release(self) -> None:
+        """Take every hook off the model and the optimizer, for exporting or scripting the model after training.
+
+        Flags and modes stay as they are; this schedule must not be stepped any more.
+        """
+        modes.uninstall(self._freezer.root)
+        self._freezer.release()
+        for hook in (self._freezer.guard, self._pending, self._state):
+            hook.uninstall(innermost(self.optimizer))
 
     # ------------------------------------------------------------ inside
 

@@ -16,6 +16,7 @@ import torch
 
 from layerlr_dsl.optim.several import Several
 from layerlr_dsl.training.errors import StateNotCarried, listed
+from layerlr_dsl.training.hooks import installed, remove
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,16 +69,14 @@ class StateByName:
 
     def install(self, optimizer: Optimizer) -> None:
         """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
-        hooks = optimizer._optimizer_load_state_dict_pre_hooks
-        if any(hook is self for hook in hooks.values()):
-            return
-        for key in [key for key, hook in hooks.items() if isinstance(hook, StateByName)]:
-            del hooks[key]
-        optimizer.register_load_state_dict_pre_hook(self)
-        after = optimizer._optimizer_load_state_dict_post_hooks
-        for key in [key for key, hook in after.items() if isinstance(hook, _AfterLoad)]:
-            del after[key]
-        optimizer.register_load_state_dict_post_hook(_AfterLoad(self))
+        if not installed(optimizer._optimizer_load_state_dict_pre_hooks, self):
+            optimizer.register_load_state_dict_pre_hook(self)
+            remove(optimizer._optimizer_load_state_dict_post_hooks, _AfterLoad)
+            optimizer.register_load_state_dict_post_hook(_AfterLoad(self))
+
+    def uninstall(self, optimizer: Optimizer) -> None:
+        remove(optimizer._optimizer_load_state_dict_pre_hooks, StateByName)
+        remove(optimizer._optimizer_load_state_dict_post_hooks, _AfterLoad)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "loaded": None}

@@ -496,3 +496,18 @@ def test_stacked_layers_thaw_one_by_one():
         seen.append([layer.weight.requires_grad for layer in model.layers])
         schedule.step()
     assert seen[::2] == seen[1::2] == [[False, False, True], [False, True, True], [True, True, True]]
+
+
+def test_a_frozen_model_exports_with_its_hooks_and_scripts_without_them():
+    """torch.export traces through the hook; release() leaves model and optimizer as if there had been none."""
+    model, optimizer, schedule = made(STEM_AND_MID)
+    torch.export.export(model.eval(), (images(),))
+    schedule.release()
+    assert not any(m._forward_pre_hooks or m._load_state_dict_post_hooks for m in model.modules())
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert not optimizer._optimizer_load_state_dict_pre_hooks
+    assert not optimizer._optimizer_load_state_dict_post_hooks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(model.head)

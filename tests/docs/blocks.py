@@ -4,7 +4,7 @@
     python            executed, each page in one namespace of its own
     text              what the `python` block before it prints, if it prints anything
     console           `$ command` lines, run; lines below a command are what it prints
-    py                Python that needs what is not installed here; read and not run
+    py                Python that is read and not run here: it takes long, or other packages
     sh                commands that are not run here (they install, download or take long)
     lua, toml, elisp  settings of editors; not read
     yaml, json        read; with a title, written too

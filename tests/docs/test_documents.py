@@ -34,3 +34,14 @@ def test_every_block_of_a_page_does_what_the_page_shows(
     monkeypatch.setenv("NO_COLOR", "1")
     (tmp_path / "rules").symlink_to(ROOT / "rules")
     assert Reader(tmp_path).follow(blocks(page.read_text(encoding="utf-8"))) == []
+
+
+def test_the_readme_shows_the_bare_loop_as_it_is() -> None:
+    """The example that the tests of the runner execute, less what only the linter reads."""
+    example = (ROOT / "docs" / "examples" / "bare_loop.py").read_text(encoding="utf-8")
+    shown = [
+        block.body
+        for block in blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+        if block.language == "py"
+    ]
+    assert shown == [example.replace("  # fmt: skip # noqa: E702", "")]

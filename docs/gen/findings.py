@@ -11,7 +11,7 @@ Errors make a file unusable; warnings fail `layerlr validate --strict`; notes ar
 `--info`, advice with `--advice`. `layerlr rule CODE` prints the page of a code in the terminal.
 
 All findings of all files come in one run. A syntax error costs its own statement and breeds no
-others; as long as a file has one, it is not compared with a model.
+others: the rest of the file is checked all the same.
 """
 
 

@@ -45,9 +45,12 @@ tests: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# The peers live beside the environment and not in it: it is seen from there, and knows nothing of them.
 bench: $(STAMP)
-	$(PYTHON) -m venv --system-site-packages .bench-venv 2>/dev/null || true
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m venv .bench-venv
+	@$(BIN)/python benchmarks/join.py .bench-venv
+	.bench-venv/bin/python -m pip install --quiet mmengine-lite==0.10.7 addict yapf termcolor
+	.bench-venv/bin/python benchmarks/run.py
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --outdir dist .

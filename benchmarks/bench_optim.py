@@ -1,4 +1,4 @@
-"""LayerAdaptive beside its published loop and AdamW, and a schedule beside LambdaLR.
+"""LayerAdaptive beside its published loop and AdamW, and what the number of groups costs.
 
 Every figure is a ratio taken in one run: the contenders take turns, and the best turn of each
 counts, so that other work on the machine falls on all alike. Run it by hand:
@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
-import timeit
 from collections.abc import Callable
-from fractions import Fraction
 
 import torch
-from torch.optim import lr_scheduler
+from measure import Row, in_turns, report
+from torch import nn
 
+import layerlr_dsl as layerlr
+from layerlr_dsl.model.specs import build
 from layerlr_dsl.optim import LAMB, LARS, LayerAdaptive
-from layerlr_dsl.plan.clock import Clock, Length
-from layerlr_dsl.plan.schedules import make
 
 SMALL = [((64, 64), (64,), (32, 32))[i % 3] for i in range(300)]
 
@@ -82,22 +82,23 @@ def best_steps(
     """The best time of a step in milliseconds, contenders taking turns."""
     built = {}
     entries = contenders(device) | ({"LayerAdaptive, compiled": compiled} if compile_too else {})
-    for name, build in entries.items():
+    for name, make in entries.items():
         generator = torch.Generator().manual_seed(0)
         params = [torch.nn.Parameter(torch.randn(s, generator=generator).to(device)) for s in shapes]
         for param in params:
             param.grad = torch.randn_like(param) * 0.01
-        built[name] = build(params)
+        built[name] = make(params)
         for _ in range(3):
             built[name].step()  # type: ignore[attr-defined]
     best = dict.fromkeys(built, math.inf)
+    clock = time.perf_counter if device.startswith("cuda") else time.process_time
     for _ in range(rounds):
         for name, optimizer in built.items():
             _wait(device)
-            start = time.perf_counter()
+            start = clock()
             optimizer.step()  # type: ignore[attr-defined]
             _wait(device)
-            best[name] = min(best[name], (time.perf_counter() - start) * 1e3)
+            best[name] = min(best[name], (clock() - start) * 1e3)
     return best
 
 
@@ -106,22 +107,68 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def schedule_beside_lambda_lr(groups: int) -> tuple[float, float]:
-    """Microseconds of LambdaLR's step, and of one factor written to as many groups."""
-    params = [{"params": [torch.nn.Parameter(torch.ones(1))]} for _ in range(groups)]
-    optimizer = torch.optim.SGD(params, lr=1.0)
-    optimizer.step()
-    theirs = lr_scheduler.LambdaLR(optimizer, lambda tick: 1.0 - tick * 1e-9)
-    ours = make("cosine", {"warmup": Length(Fraction(5), "percent")}, Clock(Fraction(30), 100))
-    peaks = [1.0] * groups
+RULES = """
+** -> lr 1e-3
+layer<i> -> lr *= 0.7 ^ (5 - i)
+conv1, bn1 -> lr 1e-4
+fc -> lr 2e-3
+** where ndim <= 1 -> weight_decay 0
+"""
 
-    def write() -> None:
-        factor = ours.factor(500)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * factor
 
-    lambda_lr, plain = (min(timeit.repeat(f, number=200, repeat=9)) / 200 * 1e6 for f in (theirs.step, write))
-    return lambda_lr, plain
+def by_hand(model: nn.Module) -> list[dict[str, object]]:
+    """The best grouping of RULES that can be written by hand: one group for each stage and decay."""
+    rates = {"conv1": 1e-4, "bn1": 1e-4, "fc": 2e-3} | {
+        f"layer{i}": 1e-3 * 0.7 ** (5 - i) for i in range(1, 5)
+    }
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decay = 0.0 if parameter.ndim <= 1 else 0.01
+        groups.setdefault((rates[name.split(".")[0]], decay), []).append(parameter)
+    return [{"params": held, "lr": rate, "weight_decay": decay} for (rate, decay), held in groups.items()]
+
+
+def grouping() -> list[Row]:
+    """optimizer.step() of ResNet-18 in the plan's groups, in those made by hand, and in one for each tensor."""
+    torch.manual_seed(0)
+    models = [build("torchvision:resnet18") for _ in range(3)]
+    plan = layerlr.parse(RULES).resolve(models[0])
+    singles = [{**group, "params": [p]} for group in by_hand(models[2]) for p in group["params"]]  # type: ignore[attr-defined]
+    groups = plan.param_groups(models[0]), by_hand(models[1]), singles
+    optimizers = [torch.optim.AdamW(each, lr=1e-3, foreach=True) for each in groups]
+    assert len(optimizers[0].param_groups) == len(optimizers[1].param_groups)
+    for model in models:
+        for parameter in model.parameters():
+            parameter.grad = torch.randn_like(parameter) * 0.01
+    sides: dict[str, Callable[[], object]] = {
+        "plan": optimizers[0].step,
+        "hand": optimizers[1].step,
+        "single": optimizers[2].step,
+    }
+    seconds = in_turns(sides, 25)
+    return [
+        Row(
+            "optimizer.step() with the plan's groups",
+            seconds["plan"],
+            seconds["hand"],
+            "groups by hand",
+            1.03,
+        ),
+        Row("peer: one group for each tensor", seconds["single"], seconds["hand"], "groups by hand"),
+    ]
+
+
+def rows(rounds: int = 20) -> list[Row]:
+    """What the table shows: LayerAdaptive beside the loop and AdamW fused, and the cost of groups."""
+    found = grouping()
+    for name, shapes in (("ResNet-18", resnet18()), ("300 small tensors", SMALL)):
+        best = {key: each / 1e3 for key, each in best_steps(shapes, "cpu", rounds, False).items()}
+        ours, loop, fused = (best[key] for key in ("LayerAdaptive", "published loop", "AdamW fused"))
+        found += [
+            Row(f"LayerAdaptive, {name}", ours, loop, "the published loop", 0.4),
+            Row(f"LayerAdaptive, {name}", ours, fused, "AdamW fused", 1.5),
+        ]
+    return found
 
 
 def main() -> None:
@@ -137,11 +184,10 @@ def main() -> None:
         print(f"\n| {name} | ms | faster than the loop | times AdamW fused |\n|---|---|---|---|")
         for contender, value in best.items():
             print(f"| {contender} | {value:.2f} | {loop / value:.2f} | {value / adamw:.2f} |")
-    print("\n| schedule, groups | LambdaLR us | one factor, all groups us | share |\n|---|---|---|---|")
-    for groups in (7, 60):
-        theirs, ours = schedule_beside_lambda_lr(groups)
-        print(f"| {groups} | {theirs:.1f} | {ours:.1f} | {ours / theirs:.2f} |")
 
 
 if __name__ == "__main__":
-    main()
+    if "--json" in sys.argv:
+        report(rows())
+    else:
+        main()

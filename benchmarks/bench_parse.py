@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from lark import Lark, Token
+from measure import Row, in_turns, report
 
 from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.resources import grammar_path
@@ -82,6 +83,26 @@ def per_line() -> None:
         print(f"{name:24} {seconds / 2000 * 1e3:10.4f} {seconds / ours:6.2f}")
 
 
+def rows() -> list[Row]:
+    """What the table shows: the time of a line, and that it does not grow with the file."""
+    short, long, huge = text_of(2_000), text_of(10_000), text_of(100_000)
+    plain = lark_alone()
+    seconds = in_turns(
+        {"ours": lambda: parse(Source("file.lr", short)), "lark": lambda: plain.parse(short)}, 5
+    )
+    each = seconds["ours"] / 2_000
+    grown = [
+        in_turns({"": lambda t=text: parse(Source("file.lr", t))}, rounds)[""] / lines  # type: ignore[misc]
+        for text, lines, rounds in ((long, 10_000, 2), (huge, 100_000, 1))
+    ]
+    return [
+        Row("parse 2,000 lines, one line of it", each, 0.15e-3, "0.15 ms", 1.0),
+        Row("parse 10,000 lines, one line of it", grown[0], each, "one of 2,000", None),
+        Row("parse 100,000 lines, one line of it", grown[1], each, "one of 2,000", 1.3),
+        Row("peer: Lark's own trees, one line", seconds["lark"] / 2_000, 0.15e-3, "0.15 ms", None),
+    ]
+
+
 def growth() -> None:
     print(f"\n{'lines':>10} {'ms a line':>10} {'to 1,000':>9}")
     first = 0.0
@@ -139,6 +160,9 @@ print(t1 - t0, t2 - t1, perf_counter() - t2)
 
 
 if __name__ == "__main__":
+    if "--json" in sys.argv:
+        report(rows())
+        sys.exit()
     per_line()
     growth()
     extremes()

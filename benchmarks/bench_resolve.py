@@ -1,17 +1,67 @@
-"""Resolving against a live model: the ratio to one `list(model.named_parameters())` in the same run."""
+"""Resolving against a live model, beside one `list(model.named_parameters())` of it and beside peers.
+
+python benchmarks/bench_resolve.py
+"""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable
 
-from measure import Row, best, print_table
+from measure import Row, in_turns, report
 from models import mixture
+from peers import mmengine_paramwise, regex_loop, timm_layer_decay
 from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.specs import build
+
+FLOOR = "list(named_parameters())"
+
+RESNET = """\
+version 1
+epochs 30
+let base = 1e-3
+let decay = 0.7
+optimizer adamw(weight_decay=0.05)
+schedule cosine(warmup=1 epoch, floor=0.01)
+group stem = conv1, bn1
+group head = fc
+** -> lr base
+layer<i> -> lr *= decay ^ (last(i) - i + 1)
+@stem -> lr *= decay ^ 5
+@head -> lr base * 2
+layer4.*.conv2 -> lr 5e-4
+** where ndim <= 1 or module is norm -> weight_decay 0
+freeze @stem until epoch 5
+freeze layer1 until epoch 3
+freeze layer2.*.bn1 until epoch 2
+expect layer4.0.conv1.weight lr == base * decay
+expect @head lr == base * 2
+expect @stem frozen at epoch 4
+"""
+VIT = """\
+version 1
+epochs 100
+let base = 5e-4
+let decay = 0.65
+let layers = 12
+optimizer adamw(betas=(0.9, 0.999), weight_decay=0.05)
+schedule cosine(warmup=5 epochs)
+group embeddings = patch_embed, cls_token, pos_embed
+group top = head, norm
+** -> lr base
+blocks.<i> -> lr *= decay ^ (last(i) - i + 1)
+@embeddings -> lr *= decay ^ (layers + 1)
+** where ndim <= 1 or module is norm -> weight_decay 0
+cls_token, pos_embed -> weight_decay 0
+freeze @embeddings until epoch 5
+freeze blocks.{0..3} until epoch 3
+blocks.*.mlp.fc2 -> betas (0.9, 0.98)
+expect @top lr == base
+expect blocks.11 lr == base * decay
+expect @embeddings frozen at epoch 4
+"""
 
 
 def sixty_rules() -> str:
@@ -27,9 +77,9 @@ def thousand_rules(conditions: bool) -> str:
         if k % 2 or not conditions:
             lines.append(f"layers.{k % 60}.experts.{k * 7 % 415} -> lr {1e-5 * (k + 1):.6g}")
         else:
-            low = k % 60
-            where = f"ndim == 2 and module is linear and i >= {low}"
-            lines.append(f"layers.<i>.attention.{'qkvo'[k // 2 % 4]}_proj where {where} -> weight_decay {k * 1e-5:.6g}")
+            where = f"ndim == 2 and module is linear and i >= {k % 60}"
+            projection = f"{'qkvo'[k // 2 % 4]}_proj"
+            lines.append(f"layers.<i>.attention.{projection} where {where} -> weight_decay {k * 1e-5:.6g}")
     return "\n".join(lines)
 
 
@@ -45,43 +95,69 @@ def broad_conditions() -> str:
     return "\n".join(lines)
 
 
-def regex_loop(model: nn.Module, patterns: list[str]) -> Callable[[], object]:
-    """What people write by hand: ordered regular expressions, the last match wins."""
-    compiled = [re.compile(p) for p in patterns]
+def held_against_the_floor(
+    model: nn.Module,
+    sides: dict[str, tuple[Callable[[], object] | None, float | None]],
+    rounds: int,
+    calls: int = 1,
+) -> list[Row]:
+    """A row for each side that there is, all timed in turns with the bare walk."""
+    present = {name: call for name, (call, _) in sides.items() if call is not None}
+    seconds = in_turns({FLOOR: lambda: list(model.named_parameters()), **present}, rounds, calls)
+    return [Row(name, seconds[name], seconds[FLOOR], FLOOR, sides[name][1]) for name in present]
 
-    def run() -> dict[int, list[str]]:
-        groups: dict[int, list[str]] = {}
-        for name, _ in model.named_parameters():
-            winner = -1
-            for number in range(len(compiled) - 1, -1, -1):
-                if compiled[number].match(name):
-                    winner = number
-                    break
-            groups.setdefault(winner, []).append(name)
-        return groups
 
-    return run
+def resolving(text: str, model: nn.Module) -> Callable[[], object]:
+    rules = layerlr.parse(text)
+    return lambda: rules.resolve(model)
+
+
+def large() -> list[Row]:
+    model = mixture()
+    keys = {f"layers.{i}.": {"lr_mult": 0.9 ** (60 - i)} for i in range(60)}
+    patterns = [rf"layers\.{i}\." for i in range(60)]
+    return held_against_the_floor(
+        model,
+        {
+            "Inventory.of, 99,963 tensors": (lambda: Inventory.of(model), None),
+            "resolve 60 rules, 99,963 tensors": (resolving(sixty_rules(), model), 2.0),
+            "resolve 1,000 rules": (resolving(thousand_rules(False), model), 3.0),
+            "resolve 1,000 rules, `where` in half": (resolving(thousand_rules(True), model), 3.0),
+            "resolve 1,000 rules, `where` over every expert in half": (
+                resolving(broad_conditions(), model),
+                3.0,
+            ),
+            "peer: ordered regex loop, 60 patterns": (regex_loop(model, patterns), None),
+            "peer: mmengine, 60 keys": (mmengine_paramwise(model, keys), None),
+        },
+        rounds=3,
+    )
+
+
+def small(name: str, spec: str, text: str, keys: dict[str, dict[str, float]]) -> list[Row]:
+    model = build(spec, meta=True)
+    return held_against_the_floor(
+        model,
+        {
+            f"resolve 20 lines on {name}": (resolving(text, model), 5.0),
+            f"Inventory.of, {name}": (lambda: Inventory.of(model), None),
+            f"peer: timm's layer decay, {name}": (timm_layer_decay(model), None),
+            f"peer: mmengine, {name}": (mmengine_paramwise(model, keys), None),
+        },
+        rounds=25,
+        calls=4,
+    )
 
 
 def rows() -> list[Row]:
-    model = mixture()
-    floor = best(lambda: list(model.named_parameters()))
-    out = [Row("list(named_parameters()), 99,963 tensors", floor, floor, None)]
-
-    def add(name: str, text: str, target: float | None) -> None:
-        rules = layerlr.parse(text)
-        out.append(Row(name, best(lambda: rules.resolve(model)), floor, target))
-
-    out.append(Row("Inventory.of(model)", best(lambda: Inventory.of(model)), floor, 1.2))
-    add("layerlr, 60 rules", sixty_rules(), 2.0)
-    loop = regex_loop(model, [rf"layers\.{i}\." for i in range(60)])
-    out.append(Row("ordered regex loop, 60 patterns", best(loop), floor, None))
-    add("layerlr, 1,000 rules", thousand_rules(False), 3.0)
-    add("layerlr, 1,000 rules, `where` in half", thousand_rules(True), 3.0)
-    add("layerlr, 1,000 rules, broad `where` in half", broad_conditions(), 3.0)
-    return out
+    stages = {f"layer{i}.": {"lr_mult": 0.7 ** (5 - i)} for i in range(1, 5)}
+    blocks = {f"blocks.{i}.": {"lr_mult": 0.65 ** (12 - i)} for i in range(12)}
+    return [
+        *large(),
+        *small("ResNet-18", "timm:resnet18", RESNET, stages),
+        *small("ViT-B/16", "timm:vit_base_patch16_224", VIT, blocks),
+    ]
 
 
 if __name__ == "__main__":
-    print_table("Resolving 99,963 tensors on meta", rows())
-    sys.exit(0)
+    report(rows())

@@ -1,7 +1,6 @@
 """What the training side costs: schedule.step() beside LambdaLR, the hooks around a step, a frozen prefix.
 
-Run by hand: `python benchmarks/bench_schedule.py`. Every line is a ratio of two times taken in this run,
-the two sides in turn, the least of several rounds.
+python benchmarks/bench_schedule.py
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import warnings
 from collections.abc import Callable
 
 import torch
+from measure import Row, in_turns, report
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -18,26 +18,13 @@ import layerlr_dsl as layerlr
 
 
 def least(sides: dict[str, Callable[[], object]], calls: int, rounds: int = 15) -> dict[str, float]:
-    """Seconds a call of each side, taken in turn so that a busy machine slows both."""
-    from time import perf_counter
-
-    best = dict.fromkeys(sides, math.inf)
-    for _ in range(rounds):
-        for name, call in sides.items():
-            started = perf_counter()
-            for _ in range(calls):
-                call()
-            best[name] = min(best[name], (perf_counter() - started) / calls)
-    return best
+    """Processor seconds of a call of each side, taken in turn."""
+    return in_turns(sides, rounds, calls)
 
 
-def row(what: str, seconds: dict[str, float], target: float) -> None:
+def row(what: str, seconds: dict[str, float], target: float | None) -> Row:
     ours, theirs = seconds.values()
-    names = " / ".join(seconds)
-    verdict = "ok" if ours / theirs <= target else "MISSED"
-    print(
-        f"{what:<46} {ours * 1e6:>10.2f} us {theirs * 1e6:>10.2f} us  {ours / theirs:>6.3f}x  (<= {target}x) {verdict}  {names}"
-    )
+    return Row(what, ours, theirs, list(seconds)[1], target)
 
 
 def stack(width: int, depth: int) -> nn.Module:
@@ -46,7 +33,7 @@ def stack(width: int, depth: int) -> nn.Module:
     return holder
 
 
-def step_between_boundaries(groups: int, tensors: bool) -> None:
+def step_between_boundaries(groups: int, tensors: bool) -> Row:
     """One schedule.step() where nothing changes but the cosine."""
     model = stack(2, groups)
     text = "schedule cosine(warmup=5%)\n" + "".join(
@@ -63,14 +50,14 @@ def step_between_boundaries(groups: int, tensors: bool) -> None:
     peer = LambdaLR(theirs, lambda step: 0.5 * (1 + math.cos(math.pi * step / 1e6)))
     ours.step(), theirs.step()
     assert len(ours.param_groups) == groups
-    row(
+    return row(
         f"schedule.step(), {groups} groups{', tensor rates' if tensors else ''}",
         least({"ours": schedule.step, "LambdaLR": peer.step}, 1000),
         0.5,
     )
 
 
-def hooks_around_a_step() -> None:
+def hooks_around_a_step() -> Row:
     """optimizer.step() of a plan with a frozen third, beside the same groups with nothing of ours attached."""
     from copy import deepcopy
 
@@ -87,14 +74,14 @@ def hooks_around_a_step() -> None:
             for parameter in layer.parameters():
                 parameter.grad = None if index < 20 else torch.full_like(parameter, 1e-3)
         assert ours or schedule.frozen
-    row(
+    return row(
         "optimizer.step(), 120 tensors, 40 frozen",
         least({"ours": optimizer.step, "bare": bare.step}, 100),
         1.03,
     )
 
 
-def frozen_prefix() -> None:
+def frozen_prefix() -> Row:
     """A training step with the stem to layer3 of a ResNet-18 frozen, beside no_grad and eval by hand."""
     from layerlr_dsl.model.torchvision_compat import with_torchvision
 
@@ -137,14 +124,14 @@ def frozen_prefix() -> None:
 
         return step
 
-    row(
+    return row(
         "training step, frozen prefix of ResNet-18",
         least({"ours": ours(), "by hand": by_hand()}, 2, 12),
         1.03,
     )
 
 
-def proof() -> None:
+def proof() -> Row:
     """verify() over a frozen ResNet-18 beside one forward pass of it."""
     from layerlr_dsl.model.torchvision_compat import with_torchvision
 
@@ -153,24 +140,25 @@ def proof() -> None:
     plan = layerlr.parse("** -> lr 1e-3\nfreeze * except fc").resolve(model, epochs=10, steps_per_epoch=10)
     schedule = plan.schedule(model, plan.optimizer(model))
     images = torch.randn(8, 3, 64, 64)
-    row(
+    return row(
         "verify(), 11 million frozen parameters",
         least({"verify": schedule.verify, "forward": lambda: model(images)}, 2, 8),
-        1.0,
+        None,
     )
 
 
-def main() -> None:
+def rows() -> list[Row]:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread")
-    for groups in (7, 60):
-        step_between_boundaries(groups, tensors=False)
-    step_between_boundaries(60, tensors=True)
-    hooks_around_a_step()
-    frozen_prefix()
-    proof()
+    return [
+        step_between_boundaries(7, tensors=False),
+        step_between_boundaries(60, tensors=False),
+        step_between_boundaries(60, tensors=True),
+        hooks_around_a_step(),
+        frozen_prefix(),
+        proof(),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    report(rows())

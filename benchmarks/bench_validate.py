@@ -1,0 +1,60 @@
+"""`layerlr validate rules` beside the bare imports, and the first time, when nothing is remembered.
+
+python benchmarks/bench_validate.py
+
+Processor seconds of whole processes, the least of several, in turns.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import Row, report
+
+ROUNDS = 9
+RULES = Path(__file__).parent.parent / "rules"
+VALIDATE = ["-m", "layerlr_dsl", "validate", str(RULES)]
+SIDES = {
+    "validate": VALIDATE,
+    "unremembered": [*VALIDATE, "--info"],
+    "imports": ["-c", "import click, lark, pydantic"],
+}
+
+
+def processor_seconds(arguments: list[str], environment: dict[str, str]) -> float:
+    """User and system time of one process that must succeed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def rows() -> list[Row]:
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "LAYERLR_CACHE_DIR": cache}
+        first = processor_seconds(VALIDATE, environment)
+        least = dict.fromkeys(SIDES, math.inf)
+        for _ in range(ROUNDS):
+            for name, arguments in SIDES.items():
+                least[name] = min(least[name], processor_seconds(arguments, environment))
+    floor = "import click, lark, pydantic"
+    return [
+        Row("layerlr validate rules, warm", least["validate"], least["imports"], floor, 2.0),
+        Row(
+            "the same with --info: models remembered, files judged anew",
+            least["unremembered"],
+            least["imports"],
+            floor,
+        ),
+        Row("the same for the first time: models built", first, least["imports"], floor),
+    ]
+
+
+if __name__ == "__main__":
+    report(rows())

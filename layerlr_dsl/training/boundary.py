@@ -43,6 +43,10 @@ class PendingGradients:
             self._gradient = weakref.ref(gradient)  # type: ignore[arg-type]
             self._version = gradient._version  # type: ignore[union-attr]
 
+    def forget(self, optimizer: Optimizer) -> None:
+        """Take the gradients that are there now as used."""
+        self(optimizer, (), {})
+
     def warn_if_any(self, optimizer: Optimizer) -> None:
         """Warn if a backward pass has run that no optimizer step has used."""
         if self._blind or not self._newer(optimizer):

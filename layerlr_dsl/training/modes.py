@@ -23,7 +23,7 @@ class FrozenModules:
     """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`.
 
     `wrapped`, where set, is called with a DistributedDataParallel that is seen around the root for the
-    first time, before the forward pass.
+    first time, before the forward pass; `loaded` after every `load_state_dict` of the root.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,7 @@ class FrozenModules:
         self.loads = 0
         self.reducer: Any = None
         self.wrapped: Callable[[Any], None] | None = None
+        self.loaded: Callable[[], None] | None = None
 
     def __call__(self, root: nn.Module, inputs: Any) -> None:
         flipped = False
@@ -71,9 +72,11 @@ class FrozenModules:
         """Hook of `load_state_dict`: what was loaded is what stands still from now on."""
         self.loads += 1
         self.remember_statistics()
+        if self.loaded is not None:
+            self.loaded()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "reducer": None, "wrapped": None}
+        return {**self.__dict__, "reducer": None, "wrapped": None, "loaded": None}
 
 
 class FrozenSubtree:

@@ -197,13 +197,13 @@ class LayerSchedule(LRScheduler):
 
     # ------------------------------------------------------------ inside
 
-    def _enter(self, *, resumed: bool = False) -> None:
+    def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
         self._install()
         tick, fired = self.last_epoch, self._waits.fired
         states = self.plan.state(tick, fired, self._defaults)
         frozen, updating = self._frozen_in(states)
-        if frozen != self._freezer.frozen and self._freezer.applied and not resumed:
+        if frozen != self._freezer.frozen and self._freezer.applied:
             self._pending.warn_if_any(innermost(self.optimizer))
         if self._freezer.apply(frozen, updating):
             self._arm()
@@ -213,7 +213,9 @@ class LayerSchedule(LRScheduler):
         self._next = NEVER if later is None else later
 
     def _resume(self) -> None:
-        self._enter(resumed=True)
+        # Gradients from before a load belong to no step of this run.
+        self._pending.forget(innermost(self.optimizer))
+        self._enter()
 
     def _frozen_in(self, states: tuple[GroupState, ...]) -> tuple[set[str], set[str]]:
         frozen: set[str] = set()
@@ -240,6 +242,7 @@ class LayerSchedule(LRScheduler):
         self._freezer.guard.captured = _weakly(self._check_capture)
         self._state.loaded = _weakly(self._resume)
         self._freezer.modules.wrapped = _weakly(self._freezer.found_wrapped)
+        self._freezer.modules.loaded = _weakly(self._arm)
 
     def _check_first_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)

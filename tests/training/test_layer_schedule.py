@@ -239,13 +239,17 @@ def test_parameters_replaced_before_the_schedule_are_named():
         plan.schedule(model, optimizer)
 
 
-@pytest.mark.parametrize("when", ["step", "verify"])
+@pytest.mark.parametrize("when", ["step", "verify", "in mid-run"])
 def test_parameters_replaced_after_the_schedule_are_named(when):
     """load_state_dict(assign=True) replaces parameters behind the optimizer's back."""
     model = seeded(Stack)
     plan = resolve("** -> lr 1e-3\nfreeze layers.0", model)
     optimizer = torch.optim.AdamW(plan.param_groups(model))
     schedule = plan.schedule(model, optimizer)
+    for _ in range(3 if when == "in mid-run" else 0):
+        model(torch.randn(2, 4)).sum().backward()
+        optimizer.step()
+        schedule.step()
     model.load_state_dict({k: v.clone() for k, v in model.state_dict().items()}, assign=True)
     if when == "verify":
         with pytest.raises(ModelMismatch, match=r"layers\.1\.weight"):

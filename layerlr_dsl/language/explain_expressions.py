@@ -65,6 +65,8 @@ def other_operator(f: Failure) -> Diagnostic | None:
 def _percent(f: Failure) -> Diagnostic:
     follows = f.rest_of_line()[1:].lstrip()
     ends = not (follows[:1].isalnum() or follows[:1] == "(")
+    if f.tokens[-1].text.endswith("%"):
+        return error("LR001", "a number has one percent sign", f.span, "remove the second one")
     if f.last == "NUMBER" and (ends or re.match(r"(until|from|warmup|at|starting)\b", follows)):
         return detached_percent(f.token_span(-1).to(f.span), f.token_span(-1).end, f.at)
     help_ = "the remainder of a division is `mod`; `5%` is a number, its sign touching it"

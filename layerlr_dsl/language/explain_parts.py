@@ -14,6 +14,7 @@ from layerlr_dsl.language.source import Span
 _SELECTING = {"FREEZE", "UNFREEZE", "EXPECT", "THEN", "COMMA", "EXCEPT"}
 # A layer may have any of these names, but right behind such a word it rarely does.
 _PART_WORDS = {"from", "until", "at", "every", "warmup", "updating", "starting", "then"}
+_COMMAS = re.compile(r",(?:[ \t]*,)*")
 _DASHED = re.compile(r"warm-?up\b")
 _NEEDED = {
     "ARROW": ("this rule has no options", "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"),
@@ -108,8 +109,10 @@ def misplaced_comma(f: Failure) -> Diagnostic | None:
         help_ = "remove it, or indent the next line to go on there"
         return error("LR005", "nothing follows this comma", f.token_span(-1), help_)
     if f.found == "," and f.last == "COMMA":
-        fix = Fix("remove `,`", (Edit(f.span, ""),), safe=True)
-        return error("LR001", "nothing stands between two commas", f.span, "remove one", fix=fix)
+        commas = _COMMAS.match(f.source.text, f.at)
+        span = Span(f.source, f.at, commas.end() if commas else f.at + 1)
+        fix = Fix("remove `,`", (Edit(span, ""),), safe=True)
+        return error("LR001", "nothing stands between two commas", span, "remove one", fix=fix)
     if f.found == "->" and "ARROW" in f.types and f.after_expression():
         fix = replacing(f.span, ",", safe=False)
         return error("LR001", "a rule has one arrow", f.span, "separate its options with `,`", fix=fix)

@@ -151,7 +151,8 @@ def odd_selector(f: Failure) -> Diagnostic | None:
 def other_arrow(f: Failure) -> Diagnostic | None:
     """`fc => lr 1`, `fc: lr 1`, `fc -- lr 1`: what is written for `->` elsewhere, or by mistake."""
     if f.last == "ARROW" and f.found == ">" and f.touches():
-        both = f.token_span(-1).to(f.span)
+        heads = len(f.rest_of_line()) - len(f.rest_of_line().lstrip(">"))
+        both = Span(f.source, f.token_span(-1).start, f.at + heads)
         fix = replacing(both, "->", safe=True)
         return error("LR001", f"the arrow of a rule is `->`, not `{both.text}`", both, "write `->`", fix=fix)
     if f.last not in _SELECTED or "ARROW" not in f.accepted or f.after_expression():

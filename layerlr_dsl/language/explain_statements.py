@@ -201,7 +201,7 @@ def incomplete_expectation(f: Failure) -> Diagnostic | None:
         return error("LR001", f"a comparison is missing before `{f.found}`", f.span, help_)
     if not f.ended:
         return None
-    subject = shortened(f.read().text.split(None, 1)[1])
+    subject = shortened(f.source.text[f.tokens[0].end : f.tokens[-1].end].strip())
     if subject in {"groups", "trainable"}:
         form = "groups == 3" if subject == "groups" else "trainable < 10%"
         return error("LR005", "this `expect` expects nothing", f.read(), f"write `expect {form}`")

@@ -16,7 +16,7 @@ from typing import Any
 from layerlr_dsl.language import tables
 from layerlr_dsl.language.tokens import Token
 
-_BLANK = r"(?:[ \t\r\f\uFEFF]+|\\[ \t\r]*\n)*"
+_BLANK = r"[ \t\r\f\uFEFF]*(?:\\[ \t\r]*\n[ \t\r\f\uFEFF]*)*"
 # What the lexer finds in every state, besides what the parser can take: `END` ends statements.
 _ALWAYS = ("END", "COMMENT")
 

@@ -237,6 +237,14 @@ def test_long_flat_chains_are_read(operator: str) -> None:
     assert depth == 10_000
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", " \\\n", "\r", "#\n ", "\n "])
+def test_blanks_before_a_fault_take_no_time(blank: str) -> None:
+    """Thousands of blanks in front of something that cannot stand there are passed once."""
+    file, found = parse(Source("file.lr", f"fc,{blank * 5000}$\nfreeze fc\n"))
+    assert len(found) == 1
+    assert len(file.statements) == 1
+
+
 def test_threads_read_apart() -> None:
     """Texts read at the same time do not mix."""
 

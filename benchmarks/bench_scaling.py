@@ -42,18 +42,21 @@ def inventory(parameters: int) -> Inventory:
     linear = ModuleClass("Linear", "torch.nn.modules.linear.Linear", ("Linear",), frozenset({"linear"}))
     plain = ModuleClass("Module", "torch.nn.modules.module.Module", ("Module",), frozenset())
     parents, segments, classes = [-1, 0], ["", "layers"], [1, 1]
+    prefixes = ["", "layers."]
     names, owners, leaves = [], [], []
     for layer in range(parameters // PER_LAYER):
         place = len(parents)
         parents += [1, place]
         segments += [str(layer), "experts"]
+        prefixes += [f"layers.{layer}.", f"layers.{layer}.experts."]
         classes += [1, 1]
         for expert in range(PER_LAYER // 2):
             parents.append(place + 1)
             segments.append(str(expert))
+            prefixes.append(f"layers.{layer}.experts.{expert}.")
             classes.append(0)
             for leaf in ("weight", "bias"):
-                names.append(f"layers.{layer}.experts.{expert}.{leaf}")
+                names.append(prefixes[-1] + leaf)
                 owners.append(len(parents) - 1)
                 leaves.append(leaf)
     count = len(names)
@@ -61,6 +64,7 @@ def inventory(parameters: int) -> Inventory:
         source="layers of experts",
         module_parents=parents,
         module_segments=segments,
+        module_prefixes=prefixes,
         module_classes=classes,
         classes=[linear, plain],
         names=names,
@@ -94,7 +98,7 @@ def point(size: int, text: str, model: Inventory) -> Point:
         del plan
     gc.collect()
     tracemalloc.start()
-    plan = rules.resolve(model)
+    rules.resolve(model)
     memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return Point(size, seconds, memory)

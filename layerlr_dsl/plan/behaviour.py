@@ -7,8 +7,9 @@ say the same in different words compare equal.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from layerlr_dsl.language.expressions import Value
@@ -29,6 +30,9 @@ class FreezeState:
     effect: FreezeEffect | None
 
 
+NEVER_FROZEN = FreezeState(False, False, None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Behaviour:
     """What a class of parameters does over time. `base` are options that no rule gives."""
@@ -41,10 +45,19 @@ class Behaviour:
     explicit: frozenset[str]
     """Options that the file gives at some time, by a rule or by its `optimizer` statement."""
     effects: tuple[Effect, ...]
+    """Those that some later one of the same option does not hide at all times."""
     freezes: tuple[FreezeEffect, ...]
     timeline: Timeline
     marks: tuple[Interval, ...]
     """Every window that is not always open."""
+    _turns: list[int] = field(default_factory=list)
+    """Where no condition has come true: the changes."""
+    _options: dict[int, dict[str, Value]] = field(default_factory=dict)
+    """Where no condition has come true: the options after so many changes."""
+    _freezes: dict[int, FreezeState] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._turns.extend(self._changes(NOTHING_FIRED))
 
     def options(
         self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None
@@ -53,6 +66,15 @@ class Behaviour:
 
         `defaults` are those of the user's own optimizer, for options that the file leaves alone.
         """
+        if fired or defaults is not None:
+            return self._options_at(tick, fired, defaults)
+        place = bisect_right(self._turns, tick)
+        found = self._options.get(place)
+        if found is None:
+            found = self._options[place] = self._options_at(tick, fired, None)
+        return found.copy()
+
+    def _options_at(self, tick: int, fired: Fired, defaults: Mapping[str, Any] | None) -> dict[str, Value]:
         options = dict(self.base)
         if defaults is not None:
             options.update({k: v for k, v in defaults.items() if k in options and k not in self.settled})
@@ -63,12 +85,21 @@ class Behaviour:
         return options
 
     def freeze(self, tick: int, fired: Fired = NOTHING_FIRED) -> FreezeState:
+        if fired or not self.freezes:
+            return self._freeze_at(tick, fired) if self.freezes else NEVER_FROZEN
+        place = bisect_right(self._turns, tick)
+        found = self._freezes.get(place)
+        if found is None:
+            found = self._freezes[place] = self._freeze_at(tick, fired)
+        return found
+
+    def _freeze_at(self, tick: int, fired: Fired) -> FreezeState:
         winner: FreezeEffect | None = None
         for effect in self.freezes:
             if self.active(effect.window, tick, fired):
                 winner = effect
         if winner is None:
-            return FreezeState(False, False, None)
+            return NEVER_FROZEN
         return FreezeState(winner.frozen, winner.frozen and winner.statistics, winner)
 
     def active(self, window: Interval, tick: int, fired: Fired) -> bool:
@@ -80,6 +111,9 @@ class Behaviour:
 
     def changes(self, fired: Fired = NOTHING_FIRED) -> list[int]:
         """Ticks after 0 at which a window opens or closes."""
+        return self._changes(fired) if fired else self._turns.copy()
+
+    def _changes(self, fired: Fired) -> list[int]:
         ticks: set[int] = set()
         for window in self.marks:
             ticks.add(self.timeline.tick(window.opens, fired))
@@ -157,6 +191,10 @@ def _times(old: Value, factor: Value) -> Value:
 
 def _without_shadowed(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     """Effects less those that a later unconditional one of the same option hides."""
+    return tuple(sorted((_plain(e) for e in _not_hidden(effects)), key=lambda e: e.option))
+
+
+def _not_hidden(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     kept: list[Effect] = []
     hidden: set[str] = set()
     for effect in reversed(effects):
@@ -165,7 +203,7 @@ def _without_shadowed(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
         kept.append(effect)
         if effect.window.always and not effect.multiply:
             hidden.add(effect.option)
-    return tuple(sorted(((_plain(e)) for e in reversed(kept)), key=lambda e: e.option))
+    return tuple(reversed(kept))
 
 
 def _plain(effect: Effect) -> Effect:
@@ -196,7 +234,8 @@ class BehaviourBuilder:
     def build(self, cascade: Cascade) -> Behaviour:
         choice = self._choices[cascade.optimizer]
         given = {e.option for e in cascade.effects} | set(choice.settings)
-        windows = [e.window for e in cascade.effects] + [e.window for e in cascade.freezes]
+        effects = _not_hidden(cascade.effects)
+        windows = [e.window for e in effects] + [e.window for e in cascade.freezes]
         return Behaviour(
             cascade.optimizer,
             cascade.schedule,
@@ -205,7 +244,7 @@ class BehaviourBuilder:
             frozenset(
                 name for name in given if name in choice.info.options and choice.info.options[name].group
             ),
-            cascade.effects,
+            effects,
             cascade.freezes,
             self._timeline,
             tuple(dict.fromkeys(w for w in windows if not w.always)),

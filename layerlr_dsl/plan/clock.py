@@ -58,7 +58,8 @@ class Clock:
 
     def tick_of_epoch(self, epoch: Fraction) -> int:
         """The first tick that does not lie before `epoch`."""
-        return ceil(epoch * self.ticks_per_epoch)
+        # In whole numbers: this is asked for every mark at every tick, and products of fractions are slow.
+        return -(-epoch.numerator * self.ticks_per_epoch // epoch.denominator)
 
     def epoch_of(self, tick: int) -> Fraction:
         return Fraction(tick, self.ticks_per_epoch)

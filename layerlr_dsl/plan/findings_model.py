@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
@@ -216,7 +217,8 @@ def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally])
     by_option["frozen"].extend(cascade.freezes)
     for effects in by_option.values():
         for place, said in enumerate(effects):
-            hidden = next((e for e in reversed(effects[place + 1 :]) if _hides(e, said)), None)
+            later = islice(reversed(effects), len(effects) - place - 1)
+            hidden = next((e for e in later if _hides(e, said)), None)
             if hidden is None or hidden.clause == said.clause:
                 tallies[said.clause].wins += count
             else:

@@ -50,10 +50,10 @@ def _between(plan: Plan, phase: Phase) -> str:
 def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
     """Rules that give options to nothing but what is frozen for ever."""
     forever: dict[int, list[bool]] = defaultdict(list)
+    ended = [behaviour.frozen_for_ever for behaviour in resolution.behaviours]
     for number, cascade in enumerate(resolution.cascades):
-        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
         for one in cascade.selected:
-            forever[one.clause].append(behaviour.frozen_for_ever)
+            forever[one.clause].append(ended[resolution.behaviour_of_class[number]])
     for clause in resolution.rules.clauses:
         if (
             isinstance(clause.statement, s.RuleStatement)

@@ -58,7 +58,7 @@ class Interval:
 
     @property
     def always(self) -> bool:
-        return self.closes is None and self.opens == START
+        return self.closes is None and (self.opens is START or self.opens == START)
 
 
 ALWAYS = Interval(START, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -126,10 +127,12 @@ def command(context: click.Context, /, file: str | None, **options: Any) -> int:
     except RuleError as fault:
         raise Findings(fault.diagnostics) from None
     except (RunFailed, RunInterrupted) as fault:
+        if os.environ.get("LAYERLR_DEBUG") and fault.__cause__ is not None:
+            raise
         _say(fault)
         return fault.status
     except RunnerError as fault:
-        raise Refusal(fault.message, fault.help) from None
+        raise Refusal(_by_whom() + fault.message, fault.help) from None
 
 
 def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -195,13 +198,21 @@ def _closing(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _by_whom() -> str:
+    """Which of torchrun's processes speaks, where it is not the first."""
+    rank = os.environ.get("RANK", "0")
+    return "" if rank == "0" else f"process {rank}: "
+
+
 def _say(fault: Any) -> None:
     from layerlr_dsl.cli.render.text import labelled
     from layerlr_dsl.cli.terminal import Screen, write_error
 
+    if fault.status > 1 and _by_whom():
+        return  # all processes were stopped together, and the first one says it
     screen = Screen.of_stderr()
     label = "error" if fault.status == 1 else "info"
-    write_error("\n".join(labelled(label, fault.message, screen)))
+    write_error("\n".join(labelled(label, _by_whom() + fault.message, screen)))
     if fault.help:
         write_error("\n".join(labelled("help", fault.help, screen)))
     sys.stderr.flush()

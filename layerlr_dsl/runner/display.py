@@ -7,12 +7,17 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
 from layerlr_dsl.reports.cells import escape
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 GROUPS_SHOWN = 12
 PLAIN_EVERY_SECONDS = 30.0
@@ -118,6 +123,14 @@ def epoch_text(row: EpochRow) -> str:
     )
 
 
+class Enduring(Console):
+    """A console that goes on in silence when its reader has gone: `| head` must not end hours of training."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        self.file = open(os.devnull, "w")  # noqa: SIM115 - open as long as the console
+
+
 class Plain:
     """Lines for logs and pipes: a line per epoch, and one at times within long epochs."""
 
@@ -168,21 +181,14 @@ class Paper:
         self.note(text, style)
 
     def _print(self, text: str, style: str | None) -> None:
-        try:
-            self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=not self._wrap)
-            self._console.file.flush()
-        except BrokenPipeError:
-            # a reader that has gone (`| head`) must not end hours of training
-            self._console.file = open(os.devnull, "w")  # noqa: SIM115 - open as long as the console
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=not self._wrap)
+        self._console.file.flush()
 
 
 class Live:
     """A bar, the figures and a table of groups that stay in place at the foot of the terminal."""
 
     def __init__(self, console: Console) -> None:
-        from rich.live import Live as RichLive
-        from rich.spinner import Spinner
-
         self._paper = Paper(console, wrap=True)
         self._now: Now | None = None
         self._started = time.monotonic()
@@ -214,17 +220,12 @@ class Live:
         self._live.stop()
 
     def _picture(self) -> RenderableType:
-        from rich.console import Group
-
         now = self._now
         if now is None:
             return self._preparing
         return Group(self._bar(now), self._figures(now), _groups_table(now.groups))
 
     def _bar(self, now: Now) -> RenderableType:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
         line = Table.grid(padding=(0, 1), expand=True)
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
@@ -237,8 +238,6 @@ class Live:
         return line
 
     def _figures(self, now: Now) -> RenderableType:
-        from rich.text import Text
-
         gone = time.monotonic() - self._started
         return Text(
             f"loss {now.loss:.4f}   accuracy {now.accuracy:.1%}   "
@@ -249,10 +248,6 @@ class Live:
 
 
 def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column("group", no_wrap=True, overflow="ellipsis", ratio=1)
     for title in ("parameters", "lr", "state"):
@@ -268,9 +263,7 @@ def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
 
 def for_stream(*, plain: bool = False) -> Live | Plain:
     """The display that fits standard output."""
-    from rich.console import Console
-
-    console = Console(soft_wrap=False)
+    console = Enduring()
     if console.is_terminal and not console.is_dumb_terminal and not plain:
         return Live(console)
     return Plain(console)

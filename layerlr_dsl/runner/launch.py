@@ -13,11 +13,12 @@ from layerlr_dsl.runner import chance, checkpoint, processes, resume, snapshot
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
-from layerlr_dsl.runner.errors import RunFailed, RunInterrupted
+from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
 from layerlr_dsl.runner.feeds import FeedChoice
 from layerlr_dsl.runner.folder import RunFolder, rule_texts
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.runner.loop import Loop, Parts, Stopped
+from layerlr_dsl.runner.mishaps import explained
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
@@ -47,8 +48,8 @@ def train(asked: Asked, display: Display) -> dict[str, Any]:
     place = processes.join(asked.config)
     shown = display if place.first else Silent()
     try:
-        with _warnings_shown(shown), Interrupts() as interrupts:
-            return _Run(asked, place, shown, interrupts).go()
+        with _warnings_shown(shown):
+            return _Run(asked, place, shown).go()
     finally:
         processes.leave()
 
@@ -72,12 +73,12 @@ def _warnings_shown(display: Display) -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, asked: Asked, place: Processes, display: Display, interrupts: Interrupts) -> None:
+    def __init__(self, asked: Asked, place: Processes, display: Display) -> None:
         self.asked = asked
         self.config = asked.config
         self.place = place
         self.display = display
-        self.interrupts = interrupts
+        self.interrupts = Interrupts()
         self.folder = RunFolder(self.config.out) if self.config.out is not None else None
         self.progress = Progress()
         self.plot: Path | None = None
@@ -190,14 +191,15 @@ class _Run:
             feed_of_phase=choice,
             save=lambda progress, best: self._save(built, progress, best),
         )
-        from layerlr_dsl.training.errors import TrainingError
-
         try:
-            Loop(parts, self.progress).run()
+            with self.interrupts:
+                Loop(parts, self.progress).run()
         except Stopped:
             raise self._interrupted() from None
-        except TrainingError as fault:
-            raise RunFailed(str(fault)) from None
+        except (RunnerError, KeyboardInterrupt):
+            raise
+        except Exception as fault:
+            raise explained(fault, self.progress.total) from fault
         finally:
             self._draw(built)
 

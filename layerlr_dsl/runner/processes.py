@@ -15,6 +15,8 @@ from layerlr_dsl.runner.errors import RunFailed, RunnerError
 if TYPE_CHECKING:
     from torch import Tensor
 
+LOST = "another process of this run stopped or no longer answers"
+LOST_HELP = "see its own message above or in its log, then go on with --resume"
 COMMAND = "torchrun --nproc-per-node 2 -m layerlr_dsl train ..."
 
 
@@ -77,10 +79,7 @@ def lost_worker() -> Iterator[None]:
         yield
     except RuntimeError as fault:
         reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-        raise RunFailed(
-            f"another process of this run stopped or no longer answers ({reason[:160]})",
-            "see its own message above or in its log, then go on with --resume",
-        ) from None
+        raise RunFailed(f"{LOST} ({reason[:200]})", LOST_HELP) from None
 
 
 def join(config: TrainConfig) -> Processes:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tinyruns import BATCH, content, environment, finish, run_differences, settings, start
@@ -26,6 +27,26 @@ def _rows(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def _ended_before_kill(child: int, out: Path, delay: float) -> bool:
+    """Kill a run some time after it has taken a step; whether it was over by then."""
+    before = _size(out)
+    steps_end = time.monotonic() + 120
+    while _size(out) == before and os.waitpid(child, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < steps_end
+        time.sleep(0.002)
+    time.sleep(delay)
+    if (out / "summary.json").exists():
+        return True
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def _size(out: Path) -> int:
+    path = out / "metrics.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, rules, monkeypatch, seed):
     """SIGKILL gives no chance to clean up; weights, optimizer, generators and metrics must come out equal."""
@@ -33,22 +54,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, ru
     chance = random.Random(seed)
     out = tmp_path / "killed"
     line = settings(rules, out, "--save-every", 2)
-    kills = 0
-    for _ in range(40):
-        child = start([*line, "--resume"] if out.exists() else line)
-        deadline = time.monotonic() + chance.uniform(0.15, 0.6)
-        while time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(0.005)
-        try:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            kills += 1
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        if (out / "summary.json").exists():
-            break
-    if not (out / "summary.json").exists():
-        assert finish(start([*line, "--resume"])) == 0
+    child, kills = start(line), 0
+    while not _ended_before_kill(child, out, chance.uniform(0, 0.08)):
+        kills += 1
+        child = start([*line, "--resume"])
     assert kills >= 2
     assert run_differences(whole, out) == []
 

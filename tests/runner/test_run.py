@@ -314,3 +314,25 @@ def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint_kept(rules, tmp_
     assert [path.name for path in out.iterdir() if path.name.endswith(".tmp")] == []
     for line in (out / "metrics.jsonl").read_text().splitlines():
         json.loads(line)
+
+
+def test_a_model_that_fails_in_mid_run_is_told_with_its_step(tmp_path, rules, layerlr, monkeypatch):
+    """An exception of the user's own code is not called a fault of ours, and what was saved stays."""
+    import tiny
+
+    monkeypatch.setenv("TINY_FAIL_AT", "9")
+    monkeypatch.setattr(tiny, "_trace", _failing)
+    ran = layerlr(*settings(rules, tmp_path / "run"))
+    assert ran.status == 1
+    assert "step 8 failed: ZeroDivisionError: a fault of the model's own" in " ".join(ran.err.split())
+    assert "internal error" not in ran.err
+    assert content(tmp_path / "run")["progress"]["total"] == 6
+
+
+def _failing(training):
+    import os
+
+    left = int(os.environ["TINY_FAIL_AT"]) - training
+    os.environ["TINY_FAIL_AT"] = str(left)
+    if left == 0:
+        raise ZeroDivisionError("a fault of the model's own")

@@ -1,0 +1,111 @@
+"""What a run shows on a terminal of 80 columns, and on none."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from rich.console import Console
+
+from layerlr_dsl.runner.display import Enduring, EpochRow, GroupRow, Live, Now, Plain, clock_text, epoch_text
+
+GROUPS = [GroupRow(f"blocks.{i}.**.weight", 1e-3 / (i + 1), i < 3, 1234 * i) for i in range(20)]
+ROW = EpochRow(3, 0.51234, 0.912, 12.34567, 0.9, 75.0, 512.0, 0.984, True)
+
+
+def _console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), width=80, height=24, force_terminal=terminal, color_system=None)
+
+
+def _now(**more) -> Now:
+    facts = {"epoch": 3, "epochs": 8, "step": 20, "steps": 45, "loss": 0.5, "accuracy": 0.9}
+    return Now(**{**facts, "samples_per_second": 400.0, "groups": GROUPS, **more})
+
+
+def _picture(now: Now) -> list[str]:
+    console = _console(True)
+    live = Live(console)
+    live.update(now)
+    console.print(live._picture())
+    return console.file.getvalue().splitlines()
+
+
+def test_the_live_picture_shows_progress_figures_rates_and_what_is_frozen_within_the_screen():
+    """Everything that the run is about at a glance, on 80 columns and fewer than 24 lines."""
+    lines = _picture(_now())
+    text = "\n".join(lines)
+    for part in (
+        "epoch 3 of 0..7",
+        "training",
+        "20/45",
+        "loss 0.5000",
+        "90.0%",
+        "400 samples/s",
+        "1.00e-03",
+        "frozen",
+        "trains",
+    ):
+        assert part in text
+    assert "and 8 more" in text
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 20
+
+
+def test_names_from_a_model_cannot_steer_the_terminal():
+    """Neither rich's markup nor escape sequences in a group's name are obeyed."""
+    evil = [GroupRow("[red]layer[/red]\x1b[2J", 1e-3, False, 3)]
+    text = "\n".join(_picture(_now(groups=evil)))
+    assert "[red]layer[/red]" in text
+    assert "\x1b[2J" not in text
+
+
+def test_a_pipe_gets_plain_lines_with_one_heading():
+    """No control characters; a row an epoch."""
+    console = _console(False)
+    plain = Plain(console)
+    plain.note("notes come first")
+    plain.phase("  0.5  thawed body")
+    plain.epoch(ROW)
+    plain.epoch(ROW)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "notes come first"
+    assert lines[1].split()[:3] == ["epoch", "train", "loss"]
+    assert len(lines) == 5
+    assert lines[3] == epoch_text(ROW)
+    assert "\x1b" not in console.file.getvalue()
+
+
+def test_a_row_fits_80_columns_and_stands_under_its_headings():
+    """Also with a loss of five digits before the point."""
+    wide = EpochRow(120, 12345.6, 1.0, 12345.6, 1.0, 36000.0, 99999.0, 1.0, True)
+    assert len(epoch_text(wide)) <= 80
+    assert epoch_text(ROW).split() == [
+        "3",
+        "0.5123",
+        "91.2%",
+        "12.3457",
+        "90.0%",
+        "98.4%",
+        "512/s",
+        "1:15",
+        "*",
+    ]
+
+
+def test_a_reader_that_leaves_does_not_end_the_run():
+    """`layerlr train ... | head -1` must not throw away hours of training."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        console = Enduring(file=stream, width=80)
+        plain = Plain(console)
+        for _ in range(3):
+            plain.note("x" * 10_000)
+        assert console.quiet
+        # what is left in the stream would fail again when it is closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def test_times_read_like_a_clock():
+    """Minutes and seconds, hours where there are some."""
+    assert [clock_text(s) for s in (0, 5.4, 65, 3600, 7384)] == ["0:00", "0:05", "1:05", "1:00:00", "2:03:04"]

@@ -189,20 +189,22 @@ class TreeBuilder(ExpressionBuilder):
         return s.Moment(self._percent_span(children), "percent", children[0])
 
     def condition(self, children: list[Any]) -> s.Condition:
-        metric, _, direction, _, patience, delta = children
+        metric, _, direction, _, (patience, end), delta = children
         name = unquoted(metric.text) if metric.kind == "STRING" else metric.text
-        return s.Condition(self._whole(children), name, cast(Any, direction.text), patience, delta)
+        span = self._span(metric, delta or end)
+        return s.Condition(span, name, cast(Any, direction.text), patience, delta)
 
-    def patience(self, children: list[Any]) -> Any:
+    def patience(self, children: list[Any]) -> tuple[Any, Any]:
+        """The number of epochs, and what ends it: the unit belongs to the condition's span."""
         value, unit = children
         if _DURATION_UNITS.get(unit.text) != "epochs":
             self.faults.append(faults.patience_unit(self._token_span(unit)))
-        return value
+        return value, unit
 
-    def unitless_patience(self, children: list[Any]) -> Any:
+    def unitless_patience(self, children: list[Any]) -> tuple[Any, Any]:
         value = children[0]
         self.faults.append(faults.patience_without_unit(self._span(value, value)))
-        return value
+        return value, value
 
     def metric(self, children: list[Token]) -> Token:
         return children[0]

@@ -28,6 +28,7 @@ def check_optimizer_statement(
     info = find_optimizer(statement.factory, found)
     if info is None:
         return CheckedOptimizer(default, {}, statement.span)
+    _given_once(statement.factory, found)
     settings: dict[str, Value] = {}
     names = Names(frozenset(lets), reason="the optimizer's arguments are the same for every parameter")
     for argument in statement.factory.arguments:
@@ -57,6 +58,15 @@ def find_optimizer(factory: s.Factory, found: list[Diagnostic]) -> OptimizerInfo
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         found.append(error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix))
     return info
+
+
+def _given_once(factory: s.Factory, found: list[Diagnostic]) -> None:
+    seen: set[str] = set()
+    for argument in factory.arguments:
+        if argument.name in seen:
+            message = f"`{argument.name}` is given twice"
+            found.append(error("LR120", message, argument.name_span, "keep one of them"))
+        seen.add(argument.name)
 
 
 def _argument(info: OptimizerInfo, argument: s.Argument, found: list[Diagnostic]) -> s.Expression | None:
@@ -161,6 +171,7 @@ class SettingsChecker:
         info = find_optimizer(setting.value, self._found)
         if info is None:
             return None
+        _given_once(setting.value, self._found)
         checked.append(CheckedSetting(setting.span, "optimizer", False, None, info.name, setting.value))
         for argument in setting.value.arguments:
             expression = _argument(info, argument, self._found)

@@ -115,7 +115,7 @@ def _number(node: s.Number, scope: Scope) -> Value:
         value = node.value
     except (ValueError, OverflowError, ZeroDivisionError):
         raise Fault("LR108", f"`{node.span.text}` is too large a number", node.span) from None
-    if isinstance(value, float) and not math.isfinite(value):
+    if not _representable(value):
         raise Fault("LR108", f"`{node.span.text}` is too large a number", node.span)
     return value
 
@@ -261,11 +261,21 @@ def _short(node: s.Expression) -> str:
 def _finite(value: Value, node: s.Expression) -> Value:
     if isinstance(value, complex):
         raise Fault("LR108", f"`{_short(node)}` is not a real number", node.span)
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, Fraction) and value.denominator.bit_length() > _MAX_POWER_BITS:
+        raise Fault("LR108", f"`{_short(node)}` has too many digits", node.span)
+    if not _representable(value):
         raise Fault("LR108", f"`{_short(node)}` is not finite", node.span)
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > _MAX_POWER_BITS:
-        raise Fault("LR108", f"`{_short(node)}` is too large a number", node.span)
     return value
+
+
+def _representable(value: Value) -> bool:
+    """Whether a number fits a float: whole numbers and fractions have no bound of their own."""
+    if isinstance(value, (float, int, Fraction)):
+        try:
+            return math.isfinite(value)
+        except OverflowError:
+            return False
+    return True
 
 
 def _power(left: Value, right: Value) -> Value:

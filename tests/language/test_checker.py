@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import layerlr_dsl as layerlr
+from layerlr_dsl import api
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.source import Source
 
 
 def findings(text: str) -> list[Diagnostic]:
-    return list(layerlr.api.Rules(check(Source("<string>", text))).diagnostics)  # type: ignore[attr-defined]
+    return list(api.Rules(check(Source("<string>", text))).diagnostics)
 
 
 CASES = [
@@ -87,9 +88,7 @@ def test_each_fault_has_one_error_at_its_place(text: str, code: str, span: str, 
 
 def test_a_faulty_statement_breeds_no_other_finding() -> None:
     """What was left out as faulty is not missed by the rest."""
-    rules = layerlr.api.Rules(
-        check(Source("<string>", "freeze fc unti epoch 5\nunfreeze fc at epoch 3\nfc -> lr 1"))
-    )  # type: ignore[attr-defined]
+    rules = api.Rules(check(Source("<string>", "freeze fc unti epoch 5\nunfreeze fc at epoch 3\nfc -> lr 1")))
     model = layerlr.Inventory.of(
         __import__("torch").nn.ModuleDict({"fc": __import__("torch").nn.Linear(1, 1)})
     )
@@ -119,7 +118,7 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def codes(path: Path, root: Path | None = None) -> list[str]:
-    return [d.code for d in layerlr.api.read(path, root).diagnostics]  # type: ignore[attr-defined]
+    return [d.code for d in api.read(path, root).diagnostics]
 
 
 def test_an_include_lays_its_rules_in_place_once(tmp_path: Path) -> None:
@@ -166,7 +165,7 @@ def test_an_include_stays_in_the_root_and_ends(tmp_path: Path, line: str, code: 
 def test_a_circle_of_includes_shows_both_places(tmp_path: Path) -> None:
     """The include that closes it, and the one that opened it."""
     main = write(tmp_path, main='include "a.lr"', a='include "b.lr"', b='include "a.lr"')
-    (found,) = layerlr.api.read(main).diagnostics  # type: ignore[attr-defined]
+    (found,) = api.read(main).diagnostics
     assert found.span is not None
     assert Path(found.span.source.name).name == "b.lr"
     assert [Path(r.span.source.name).name for r in found.related] == ["main.lr", "a.lr"]
@@ -200,3 +199,30 @@ def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "bad.lr").write_bytes(b"\xff\xfe")
     with pytest.raises(OSError, match="UTF-8"):
         layerlr.load(tmp_path / "bad.lr")
+
+
+@pytest.mark.parametrize("text", ["optimizer adamw(lr=1, lr=2)", "** -> optimizer sgd(lr=1, lr=2)"])
+def test_an_argument_of_an_optimizer_is_given_once(text: str) -> None:
+    """The last one does not win in silence."""
+    assert [d.code for d in findings(text)] == ["LR120"]
+
+
+@pytest.mark.parametrize(
+    "value", ["10^308*10", "1" * 400, "2^1024", "floor(1.7e308) * 2", "1e200 * 1e200", "9" * 309 + "/10"]
+)
+def test_a_whole_number_that_fits_no_float_is_not_finite(value: str) -> None:
+    """Whole numbers have no bound of their own: it is a finding at their span, never an overflow."""
+    assert [d.code for d in findings(f"** -> lr {value}")] == ["LR108"]
+
+
+def test_a_moment_of_endless_digits_is_refused() -> None:
+    """Moments are exact, so a long chain of divisions would grow without bound."""
+    assert [d.code for d in findings("freeze fc until epoch (1" + "/3" * 5000 + ")")] == ["LR108"]
+
+
+def test_a_condition_is_quoted_with_its_unit() -> None:
+    """The help can be pasted as it stands."""
+    model = layerlr.Inventory.of(__import__("torch").nn.Sequential(__import__("torch").nn.Linear(1, 1)))
+    rules = layerlr.parse("** -> lr 1; unfreeze 0 at val_loss stops falling for 2 epochs")
+    (found,) = [d for d in rules.check(model) if d.code == "LR307"]
+    assert found.help == "write `freeze 0 until val_loss stops falling for 2 epochs`, which says both"

@@ -73,6 +73,7 @@ class Cascade:
     schedule: Schedule | None
     schedule_clause: int | None
     effects: tuple[Effect, ...]
+    """One object for all classes to which a setting does the same."""
     lapsed: tuple[Effect, ...]
     freezes: tuple[FreezeEffect, ...]
 
@@ -109,7 +110,10 @@ class CascadeBuilder:
             OptimizerChoice(rules.optimizer.info, rules.optimizer.settings, rules.optimizer.span)
         ]
         self._optimizer_index = {rules.optimizer.info.name: 0}
-        self._values: dict[tuple[int, Bindings], Value] = {}
+        self._effects: dict[tuple[int, Bindings], Effect | None] = {}
+        self._interned: dict[tuple[object, ...], Effect] = {}
+        self._sound: set[tuple[int, int]] = set()
+        """Effects (by id) that an optimizer (by number) is known to allow."""
         self._local = {id(x): _needs_row(x) for c in rules.clauses for x in c.settings}
         self._said: set[tuple[str, int, int]] = set()
 
@@ -138,7 +142,10 @@ class CascadeBuilder:
                             lapsed.append(effect)
                         else:
                             self._lacking(setting, chosen, own, kind.row)
+                    elif (id(effect), choice) in self._sound:
+                        effects.append(effect)
                     elif self._allowed(effect, chosen, kind.row, one.bindings):
+                        self._sound.add((id(effect), choice))
                         effects.append(effect)
         return Cascade(
             kind,
@@ -218,20 +225,25 @@ class CascadeBuilder:
     def _effect(
         self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
     ) -> Effect | None:
+        """What a setting does to a class: one object for all classes to which it does the same."""
+        if setting.constant is None and self._local[id(setting)]:
+            return self._made(clause, setting, one, kind)
+        key = (id(setting), one.bindings)
+        if key not in self._effects:
+            self._effects[key] = self._made(clause, setting, one, kind)
+        return self._effects[key]
+
+    def _made(
+        self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
+    ) -> Effect | None:
         value = setting.constant
         if value is None:
-            key = (id(setting), one.bindings)
-            local = self._local[id(setting)]
-            if not local and key in self._values:
-                value = self._values[key]
-            else:
-                value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
-                if not local:
-                    self._values[key] = value
+            value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
         if value is None:
             return None
         window = self.times[one.clause].windows[0]
-        return Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
+        made = Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
+        return self._interned.setdefault((id(setting), one.bindings, type(value), value), made)
 
     def _evaluate(
         self, setting: CheckedSetting, selector: CheckedSelector, bindings: Bindings, row: Row

@@ -12,15 +12,15 @@ from math import prod
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import show
-from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
 from layerlr_dsl.plan.cascade import Cascade, CascadeBuilder
+from layerlr_dsl.plan.choosing import Chooser
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.factories import factories, make_schedule
 from layerlr_dsl.plan.naming import group_name, told_apart
 from layerlr_dsl.plan.plan import Group, GroupKind, Plan
-from layerlr_dsl.plan.selection import Decider, Matcher, Matches, RowClass, Selected
+from layerlr_dsl.plan.selection import Decider, Matcher, Matches
 from layerlr_dsl.plan.timeline import NOMINAL_EPOCHS, Timeline
 
 
@@ -102,7 +102,10 @@ def _resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, nominal: b
             builder.schedules[id(factory)] = schedule
             if rules.schedule is not None and factory is rules.schedule.factory:
                 builder.file_schedule = schedule
-    cascades = [builder.build(kind, chosen) for kind, chosen in _select(rules, decider, matches)]
+    for number in matches.class_of:
+        matches.classes[number].count += 1
+    chooser = Chooser(rules, decider)
+    cascades = [builder.build(kind, chooser.clauses_of(kind)) for kind in matches.classes]
     behaviours, behaviour_of_class = _behaviours(builder, cascades, timeline)
     groups, group_of = _groups(inventory, matches, cascades, behaviours, behaviour_of_class)
     return Resolution(
@@ -172,54 +175,6 @@ def _by_need(rules: CheckedRules, selectors: list[CheckedSelector]) -> list[Chec
     return list(ordered.values())
 
 
-def _select(
-    rules: CheckedRules, decider: Decider, matches: Matches
-) -> list[tuple[RowClass, tuple[Selected, ...]]]:
-    """For each class the clauses that cover it, in the order of the file."""
-    flat = [(c.index, n, selector) for c in rules.clauses for n, selector in enumerate(c.selectors)]
-    index: dict[int, list[int]] = defaultdict(list)
-    always: list[int] = []
-    for number, (_, _, selector) in enumerate(flat):
-        if all(isinstance(item, PatternItem) for item in selector.include):
-            for item in selector.include:
-                index[decider.matcher.items[item.text]].append(number)  # type: ignore[union-attr]
-        else:
-            always.append(number)
-    selectors = [selector for _, _, selector in flat]
-    for number in matches.class_of:
-        matches.classes[number].count += 1
-    out = []
-    for kind in matches.classes:
-        chosen = []
-        ways = _ways(decider, kind, selectors, index, always)
-        for number in sorted(ways):
-            bindings = decider.judge(kind, selectors[number], ways[number])
-            if bindings is not None:
-                chosen.append(Selected(flat[number][0], flat[number][1], bindings))
-        out.append((kind, tuple(chosen)))
-    return out
-
-
-def _ways(
-    decider: Decider,
-    kind: RowClass,
-    selectors: list[CheckedSelector],
-    index: dict[int, list[int]],
-    always: list[int],
-) -> dict[int, list[Bindings]]:
-    """By number of a selector: the ways in which its include items cover a class."""
-    ways: dict[int, list[Bindings]] = {}
-    for item, found in decider.hits_by_item(kind.state).items():
-        for number in index.get(item, ()):
-            held = ways.get(number)
-            ways[number] = found if held is None else list(dict.fromkeys([*held, *found]))
-    for number in always:
-        found = decider.included(kind, selectors[number])
-        if found:
-            ways[number] = found
-    return ways
-
-
 def _behaviours(
     builder: CascadeBuilder, cascades: list[Cascade], timeline: Timeline
 ) -> tuple[list[Behaviour], list[int]]:
@@ -229,7 +184,7 @@ def _behaviours(
     by_words: dict[object, int] = {}
     of_class: list[int] = []
     for cascade in cascades:
-        words = (cascade.optimizer, cascade.schedule, cascade.effects, cascade.freezes)
+        words = (cascade.optimizer, cascade.schedule, tuple(map(id, cascade.effects)), cascade.freezes)
         number = by_words.get(words)
         if number is None:
             behaviour = makes.build(cascade)

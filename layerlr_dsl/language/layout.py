@@ -121,6 +121,8 @@ class Layout:
 
     def _apart(self, left: Token, right: Token, index: int) -> bool:
         """Whether a space stands between two neighbours, the right one at `index`."""
+        if right.kind == "COMMA" and left.kind == "PATTERN":
+            return _is_open(left.text)
         if right.kind in _TIGHT_BEFORE or left.kind in _TIGHT_AFTER:
             return False
         if right.kind == "EQUAL":
@@ -133,3 +135,8 @@ class Layout:
 
     def _is_sign(self, token: Token) -> bool:
         return token.kind == "MINUS" and token.start in self._signs
+
+
+def _is_open(pattern: str) -> bool:
+    """Whether a bracket is unclosed, which would take the comma in if it touched."""
+    return any(pattern.rfind(opening) > pattern.rfind(closing) for opening, closing in ("[]", "{}", "<>"))

@@ -129,11 +129,15 @@ class SettingsChecker:
         self._found = found
         self._file = optimizer.info
         named = {optimizer.info.name: optimizer.info}
+        # An optimizer that is not known may have any option: its own finding is enough.
+        self._any_option = any(d.code == "LR104" for d in found)
         for clause in clauses:
             for setting in clause.settings if isinstance(clause, s.RuleStatement) else ():
                 if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
                     info = optimizers.find(setting.value.name)
-                    if info is not None:
+                    if info is None:
+                        self._any_option = True
+                    else:
                         named[info.name] = info
         self._infos = list(named.values())
 
@@ -217,7 +221,7 @@ class SettingsChecker:
             if self._is_factory(setting, statement, "`-> schedule constant`"):
                 assert isinstance(setting.value, s.Factory)
                 checked.append(CheckedSetting(setting.span, "schedule", False, None, None, setting.value))
-        elif self._known(setting, infos):
+        elif self._known(setting.option, setting.option_span, infos):
             if isinstance(setting.value, s.Factory) or setting.value is None:
                 self._found.append(
                     error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`")
@@ -234,21 +238,28 @@ class SettingsChecker:
                 return
             self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
 
-    def _known(self, setting: s.Setting, infos: list[OptimizerInfo]) -> bool:
-        having = [info for info in infos if setting.option in info.options]
-        if having and any(info.options[setting.option].group for info in having):
+    def expected(self, statement: s.ExpectOption) -> None:
+        """An `expect` may ask for what some optimizer of the file has."""
+        if not any(statement.option in info.options for info in self._infos):
+            self._known(statement.option, statement.option_span, self._infos)
+
+    def _known(self, option: str, span: Span, infos: list[OptimizerInfo]) -> bool:
+        having = [info for info in infos if option in info.options]
+        if having and any(info.options[option].group for info in having):
             return True
         shown = " and ".join(info.name for info in infos)
         if having:
-            message = f"`{setting.option}` of {shown} holds for the whole optimizer, not for some parameters"
-            help = f"give it in `optimizer {infos[0].name}({setting.option}=...)`"
-            self._found.append(error("LR103", message, setting.option_span, help))
+            message = f"`{option}` of {shown} holds for the whole optimizer, not for some parameters"
+            help = f"give it in `optimizer {infos[0].name}({option}=...)`"
+            self._found.append(error("LR103", message, span, help))
             return False
-        near, fix = near_option(setting.option, setting.option_span, infos)
+        if self._any_option:
+            return False
+        near, fix = near_option(option, span, infos)
         listed = ", ".join(f"`{name}`" for name, o in infos[0].options.items() if o.group and o.algorithmic)
         help = f"did you mean `{near}`?" if near else f"{infos[0].name} has {listed}"
-        message = f"{shown} has no option `{setting.option}`"
-        self._found.append(error("LR103", message, setting.option_span, help, fix=fix))
+        message = f"{shown} has no option `{option}`"
+        self._found.append(error("LR103", message, span, help, fix=fix))
         return False
 
     def _value(

@@ -65,7 +65,9 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
         if checked is not None:
             clauses.append(checked)
     expectations = [
-        e for e in (_check_expectation(x, selectors, lets, found) for x in gathered.expectations) if e
+        e
+        for e in (_check_expectation(x, selectors, settings, lets, found) for x in gathered.expectations)
+        if e
     ]
     _check_model(gathered.model, found)
     return CheckedRules(
@@ -290,12 +292,15 @@ def _check_freeze_times(
 def _check_expectation(
     statement: s.Expectation,
     selectors: SelectorChecker,
+    settings: SettingsChecker,
     lets: dict[str, s.Expression],
     found: list[Diagnostic],
 ) -> CheckedExpectation | None:
     before = len(found)
     selector = None if isinstance(statement, s.ExpectCount) else selectors.check(statement.selector)
     captures = selector.captures if selector is not None else frozenset()
+    if isinstance(statement, s.ExpectOption):
+        settings.expected(statement)
     if not isinstance(statement, s.ExpectState):
         names = Names(frozenset(lets), captures, attributes=selector is not None)
         check_expression(statement.value, names, found)

@@ -226,3 +226,22 @@ def test_a_condition_is_quoted_with_its_unit() -> None:
     rules = layerlr.parse("** -> lr 1; unfreeze 0 at val_loss stops falling for 2 epochs")
     (found,) = [d for d in rules.check(model) if d.code == "LR307"]
     assert found.help == "write `freeze 0 until val_loss stops falling for 2 epochs`, which says both"
+
+
+def test_an_expectation_of_an_unknown_option_is_found_before_it_is_run() -> None:
+    """`validate` runs no expectation, and must still name the near miss."""
+    (found,) = findings("** -> lr 1; expect fc wd == 0")
+    assert (found.code, found.help) == ("LR103", "did you mean `weight_decay`?")
+    assert findings("** -> lr 1; ** -> optimizer sgd(momentum=0.9); expect fc momentum == 0.9") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimizer sdg\n** -> lr 1, momentum 0.9\nexpect fc momentum == 0.9",
+        "** -> lr 1\nfc -> optimizer sdg(lr=1), momentum 0.9\nexpect fc momentum == 0.9",
+    ],
+)
+def test_a_misspelled_optimizer_breeds_no_findings_about_its_options(text: str) -> None:
+    """One fault, one error: nobody knows what it would have had."""
+    assert [d.code for d in findings(text)] == ["LR104"]

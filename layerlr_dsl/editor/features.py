@@ -23,6 +23,7 @@ def register(server: Server) -> None:
     """Give the server its features."""
     feature = server.feature
     feature(types.INITIALIZE)(initialize)
+    feature(types.INITIALIZED)(initialized)
     feature(types.SHUTDOWN)(shutdown)
     feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_save)
@@ -43,6 +44,10 @@ def register(server: Server) -> None:
 
 def initialize(server: Server, params: types.InitializeParams) -> None:
     server.settings = Settings.of(params.initialization_options)
+
+
+def initialized(server: Server, params: types.InitializedParams) -> None:
+    server.settle_memory()
 
 
 async def shutdown(server: Server, params: None) -> None:

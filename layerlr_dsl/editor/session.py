@@ -129,8 +129,8 @@ class Session:
 
     # ------------------------------------------------------------ findings
 
-    def findings(self) -> list[Finding]:
-        """Everything known at present, from top to bottom."""
+    def findings(self) -> list[tuple[Here, Finding]]:
+        """Everything known at present and where it is shown, from top to bottom."""
         found: list[Finding] = []
         if not self.large:
             found += map(self._makers.finding, self.language())
@@ -139,8 +139,8 @@ class Session:
             found += [f for f in self.repeated if (f.code, self.placed(f).start) not in said]
         else:
             found += map(self._makers.finding, self._unmatched())
-        every = [finding for finding in (*found, *self.carried) if not finding.gone]
-        return sorted(every, key=lambda finding: (self.placed(finding).start, finding.code))
+        every = [(self.placed(one), one) for one in (*found, *self.carried) if not one.gone]
+        return sorted(every, key=lambda placed: (placed[0].start, placed[1].code))
 
     def language(self) -> Iterator[Diagnostic]:
         """What the language alone has to say; of two findings of one kind at one place, the first."""

@@ -80,11 +80,10 @@ def location(session: Session, place: Here | Elsewhere) -> types.Location:
 
 def diagnostics(session: Session) -> list[dict[str, Any]]:
     """The findings of a document as plain data, which is quick to write."""
-    return [_diagnostic(session, finding) for finding in session.findings()]
+    return [_diagnostic(session, where, finding) for where, finding in session.findings()]
 
 
-def _diagnostic(session: Session, finding: Finding) -> dict[str, Any]:
-    where = session.placed(finding)
+def _diagnostic(session: Session, where: Here, finding: Finding) -> dict[str, Any]:
     message = finding.message
     if isinstance(finding.place, Elsewhere):
         message = f"{finding.place.name}:{finding.place.range[0] + 1}: {message}"
@@ -165,13 +164,12 @@ def code_actions(session: Session, wanted: types.Range) -> list[types.CodeAction
     end = session.text.offset(wanted.end.line, wanted.end.character)
     actions = []
     safe: list[tuple[Here, str]] = []
-    for finding in session.findings():
+    for where, finding in session.findings():
         change = finding.change
         if change is None or change.gone:
             continue
         if change.safe and not any(_overlap(here, other) for here, _ in change.edits for other, _ in safe):
             safe += change.edits
-        where = session.placed(finding)
         if where.start <= end and start <= where.end:
             title = change.message[:1].upper() + change.message[1:]
             edit = _workspace_edit(session, list(change.edits))

@@ -1,0 +1,442 @@
+"""Every feature, asked for by a client over standard input and output."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsp_client import Client, Failed, edit
+
+TEXT = """\
+model "m.json"
+epochs 10
+let base = 1e-3
+let half = base / 2
+group stem = layers.0, layers.1
+optimizer adamw(weight_decay=0.05)
+schedule cosine(warmup=5%, floor=0.01)
+** -> lr base
+layers.<i>.attention -> lr *= 0.5 ^ (last(i) - i)
+@stem where ndim > 1 -> lr half
+freeze @stem until epoch 3
+"""
+WHOLE = {"start": {"line": 0, "character": 0}, "end": {"line": 999, "character": 0}}
+
+
+@pytest.fixture(scope="module")
+def uri(client: Client) -> str:
+    uri = client.open("whole.lr", TEXT)
+    assert [d for d in client.findings(uri) if d["severity"] < 4] == []
+    return uri
+
+
+def labels(client: Client, text: str, name: str = "typing.lr") -> list[str]:
+    """What is suggested at `|` in a text."""
+    before, _, after = text.partition("|")
+    uri = client.open(name, before + after)
+    client.settled(uri)
+    lines = before.split("\n")
+    found = client.at("completion", uri, len(lines) - 1, len(lines[-1]))
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    return [item["label"] for item in found["items"]]
+
+
+def hover(client: Client, uri: str, line: int, column: int) -> str:
+    found = client.at("hover", uri, line, column)
+    return "" if found is None else str(found["contents"]["value"])
+
+
+# ---------------------------------------------------------------- diagnostics
+
+
+def test_a_finding_is_shown_with_code_place_and_help(client: Client) -> None:
+    """As `layerlr validate` says it, in the protocol's own terms."""
+    uri = client.open("finding.lr", 'model "m.json"\n** -> lr 1\nhead -> wd 1\n')
+    (found,) = client.findings(uri)
+    assert found["code"] == "LR103"
+    assert found["severity"] == 1
+    assert found["source"] == "layerlr"
+    assert found["range"] == {"start": {"line": 2, "character": 8}, "end": {"line": 2, "character": 10}}
+    assert "did you mean `weight_decay`?" in found["message"]
+
+
+def test_places_count_utf16_units(client: Client) -> None:
+    """Behind an emoji every column is one further than in code points, both ways."""
+    uri = client.open("emoji.lr", 'let a = "😀"; fc -> wd 1\n')
+    (found,) = client.findings(uri)
+    assert found["range"]["start"] == {"line": 0, "character": 20}
+    client.change(uri, edit(0, 20, "weight_decay", end=(0, 22)))
+    assert client.settled(uri)["text"] == 'let a = "😀"; fc -> weight_decay 1\n'
+    assert client.findings(uri) == []
+
+
+def test_a_client_may_count_code_points(folder: Path) -> None:
+    """The encoding is the client's first that the server knows."""
+    client = Client(folder, encodings=("utf-32",))
+    assert client.capabilities["positionEncoding"] == "utf-32"
+    uri = client.open("points.lr", 'let a = "😀"; fc -> wd 1\n')
+    assert client.findings(uri)[0]["range"]["start"]["character"] == 19
+    assert client.close() == 0
+
+
+def test_findings_come_before_the_analyst_is_asked(client: Client) -> None:
+    """The diagnostics of a version arrive at once, a name that the model lacks among them."""
+    uri = client.open("quick.lr", 'model "m.json"\n** -> lr 1\nlayers.0 -> lr 2\n')
+    client.settled(uri)
+    version = client.change(uri, edit(2, 4, "x"))
+    (found,) = [d for d in client.wait_for_version(uri, version) if d["severity"] == 1]
+    assert found["code"] == "LR201"
+    assert "did you mean `layers.0`?" in found["message"]
+
+
+def test_an_overridden_rule_is_faded_and_points_to_the_other(client: Client) -> None:
+    """LR202 needs the whole plan, and comes with the related place and the tag for needless text."""
+    uri = client.open("faded.lr", 'model "m.json"\nlayers -> lr 1\n** -> lr 2\n')
+    (found,) = client.findings(uri)
+    assert (found["code"], found["severity"], found["tags"]) == ("LR202", 2, [1])
+    assert found["relatedInformation"][0]["location"]["range"]["start"]["line"] == 2
+
+
+def test_closing_a_document_clears_its_findings(client: Client) -> None:
+    """Nothing about it is shown any more, and an answer still on its way is dropped."""
+    uri = client.open("closed.lr", "bad bad\n")
+    client.wait_for_version(uri, 1)
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    assert client.settled(uri) is None
+    assert client.diagnostics[uri]["diagnostics"] == []
+
+
+def test_a_saved_include_is_looked_at_again(client: Client, folder: Path) -> None:
+    """A change on disk reaches every document that includes the file."""
+    (folder / "common.lr").write_text("let rate = 1\n")
+    uri = client.open("main.lr", 'model "m.json"\ninclude "common.lr"\n** -> lr rate\n')
+    assert client.findings(uri) == []
+    (folder / "common.lr").write_text("let speed = 1\n")
+    client.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
+    assert client.codes(uri) == ["LR101"]
+
+
+def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
+    """A stored inventory that is not there, and a spec that would run code."""
+    missing = client.open("missing.lr", 'model "none.json"\n** -> lr 1\n')
+    assert client.codes(missing) == ["LR210"]
+    forbidden = client.open("forbidden.lr", 'model "python:os:system"\n** -> lr 1\n')
+    assert client.codes(forbidden) == ["LR123"]
+
+
+# ---------------------------------------------------------------- completion
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "unwanted"),
+    [
+        ('model "m.json"\n|', {"freeze", "layers", "head", "**"}, {"weight"}),
+        ('model "m.json"\nlayers.|', {"0", "3", "*", "<i>", "{0..3}"}, {"head", "freeze"}),
+        ('model "m.json"\nlayers.*.attention.|', {"q_proj", "o_proj"}, {"norm"}),
+        ('model "m.json"\nfreeze **.|', {"norm", "up_proj", "bias"}, set()),
+        ('model "m.json"\nfreeze embedding.|', {"weight"}, {"bias"}),
+        ('model "m.json"\nhead |', {"->", "except", "where"}, {"lr"}),
+        ("group g = a\nfreeze @|", {"@g"}, {"a"}),
+        ("fc -> |", {"lr", "betas", "schedule", "optimizer"}, {"momentum", "foreach"}),
+        ("optimizer sgd(lr=1)\nfc -> |", {"momentum"}, {"betas"}),
+        ("fc -> lr 1, |", {"eps"}, {"lr"}),
+        ("** -> optimizer muon(lr=1)\nfc -> |", {"ns_steps", "betas"}, set()),
+        ("let base = 1\nfc -> lr |", {"base", "sqrt", "numel"}, {"epochs"}),
+        ("layer<i> -> lr |", {"i", "last"}, set()),
+        ("fc -> lr 1 until |", {"epoch", "step"}, {"epochs"}),
+        ("freeze fc warmup 3 |", {"epochs", "steps"}, {"epoch"}),
+        ("freeze fc |", {"until", "updating statistics"}, {"frozen"}),
+        ("expect fc |", {"frozen", "lr"}, {"until"}),
+        ("optimizer ada|", {"adamw", "layer_adaptive"}, {"cosine"}),
+        ("optimizer adamw(|", {"weight_decay", "fused"}, {"momentum"}),
+        ("schedule |", {"cosine", "wsd"}, {"adamw"}),
+        ("schedule plateau(metric=a, |", {"patience", "factor"}, {"metric", "every"}),
+        ('model "m.json"\nfc where module is |', {"norm", "Linear", "Expert"}, {"lr"}),
+        ("fc where dtype is |", {"bfloat16"}, {"norm"}),
+        ("fc where |", {"ndim", "module", "not"}, {"lr"}),
+        ("include |", {'"whole.lr"'}, {'"typing.lr"'}),
+        ("model |", {'"m.json"', '"torchvision:'}, set()),
+    ],
+)
+def test_completion_suggests_what_may_stand_there(
+    client: Client, uri: str, text: str, wanted: set[str], unwanted: set[str]
+) -> None:
+    """Real names of the model segment by segment, options in force, names, words and units of the place."""
+    found = set(labels(client, text))
+    assert wanted <= found
+    assert not unwanted & found
+
+
+def test_a_suggestion_replaces_the_segment_under_the_cursor(client: Client) -> None:
+    """`layers.0.att` becomes `layers.0.attention`, not `layers.0.layers.0.attention`."""
+    uri = client.open("segment.lr", 'model "m.json"\nlayers.0.att')
+    client.settled(uri)
+    items = client.at("completion", uri, 1, 12)["items"]
+    (attention,) = [item for item in items if item["label"] == "attention"]
+    assert attention["textEdit"]["range"]["start"] == {"line": 1, "character": 9}
+    assert attention["textEdit"]["newText"] == "attention"
+    assert attention["detail"] == "Attention: 4 tensors, 256"
+
+
+# ---------------------------------------------------------------- hover and hints
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        (7, 1, "74 tensors, 3.1 k parameters"),
+        (8, 3, "16 tensors, 1.0 k parameters"),
+        (9, 2, "group stem = layers.0, layers.1"),
+        (9, 2, "36 tensors"),
+        (4, 15, "18 tensors, 704 parameters"),
+        (7, 7, "`lr` of adamw: the learning rate"),
+        (7, 10, "let base = 1e-3"),
+        (3, 5, "= 0.0005"),
+        (5, 18, "`weight_decay`"),
+        (5, 12, "optimizer `adamw` (`torch.optim.AdamW`)"),
+        (6, 10, "schedule `cosine`"),
+        (6, 19, "`warmup`: linear warm-up"),
+        (6, 24, "`5%` = 0.05"),
+        (8, 38, "largest number that a capture is bound to"),
+        (9, 13, "dimensions of the tensor"),
+        (10, 2, "Do not train these parameters"),
+    ],
+)
+def test_hovering_tells_what_a_word_means(
+    client: Client, uri: str, line: int, column: int, said: str
+) -> None:
+    """What a selector covers, what an option means, what a let, a group, a number is worth."""
+    assert said in hover(client, uri, line, column)
+
+
+def test_hovering_over_nothing_says_nothing(client: Client, uri: str) -> None:
+    """Past the end of the text, and over a text that is damaged."""
+    assert hover(client, uri, 99, 99) == ""
+    damaged = client.open("damaged.lr", "lr lr lr\n")
+    assert hover(client, damaged, 0, 4) == ""
+
+
+def test_hints_count_what_each_selector_covers(client: Client, uri: str) -> None:
+    """Behind each rule, group and freeze; asked for again when the analyst has answered."""
+    found = client.request("textDocument/inlayHint", {"textDocument": {"uri": uri}, "range": WHOLE})
+    by_line = {hint["position"]["line"]: hint["label"] for hint in found}
+    assert by_line[7] == "-> 74 tensors, 3.1 k"
+    assert by_line[9] == "-> 20 tensors, 1.3 k"
+    assert set(by_line) == {4, 7, 8, 9, 10}
+    assert client.refreshed > 0
+
+
+# ---------------------------------------------------------------- names
+
+
+def place(found: dict[str, Any]) -> tuple[int, int, int]:
+    start, end = found["range"]["start"], found["range"]["end"]
+    return start["line"], start["character"], end["character"]
+
+
+def test_lets_and_groups_lead_to_their_definitions(client: Client, uri: str) -> None:
+    """From a use, the `@` included, to the name where it is defined."""
+    assert place(client.at("definition", uri, 7, 9)) == (2, 4, 8)
+    assert place(client.at("definition", uri, 9, 0)) == (4, 6, 10)
+    assert client.at("definition", uri, 8, 8) is None
+
+
+def test_includes_and_models_lead_to_their_files(client: Client, folder: Path) -> None:
+    """And a name that an included file defines, to that file."""
+    (folder / "lets.lr").write_text("# lets\nlet rate = 1\n")
+    uri = client.open("goes.lr", 'model "m.json"\ninclude "lets.lr"\n** -> lr rate\n')
+    assert client.at("definition", uri, 1, 10)["uri"] == (folder / "lets.lr").as_uri()
+    assert client.at("definition", uri, 0, 8)["uri"] == (folder / "m.json").as_uri()
+    found = client.at("definition", uri, 2, 10)
+    assert (found["uri"], place(found)) == ((folder / "lets.lr").as_uri(), (1, 4, 8))
+
+
+def test_references_are_every_use(client: Client, uri: str) -> None:
+    """With the definition or without."""
+    both = client.at("references", uri, 3, 12, context={"includeDeclaration": True})
+    uses = client.at("references", uri, 3, 12, context={"includeDeclaration": False})
+    assert [place(found) for found in both] == [(2, 4, 8), (3, 11, 15), (7, 9, 13)]
+    assert len(uses) == 2
+
+
+def applied(text: str, edits: list[dict[str, Any]]) -> str:
+    lines = text.split("\n")
+    for change in sorted(edits, key=lambda e: place(e), reverse=True):
+        line, start, end = place(change)
+        lines[line] = lines[line][:start] + change["newText"] + lines[line][end:]
+    return "\n".join(lines)
+
+
+def test_renaming_changes_the_definition_and_every_use(client: Client, uri: str) -> None:
+    """A group keeps its signs; a capture or attribute of the same spelling is left alone."""
+    assert place({"range": client.at("prepareRename", uri, 10, 9)}) == (10, 8, 12)
+    edits = client.at("rename", uri, 10, 9, newName="@first")["changes"][uri]
+    new = applied(TEXT, edits)
+    assert "group first = " in new
+    assert new.count("@first") == 2
+    assert "stem" not in new
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("half", "already"), ("ndim", "word of the language"), ("1x", "no name")]
+)
+def test_a_rename_that_would_break_the_file_is_refused(client: Client, uri: str, name: str, why: str) -> None:
+    """With the reason, and nothing changed."""
+    with pytest.raises(Failed, match=why):
+        client.at("rename", uri, 2, 5, newName=name)
+
+
+def test_a_name_of_an_included_file_is_not_renamed_here(client: Client, folder: Path) -> None:
+    """Other files may include it too."""
+    (folder / "lets.lr").write_text("let rate = 1\n")
+    uri = client.open("borrows.lr", 'include "lets.lr"\n** -> lr rate\n')
+    with pytest.raises(Failed, match=r"lets\.lr"):
+        client.at("rename", uri, 1, 10, newName="speed")
+
+
+def test_symbols_list_the_statements(client: Client, uri: str) -> None:
+    """Each with what it does, so that a long file can be found one's way in."""
+    found = client.request("textDocument/documentSymbol", {"textDocument": {"uri": uri}})
+    assert [(s["name"], s["detail"]) for s in found][1:5] == [
+        ("base", "1e-3"),
+        ("half", "base / 2"),
+        ("@stem", "layers.0, layers.1"),
+        ("optimizer adamw", "adamw(weight_decay=0.05)"),
+    ]
+    assert found[-2]["name"] == "@stem where ndim > 1"
+
+
+# ---------------------------------------------------------------- changes
+
+
+def test_formatting_gives_the_canonical_layout(client: Client) -> None:
+    """The whole text in one edit; nothing where it is laid out already or has syntax errors."""
+    uri = client.open("layout.lr", "fc->lr   1\nlayer1.* ->lr 2")
+    options = {"textDocument": {"uri": uri}, "options": {"tabSize": 4, "insertSpaces": True}}
+    (change,) = client.request("textDocument/formatting", options)
+    assert change["range"]["end"] == {"line": 1, "character": 15}
+    client.change(uri, {"range": change["range"], "text": change["newText"]})
+    assert client.settled(uri)["text"] == "fc       -> lr 1\nlayer1.* -> lr 2\n"
+    assert client.request("textDocument/formatting", options) is None
+    client.change(uri, edit(0, 0, "bad bad\n"))
+    assert client.request("textDocument/formatting", options) is None
+
+
+def actions(client: Client, uri: str, only: list[str] | None = None) -> list[dict[str, Any]]:
+    context: dict[str, Any] = {"diagnostics": [], **({"only": only} if only else {})}
+    asked = {"textDocument": {"uri": uri}, "range": WHOLE, "context": context}
+    found: list[dict[str, Any]] = client.request("textDocument/codeAction", asked)
+    return found
+
+
+def test_a_finding_with_a_fix_offers_it(client: Client) -> None:
+    """One action a fix, the safe ones preferred and together in one."""
+    text = 'model "m.json"\nhed -> lr 1\n** -> wd 1, learning_rate 2\n'
+    uri = client.open("fixes.lr", text)
+    client.settled(uri)
+    found = actions(client, uri)
+    quick = [(a["title"], a.get("isPreferred", False)) for a in found if a["kind"] == "quickfix"]
+    assert quick == [
+        ("Replace by `head`", False),
+        ("Replace by `weight_decay`", True),
+        ("Replace by `lr`", True),
+    ]
+    (together,) = actions(client, uri, only=["source.fixAll"])
+    assert applied(text, together["edit"]["changes"][uri]).endswith("** -> weight_decay 1, lr 2\n")
+
+
+def test_full_texts_are_taken_as_well_as_changes(client: Client) -> None:
+    """A client that knows no ranges sends the whole text at every change."""
+    uri = client.open("full.lr", "a -> lr 1\n")
+    client.change(uri, {"text": "b -> wd 2\n"})
+    assert client.settled(uri)["text"] == "b -> wd 2\n"
+    assert client.codes(uri) == ["LR103"]
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n" * 50,
+        "\x00\x01\x02",
+        "(" * 5000,
+        "a" * 100_000,
+        "\ufeff** -> lr 1",
+        "x\r\ry\r",
+        "\ud83d -> lr 1",
+    ],
+    ids=["empty", "blank", "control", "nested", "long", "mark", "returns", "surrogate"],
+)
+def test_no_text_is_too_odd_to_open(client: Client, text: str) -> None:
+    """It is read as it is, and every request about it has an answer."""
+    uri = (client.folder / "odd.lr").as_uri()
+    document = {"uri": uri, "languageId": "layerlr", "version": 1, "text": text}
+    client.notify("textDocument/didOpen", {"textDocument": document})
+    assert client.settled(uri)["text"] == text
+    assert client.at("completion", uri, 0, 3)["items"] is not None
+    hover(client, uri, 0, 1)
+    actions(client, uri)
+
+
+@pytest.mark.parametrize("uri", ["untitled:Untitled-1", "file:///nowhere/at/all.lr", "git:/x.lr?a#b", "%%%"])
+def test_a_document_needs_no_file(client: Client, uri: str) -> None:
+    """Includes cannot be found from there, and everything else works."""
+    document = {"uri": uri, "languageId": "layerlr", "version": 1, "text": 'include "x.lr"\nlet a = 1\n'}
+    client.notify("textDocument/didOpen", {"textDocument": document})
+    client.settled(uri)
+    assert [d["code"] for d in client.diagnostics[uri]["diagnostics"]] == ["LR113"]
+    assert client.at("references", uri, 1, 4, context={"includeDeclaration": True})
+
+
+def test_requests_about_unknown_documents_have_empty_answers(client: Client) -> None:
+    """A document may be closed while a request about it is on its way."""
+    uri = "file:///not/open.lr"
+    assert client.at("hover", uri, 0, 0) is None
+    assert client.at("completion", uri, 0, 0) is None
+    assert client.at("references", uri, 0, 0, context={"includeDeclaration": True}) == []
+    client.notify(
+        "textDocument/didChange",
+        {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [{"text": "x"}]},
+    )
+    assert client.settled(uri) is None
+
+
+def test_the_server_never_imports_torch() -> None:
+    """Neither it nor the analyst beside it: an analysis of a stored inventory needs none."""
+    program = (
+        "import sys, layerlr_dsl.editor.features, layerlr_dsl.editor.analyst\n"
+        "from layerlr_dsl.editor.session import Session\n"
+        "Session('', None, '** -> lr 1\\noptimizer lion(lr=1)').work()\n"
+        "assert 'torch' not in sys.modules, 'torch'\n"
+        "assert 'pydantic' not in sys.modules, 'pydantic'\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_without_pygls_the_command_says_what_to_install() -> None:
+    """The language server is an extra; exit status 2, no traceback."""
+    program = (
+        "import sys; sys.modules['pygls'] = None; sys.argv = ['layerlr', 'lsp']\n"
+        "from layerlr_dsl.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "layerlr-dsl[lsp]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_whose_client_is_gone_ends_with_its_processes(folder: Path) -> None:
+    """Closing standard input is enough; nothing is left running."""
+    client = Client(folder)
+    client.findings(client.open("gone.lr", TEXT))
+    assert client.process.stdin is not None
+    client.process.stdin.close()
+    assert client.process.wait(30) == 0
+    assert client.process.stdout is not None
+    client.process.stdout.close()

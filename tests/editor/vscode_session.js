@@ -1,0 +1,185 @@
+// Runs the extension in Node against a stand-in for the editor's interfaces, and prints what it did as JSON.
+"use strict";
+
+const Module = require("module");
+const path = require("path");
+const [, , folder, extension, ...command] = process.argv;
+
+class Position {
+  constructor(line, character) {
+    Object.assign(this, { line, character });
+  }
+}
+class Range {
+  constructor(start, end) {
+    Object.assign(this, { start, end });
+  }
+  toJSON() {
+    return [this.start, this.end];
+  }
+}
+class Uri {
+  constructor(text) {
+    this.text = text;
+    this.scheme = text.split(":")[0];
+    this.fsPath = text.replace("file://", "");
+  }
+  toString() {
+    return this.text;
+  }
+  static parse(text) {
+    return new Uri(text);
+  }
+}
+const record = (...names) =>
+  class {
+    constructor(...values) {
+      names.forEach((name, n) => (this[name] = values[n]));
+    }
+  };
+class EventEmitter {
+  constructor() {
+    this.listeners = [];
+    this.event = (react) => {
+      this.listeners.push(react);
+      return { dispose() {} };
+    };
+  }
+  fire(value) {
+    for (const react of this.listeners) react(value);
+  }
+  dispose() {}
+}
+class CodeActionKind {
+  constructor(value) {
+    this.value = value;
+  }
+  append(more) {
+    return new CodeActionKind(this.value ? `${this.value}.${more}` : more);
+  }
+}
+CodeActionKind.Empty = new CodeActionKind("");
+class WorkspaceEdit {
+  constructor() {
+    this.edits = [];
+  }
+  replace(uri, range, text) {
+    this.edits.push({ uri: String(uri), range, text });
+  }
+}
+
+const providers = {};
+const events = { open: new EventEmitter(), close: new EventEmitter(), change: new EventEmitter(), save: new EventEmitter() };
+let published = null;
+const arrived = new EventEmitter();
+const nothing = { dispose() {} };
+const settings = { command, root: "", epochs: null, stepsPerEpoch: null };
+const file = Uri.parse(`file://${path.join(folder, "a.lr")}`);
+const document = { uri: file, languageId: "layerlr", version: 1, getText: () => document.text };
+document.text = 'model "m.json"\n** -> lr 1\nlayers -> wd 1\n';
+
+const vscode = {
+  Position,
+  Range,
+  Uri,
+  EventEmitter,
+  CodeActionKind,
+  WorkspaceEdit,
+  Location: record("uri", "range"),
+  Diagnostic: record("range", "message", "severity"),
+  DiagnosticRelatedInformation: record("location", "message"),
+  CompletionItem: record("label", "kind"),
+  CompletionList: record("items", "isIncomplete"),
+  DocumentSymbol: record("name", "detail", "kind", "range", "selectionRange"),
+  CodeAction: record("title", "kind"),
+  InlayHint: record("position", "label"),
+  MarkdownString: record("value"),
+  Hover: record("contents", "range"),
+  TextEdit: record("range", "newText"),
+  commands: { registerCommand: () => nothing },
+  window: {
+    createOutputChannel: () => ({ append() {}, appendLine() {}, dispose() {} }),
+    showWarningMessage: (text) => process.stderr.write(`${text}\n`),
+  },
+  workspace: {
+    isTrusted: true,
+    workspaceFolders: [{ uri: Uri.parse(`file://${folder}`) }],
+    textDocuments: [document],
+    getConfiguration: () => ({ get: (name) => settings[name] }),
+    onDidOpenTextDocument: events.open.event,
+    onDidCloseTextDocument: events.close.event,
+    onDidChangeTextDocument: events.change.event,
+    onDidSaveTextDocument: events.save.event,
+    onDidGrantWorkspaceTrust: () => nothing,
+    onDidChangeConfiguration: () => nothing,
+    createFileSystemWatcher: () => ({
+      onDidChange: () => nothing,
+      onDidCreate: () => nothing,
+      onDidDelete: () => nothing,
+      ...nothing,
+    }),
+  },
+  languages: new Proxy(
+    {
+      createDiagnosticCollection: () => ({
+        set(uri, found) {
+          published = found;
+          arrived.fire(found);
+        },
+        dispose() {},
+      }),
+    },
+    {
+      get: (own, name) =>
+        own[name] ||
+        ((language, provider) => {
+          providers[name] = provider;
+          return nothing;
+        }),
+    }
+  ),
+};
+
+const load = Module._load;
+Module._load = (request, ...rest) => (request === "vscode" ? vscode : load(request, ...rest));
+
+const waitFor = (wanted) =>
+  new Promise((resolve) => {
+    if (published && wanted(published)) return resolve(published);
+    arrived.event((found) => wanted(found) && resolve(found));
+  });
+
+async function main() {
+  const { activate, deactivate } = require(path.join(extension, "extension.js"));
+  await activate({ subscriptions: [] });
+  const said = {};
+  const has = (code) => (found) => found.some((d) => d.code === code);
+  said.findings = (await waitFor(has("LR103"))).map((d) => [d.code, d.severity, d.range.start.line]);
+  const actions = await providers.registerCodeActionsProvider.provideCodeActions(
+    document, new Range(new Position(2, 10), new Position(2, 12)), {});
+  said.actions = actions.map((a) => [a.title, a.kind.value, a.edit.edits[0].text]);
+  document.text = document.text.replace("wd", "lr").replace("lr 1\n", "lr 2\n");
+  document.version = 2;
+  const range = new Range(new Position(2, 10), new Position(2, 12));
+  events.change.fire({ document, contentChanges: [{ range, text: "lr" }] });
+  await waitFor((found) => !has("LR103")(found));
+  await waitFor(has("LR203"));
+  const at = new Position(2, 2);
+  said.hover = (await providers.registerHoverProvider.provideHover(document, at)).contents.value;
+  const list = await providers.registerCompletionItemProvider.provideCompletionItems(document, new Position(2, 10));
+  said.completion = list.items.map((item) => item.label);
+  const whole = new Range(new Position(0, 0), new Position(9, 0));
+  said.hints = (await providers.registerInlayHintsProvider.provideInlayHints(document, whole)).map((h) => h.label);
+  said.symbols = (await providers.registerDocumentSymbolProvider.provideDocumentSymbols(document)).map((s) => s.name);
+  said.format = (await providers.registerDocumentFormattingEditProvider.provideDocumentFormattingEdits(document, { tabSize: 4, insertSpaces: true }))[0].newText;
+  await deactivate();
+  process.stdout.write(JSON.stringify(said));
+}
+
+main().then(
+  () => process.exit(0),
+  (fault) => {
+    process.stderr.write(`${fault.stack}\n`);
+    process.exit(1);
+  }
+);

@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "editor"))
 
 from lsp_client import Client, edit
+from measure import Row, report
 
 LINES = 500
 KEYSTROKES = 150

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, cast
 
 from layerlr_dsl.language import faults
@@ -26,14 +27,12 @@ class TooDeep(Exception):
         self.token = token
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Durations:
     """A tuple of stretches of time, legal only as the whole value of an argument."""
 
-    __slots__ = ("items", "span")
-
-    def __init__(self, span: Span, items: tuple[s.Duration, ...]) -> None:
-        self.span = span
-        self.items = items
+    span: Span
+    items: tuple[s.Duration, ...]
 
 
 class ExpressionBuilder:

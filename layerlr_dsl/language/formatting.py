@@ -27,7 +27,6 @@ _WIDEST_ALIGNED = 40
 class _Item:
     """What stands between two line ends of the text: statements, a comment behind them, or either."""
 
-    start: int
     layouts: list[Layout] = field(default_factory=list)
     comment: str = ""
     after_blank: bool = False
@@ -76,11 +75,11 @@ def _items(file: s.File, tokens: list[list[Token]]) -> list[_Item]:
         newlines = len(re.sub(r"\\[ \t\r]*\n", "", gap).split("\n")) - 1 if end else 0
         if isinstance(part, Layout):
             if newlines or not items or items[-1].comment:
-                items.append(_Item(start, [part], after_blank=newlines > 1))
+                items.append(_Item([part], after_blank=newlines > 1))
             else:
                 items[-1].layouts.append(part)
         elif newlines or not items:
-            items.append(_Item(start, comment=part, after_blank=newlines > 1))
+            items.append(_Item(comment=part, after_blank=newlines > 1))
         else:
             items[-1].comment = part
         end = stop
@@ -108,8 +107,8 @@ def _separated(item: _Item) -> list[_Item]:
         return [item]
     first, *others = item.layouts
     return [
-        _Item(item.start, [first], after_blank=item.after_blank),
-        *(_Item(item.start, [o]) for o in others),
+        _Item([first], after_blank=item.after_blank),
+        *(_Item([o]) for o in others),
     ]
 
 

@@ -116,6 +116,7 @@ def _by_machine(text: str) -> Any:
 
 
 def _by_lark(parser: lark.Lark, text: str) -> Any:
+    parser.options.transformer.builder.begin_statement()
     try:
         return parser.parse(text)
     except lark.UnexpectedInput:

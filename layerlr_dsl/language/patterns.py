@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 Bindings: TypeAlias = tuple[tuple[str, int], ...]
@@ -166,6 +167,7 @@ def _number(
 # ---------------------------------------------------------------- reading
 
 
+@lru_cache(maxsize=4096)
 def compile_pattern(text: str) -> CompiledPattern:
     """Read a pattern. Raises PatternFault with the offending place in `text`."""
     if not text:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
+from layerlr_dsl.reports.cells import escape
 
 THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "plain")
 EPILOG = """\b
@@ -215,4 +216,6 @@ def _say(fault: Any) -> None:
     write_error("\n".join(labelled(label, _by_whom() + fault.message, screen)))
     if fault.help:
         write_error("\n".join(labelled("help", fault.help, screen)))
+    if getattr(fault, "command", None):
+        write_error(f"  {escape(fault.command)}")  # never wrapped: it is there to be pasted
     sys.stderr.flush()

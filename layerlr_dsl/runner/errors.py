@@ -21,11 +21,17 @@ class RunFailed(RunnerError):
 
 
 class RunInterrupted(RunnerError):
-    """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number."""
+    """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number.
 
-    def __init__(self, message: str, help: str | None, signal_number: int) -> None:
+    `command`, where there is one, is what goes on with the run: printed as it is, for pasting.
+    """
+
+    def __init__(
+        self, message: str, help: str | None, signal_number: int, command: str | None = None
+    ) -> None:
         super().__init__(message, help)
         self.status = 128 + signal_number
+        self.command = command
 
 
 class StoppedWhilePreparing(Exception):

@@ -243,7 +243,7 @@ class _Run:
                 f"stopped at {where}; nothing was saved", "give --out DIR to keep a run", number
             )
         return RunInterrupted(
-            f"stopped at {where}; saved in {self.folder.path}", f"go on with: {self.asked.again}", number
+            f"stopped at {where}; saved in {self.folder.path}", "go on with:", number, self.asked.again
         )
 
     def _finish(self, built: Built) -> dict[str, Any]:

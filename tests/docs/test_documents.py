@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from blocks import Reader, blocks
+from blocks import Block, Reader, blocks
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 
@@ -33,7 +36,22 @@ def test_every_block_of_a_page_does_what_the_page_shows(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
     (tmp_path / "rules").symlink_to(ROOT / "rules")
-    assert Reader(tmp_path).follow(blocks(page.read_text(encoding="utf-8"))) == []
+    parts = blocks(page.read_text(encoding="utf-8"))
+    with _own_modules(parts):
+        assert Reader(tmp_path).follow(parts) == []
+
+
+@contextmanager
+def _own_modules(parts: list[Block]) -> Iterator[None]:
+    """The modules that a page writes are its own: no earlier one of the name is found, and none is left."""
+    names = {Path(b.title).stem for b in parts if b.title is not None and b.title.endswith(".py")}
+    before = {name: sys.modules.pop(name) for name in names & sys.modules.keys()}
+    try:
+        yield
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
 
 
 def test_the_readme_shows_the_bare_loop_as_it_is() -> None:

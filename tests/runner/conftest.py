@@ -31,9 +31,11 @@ def _one_thread():
 
 @pytest.fixture(autouse=True)
 def _own_modules(monkeypatch):
-    """`python:tiny:...` is found from the working folder."""
+    """`python:tiny:...` is found from the working folder, whatever other tests called `tiny`."""
     monkeypatch.chdir(HERE)
     monkeypatch.setattr(sys, "path", [str(HERE), *sys.path])
+    if getattr(sys.modules.get("tiny"), "__file__", None) != str(HERE / "tiny.py"):
+        monkeypatch.delitem(sys.modules, "tiny", raising=False)
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Ran:
 
 
 @pytest.fixture
-def layerlr(capfd) -> Callable[..., Ran]:
-    """Runs a command line in this process."""
+def layerlr(capfd, monkeypatch) -> Callable[..., Ran]:
+    """Runs a command line in this process, on a screen so wide that no message is broken into lines."""
+    monkeypatch.setenv("COLUMNS", "1000")
 
     def run(*arguments: object) -> Ran:
         from layerlr_dsl.cli import run as run_command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def test_data_drawn_at_random_is_drawn_the_same_way_after_a_stop(tmp_path, rules
 
 def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
     """A real process, a real SIGINT: exit 130, a line that can be pasted, and the same end."""
-    out = tmp_path / "stopped"
+    out = tmp_path / ("stopped, " + "and with a name longer than a line of the terminal " * 2)
     command = [sys.executable, "-m", "layerlr_dsl", *map(str, settings(rules, out, "--save-every", 2))]
     with subprocess.Popen(
         command,
@@ -128,7 +129,7 @@ def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
         printed = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "Traceback" not in printed[1]
-    again = printed[1].split("go on with: ")[1].split()
+    again = shlex.split(printed[1].split("go on with:\n")[1].splitlines()[0])
     assert again[:2] == ["layerlr", "train"]
     assert finish(start(again[1:])) == 0
     assert run_differences(whole, out) == []

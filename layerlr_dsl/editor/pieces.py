@@ -23,7 +23,10 @@ from layerlr_dsl.language.syntax import Damaged, Statement
 _TRIVIA = re.compile(r"(?:[ \t\r\f\ufeff\n;]+|\\[ \t\r]*\n|#[^\n]*)+")
 # How far the parser may look behind the end of a statement that it could not read: past blank lines and
 # comments to the first sign of the next line.
-_LOOKED_AT = re.compile(r"[^\n]*\n?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*\S?")
+_LOOKED_AT = re.compile(r"[^\n]*\n?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*(?:#[^\n]*|\S)?")
+# Nothing that is written behind this belongs to the statement before it. A `;` does not do: it may be part of
+# a comment that goes on, as the line break may be part of a `\`.
+_OVER = re.compile(r"[^\\ \t\r][ \t\r]*\n\Z")
 UNKNOWN = -1
 
 
@@ -189,7 +192,7 @@ def read_piece(text: str, at: int, name: str, path: Path | None) -> Piece:
     reach = length
     if given_up:
         reach = _reach(text, at, begin + length, begin)
-    elif begin + length == len(text) and text[-1:] not in "\n;":
+    elif begin + length == len(text) and not _OVER.search(text, begin):
         reach = length + 1
     fragment.text = fragment.text[:length]
     statement = file.statements[0] if file.statements else None

@@ -30,7 +30,7 @@ STATEMENTS = (
     "freeze layers.1 until epoch b\n",
     "freeze embedding, layers.0,\n  layers.1 from epoch 2\n",
     "unfreeze layers.3 then layers.2 every 2 epochs\n",
-    "expect head lr == 1\n",
+    "expect head lr == 1 # at the start; (always)\n",
     "expect groups == a\n",
     'include "inc.lr"\n',
     'include "none.lr"\n',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from rule_edits import EDITS, TEXTS, cut
 
 from layerlr_dsl.editor.pieces import Pieces, document_offset
@@ -49,6 +49,20 @@ def test_any_sequence_of_edits_reads_as_the_text_itself(
             assert pieces.text == text
             assert piecewise(pieces) == at_once(text)
     pieces.read()
+    assert piecewise(pieces) == at_once(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS)
+@example("head -> lr 1 # a; b(c)\n")
+@example("head -> lr 1 until epoch\\ \n=")
+@example("head -> lr 1,\n# note\n  wd 0\n")
+def test_a_text_typed_sign_by_sign_reads_as_the_text_itself(text: str) -> None:
+    """Also where a sign gives those before it another meaning, as in a comment that goes on behind a `;`."""
+    pieces = Pieces("x", None)
+    for at, sign in enumerate(text):
+        pieces.edit(at, at, sign)
+        pieces.read()
     assert piecewise(pieces) == at_once(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 from lsprotocol import types
@@ -10,9 +11,8 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from layerlr_dsl.editor import completion as completing
 from layerlr_dsl.editor import hover as hovering
-from layerlr_dsl.editor import navigation, outline, wire
+from layerlr_dsl.editor import navigation, outline, renaming, wire
 from layerlr_dsl.editor.link import LinkDown
-from layerlr_dsl.editor.nodes import Mention
 from layerlr_dsl.editor.server import Server, Settings
 from layerlr_dsl.editor.session import Session
 
@@ -147,17 +147,20 @@ async def rename(server: Server, params: types.RenameParams) -> types.WorkspaceE
     found = None if session is None else navigation.occurrence_at(session, _offset(session, params.position))
     if session is None or found is None:
         return None
-    return _renamed(session, found.mention, params.new_name)
-
-
-def _renamed(session: Session, mention: Mention, name: str) -> types.WorkspaceEdit:
+    # What is on disk now is what the edits must fit.
+    server.look_again()
+    for uri in list(server.documents):
+        await server.ready(uri)
     try:
-        places = navigation.rename(session, mention, name)
-    except navigation.CannotRename as reason:
+        places = renaming.rename(session, server.sessions(), found.mention, params.new_name)
+    except renaming.CannotRename as reason:
         raise JsonRpcInvalidParams(str(reason)) from None
-    new = navigation.new_name(mention, name)
-    edits = [types.TextEdit(wire.range_of(session, place), new) for place in places]
-    return types.WorkspaceEdit(changes={session.uri: edits})
+    new = renaming.new_name(found.mention, params.new_name)
+    changes: dict[str, list[types.TextEdit]] = defaultdict(list)
+    for owner, place in places:
+        where = wire.location(owner, place)
+        changes[where.uri].append(types.TextEdit(where.range, new))
+    return types.WorkspaceEdit(changes=changes)
 
 
 # ---------------------------------------------------------------- changing

@@ -1,8 +1,7 @@
-"""Definitions, references and renaming of lets and groups; the files that a document names."""
+"""Definitions and references of lets and groups; the files that a document names."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,36 +9,30 @@ from pathlib import Path
 from layerlr_dsl.editor.nodes import Mention, mentions
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.shown import Elsewhere, Here
-from layerlr_dsl.editor.text import Text
+from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.checker import RESERVED
 from layerlr_dsl.language.source import Span
-
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A mention and where it is."""
+    """A mention, the statement that it is in, and where it is."""
 
     mention: Mention
+    statement: s.Statement
     place: Here | Elsewhere
-
-
-class CannotRename(Exception):
-    """Why a name cannot be changed, for the user."""
 
 
 def occurrences(session: Session) -> Iterator[Occurrence]:
     """Every mention in the document, then every one in the files that it includes."""
     for _, statement in session.pieces.statements():
         for mention in mentions(statement):
-            yield Occurrence(mention, _here(mention.span))
+            yield Occurrence(mention, statement, _here(mention.span))
     brought = session.judge.includes.statements.values()
     for statements in brought:
         for statement in statements:
             for mention in mentions(statement):
-                yield Occurrence(mention, _elsewhere(mention.span, session.text.encoding))
+                yield Occurrence(mention, statement, _elsewhere(mention.span, session.text.encoding))
 
 
 def occurrence_at(session: Session, offset: int) -> Occurrence | None:
@@ -50,14 +43,14 @@ def occurrence_at(session: Session, offset: int) -> Occurrence | None:
     inside = offset - piece.fragment.start
     for mention in mentions(piece.statement):
         if mention.span.start - (mention.kind == "group") <= inside <= mention.span.end:
-            found = Occurrence(mention, _here(mention.span))
+            found = Occurrence(mention, piece.statement, _here(mention.span))
             return found if definition(session, mention) is not None else None
     return None
 
 
 def definition(session: Session, mention: Mention) -> Occurrence | None:
     """Where a let or group is defined; of several definitions, the first counts."""
-    return next((o for o in occurrences(session) if o.mention.defines and _same(o.mention, mention)), None)
+    return next((o for o in occurrences(session) if o.mention.defines and same(o.mention, mention)), None)
 
 
 def references(session: Session, mention: Mention, definitions_too: bool) -> list[Occurrence]:
@@ -65,31 +58,8 @@ def references(session: Session, mention: Mention, definitions_too: bool) -> lis
     return [
         o
         for o in occurrences(session)
-        if _same(o.mention, mention) and (definitions_too or not o.mention.defines)
+        if same(o.mention, mention) and (definitions_too or not o.mention.defines)
     ]
-
-
-def rename(session: Session, mention: Mention, new: str) -> list[Here]:
-    """The places where the new name must be written. Raises CannotRename."""
-    new = new.removeprefix("@") if mention.kind == "group" else new
-    if not _NAME.fullmatch(new):
-        raise CannotRename(f"`{new}` is no name: letters, digits and `_`, not beginning with a digit")
-    if mention.kind == "let" and new in RESERVED:
-        raise CannotRename(f"`{new}` is a word of the language")
-    every = list(occurrences(session))
-    if any(o.mention.defines and o.mention.kind == mention.kind and o.mention.name == new for o in every):
-        raise CannotRename(f"there is a {mention.kind} `{new}` already")
-    places = []
-    for found in every:
-        if _same(found.mention, mention):
-            if isinstance(found.place, Elsewhere):
-                raise CannotRename(f"`{mention.name}` is also in {found.place.name}: rename it in each file")
-            places.append(found.place)
-    return places
-
-
-def new_name(mention: Mention, new: str) -> str:
-    return new.removeprefix("@") if mention.kind == "group" else new
 
 
 def named_file(session: Session, offset: int) -> Path | None:
@@ -109,7 +79,7 @@ def named_file(session: Session, offset: int) -> Path | None:
     return None
 
 
-def _same(one: Mention, other: Mention) -> bool:
+def same(one: Mention, other: Mention) -> bool:
     return one.kind == other.kind and one.name == other.name
 
 
@@ -120,7 +90,7 @@ def _here(span: Span) -> Here:
 
 def _elsewhere(span: Span, encoding: str) -> Elsewhere:
     source = span.source
-    text = Text(source.text, encoding)
+    text = text_of(source.text, encoding)
     return Elsewhere(
         str(source.path or source.name), source.name, (*text.place(span.start), *text.place(span.end))
     )

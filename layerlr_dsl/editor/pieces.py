@@ -23,7 +23,7 @@ from layerlr_dsl.language.syntax import Damaged, Statement
 _TRIVIA = re.compile(r"(?:[ \t\r\f\ufeff\n;]+|\\[ \t\r]*\n|#[^\n]*)+")
 # How far the parser may look behind the end of a statement that it could not read: past blank lines and
 # comments to the first sign of the next line.
-_LOOKED_AT = re.compile(r"[^\n]*\n?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*(?:#[^\n]*|\S)?")
+_LOOKED_AT = re.compile(r"[^\n]*\n?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t\r]*(?:#[^\n]*|\S)?")
 # Nothing that is written behind this belongs to the statement before it. A `;` does not do: it may be part of
 # a comment that goes on, as the line break may be part of a `\`.
 _OVER = re.compile(r"[^\\ \t\r][ \t\r]*\n\Z")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.editor.pieces import Fragment, Piece, Pieces
-from layerlr_dsl.editor.text import Text
+from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Span
 
@@ -96,7 +96,7 @@ class Makers:
             return Here(None, span.start + source.start, span.end + source.start)
         if source.name == self.pieces.name and source.path == self.pieces.path:
             return Here(None, span.start, span.end)
-        text = Text(source.text, self.encoding)
+        text = text_of(source.text, self.encoding)
         return Elsewhere(
             str(source.path or source.name), source.name, (*text.place(span.start), *text.place(span.end))
         )

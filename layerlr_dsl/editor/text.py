@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import lru_cache
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -84,3 +85,9 @@ class Text:
     def _line(self, line: int) -> str:
         end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.content)
         return self.content[self._starts[line] : end].rstrip("\r\n")
+
+
+@lru_cache(maxsize=8)
+def text_of(content: str, encoding: str) -> Text:
+    """The text of a file that several places are looked up in."""
+    return Text(content, encoding)

@@ -57,6 +57,7 @@ def test_any_sequence_of_edits_reads_as_the_text_itself(
 @example("head -> lr 1 # a; b(c)\n")
 @example("head -> lr 1 until epoch\\ \n=")
 @example("head -> lr 1,\n# note\n  wd 0\n")
+@example("head -> lr 1,\n\r\n  wd 0\n")
 def test_a_text_typed_sign_by_sign_reads_as_the_text_itself(text: str) -> None:
     """Also where a sign gives those before it another meaning, as in a comment that goes on behind a `;`."""
     pieces = Pieces("x", None)

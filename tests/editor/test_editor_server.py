@@ -289,12 +289,36 @@ def test_a_rename_that_would_break_the_file_is_refused(client: Client, uri: str,
         client.at("rename", uri, 2, 5, newName=name)
 
 
-def test_a_name_of_an_included_file_is_not_renamed_here(client: Client, folder: Path) -> None:
-    """Other files may include it too."""
-    (folder / "lets.lr").write_text("let rate = 1\n")
-    uri = client.open("borrows.lr", 'include "lets.lr"\n** -> lr rate\n')
-    with pytest.raises(Failed, match=r"lets\.lr"):
-        client.at("rename", uri, 1, 10, newName="speed")
+def test_a_name_is_renamed_in_every_file_that_shares_it(client: Client, folder: Path) -> None:
+    """In the included file that defines it, and in an open document that includes that one too."""
+    lets = folder / "shared.lr"
+    lets.write_text("let rate = 1\nlet twice = rate * 2\n")
+    uri = client.open("borrows.lr", 'include "shared.lr"\n** -> lr rate\n')
+    other = client.open("shares.lr", 'include "shared.lr"\nhead -> lr rate\n')
+    changes = client.at("rename", uri, 1, 10, newName="speed")["changes"]
+    assert {file: len(edits) for file, edits in changes.items()} == {uri: 1, other: 1, lets.as_uri(): 2}
+    assert applied(lets.read_text(), changes[lets.as_uri()]) == "let speed = 1\nlet twice = speed * 2\n"
+
+
+def test_renaming_goes_by_the_texts_that_are_open(client: Client, folder: Path) -> None:
+    """An included file that is open and not saved is changed where its text is at present."""
+    (folder / "groups.lr").write_text("group a = head\n")
+    uri = client.open("uses.lr", 'include "groups.lr"\n@a -> lr 1\n')
+    client.settled(uri)
+    included = client.open("groups.lr", "group a = head\n")
+    client.change(included, edit(0, 0, "# one line more\n"))
+    for asked, line, column in ((uri, 1, 1), (included, 1, 6)):
+        changes = client.at("rename", asked, line, column, newName="b")["changes"]
+        assert [place(change) for change in changes[included]] == [(1, 6, 7)]
+        assert [place(change) for change in changes[uri]] == [(1, 1, 2)]
+
+
+@pytest.mark.parametrize("name", ["true", "mod", "i"])
+def test_a_rename_that_would_change_the_meaning_is_refused(client: Client, name: str) -> None:
+    """Words of expressions, and a capture of the same name where the let is used."""
+    uri = client.open("meaning.lr", "let a = 2\nlayers.<i> -> lr a * i\n")
+    with pytest.raises(Failed, match=r"would mean something else|word of the language"):
+        client.at("rename", uri, 0, 4, newName=name)
 
 
 def test_symbols_list_the_statements(client: Client, uri: str) -> None:

@@ -71,6 +71,21 @@ class Binding:
         self.model = model
         self.parameters = bind(plan, model)
         self._require_trained(param_groups)
+        self._places = _places(live.unwrap(model))
+
+    def in_place(self) -> bool:
+        """Whether every module and parameter still is where it was when this was last asked.
+
+        Quick enough for every step: nothing is named or searched.
+        """
+        unmoved = True
+        for holder, key, held in self._places:
+            if holder.get(key) is not held:
+                unmoved = False
+                break
+        if not unmoved or not self._places:
+            self._places = _places(live.unwrap(self.model))
+        return unmoved
 
     @property
     def owned(self) -> dict[str, nn.Parameter]:
@@ -93,6 +108,9 @@ class Binding:
             for name in group.parameters
             if can_train(self.parameters[name])
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_places": []}  # a copy begins with the places of its own
 
     def refresh(self, param_groups: Groups) -> bool:
         """Take up parameters that were replaced since; return whether any was.
@@ -147,6 +165,15 @@ class Binding:
                 )
             found.append(min(rows, key=lambda row: plan.groups[row].kind != "trains") if rows else None)
         return found
+
+
+def _places(root: nn.Module) -> list[tuple[Mapping[str, object], str, object]]:
+    return [
+        (holder, key, held)
+        for module in root.modules()
+        for holder in (module._modules, module._parameters)
+        for key, held in holder.items()
+    ]
 
 
 def _same(old: nn.Parameter, now: nn.Parameter) -> bool:

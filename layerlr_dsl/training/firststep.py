@@ -1,7 +1,7 @@
 """What can only be seen once a training step is under way: replaced parameters, buckets, lost gradients.
 
 Looked at before the first optimizer step after every change of the frozen set, so that a wrong set-up
-stops before it has trained anything.
+stops before it has trained anything; and whenever a module or parameter was replaced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ ATTEMPTS = 3
 
 
 class FirstStep:
-    """The checks of a step, armed by every change of the frozen set and disarmed by a step that passes."""
+    """The checks of a step, armed by every change of the frozen set and disarmed by a step that passes.
+
+    `begin` looks ahead of the first forward pass after that, `check` ahead of every optimizer step.
+    """
 
     def __init__(self, binding: Binding, freezer: Freezer) -> None:
         self.binding = binding
@@ -30,19 +33,24 @@ class FirstStep:
         self._probe: Probe | None = None
         self._reducer: Any = None
 
-    @property
-    def armed(self) -> bool:
-        return self._left > 0 or self._probe is not None
-
     def arm(self) -> None:
         self._left = ATTEMPTS
         self._forwards = self.freezer.modules.forwards
+        self.freezer.modules.fresh = True
+
+    def begin(self) -> None:
+        """Hold in eval what has taken the place of frozen modules, as SyncBatchNorm does when it is converted to."""
+        if not self.binding.in_place():
+            self.freezer.follow_modules()
 
     def check(self, param_groups: list[dict[str, Any]]) -> None:
         """Look at the step that is about to be taken. Raises ModelMismatch or TrainingError."""
         probe, self._probe = self._probe, None
         if probe is not None:
             probe.close()
+        if not self.binding.in_place():
+            self.arm()
+            self.freezer.follow_modules()
         if self._left == 0:
             return
         self.rebind(param_groups)

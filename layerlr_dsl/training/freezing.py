@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
 from layerlr_dsl.training import modes
+from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
 from layerlr_dsl.training.hooks import installed, remove
@@ -30,25 +31,26 @@ if TYPE_CHECKING:
 class GradientGuard:
     """Step pre-hook of the optimizer: drops the gradients of `frozen`, before the step and after a closure.
 
-    `first_step`, where set, runs ahead of that; it looks at how the model is wrapped and used. `captured`
+    `check`, where set, runs ahead of that; it looks at how the model is wrapped and used. `captured`
     runs where the step is being captured in a CUDA graph.
     """
 
     def __init__(self) -> None:
         self.frozen: list[nn.Parameter] = []
         self.paused = False
-        self.first_step: Callable[[], None] | None = None
+        self.check: Callable[[], None] | None = None
         self.captured: Callable[[], None] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self.paused:
             return None
         if not torch.compiler.is_compiling():
-            if self.first_step is not None:
-                self.first_step()
+            if self.check is not None:
+                self.check()
             if self.captured is not None and _capturing():
                 self.captured()
         self.drop()
+        forget_frozen_directions(optimizer, self.frozen)
         closure = kwargs.get("closure") if "closure" in kwargs else args[1] if len(args) > 1 else None
         if closure is None or not self.frozen:
             return None
@@ -63,7 +65,7 @@ class GradientGuard:
         return (args[0], guarded, *args[2:]), kwargs
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "first_step": None, "captured": None}
+        return {**self.__dict__, "check": None, "captured": None}
 
     def drop(self) -> None:
         for parameter in self.frozen:
@@ -150,6 +152,12 @@ class Freezer:
             parameter.requires_grad = not frozen
         if frozen and parameter.grad is not None:
             parameter.grad = None
+
+    def follow_modules(self) -> None:
+        """Hold in eval what now stands in the place of frozen modules, where others were put there."""
+        present = set(map(id, self.root.modules()))
+        if any(id(module) not in present for module in self.modules.modules):
+            self._hold_modules()
 
     def _hold_modules(self) -> None:
         found = walk(self.root)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
 
 from layerlr_dsl.model.walk import Walk
 from layerlr_dsl.training.hooks import remove
@@ -23,7 +24,8 @@ class FrozenModules:
     """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`.
 
     `wrapped`, where set, is called with a DistributedDataParallel that is seen around the root for the
-    first time, before the forward pass; `loaded` after every `load_state_dict` of the root.
+    first time, before the forward pass; `began` before the first forward pass since `fresh` was set;
+    `loaded` after every `load_state_dict` of the root.
     """
 
     def __init__(self) -> None:
@@ -31,17 +33,24 @@ class FrozenModules:
         self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
         self.forwards = 0
         self.loads = 0
+        self.fresh = False
         self.reducer: Any = None
+        self.began: Callable[[], None] | None = None
         self.wrapped: Callable[[Any], None] | None = None
         self.loaded: Callable[[], None] | None = None
 
     def __call__(self, root: nn.Module, inputs: Any) -> None:
+        tracing = torch.compiler.is_compiling()
+        if self.fresh and not tracing:
+            self.fresh = False
+            if self.began is not None:
+                self.began()
         flipped = False
         for module in self.modules:
             if module.training:
                 module.training = False
                 flipped = True
-        if torch.compiler.is_compiling():
+        if tracing:
             return
         self.forwards += 1
         reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module()  # type: ignore[no-untyped-call]
@@ -76,7 +85,7 @@ class FrozenModules:
             self.loaded()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "reducer": None, "wrapped": None, "loaded": None}
+        return {**self.__dict__, "reducer": None, "began": None, "wrapped": None, "loaded": None}
 
 
 class FrozenSubtree:
@@ -200,5 +209,5 @@ def statistics(modules: Iterable[nn.Module]) -> Iterator[tuple[_NormBase, str, T
 def _statistics_of(module: _NormBase) -> Iterator[tuple[str, Tensor]]:
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         value = getattr(module, name, None)
-        if value is not None:
+        if value is not None and not is_lazy(value):
             yield name, value

@@ -8,7 +8,7 @@ leaves the ranks apart without a word. There the flag stays on and gradients are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -93,7 +93,8 @@ def fingerprint(plan: Plan) -> str:
     """A digest of everything a plan does over time, equal on all ranks or the run makes no sense."""
     inventory = plan.inventory
     whole = hashlib.sha256()
-    whole.update(repr((inventory.names, [tuple(shape) for shape in inventory.shapes])).encode())
+    shapes = [tuple(shape) for shape in inventory.shapes]
+    whole.update(repr((inventory.names, shapes, inventory.dtypes)).encode())
     whole.update(
         repr((plan.clock, [(c.info.name, sorted(c.settings.items())) for c in plan.optimizers])).encode()
     )
@@ -126,26 +127,32 @@ def fingerprint(plan: Plan) -> str:
     return whole.hexdigest()
 
 
-def require_agreement(plan: Plan, model: nn.Module) -> None:
-    """Raise RanksDiffer on every rank unless all hold the same plan and a model of the same dtypes."""
+def require_agreement(plan: Plan) -> None:
+    """Raise RanksDiffer on every rank unless all hold the same plan, for models that are alike."""
     if ranks() == 1:
         return
-    mine = (fingerprint(plan), type(model).__name__)
     everyone: list[Any] = [None] * ranks()
-    dist.all_gather_object(everyone, mine)
-    if all(other[0] == everyone[0][0] for other in everyone):
+    dist.all_gather_object(everyone, fingerprint(plan))
+    odd = [str(rank) for rank, other in enumerate(everyone) if other != everyone[0]]
+    if not odd:
         return
-    odd = [str(rank) for rank, other in enumerate(everyone) if other[0] != everyone[0][0]]
     raise RanksDiffer(
         f"rank {', '.join(odd)} and rank 0 hold different rules, models, epochs or steps_per_epoch; "
         "every process must resolve the same file against the same model and clock"
     )
 
 
-def from_rank_zero(values: dict[str, float]) -> dict[str, float]:
-    """What rank 0 reported, on every rank; all of them must call this."""
+def from_rank_zero(report: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What rank 0 reports, on every rank; all of them must call this. Its TypeError is raised on all."""
     if ranks() == 1:
-        return values
-    carried: list[Any] = [values]
+        return report()
+    carried: list[Any] = [None]
+    if dist.get_rank() == 0:
+        try:
+            carried = [report()]
+        except TypeError as error:
+            carried = [str(error)]
     dist.broadcast_object_list(carried, src=0)
+    if isinstance(carried[0], str):
+        raise TypeError(carried[0])
     return dict(carried[0])

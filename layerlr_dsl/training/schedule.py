@@ -45,7 +45,7 @@ class LayerSchedule(LRScheduler):
 
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
         parallel.refuse_flat_parameters(model)
-        parallel.require_agreement(plan, model)
+        parallel.require_agreement(plan)
         self.plan = plan
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())
@@ -150,9 +150,8 @@ class LayerSchedule(LRScheduler):
         if not wanted:
             return
         reported = {**(values or {}), **named}
-        known = parallel.from_rank_zero(
-            metrics.as_numbers({k: v for k, v in reported.items() if k in wanted})
-        )
+        heard = {name: value for name, value in reported.items() if name in wanted}
+        known = parallel.from_rank_zero(lambda: metrics.as_numbers(heard))
         if reported and not known and "metric" not in self._warned:
             self._warned.add("metric")
             metrics.warn_of_unknown(reported, wanted)
@@ -238,16 +237,15 @@ class LayerSchedule(LRScheduler):
     def _arm(self) -> None:
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
-        self._freezer.guard.first_step = _weakly(self._check_first_step)
+        self._freezer.guard.check = _weakly(self._check_step)
         self._freezer.guard.captured = _weakly(self._check_capture)
         self._state.loaded = _weakly(self._resume)
         self._freezer.modules.wrapped = _weakly(self._freezer.found_wrapped)
         self._freezer.modules.loaded = _weakly(self._arm)
+        self._freezer.modules.began = _weakly(self._first_step.begin)
 
-    def _check_first_step(self) -> None:
+    def _check_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)
-        if not self._first_step.armed:
-            self._freezer.guard.first_step = None
 
     def _check_capture(self) -> None:
         """Refuse a CUDA graph of the optimizer step that would outlive what it was captured for."""

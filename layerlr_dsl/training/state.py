@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-STRUCTURE = frozenset({"params", "param_names", "name", "optimizer"})
+LABELS = frozenset({"param_names", "name", "optimizer"})
+STRUCTURE = LABELS | {"params"}
 IMPLEMENTATION = frozenset({"foreach", "fused", "capturable", "differentiable"})
 """How a step is computed, not what: these stay as the optimizer was built."""
 
@@ -85,7 +86,7 @@ class StateByName:
         names = self._names(optimizer)
         saved = _saved_names(state_dict)
         if names is None or saved is None:
-            return None
+            return _with_labels(optimizer, state_dict)
         loaded, self.carried = _rearranged(optimizer, names, saved, state_dict, self.planned)
         if self.carried.dropped or self.carried.fresh or self.carried.options:
             warnings.warn(f"optimizer state: {self.carried}", StateNotCarried, stacklevel=4)
@@ -111,6 +112,18 @@ class _AfterLoad:
     def __call__(self, optimizer: Optimizer) -> None:
         if self.state.loaded is not None:
             self.state.loaded()
+
+
+def _with_labels(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
+    """`state_dict` with the labels that it lacks: torch drops from a group what the checkpoint does not have."""
+    groups, saved = optimizer.param_groups, state_dict["param_groups"]
+    if len(groups) != len(saved):
+        return None
+    labelled = [
+        {**{key: group[key] for key in LABELS if key in group}, **own}
+        for group, own in zip(groups, saved, strict=True)
+    ]
+    return {**state_dict, "param_groups": labelled}
 
 
 def _saved_names(state_dict: Mapping[str, Any]) -> list[list[str]] | None:

@@ -103,7 +103,12 @@ def many_ways(start, rank, world):
         lambda: resolve_and_schedule(RULES.replace("epoch 2", f"epoch {rank + 2}"), layers())
     )
     found["models differ"] = outcome(lambda: resolve_and_schedule(RULES, other_model(rank)))
+    found["dtypes differ"] = outcome(
+        lambda: resolve_and_schedule(RULES, layers().to(torch.float64 if rank else torch.float32))
+    )
     found["metric"] = outcome(lambda: follow_rank_zero(rank))
+    found["no number"] = outcome(lambda: follow_rank_zero(rank, zero="bad"))
+    found["no number elsewhere"] = outcome(lambda: follow_rank_zero(rank, others="bad"))
     return found
 
 
@@ -152,13 +157,14 @@ def other_model(rank):
     return model
 
 
-def follow_rank_zero(rank):
+def follow_rank_zero(rank, zero=None, others=None):
     model = layers()
     plan = resolve("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 1 epochs", model)
     schedule = plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)))
     seen = []
     for value in (1.0, 0.5, 0.7):
-        schedule.report(val_loss=value if rank == 0 else 9.0 - value)
+        mine, theirs = zero or value, others or 9.0 - value
+        schedule.report(val_loss=mine if rank == 0 else theirs)
         seen.append("mid.0.weight" in schedule.frozen)
     return seen
 
@@ -244,7 +250,7 @@ def test_parameters_without_gradients_when_ddp_wrapped_are_refused(results):
         assert "mid.0.weight" in result["missed"]
 
 
-@pytest.mark.parametrize("what", ["rules differ", "freezes differ", "models differ"])
+@pytest.mark.parametrize("what", ["rules differ", "freezes differ", "models differ", "dtypes differ"])
 def test_ranks_that_mean_different_things_stop_on_every_rank(results, what):
     """Two rule files, or two models, are an error everywhere, and nobody hangs."""
     for result in results:
@@ -255,3 +261,10 @@ def test_ranks_that_mean_different_things_stop_on_every_rank(results, what):
 def test_all_ranks_follow_the_reports_of_rank_zero(results):
     """Each rank has its own validation loss; one decides."""
     assert results[0]["metric"] == results[1]["metric"] == [True, True, False]
+    assert results[0]["no number elsewhere"] == results[1]["no number elsewhere"] == [True, True, False]
+
+
+def test_a_report_that_is_no_number_stops_every_rank(results):
+    """Were it raised on one rank alone, the others would wait for its report for ever."""
+    for result in results:
+        assert result["no number"].startswith("TypeError: the report of 'val_loss' is no number: 'bad'")

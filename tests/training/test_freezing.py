@@ -218,6 +218,45 @@ def test_thawed_modules_train_again_only_if_the_root_does():
     assert other.mid[1].training
 
 
+def test_norm_layers_that_were_converted_after_binding_stand_still_too():
+    """convert_sync_batchnorm puts other modules around the same parameters and statistics."""
+    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze stem, mid until epoch 1")
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    before = snapshot(model, ["stem", "mid"])
+    for _ in range(2):
+        model.train()
+        backward(model)
+        optimizer.step()
+        schedule.verify()
+        schedule.step()
+    assert moved(before, model) == set()
+    assert not schedule.frozen
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_the_memory_of_lbfgs_does_not_move_what_freezes(search):
+    """Its direction spans all parameters and is made of past steps, in which the frozen ones still trained."""
+    model = seeded(Stack)
+    plan = resolve("freeze layers.1 from epoch 1 until epoch 2", model, 3)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=3, line_search_fn=search)
+    schedule = plan.schedule(model, optimizer)
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(x) - x.flip(1)).square().sum()
+        loss.backward()
+        return loss
+
+    losses = []
+    for _ in range(6):
+        before = snapshot(model)
+        losses.append(optimizer.step(closure).item())
+        assert ("layers.1.weight" in moved(before, model)) == (not schedule.frozen)
+        schedule.step()
+    assert losses == sorted(losses, reverse=True)
+
+
 def test_a_part_called_without_its_root_is_in_eval_too():
     """Loops that call model.stem(x) never run a hook on the root."""
     model, _, _ = made(STEM_AND_MID)

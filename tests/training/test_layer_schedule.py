@@ -9,6 +9,7 @@ import warnings
 import pytest
 import torch
 from nets import Stack, images, moved, resolve, seeded, snapshot
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from layerlr_dsl.training.errors import ModelMismatch, TrainingError
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -239,6 +240,38 @@ def test_parameters_replaced_before_the_schedule_are_named():
         plan.schedule(model, optimizer)
 
 
+def test_a_layer_put_in_the_place_of_another_is_named():
+    """A new head in mid-run is in no group, and would never train; no boundary of freezing is near."""
+    model = seeded(Stack)
+    plan = resolve("** -> lr 1e-3", model)
+    optimizer = torch.optim.AdamW(plan.param_groups(model))
+    schedule = plan.schedule(model, optimizer)
+    for _ in range(2):
+        model(torch.randn(2, 4)).sum().backward()
+        optimizer.step()
+        schedule.step()
+    model.layers[2] = torch.nn.Linear(4, 4, bias=False)
+    model(torch.randn(2, 4)).sum().backward()
+    before = snapshot(model)
+    with pytest.raises(ModelMismatch, match=r"layers\.2\.weight.*another object"):
+        optimizer.step()
+    assert moved(before, model) == set()
+
+
+def test_wrapping_a_layer_in_mid_run_replaces_no_parameter():
+    """A wrapper that comes between changes no name and no object."""
+    model = seeded(Stack)
+    plan = resolve("** -> lr 1e-3\nfreeze layers.0", model)
+    optimizer = torch.optim.AdamW(plan.param_groups(model))
+    schedule = plan.schedule(model, optimizer)
+    model.layers[1] = checkpoint_wrapper(model.layers[1])
+    before = snapshot(model)
+    model(torch.randn(2, 4)).sum().backward()
+    optimizer.step()
+    assert moved(before, model) == {"layers.1.weight", "layers.2.weight"}
+    assert schedule.verify() == 1
+
+
 @pytest.mark.parametrize("when", ["step", "verify", "in mid-run"])
 def test_parameters_replaced_after_the_schedule_are_named(when):
     """load_state_dict(assign=True) replaces parameters behind the optimizer's back."""
@@ -403,17 +436,19 @@ def test_a_cuda_graph_of_the_step_is_refused_where_it_would_outlive_its_phase(ru
 
 def test_lazy_parameters_freeze_before_they_have_a_shape():
     """A lazy layer is frozen when the schedule is made, and takes its shape at the first forward pass."""
-    model = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.Linear(4, 2))
+    model = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.LazyBatchNorm1d(), torch.nn.Linear(4, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plan = resolve("** -> lr 1e-2\nfreeze 0 until epoch 1", model)
+        plan = resolve("** -> lr 1e-2\nfreeze 0, 1 until epoch 1", model)
         optimizer = torch.optim.AdamW(plan.param_groups(model))
         schedule = plan.schedule(model, optimizer)
-        model(torch.randn(3, 5)).sum().backward()
+        model(torch.randn(3, 5))
     before = snapshot(model)
+    model.train()
+    model(torch.randn(3, 5)).sum().backward()
     optimizer.step()
     schedule.verify()
-    assert moved(before, model) == {"1.weight", "1.bias"}
+    assert moved(before, model) == {"2.weight", "2.bias"}
 
 
 def test_parametrized_weights_freeze_under_their_originals():

@@ -204,15 +204,17 @@ def test_how_a_step_is_computed_stays_as_the_optimizer_was_built(saved, loaded):
 
 
 def test_a_checkpoint_without_names_loads_as_torch_does():
-    """Where no names were saved, position is all there is."""
+    """Where no names were saved, position is all there is; torch drops what is not in the checkpoint, we keep names."""
     model, optimizer, schedule = made(BROAD)
     train(model, optimizer, schedule)
     nameless = copy.deepcopy(optimizer.state_dict())
     for group in nameless["param_groups"]:
-        del group["param_names"]
+        del group["param_names"], group["name"]
     _, resumed, _ = made(BROAD)
     resumed.load_state_dict(nameless)
     assert same_state(optimizer, resumed)
+    labels = [(g["name"], g["param_names"]) for g in optimizer.param_groups]
+    assert [(g["name"], g["param_names"]) for g in resumed.param_groups] == labels
     nameless["param_groups"].pop()
     with pytest.raises(ValueError, match="number of parameter groups"):
         resumed.load_state_dict(nameless)

@@ -13,7 +13,7 @@ from layerlr_dsl.editor.nodes import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language import optimizers
-from layerlr_dsl.language.expressions import DTYPES
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
@@ -69,6 +69,8 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
             yield from _words(at, v.STATEMENTS, "keyword")
         yield from _names(session, at)
     elif kind == "selector":
+        if at.statement == "expect" and not at.before:
+            yield from _words(at, v.COUNTED, "keyword")
         yield from _names(session, at)
     elif kind == "after selector":
         yield from _behind_selector(session, at)
@@ -87,9 +89,13 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
     elif kind in ("moment", "moment unit", "duration unit"):
         yield from _units(session, at)
     elif kind == "after metric":
-        yield from _words(at, v.CONDITIONS, "keyword")
+        yield from _phrases(at, v.CONDITIONS)
     elif kind in ("after value", "after time"):
-        yield from _words(at, _pick(v.WORDS, _behind_time(at)), "keyword")
+        yield from _phrases(at, _pick(v.WORDS, _behind_time(at)))
+    elif kind == "compared":
+        yield from _words(at, v.COMPARISONS, "keyword")
+    elif kind == "after comparison":
+        yield from _words(at, _pick(v.WORDS, ("at",)), "keyword")
     elif kind == "model":
         yield from _models(session, at)
     elif kind == "path":
@@ -105,22 +111,45 @@ def _pick(words: dict[str, str], chosen: Iterable[str]) -> dict[str, str]:
     return {word: words[word] for word in chosen}
 
 
+def _phrases(at: Context, phrases: dict[str, str]) -> Iterator[Suggestion]:
+    """The phrases, or the rest of those that have been begun."""
+
+    def begun(parts: list[str]) -> int:
+        return next((n for n in range(len(parts) - 1, 0, -1) if at.before[-n:] == tuple(parts[:n])), 0)
+
+    most = max((begun(phrase.split()) for phrase in phrases), default=0)
+    for phrase, about in phrases.items():
+        parts = phrase.split()
+        if begun(parts) == most:
+            yield Suggestion(" ".join(parts[most:]), "keyword", at.start, about)
+
+
 def _behind_time(at: Context) -> tuple[str, ...]:
     if at.kind == "after value":
         return ("from", "until") if not at.factory or at.statement == "" else ()
-    return {
-        "from": ("until", "warmup"),
-        "until": ("warmup",),
-        "at": ("warmup",),
-        "every": ("starting at", "warmup"),
-    }.get(at.option, ())
+    by = ("by",) if "for" in at.before and "by" not in at.before else ()
+    if at.statement == "":
+        return (*by, "until") if at.option == "from" else by
+    if at.statement == "expect":
+        return by
+    return (
+        *by,
+        *{
+            "from": ("until", "warmup"),
+            "until": ("warmup",),
+            "at": ("warmup",),
+            "every": ("starting at", "warmup"),
+        }.get(at.option, ()),
+    )
 
 
 # ---------------------------------------------------------------- names of the model
 
 
 def _names(session: Session, at: Context) -> Iterator[Suggestion]:
-    """Groups, and the segments that may stand where the cursor is."""
+    """Groups, and the segments that may stand where the cursor is; nothing inside a regular expression."""
+    if at.word.startswith("/"):
+        return
     if not at.word or at.word.startswith("@"):
         rules = session.judge.rules
         for name, group in (rules.groups if rules is not None else {}).items():
@@ -169,7 +198,10 @@ def _below(tree: Tree, path: str) -> dict[str, int | Leaf]:
 def _behind_selector(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.option == "where":
         yield from _words(at, _pick(v.WORDS, ("and", "or", "is", "matches", "mod")), "keyword")
-    yield from _words(at, _pick(v.WORDS, _AFTER_SELECTOR.get(at.statement, ())), "keyword")
+    past = {"where": ("except", "where"), "except": ("except",)}
+    gone = {word for seen, words in past.items() if seen in at.before for word in words}
+    words = [word for word in _AFTER_SELECTOR.get(at.statement, ()) if word not in gone]
+    yield from _phrases(at, _pick(v.WORDS, words))
     if at.statement == "":
         yield Suggestion("->", "keyword", at.start, "the options of what is selected")
     if at.statement == "expect":
@@ -220,14 +252,19 @@ def _values(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.option in ("optimizer", "schedule") and not at.argument:
         return
     statement = session.text.content[_statement_start(session, at.start) : at.start]
-    for name in sorted(captures_in(statement)):
+    of_time = at.option in ("from", "until", "at")
+    captures = [] if of_time else sorted(captures_in(statement))
+    for name in captures:
         yield Suggestion(name, "capture", at.start, "the number that the selector binds")
-    per_parameter = at.kind == "where" or (at.kind == "value" and at.statement == "")
-    if per_parameter:
+    if at.kind == "where" or (at.kind == "value" and at.statement == "" and not of_time):
         yield from _words(at, v.ATTRIBUTES, "attribute")
     if at.kind == "where":
         yield from _words(at, _pick(v.WORDS, ("not",)), "keyword")
-    yield from _words(at, v.FUNCTIONS, "function")
+    yield from _words(
+        at, _pick(v.FUNCTIONS, (*FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))), "function"
+    )
+    if of_time:
+        return
     yield from _words(at, {"true": "", "false": ""}, "keyword")
 
 
@@ -242,7 +279,8 @@ def _classes(session: Session, at: Context) -> Iterator[Suggestion]:
 
 def _units(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.kind == "duration unit":
-        yield from _words(at, _pick(v.UNITS, ("epochs", "steps")), "unit")
+        units = ("epochs",) if at.option == "for" else ("epochs", "steps")
+        yield from _words(at, _pick(v.UNITS, units), "unit")
     else:
         yield from _words(at, _pick(v.UNITS, ("epoch", "step")), "unit")
 

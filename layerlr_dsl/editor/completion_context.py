@@ -30,6 +30,8 @@ Kind = Literal[
     "duration unit",
     "after time",
     "after metric",
+    "compared",
+    "after comparison",
     "model",
     "path",
     "name",
@@ -49,6 +51,7 @@ _TOKEN = re.compile(
 _REGEX = re.compile(r"/(?:[^/\\\n]|\\[^\n])*(?:/|$)")
 _SELECTING = {"freeze", "unfreeze", "expect"}
 _CLAUSE_WORDS = {"from", "until", "at", "every", "warmup"}
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ class Context:
     given: set[str] = field(default_factory=set)
     """Options or arguments that are written already."""
     option: str = ""
+    before: tuple[str, ...] = ()
+    """The words since the last that says what part of the statement this is."""
 
 
 @dataclass(slots=True)
@@ -165,7 +170,8 @@ class _Reader:
             return self._where(tokens[where + 1 :], statement)
         last = tokens[-1].text if tokens else ""
         ready = last in ("", ",", "except", "then")
-        return Context("selector" if ready else "after selector", statement=statement)
+        before = tuple(token.text for token in tokens)
+        return Context("selector" if ready else "after selector", statement=statement, before=before)
 
     def _where(self, tokens: list[_Token], statement: str) -> Context:
         if tokens and tokens[-1].text == "is":
@@ -173,20 +179,31 @@ class _Reader:
             return Context("after is", statement=statement, option="dtype" if of_dtype else "module")
         operators = ("", "(", ",", "and", "or", "not", "mod", "matches", "+", "-", "*", "/", "^")
         last = tokens[-1].text if tokens else ""
-        if last in operators or last in ("==", "!=", "<", "<=", ">", ">="):
+        if last in operators or last in _COMPARISONS:
             return Context("where", statement=statement)
-        return Context("after selector", statement=statement, option="where")
+        before = ("where", *(token.text for token in tokens))
+        return Context("after selector", statement=statement, option="where", before=before)
 
     def _selection(self, statement: str, tokens: list[_Token]) -> Context:
         """Inside `freeze S ...`, `unfreeze S ...`, `expect S ...`."""
         for number in range(len(tokens) - 1, -1, -1):
             if tokens[number].text in _CLAUSE_WORDS:
                 return self._time(tokens[number:], statement)
-        compared = [n for n, token in enumerate(tokens) if token.text in ("==", "!=", "<", "<=", ">", ">=")]
-        wanting = any(token.text == "where" for token in tokens)
-        if statement == "expect" and compared and not wanting:
-            return Context("value", statement=statement)
-        return self._selector(tokens, statement)
+        return self._expectation(tokens) if statement == "expect" else self._selector(tokens, statement)
+
+    def _expectation(self, tokens: list[_Token]) -> Context:
+        """Inside `expect SELECTOR OPTION == VALUE`, `expect SELECTOR frozen`, `expect groups == 3`."""
+        compared = [n for n, token in enumerate(tokens) if token.text in _COMPARISONS]
+        if not any(token.text == "where" for token in tokens):
+            if compared:
+                ended = tokens[-1].kind in ("number", "text", "word") or tokens[-1].text in (")", "%")
+                return Context("after comparison" if ended else "value", statement="expect")
+            if tokens and _follows_selector(tokens):
+                stated = tokens[-1].text in ("frozen", "trains")
+                return Context("after comparison" if stated else "compared", statement="expect")
+            if len(tokens) == 1 and tokens[0].text in ("groups", "trainable"):
+                return Context("compared", statement="expect")
+        return self._selector(tokens, "expect")
 
     # ------------------------------------------------------------ settings
 
@@ -246,18 +263,33 @@ class _Reader:
                 return Context("value", statement=statement)
             if len(rest) == 1:
                 return Context("duration unit", statement=statement)
-            return Context("after time", statement=statement, option=word)
+            before = tuple(token.text for token in rest)
+            return Context("after time", statement=statement, option=word, before=before)
         if not rest:
             return Context("moment", statement=statement)
         if len(rest) == 1 and rest[0].text in ("epoch", "step"):
-            return Context("value", statement=statement)
+            return Context("value", statement=statement, option=word)
         if len(rest) == 1 and rest[0].kind == "number" and not rest[0].text.endswith("%"):
             return Context("moment unit", statement=statement)
-        if len(rest) == 1 and rest[0].kind in ("word", "text"):
-            return Context("after metric", statement=statement)
-        if len(rest) > 1 and rest[-2].text == "for":
-            return Context("duration unit", statement=statement)
+        if rest[0].text not in ("epoch", "step", "(") and rest[0].kind in ("word", "text"):
+            return self._condition(rest, word, statement)
         return Context("after time", statement=statement, option=word)
+
+    def _condition(self, rest: list[_Token], word: str, statement: str) -> Context:
+        """Inside `METRIC stops falling for N epochs by D`."""
+        before = tuple(token.text for token in rest[1:])
+        if len(before) < 3:
+            return Context("after metric", statement=statement, before=before)
+        if len(before) == 3 or before[-1] == "by":
+            return Context("value", statement=statement, option=word)
+        if len(before) == 4:
+            return Context("duration unit", statement=statement, option="for")
+        return Context("after time", statement=statement, option=word, before=before)
+
+
+def _follows_selector(tokens: list[_Token]) -> bool:
+    """Whether the last word stands where the option or state of an expectation does."""
+    return len(tokens) > 1 and tokens[-1].kind == "word" and tokens[-2].text not in (",", "except")
 
 
 def _first_words(tokens: list[_Token]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from layerlr_dsl.editor import foreign
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.navigation import definition, occurrence_at
-from layerlr_dsl.editor.nodes import path_to
+from layerlr_dsl.editor.nodes import path_to, walk
 from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.editor.shown import Here
 from layerlr_dsl.language import syntax as s
@@ -18,6 +19,10 @@ from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
 from layerlr_dsl.reports.words import count, short
+
+_WORD = re.compile(r"[a-z]+")
+_NAMING = (s.Pattern, s.Regex, s.GroupRef, s.String, s.Name)
+"""Parts of a statement in which a word of the language is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +194,19 @@ class _Asker:
         return None
 
     def _word(self) -> str | None:
-        start = self.statement.span.start
-        word = self.statement.span.text.split(maxsplit=1)[0]
-        if word in v.STATEMENTS and not isinstance(self.statement, s.RuleStatement):
-            return self._on(
-                Span(self.statement.span.source, start, start + len(word)), lambda: v.STATEMENTS[word]
-            )
-        return None
+        """What a word of the language means: the first of a statement, or one that is so by its place."""
+        text, first = self.statement.span.source.text, self.statement.span.start
+        word = next((w for w in _WORD.finditer(text, first) if w.start() <= self.inside <= w.end()), None)
+        if word is None:
+            return None
+        self.span = Span(self.statement.span.source, *word.span())
+        if word.start() == first and not isinstance(self.statement, s.RuleStatement):
+            return v.STATEMENTS.get(word[0])
+        named = any(
+            isinstance(x, _NAMING) and x.span.start < word.end() and word.start() < x.span.end
+            for x in walk(self.statement)
+        )
+        return None if named else v.KEYWORDS.get(word[0])
 
 
 def _described(name: str, words: dict[str, str]) -> str | None:

@@ -31,6 +31,7 @@ WORDS = {
     "every": "The time between two turns: `every 2 epochs`.",
     "starting at": "When the first turn is: `starting at epoch 1`.",
     "at": "The moment: `at epoch 3`.",
+    "by": "What counts as an improvement: more than this much, `by 0.01`.",
     "frozen": "Expect that nothing here trains.",
     "trains": "Expect that everything here trains.",
     "and": "Both must hold.",
@@ -50,6 +51,25 @@ CONDITIONS = {
     "stops falling for": "`val_loss stops falling for 3 epochs`: counted in reports of the metric",
     "stops rising for": "`accuracy stops rising for 3 epochs`: counted in reports of the metric",
 }
+COMPARISONS = {
+    "==": "the same, floats within 1e-9",
+    "!=": "another",
+    "<": "less",
+    "<=": "at most",
+    ">": "more",
+    ">=": "at least",
+}
+COUNTED = {
+    "groups": "How many parameter groups there are: `expect groups == 3`.",
+    "trainable": "The share of the elements that train: `expect trainable < 10% at epoch 0`.",
+}
+KEYWORDS = {
+    part: about
+    for words in (CONDITIONS, UNITS, COUNTED, WORDS)
+    for phrase, about in words.items()
+    for part in phrase.split()
+}
+"""Every word that has its meaning from its place in a statement."""
 ATTRIBUTES = {
     "name": "the last segment of the parameter's name, such as `weight`",
     "path": "the whole dotted name",

@@ -47,7 +47,8 @@ def configure(
 
 def run_length(trainer: Any) -> tuple[Any, int | None]:
     """The epochs of a Trainer's run, and the optimizer steps in one; None where they are not known."""
-    total = trainer.estimated_stepping_batches  # sets the dataloaders up
+    trainer.fit_loop.setup_data()  # `max_epochs=-1` would not
+    total = trainer.estimated_stepping_batches
     batches = trainer.num_training_batches
     steps = None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
     if steps is not None and math.isfinite(total) and total > 0:
@@ -56,13 +57,20 @@ def run_length(trainer: Any) -> tuple[Any, int | None]:
 
 
 class ReportMetrics(Callback):  # type: ignore[misc]
-    """Reports validation metrics to the schedules that wait for them, and proves frozen tensors at the end."""
+    """Reports metrics to the schedules that wait for them, and proves frozen tensors at the end.
+
+    After each validation; after each epoch of a run without any.
+    """
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Report everything that was logged, except from the sanity check before training."""
         if not trainer.sanity_checking:
-            for schedule in _schedules(trainer):
-                schedule.report(dict(trainer.callback_metrics))
+            _report(trainer)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Report what training logged, where nothing is validated."""
+        if not sum(trainer.num_val_batches):
+            _report(trainer)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Verify, and name conditions that waited for a metric nobody logged. Raises FrozenMoved."""
@@ -71,6 +79,11 @@ class ReportMetrics(Callback):  # type: ignore[misc]
             if silent := schedule.unreported():
                 text = f"never reported: {', '.join(silent)}"
                 warnings.warn(text, ScheduleWarning, stacklevel=2)
+
+
+def _report(trainer: Any) -> None:
+    for schedule in _schedules(trainer):
+        schedule.report(dict(trainer.callback_metrics))
 
 
 def _schedules(trainer: Any) -> list[LayerSchedule]:

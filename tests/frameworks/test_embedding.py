@@ -123,6 +123,50 @@ def test_lightning_metrics_reach_conditions_and_accumulation_counts_optimizer_st
     assert saved["lr_schedulers"][0]["last_epoch"] == 12
 
 
+def test_lightning_without_validation_reports_what_training_logged(tmp_path):
+    """A run of so many steps has its epochs counted too, and a plateau may wait for the training loss."""
+    pytest.importorskip("lightning")
+    import lightning as L
+
+    import layerlr_dsl as layerlr
+    from layerlr_dsl.training.lightning import ReportMetrics, configure
+
+    rules = layerlr.parse(
+        "** -> lr 1e-3; 0 -> schedule cosine\nfreeze 0 until train_loss stops falling for 1 epochs"
+    )
+    loader = torch.utils.data.DataLoader(torch.randn(8, 4), batch_size=2)
+
+    class Module(L.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+
+        def training_step(self, batch, index):
+            assert self.lr_schedulers().frozen == {"0.weight", "0.bias"}
+            self.log("train_loss", [3.0, 1.0, 2.0][self.current_epoch], on_epoch=True)
+            return self.layers(batch).square().mean()
+
+        def configure_optimizers(self):
+            return configure(self, rules, model=self.layers)
+
+    trainer = L.Trainer(
+        max_steps=10,
+        max_epochs=-1,
+        callbacks=[ReportMetrics()],
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Module(), loader)
+    schedule = trainer.lr_scheduler_configs[0].scheduler
+    assert (schedule.plan.clock.total, schedule.plan.clock.steps_per_epoch) == (10, 4)
+    assert schedule.last_epoch == 10
+    assert not schedule.frozen
+
+
 @pytest.fixture(scope="module")
 def minilm():
     """The folder of the real MiniLM weights."""

@@ -123,7 +123,7 @@ class Behaviour:
 
     def warmup(self, tick: int, fired: Fired = NOTHING_FIRED) -> tuple[int, int] | None:
         """The thaw warm-up that is running at a tick, as its first tick and its length in ticks."""
-        if not any(effect.warmup for effect in self.freezes):
+        if not self.freezes or not any(effect.warmup for effect in self.freezes):
             return None
         for at in reversed(self.changes(fired)):
             if at > tick:

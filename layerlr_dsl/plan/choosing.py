@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, PatternItem
+from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.plan.selection import Decider, RowClass, Selected, attributes_in
 
@@ -19,6 +19,7 @@ class Chooser:
 
     def __init__(self, rules: CheckedRules, decider: Decider) -> None:
         self._decider = decider
+        self._groups = rules.groups
         self._selectors: list[tuple[int, int, CheckedSelector]] = [
             (clause.index, n, selector)
             for clause in rules.clauses
@@ -28,25 +29,33 @@ class Chooser:
         self._filtered: dict[int, list[int]] = defaultdict(list)
         """By item: selectors that are this item and a `where`."""
         self._others: list[int] = []
-        """Selectors with items that the automaton does not know: regular expressions and groups."""
+        """Selectors with items that the automaton does not know: regular expressions, groups with conditions."""
         for number, (_, _, selector) in enumerate(self._selectors):
             self._file(number, selector)
         self._looked_at = {item: self._attributes(numbers) for item, numbers in self._filtered.items()}
         self._answers: dict[Any, list[tuple[int, Selected]]] = {}
 
     def _file(self, number: int, selector: CheckedSelector) -> None:
-        items = [
-            self._decider.matcher.items[item.text]
-            for item in selector.include
-            if isinstance(item, PatternItem)
-        ]
-        if len(items) < len(selector.include):
+        include = self._written_out(selector)
+        items = [self._decider.matcher.items[item.text] for item in include if isinstance(item, PatternItem)]
+        if len(items) < len(include):
             self._others.append(number)
         elif len(items) == 1 and selector.where is not None and not selector.exclude:
             self._filtered[items[0]].append(number)
         else:
             for item in items:
                 self._by_item[item].append(number)
+
+    def _written_out(self, selector: CheckedSelector) -> list[Item]:
+        """The include items of a selector, with groups of nothing but plain patterns laid in place."""
+        out: list[Item] = []
+        for item in selector.include:
+            group = self._groups.get(item.name) if isinstance(item, GroupItem) else None
+            if group is None or group.exclude or group.where is not None or group.captures:
+                out.append(item)
+            else:
+                out += self._written_out(group)
+        return out
 
     def _attributes(self, numbers: list[int]) -> tuple[str, ...]:
         wheres = (self._selectors[number][2].where for number in numbers)

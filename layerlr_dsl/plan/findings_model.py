@@ -27,13 +27,9 @@ def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
     rules, decider = resolution.rules, resolution.decider
     near = NearMisses(resolution.inventory)
     kinds = resolution.matches.classes
-    patterns = {item for state in {kind.state for kind in kinds} for item, _ in state.hits}
+    patterns = resolution.matches.items
     regexes = {number for kind in kinds for number in kind.regexes}
-    empty_groups = {
-        name
-        for name, group in rules.groups.items()
-        if not any(decider.decide(kind, group) is not None for kind in kinds)
-    }
+    empty_groups = {name for name, group in rules.groups.items() if not _selects(group, resolution)}
 
     def matches(item: Item) -> bool:
         if isinstance(item, PatternItem):
@@ -55,15 +51,24 @@ def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
 
 def _selectors(resolution: Resolution) -> Iterator[tuple[CheckedSelector, bool]]:
     """Every selector of the file, and whether it selects anything."""
-    rules, decider = resolution.rules, resolution.decider
+    rules = resolution.rules
     chosen = {(one.clause, one.selector) for cascade in resolution.cascades for one in cascade.selected}
-    kinds = resolution.matches.classes
     others = [*rules.groups.values(), *(e.selector for e in rules.expectations if e.selector is not None)]
     for selector in others:
-        yield selector, any(decider.decide(kind, selector) is not None for kind in kinds)
+        yield selector, _selects(selector, resolution)
     for clause in rules.clauses:
         for number, selector in enumerate(clause.selectors):
             yield selector, (clause.index, number) in chosen
+
+
+def _selects(selector: CheckedSelector, resolution: Resolution) -> bool:
+    """Whether a selector covers any parameter. Asks every class only where captures or conditions decide."""
+    decider, matches = resolution.decider, resolution.matches
+    if not selector.captures and not selector.exclude and selector.where is None:
+        numbers = resolution.matcher.items
+        if any(isinstance(i, PatternItem) and numbers[i.text] in matches.items for i in selector.include):
+            return True
+    return any(decider.decide(kind, selector) is not None for kind in matches.classes)
 
 
 def _finding(
@@ -216,6 +221,9 @@ def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally])
         by_option[effect.option].append(effect)
     by_option["frozen"].extend(cascade.freezes)
     for effects in by_option.values():
+        if len(effects) == 1:
+            tallies[effects[0].clause].wins += count
+            continue
         for place, said in enumerate(effects):
             later = islice(reversed(effects), len(effects) - place - 1)
             hidden = next((e for e in later if _hides(e, said)), None)

@@ -18,6 +18,8 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Spans of the run in which every parameter is frozen."""
     if resolution.nominal or not len(resolution.inventory):
         return
+    if any(group.kind == "trains" and not group.behaviour.freezes for group in plan.groups):
+        return
     for phase in plan.phases:
         if phase.when is None and len(phase.frozen) == len(plan.groups):
             freezes = [f.behaviour.freeze(phase.start).effect for f in plan.groups if f.planned]
@@ -70,29 +72,22 @@ def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
 
 def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Freezes that save little, because the backward pass must go through them all the same."""
-    if resolution.nominal:
+    planned = [number for number, group in enumerate(plan.groups) if group.planned]
+    if resolution.nominal or not planned:
         return
     rows: dict[int, list[int]] = defaultdict(list)
     for row, number in enumerate(plan.group_of):
         rows[number].append(row)
     said: set[int] = set()
-    for phase in plan.phases:
-        if phase.when is not None:
+    for tick in _freezing_ticks(plan):
+        frozen = [g.kind != "trains" or g.behaviour.freeze(tick).frozen for g in plan.groups]
+        first = min((rows[n][0] for n, still in enumerate(frozen) if not still), default=None)
+        if first is None:
             continue
-        states = plan.state(phase.start)
-        training = [rows[n][0] for n, state in enumerate(states) if not state.frozen]
-        if not training:
-            continue
-        first = min(training)
-        for number, state in enumerate(states):
-            group = plan.groups[number]
-            if (
-                not state.frozen
-                or not group.planned
-                or bisect_right(rows[number], first) == len(rows[number])
-            ):
+        for number in planned:
+            if not frozen[number] or bisect_right(rows[number], first) == len(rows[number]):
                 continue
-            effect = group.behaviour.freeze(phase.start).effect
+            effect = plan.groups[number].behaviour.freeze(tick).effect
             if effect is None or effect.clause in said:
                 continue
             said.add(effect.clause)
@@ -104,6 +99,13 @@ def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
                 effect.span,
                 "freeze what comes before it too, if saving time is the aim",
             )
+
+
+def _freezing_ticks(plan: Plan) -> list[int]:
+    """The start of the run, and every tick of it at which the frozen set may change by the clock alone."""
+    total = plan.clock.total
+    ticks = {tick for group in plan.groups if group.planned for tick in group.behaviour.changes()}
+    return [0, *sorted(tick for tick in ticks if total is None or tick < total)]
 
 
 def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,7 +241,10 @@ def _named(
     for place, key in enumerate(keys):
         if key in ("frozen", "model"):
             plain[place] = "frozen" if key == "frozen" else "frozen by the model"
-    names = told_apart(plain, [{**o, **_course(b)} for o, b in zip(options, first, strict=True)])
+    often = Counter(plain)
+    shared = (often[name] > 1 for name in plain)
+    details = [{**o, **_course(b)} if s else {} for o, b, s in zip(options, first, shared, strict=True)]
+    names = told_apart(plain, details)
     groups = []
     for place, key in enumerate(keys):
         kind: GroupKind = "frozen" if key == "frozen" else "model" if key == "model" else "trains"

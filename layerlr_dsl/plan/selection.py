@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from layerlr_dsl.language import syntax as s
@@ -15,6 +16,7 @@ from layerlr_dsl.plan.matching import Automaton, State
 
 UNIQUE = frozenset(("path", "index"))
 """Attributes that differ for every parameter."""
+_IS = "module is "
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,7 @@ class RowClass:
         return found
 
     def _value(self, name: str) -> Any:
-        row = self.row
-        if name == "module":
-            return row.inventory.module_classes[row.owner], row.inventory.attention_modules[row.owner]
-        return row.attribute(name)
+        return self.row.is_a(name[len(_IS) :]) if name.startswith(_IS) else self.row.attribute(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,11 @@ class Matches:
     alias_rows: list[Row]
     classes: list[RowClass]
 
+    @cached_property
+    def items(self) -> frozenset[int]:
+        """The patterns, by number, that cover any parameter."""
+        return frozenset(item for hits in {kind.state.hits for kind in self.classes} for item, _ in hits)
+
 
 def needed_attributes(rules: CheckedRules) -> frozenset[str]:
     """Attributes of parameters that any `where` or value of the file asks for."""
@@ -107,7 +111,7 @@ def needed_attributes(rules: CheckedRules) -> frozenset[str]:
 
 
 def attributes_in(expression: s.Expression) -> tuple[str, ...]:
-    """The attributes of a parameter that an expression asks for."""
+    """The attributes of a parameter that an expression asks for; of its module, the questions it asks."""
     found: set[str] = set()
     for node in names_in(expression):
         if isinstance(node, s.Name):
@@ -116,8 +120,8 @@ def attributes_in(expression: s.Expression) -> tuple[str, ...]:
             found.add("shape")
         elif isinstance(node, s.Is):
             of_module = isinstance(node.subject, s.Name) and node.subject.name == "module"
-            found.add("module" if of_module else "dtype")
-    return tuple(sorted(found & {*_ATTRIBUTES, "module"}))
+            found.add(f"{_IS}{node.word}" if of_module else "dtype")
+    return tuple(sorted(name for name in found if name in _ATTRIBUTES or name.startswith(_IS)))
 
 
 def _expressions(rules: CheckedRules) -> Iterator[s.Expression]:
@@ -211,20 +215,24 @@ class Matcher:
             columns.append(range(len(inventory)))
         keys: Iterable[Any] = zip(*columns, strict=True) if len(columns) > 1 else inventory.leaves
         add = matches.class_of.append
+        looked_at = tuple(sorted(wanted))
+        alike: dict[Any, int] = {}
         for owner, key in zip(inventory.owners, keys, strict=True):
             table = tables[owner]
             number = table.get(key)
             if number is None:
-                number = table[key] = len(classes)
-                row = self._row(len(matches.class_of))
-                classes.append(self._class(row, states))
+                kind = self._class(self._row(len(matches.class_of)), states)
+                what = (kind.state.hits, kind.regexes, kind.projection(looked_at))
+                number = table[key] = alike.setdefault(what, len(classes))
+                if number == len(classes):
+                    classes.append(kind)
             add(number)
 
     def _module_tables(self, states: list[State]) -> list[dict[Any, int]]:
         """One table for all modules that no rule can tell apart."""
         inventory = self.inventory
         columns: list[Iterable[Any]] = [states]
-        if "module" in self.attributes:
+        if any(name.startswith(_IS) for name in self.attributes):
             columns += [inventory.module_classes, inventory.attention_modules]
         if "depth" in self.attributes:
             columns.append([prefix.count(".") for prefix in inventory.module_prefixes])

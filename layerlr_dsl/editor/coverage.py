@@ -93,6 +93,7 @@ class _Items:
         self.decider = Decider(plan.rules, plan.matcher, plan.capture_numbers)
         self.by_pattern: dict[int, list[int]] = defaultdict(list)
         self.by_regex: dict[int, list[int]] = defaultdict(list)
+        self.by_group: dict[str, list[int]] = {}
         for number, kind in enumerate(plan.matches.classes):
             for item in {item for item, _ in kind.state.hits}:
                 self.by_pattern[item].append(number)
@@ -105,6 +106,8 @@ class _Items:
             return self.by_pattern[matcher.items[item.text]]
         if not isinstance(item, GroupItem):
             return self.by_regex[matcher.regex_numbers[item.text]]
-        group = self.plan.rules.groups[item.name]
-        kinds = self.plan.matches.classes
-        return [n for n, kind in enumerate(kinds) if self.decider.decide(kind, group) is not None]
+        if item.name not in self.by_group:
+            group = self.plan.rules.groups[item.name]
+            kinds = enumerate(self.plan.matches.classes)
+            self.by_group[item.name] = [n for n, k in kinds if self.decider.decide(k, group) is not None]
+        return self.by_group[item.name]

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
-from layerlr_dsl.training import modes
+from layerlr_dsl.training import modes, parallel
 from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
 from layerlr_dsl.training.hooks import installed, remove
-from layerlr_dsl.training.parallel import Freezing, reduced
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -100,7 +99,11 @@ class Freezer:
     """
 
     def __init__(
-        self, root: nn.Module, parameters: dict[str, nn.Parameter], for_ever: Collection[str], way: Freezing
+        self,
+        root: nn.Module,
+        parameters: dict[str, nn.Parameter],
+        for_ever: Collection[str],
+        way: parallel.Freezing,
     ) -> None:
         self.root = root
         self.parameters = parameters
@@ -121,6 +124,7 @@ class Freezer:
         updating: those whose normalisation layers go on updating their running statistics.
         """
         frozen, updating = frozenset(frozen), frozenset(updating)
+        thawed = self.frozen - frozen
         if self._applied and frozen == self.frozen and updating == self.updating:
             return False
         self._applied = True
@@ -129,6 +133,7 @@ class Freezer:
         for name, parameter in self.parameters.items():
             self._hold(name, parameter, name in frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
+        parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
         self._hold_modules()
         self.remember()
         return True
@@ -185,7 +190,7 @@ class Freezer:
         for name in self.frozen:
             self._hold(name, self.parameters[name], True)
 
-    def rebind(self, parameters: dict[str, nn.Parameter], way: Freezing) -> None:
+    def rebind(self, parameters: dict[str, nn.Parameter], way: parallel.Freezing) -> None:
         """Take other objects for the same names, and freeze them as before."""
         self.parameters, self.way = parameters, way
         self._applied = False
@@ -198,7 +203,7 @@ class Freezer:
         Called before the forward pass; after it would be too late.
         """
         if self.way == "soft unless for ever":
-            held = reduced(reducer)
+            held = parallel.reduced(reducer)
             if any(id(self.parameters[name]) in held for name in self.for_ever):
                 self.way = "soft"
                 self._applied = False

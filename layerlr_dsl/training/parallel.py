@@ -8,13 +8,15 @@ leaves the ranks apart without a word. There the flag stays on and gradients are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.optim import Adafactor, Optimizer
 
+from layerlr_dsl.optim.several import Several
 from layerlr_dsl.training.binding import statistics_go_on
 from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
 
@@ -38,6 +40,23 @@ def refuse_flat_parameters(model: nn.Module) -> None:
         )
 
 
+def refuse_sharded_adafactor(optimizer: Optimizer) -> None:
+    """Raise TrainingError for torch's Adafactor over DTensors, whose step fails on them."""
+    for one in optimizer.optimizers if isinstance(optimizer, Several) else (optimizer,):
+        if not isinstance(one, Adafactor):
+            continue
+        pairs = [
+            (name, p)
+            for group in one.param_groups
+            for name, p in zip(group.get("param_names", ()), group["params"], strict=False)
+        ]
+        if sharded := [name for name, parameter in pairs if is_sharded(parameter)]:
+            raise TrainingError(
+                f"torch's Adafactor cannot step parameters that fully_shard has spread ({listed(sharded)}); "
+                "choose another optimizer, or DistributedDataParallel"
+            )
+
+
 Freezing = Literal["hard", "soft", "soft unless for ever"]
 """hard: by the flag. soft: the flag stays on and gradients are dropped."""
 
@@ -58,6 +77,23 @@ def way_to_freeze(model: nn.Module, parameters: Iterable[nn.Parameter]) -> Freez
 def is_sharded(parameter: torch.Tensor) -> bool:
     """Whether a parameter is a DTensor, as `fully_shard` makes them."""
     return hasattr(parameter, "to_local")
+
+
+def renew_shards(root: nn.Module, thawed: Collection[nn.Parameter]) -> None:
+    """Let `fully_shard` look again at the units of what thaws; all processes must call this.
+
+    It notes which dtype the gradients of a unit have when the model first runs, and nothing for a unit that
+    is frozen then: under a MixedPrecisionPolicy such a unit fails when it thaws. unshard() notes it anew.
+    """
+    if not any(is_sharded(parameter) for parameter in thawed):
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    wanted = set(map(id, thawed))
+    for module in root.modules():
+        if isinstance(module, FSDPModule) and any(id(p) in wanted for p in module.parameters()):
+            module.unshard()
+            module.reshard()
 
 
 def reduced(reducer: Any) -> set[int]:

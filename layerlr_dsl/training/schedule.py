@@ -46,6 +46,7 @@ class LayerSchedule(LRScheduler):
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
         parallel.refuse_flat_parameters(model)
         parallel.require_agreement(plan)
+        parallel.refuse_sharded_adafactor(innermost(optimizer))
         self.plan = plan
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())

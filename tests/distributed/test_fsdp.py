@@ -8,7 +8,7 @@ import torch.distributed.checkpoint as dcp
 from ranks import alone, batch, layers, loss, outcome, resolve, run
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecisionPolicy, fully_shard
 
 PATTERNS = {
     "nothing": "** -> lr 1e-2",
@@ -56,6 +56,21 @@ def steps(model, optimizer, schedule, ticks, rank, world):
 def train(rules, rank, world, **options):
     model = sharded(world, **options)
     return steps(model, *made(rules, model), range(6), rank, world)
+
+
+def trained_in_half(rules, rank, world):
+    """What moved over the run, with gathered parameters and gradients in bfloat16."""
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    model = sharded(world, mp_policy=policy)
+    before = whole(model)
+    after = steps(model, *made(rules, model), range(6), rank, world)
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def adafactor(world):
+    model = sharded(world)
+    plan = resolve("optimizer adafactor\n** -> lr 1e-2\nhead -> optimizer adamw", model)
+    return plan.schedule(model, plan.optimizer(model))
 
 
 def schedule_then_shard(rank, world):
@@ -133,6 +148,9 @@ def two_ranks(start, rank, world, folder):
     found = {name: outcome(lambda r=rules: train(r, rank, world)) for name, rules in PATTERNS.items()}
     kept = PATTERNS["mixed inside a shard group"]
     found["kept whole"] = outcome(lambda: train(kept, rank, world, reshard_after_forward=False))
+    for name, rules in PATTERNS.items():
+        found["half", name] = outcome(lambda r=rules: trained_in_half(r, rank, world))
+    found["adafactor"] = outcome(lambda: adafactor(world))
     found["schedule, then shard"] = outcome(lambda: schedule_then_shard(rank, world))
     found["optimizer, then shard"] = outcome(lambda: optimizer_then_shard(rank, world))
     found["flags"] = outcome(lambda: flags_are_taken(world))
@@ -173,6 +191,23 @@ def test_sharded_training_equals_one_process(results, pattern):
     expected = alone(PATTERNS[pattern])
     for result in results:
         close(result[pattern], expected)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_units_that_were_frozen_thaw_under_mixed_precision(results, pattern):
+    """fully_shard notes the gradients' dtype when it first runs, none for a frozen unit, which then could not thaw."""
+    every = set(alone(PATTERNS[pattern]))
+    for result in results:
+        assert result["half", pattern] == every
+
+
+def test_adafactor_over_shards_is_refused_by_name(results):
+    """torch's own step fails there with words about placements; the refusal says what to choose."""
+    for result in results:
+        assert (
+            "TrainingError: torch's Adafactor cannot step parameters that fully_shard" in result["adafactor"]
+        )
+        assert "stem.0.weight" in result["adafactor"]
 
 
 def test_parameters_kept_whole_after_forward_are_no_replacement(results):

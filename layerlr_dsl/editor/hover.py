@@ -15,6 +15,7 @@ from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.editor.shown import Here
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant, show
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
@@ -145,7 +146,7 @@ class _Asker:
 
     def _evaluated(self, node: s.Expression) -> str | None:
         rules = self.session.judge.rules
-        lets = rules.lets if rules is not None else {}
+        lets = rules.lets if rules is not None else Lets()
         try:
             return show(evaluate(node, Scope(lets))) if is_constant(node, lets) else None
         except Fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from layerlr_dsl.language import syntax as s
@@ -23,7 +23,7 @@ from layerlr_dsl.language.regex import RegexFault, full_match
 class Names:
     """What a name may stand for at one place."""
 
-    lets: frozenset[str]
+    lets: Set[str]
     captures: frozenset[str] = frozenset()
     attributes: bool = False
     missing: dict[str, s.Pattern | s.Regex | s.GroupRef] = field(default_factory=dict)

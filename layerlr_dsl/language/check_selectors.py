@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import ATTRIBUTES
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 
+_DEEPEST_GROUPS = 100
+
 
 class SelectorChecker:
     """Compiles the selectors of one rule file, which share its groups and lets."""
 
-    def __init__(
-        self, lets: dict[str, s.Expression], groups: dict[str, s.GroupStatement], found: list[Diagnostic]
-    ) -> None:
-        self._lets = frozenset(lets)
+    def __init__(self, lets: Lets, groups: dict[str, s.GroupStatement], found: list[Diagnostic]) -> None:
+        self._lets = lets.keys()
         self._statements = groups
         self._found = found
         self._groups: dict[str, CheckedSelector | None] = {}
         self._open: list[str] = []
+        self._depths: dict[str, int] = {}
+        self._too_deep = False
         self._patterns: dict[str, CompiledPattern] = {}
 
     def check_groups(self) -> dict[str, CheckedSelector]:
@@ -123,11 +128,26 @@ class SelectorChecker:
 
     def _group(self, name: str) -> CheckedSelector | None:
         if name not in self._groups:
-            if len(self._open) >= 100:
-                span = self._statements[name].name_span
-                self._found.append(error("LR007", "groups are nested more than 100 deep", span))
-                return None
+            statement = self._statements[name]
             self._open.append(name)
-            self._groups[name] = self.check(self._statements[name].selector)
+            # Either way of nesting counts: groups that wait for this one, and groups that it is made of.
+            group = self.check(statement.selector) if len(self._open) <= _DEEPEST_GROUPS else None
+            depth = 1 + max((self._depths.get(n, 0) for n in _references(statement.selector)), default=0)
+            if len(self._open) > _DEEPEST_GROUPS or (group is not None and depth > _DEEPEST_GROUPS):
+                self._nested_too_deeply(statement)
+                group = None
             self._open.pop()
+            self._groups[name], self._depths[name] = group, depth
         return self._groups[name]
+
+    def _nested_too_deeply(self, statement: s.GroupStatement) -> None:
+        """Said once: a chain of groups that is far too long is one fault."""
+        if not self._too_deep:
+            self._too_deep = True
+            message = f"groups are nested more than {_DEEPEST_GROUPS} deep"
+            help = "list the selectors themselves in an inner group"
+            self._found.append(error("LR007", message, statement.name_span, help))
+
+
+def _references(selector: s.Selector) -> Iterator[str]:
+    return (item.name for item in (*selector.include, *selector.exclude) if isinstance(item, s.GroupRef))

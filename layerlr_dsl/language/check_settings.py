@@ -10,6 +10,7 @@ from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, show
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
@@ -19,7 +20,7 @@ Missing = dict[str, s.Pattern | s.Regex | s.GroupRef]
 
 
 def check_optimizer_statement(
-    statement: s.OptimizerStatement | None, lets: dict[str, s.Expression], found: list[Diagnostic]
+    statement: s.OptimizerStatement | None, lets: Lets, found: list[Diagnostic]
 ) -> CheckedOptimizer:
     """The file's optimizer; torch's AdamW with its own defaults where the file names none."""
     default = optimizers.known(DEFAULT_OPTIMIZER)
@@ -30,7 +31,7 @@ def check_optimizer_statement(
         return CheckedOptimizer(default, {}, statement.span)
     _given_once(statement.factory, found)
     settings: dict[str, Value] = {}
-    names = Names(frozenset(lets), reason="the optimizer's arguments are the same for every parameter")
+    names = Names(lets.keys(), reason="the optimizer's arguments are the same for every parameter")
     for argument in statement.factory.arguments:
         expression = _argument(info, argument, found)
         if expression is None:
@@ -88,9 +89,7 @@ def _argument(info: OptimizerInfo, argument: s.Argument, found: list[Diagnostic]
     return argument.value
 
 
-def _constant(
-    expression: s.Expression, lets: dict[str, s.Expression], found: list[Diagnostic]
-) -> Value | None:
+def _constant(expression: s.Expression, lets: Lets, found: list[Diagnostic]) -> Value | None:
     try:
         return evaluate(expression, Scope(lets))
     except Fault as fault:
@@ -120,7 +119,7 @@ class SettingsChecker:
 
     def __init__(
         self,
-        lets: dict[str, s.Expression],
+        lets: Lets,
         optimizer: CheckedOptimizer,
         clauses: Iterable[s.Clause],
         found: list[Diagnostic],
@@ -148,7 +147,7 @@ class SettingsChecker:
         infos = self._infos
         checked: list[CheckedSetting] = []
         seen: dict[str, s.Setting] = {}
-        names = Names(frozenset(self._lets), captures or frozenset(), True, missing)
+        names = Names(self._lets.keys(), captures or frozenset(), True, missing)
         own = next((x for x in statement.settings if x.option == "optimizer"), None)
         if own is not None:
             info = self._own_optimizer(own, statement, names, checked)

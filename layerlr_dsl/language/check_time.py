@@ -8,19 +8,19 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
-from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.lets import Lets
 
 LIMIT = 10**12
 
 
-def check_window(window: s.Window | None, lets: dict[str, s.Expression], found: list[Diagnostic]) -> None:
+def check_window(window: s.Window | None, lets: Lets, found: list[Diagnostic]) -> None:
     """Check both ends of a window."""
     if window is None:
         return
     for end in (window.opens, window.closes):
         if isinstance(end, s.Moment):
-            _number(end.value, lets, found, f"a moment is at or after {_zero(end.unit)}", positive=False)
-            if end.unit == "step" and not found_error_at(found, end.span):
+            want = f"a moment is at or after {_zero(end.unit)}"
+            if _number(end.value, lets, found, want, positive=False) and end.unit == "step":
                 _whole_step(end, lets, found)
         elif isinstance(end, s.Condition):
             _check_condition(end, lets, found)
@@ -30,14 +30,7 @@ def _zero(unit: str) -> str:
     return "0%" if unit == "percent" else f"{unit} 0"
 
 
-def found_error_at(found: list[Diagnostic], span: Span) -> bool:
-    return any(
-        d.span is not None and d.span.source is span.source and span.start <= d.span.start < span.end
-        for d in found
-    )
-
-
-def _whole_step(moment: s.Moment, lets: dict[str, s.Expression], found: list[Diagnostic]) -> None:
+def _whole_step(moment: s.Moment, lets: Lets, found: list[Diagnostic]) -> None:
     value = evaluate(moment.value, Scope(lets, exact=True))
     if Fraction(value).denominator != 1:
         found.append(
@@ -45,10 +38,8 @@ def _whole_step(moment: s.Moment, lets: dict[str, s.Expression], found: list[Dia
         )
 
 
-def _check_condition(condition: s.Condition, lets: dict[str, s.Expression], found: list[Diagnostic]) -> None:
-    before = len(found)
-    _number(condition.patience, lets, found, "a condition waits for one epoch or more", positive=True)
-    if len(found) == before:
+def _check_condition(condition: s.Condition, lets: Lets, found: list[Diagnostic]) -> None:
+    if _number(condition.patience, lets, found, "a condition waits for one epoch or more", positive=True):
         value = evaluate(condition.patience, Scope(lets, exact=True))
         if Fraction(value).denominator != 1:
             found.append(
@@ -58,9 +49,7 @@ def _check_condition(condition: s.Condition, lets: dict[str, s.Expression], foun
         _number(condition.delta, lets, found, "an improvement is 0 or more", positive=False)
 
 
-def check_duration(
-    duration: s.Duration, lets: dict[str, s.Expression], found: list[Diagnostic], positive: bool
-) -> None:
+def check_duration(duration: s.Duration, lets: Lets, found: list[Diagnostic], positive: bool) -> None:
     """Check a stretch of time; `positive` where zero makes no sense."""
     want = "this takes more than no time" if positive else "a stretch of time is 0 or more"
     _number(duration.value, lets, found, want, positive)
@@ -68,23 +57,23 @@ def check_duration(
 
 def _number(
     expression: s.Expression,
-    lets: dict[str, s.Expression],
+    lets: Lets,
     found: list[Diagnostic],
     want: str,
     positive: bool,
-) -> None:
+) -> bool:
+    """Whether the number can be taken; else a finding was added."""
     before = len(found)
-    check_expression(
-        expression, Names(frozenset(lets), reason="times are the same for every parameter"), found
-    )
+    check_expression(expression, Names(lets.keys(), reason="times are the same for every parameter"), found)
     if len(found) > before:
-        return
+        return False
     try:
         value = evaluate(expression, Scope(lets, exact=True))
     except Fault as fault:
         found.append(error(fault.code, fault.message, fault.span, fault.help))
-        return
+        return False
     if isinstance(value, (bool, str, tuple)):
         found.append(error("LR107", f"`{expression.span.text}` is not a number", expression.span))
     elif value < 0 or (positive and value == 0) or value > LIMIT:
         found.append(error("LR312", f"`{expression.span.text}` is out of range: {want}", expression.span))
+    return len(found) == before

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Scope, Value
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.language.source import Source, Span
@@ -110,7 +111,7 @@ class CheckedRules:
     epochs: Fraction | None
     optimizer: CheckedOptimizer
     schedule: s.ScheduleStatement | None
-    lets: Mapping[str, s.Expression]
+    lets: Lets
     groups: Mapping[str, CheckedSelector]
     clauses: tuple[CheckedClause, ...]
     expectations: tuple[CheckedExpectation, ...]

@@ -23,9 +23,9 @@ from layerlr_dsl.language.expressions import (
     Scope,
     evaluate,
     is_constant,
-    names_in,
 )
 from layerlr_dsl.language.includes import Expansion, expand
+from layerlr_dsl.language.lets import Lets, check_lets
 from layerlr_dsl.language.source import Source
 
 RESERVED = frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, "true", "false"))
@@ -54,7 +54,7 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
     """Check statements that are already parsed and laid in place, all of a file's or some of them."""
     found = list(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
-    lets = _check_lets(gathered.lets, found)
+    lets = check_lets(gathered.lets, found)
     selectors = SelectorChecker(lets, gathered.groups, found)
     groups = selectors.check_groups()
     optimizer = check_optimizer_statement(gathered.optimizer, lets, found)
@@ -158,43 +158,6 @@ def _define(
     table[statement.name] = statement  # type: ignore[assignment]
 
 
-# ---------------------------------------------------------------- lets
-
-
-def _check_lets(statements: dict[str, s.LetStatement], found: list[Diagnostic]) -> dict[str, s.Expression]:
-    lets = {name: statement.value for name, statement in statements.items()}
-    for name in _circular(lets):
-        statement = statements[name]
-        found.append(
-            error(
-                "LR102", f"let `{name}` refers to itself", statement.name_span, "give it a value of its own"
-            )
-        )
-        lets[name] = s.Number(statement.value.span, "0")
-    for name, expression in list(lets.items()):
-        names = Names(frozenset(lets), reason="a `let` holds a constant: it cannot depend on a parameter")
-        before = len(found)
-        check_expression(expression, names, found)
-        if len(found) == before:
-            _try(expression, Scope(lets), found)
-        if len(found) > before:
-            lets[name] = s.Number(expression.span, "0")
-    return lets
-
-
-def _circular(lets: dict[str, s.Expression]) -> set[str]:
-    needs = {
-        name: {node.name for node in names_in(expression) if isinstance(node, s.Name) and node.name in lets}
-        for name, expression in lets.items()
-    }
-    settled: set[str] = set()
-    while True:
-        ready = {name for name, others in needs.items() if name not in settled and others <= settled}
-        if not ready:
-            return set(needs) - settled
-        settled |= ready
-
-
 def _try(expression: s.Expression, scope: Scope, found: list[Diagnostic]) -> None:
     try:
         evaluate(expression, scope)
@@ -206,14 +169,12 @@ def _try(expression: s.Expression, scope: Scope, found: list[Diagnostic]) -> Non
 
 
 def _check_epochs(
-    statement: s.EpochsStatement | None, lets: dict[str, s.Expression], found: list[Diagnostic]
+    statement: s.EpochsStatement | None, lets: Lets, found: list[Diagnostic]
 ) -> Fraction | None:
     if statement is None:
         return None
     before = len(found)
-    check_expression(
-        statement.value, Names(frozenset(lets), reason="the length of the run is a constant"), found
-    )
+    check_expression(statement.value, Names(lets.keys(), reason="the length of the run is a constant"), found)
     if len(found) > before:
         return None
     try:
@@ -252,7 +213,7 @@ def _check_clause(
     included: bool,
     selectors: SelectorChecker,
     settings: SettingsChecker,
-    lets: dict[str, s.Expression],
+    lets: Lets,
     found: list[Diagnostic],
 ) -> CheckedClause | None:
     before = len(found)
@@ -274,7 +235,7 @@ def _check_clause(
 
 def _check_freeze_times(
     statement: s.FreezeStatement | s.UnfreezeStatement | s.UnfreezeSequenceStatement,
-    lets: dict[str, s.Expression],
+    lets: Lets,
     found: list[Diagnostic],
 ) -> None:
     if isinstance(statement, s.FreezeStatement):
@@ -293,7 +254,7 @@ def _check_expectation(
     statement: s.Expectation,
     selectors: SelectorChecker,
     settings: SettingsChecker,
-    lets: dict[str, s.Expression],
+    lets: Lets,
     found: list[Diagnostic],
 ) -> CheckedExpectation | None:
     before = len(found)
@@ -302,7 +263,7 @@ def _check_expectation(
     if isinstance(statement, s.ExpectOption):
         settings.expected(statement)
     if not isinstance(statement, s.ExpectState):
-        names = Names(frozenset(lets), captures, attributes=selector is not None)
+        names = Names(lets.keys(), captures, attributes=selector is not None)
         check_expression(statement.value, names, found)
         if len(found) == before and is_constant(statement.value, lets):
             _try(statement.value, Scope(lets), found)

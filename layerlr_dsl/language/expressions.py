@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -45,11 +45,20 @@ class Subject(Protocol):
         """Whether the owner is of this class or family."""
 
 
+class Constants(Protocol):
+    """The `let` names of a file."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def worth(self, name: str, exact: bool) -> Value:
+        """The value of a name; `exact` for time, in fractions. Raises Fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Everything that names can stand for while an expression is worked out."""
 
-    lets: Mapping[str, s.Expression]
+    lets: Constants
     captures: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """All distinct values of each capture over the selector's items, ascending."""
@@ -94,7 +103,7 @@ def children(node: s.Expression) -> tuple[s.Expression, ...]:
     return ()
 
 
-def is_constant(expression: s.Expression, lets: Mapping[str, s.Expression]) -> bool:
+def is_constant(expression: s.Expression, lets: Container[str]) -> bool:
     """Whether the value depends on nothing but literals and lets."""
     for node in names_in(expression):
         if isinstance(node, s.Name) and node.name in lets:
@@ -129,7 +138,7 @@ def _name(node: s.Name, scope: Scope) -> Value:
     if name in scope.captures:
         return Fraction(scope.captures[name]) if scope.exact else scope.captures[name]
     if name in scope.lets:
-        return evaluate(scope.lets[name], scope)
+        return scope.lets.worth(name, scope.exact)
     if scope.subject is not None and name in ATTRIBUTES and name not in ("shape", "module"):
         return _attribute(name, node.span, scope.subject)
     if name in DTYPES:

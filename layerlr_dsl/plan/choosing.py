@@ -49,12 +49,16 @@ class Chooser:
     def _written_out(self, selector: CheckedSelector) -> list[Item]:
         """The include items of a selector, with groups of nothing but plain patterns laid in place."""
         out: list[Item] = []
-        for item in selector.include:
+        laid: set[str] = set()
+        left = list(reversed(selector.include))
+        while left:
+            item = left.pop()
             group = self._groups.get(item.name) if isinstance(item, GroupItem) else None
             if group is None or group.exclude or group.where is not None or group.captures:
                 out.append(item)
-            else:
-                out += self._written_out(group)
+            elif isinstance(item, GroupItem) and item.name not in laid:
+                laid.add(item.name)
+                left += reversed(group.include)
         return out
 
     def _attributes(self, numbers: list[int]) -> tuple[str, ...]:

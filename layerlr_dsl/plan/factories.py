@@ -86,16 +86,14 @@ def _value(
         and value.percent
     ):
         return Length(value.exact * 100, "percent")
-    names_here = Names(
-        frozenset(rules.lets), reason="a schedule is the same for every parameter of its group"
-    )
+    names_here = Names(rules.lets.keys(), reason="a schedule is the same for every parameter of its group")
     before = len(found)
     check_expression(value, names_here, found)
     return None if len(found) > before else _evaluate(value, rules.scope, found)
 
 
 def _length(duration: s.Duration, rules: CheckedRules, found: list[Diagnostic]) -> Length:
-    names_here = Names(frozenset(rules.lets), reason="a stretch of time is a constant")
+    names_here = Names(rules.lets.keys(), reason="a stretch of time is a constant")
     before = len(found)
     check_expression(duration.value, names_here, found)
     value = None if len(found) > before else _evaluate(duration.value, rules.exact_scope, found)

@@ -293,6 +293,8 @@ class Decider:
     faults: dict[tuple[int, int], WhereFault] = field(default_factory=dict)
     _hits: dict[Any, dict[int, list[Bindings]]] = field(default_factory=dict)
     _answers: dict[int, tuple[tuple[str, ...], dict[Any, bool]]] = field(default_factory=dict)
+    _grouped: dict[tuple[RowClass, str], list[Bindings]] = field(default_factory=dict)
+    """By class and group: groups of groups would be asked again and again otherwise."""
 
     def item_hits(self, kind: RowClass, item: PatternItem | RegexItem | GroupItem) -> list[Bindings]:
         """Every way in which an item covers the rows of a class."""
@@ -300,8 +302,12 @@ class Decider:
             return self.hits_by_item(kind.state).get(self.matcher.items[item.text], [])
         if isinstance(item, RegexItem):
             return [()] if self.matcher.regex_numbers[item.text] in kind.regexes else []
-        bindings = self.decide(kind, self.rules.groups[item.name])
-        return [] if bindings is None else [bindings]
+        key = (kind, item.name)
+        found = self._grouped.get(key)
+        if found is None:
+            bindings = self.decide(kind, self.rules.groups[item.name])
+            found = self._grouped[key] = [] if bindings is None else [bindings]
+        return found
 
     def included(self, kind: RowClass, selector: CheckedSelector) -> list[Bindings]:
         """Bindings of every include item that covers the class, before `except` and `where`."""

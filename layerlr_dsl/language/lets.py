@@ -1,0 +1,118 @@
+"""What the `let` names of a file are worth: each worked out once, those that others need first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, names_in
+
+
+class Lets(dict[str, s.Expression]):
+    """The constants of a file by name. Remembering what each is worth keeps chains of them cheap."""
+
+    def __init__(self, expressions: Mapping[str, s.Expression] | None = None) -> None:
+        super().__init__(expressions or {})
+        self._worth: dict[tuple[str, bool], Value | Fault] = {}
+
+    def worth(self, name: str, exact: bool) -> Value:
+        """The value of a name; `exact` for time, in fractions. Raises Fault."""
+        found = self._worth.get((name, exact))
+        if found is None:
+            try:
+                found = evaluate(self[name], Scope(self, exact=exact))
+            except Fault as fault:
+                found = fault
+            self._worth[name, exact] = found
+        if isinstance(found, Fault):
+            raise found
+        return found
+
+    def void(self, name: str) -> None:
+        """Let a name that has no value count as 0, so that its own finding is the only one."""
+        self[name] = s.Number(self[name].span, "0")
+        self._worth.pop((name, False), None)
+
+
+def check_lets(statements: Mapping[str, s.LetStatement], found: list[Diagnostic]) -> Lets:
+    """Every `let` of a file, with a finding for each that has no value; such a one counts as 0."""
+    lets = Lets({name: statement.value for name, statement in statements.items()})
+    order, circles = _by_need(lets)
+    for circle in circles:
+        found.append(_circular([statements[name] for name in circle]))
+        for name in circle:
+            lets.void(name)
+    names = Names(lets.keys(), reason="a `let` holds a constant: it cannot depend on a parameter")
+    for name in order:
+        before = len(found)
+        check_expression(lets[name], names, found)
+        if len(found) == before:
+            _work_out(lets, name, found)
+        if len(found) > before:
+            lets.void(name)
+    return lets
+
+
+def _work_out(lets: Lets, name: str, found: list[Diagnostic]) -> None:
+    """Remember both values of a name whose own names are known, so that nothing recurses later."""
+    for exact in (False, True):
+        try:
+            lets.worth(name, exact)
+        except Fault as fault:
+            if not exact:  # what only exact time cannot take is said where a time uses it
+                found.append(error(fault.code, fault.message, fault.span, fault.help))
+                return
+
+
+def _circular(statements: list[s.LetStatement]) -> Diagnostic:
+    first, *others = statements
+    path = " -> ".join(f"`{x.name}`" for x in [*statements[:8], first])
+    return error(
+        "LR102",
+        f"let `{first.name}` refers to itself: {path}" if others else f"let `{first.name}` refers to itself",
+        first.name_span,
+        "give one of them a value of its own" if others else "give it a value of its own",
+        tuple(Related("which is defined here", other.name_span) for other in others[:7]),
+    )
+
+
+def _by_need(lets: Lets) -> tuple[list[str], list[list[str]]]:
+    """The names, each after those that it needs, and the circles among them."""
+    order: list[str] = []
+    circles: list[list[str]] = []
+    done: set[str] = set()
+    for root in lets:
+        if root in done:
+            continue
+        path = {root: 0}
+        waiting = [_needs(lets, root)]
+        while waiting:
+            other = next(waiting[-1], None)
+            if other is None:
+                waiting.pop()
+                order.append(path.popitem()[0])
+                done.add(order[-1])
+            elif other in path:
+                circles.append(list(path)[path[other] :])
+            elif other not in done:
+                path[other] = len(path)
+                waiting.append(_needs(lets, other))
+    return order, _apart(circles)
+
+
+def _needs(lets: Lets, name: str) -> Iterator[str]:
+    needed = (node.name for node in names_in(lets[name]) if isinstance(node, s.Name) and node.name in lets)
+    return iter(dict.fromkeys(needed))
+
+
+def _apart(circles: list[list[str]]) -> list[list[str]]:
+    """Circles that share no name: breaking one of two that do is breaking both."""
+    seen: set[str] = set()
+    kept = []
+    for circle in circles:
+        if seen.isdisjoint(circle):
+            kept.append(circle)
+        seen.update(circle)
+    return kept

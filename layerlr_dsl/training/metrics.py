@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,11 @@ class Waits:
             for wait in self.waits
         ]
 
-    def load_state_dict(self, saved: Iterable[Mapping[str, Any]]) -> None:
-        """Conditions are known by their text, the n-th of equal ones by its place among them."""
+    def load_state_dict(self, saved: Iterable[Mapping[str, Any]], here: Callable[[int], int]) -> None:
+        """Conditions are known by their text, the n-th of equal ones by its place among them.
+
+        here: from a tick of the saved clock to one of this.
+        """
         by_text: dict[str, list[Mapping[str, Any]]] = {}
         for entry in saved:
             by_text.setdefault(entry["text"], []).append(entry)
@@ -109,15 +113,16 @@ class Waits:
             entry = entries.pop(0)
             wait.best, wait.bad, wait.reported = entry["best"], entry["bad"], entry["reported"]
             if entry["fired"] is not None:
-                self.fired[wait.event.index] = entry["fired"]
+                self.fired[wait.event.index] = here(entry["fired"])
 
 
 def as_numbers(values: Mapping[str, object]) -> dict[str, float]:
     """Reported values as floats. Raises TypeError for one that is no number; warns of one not finite."""
     numbers: dict[str, float] = {}
     for name, value in values.items():
-        if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-            value = value.item()
+        if hasattr(value, "item"):
+            with suppress(ValueError, RuntimeError):  # of a tensor or array with more than one element
+                value = value.item()
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"the report of {name!r} is no number: {value!r}")
         numbers[name] = float(value)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.model import live
+from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training import compiling, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
@@ -107,6 +108,7 @@ class LayerSchedule(LRScheduler):
         return {
             "version": VERSION,
             "last_epoch": self.last_epoch,
+            "steps_per_epoch": self.plan.clock.steps_per_epoch,
             "_step_count": self._step_count,
             "frozen": sorted(self._freezer.frozen),
             "conditions": self._waits.state_dict(),
@@ -116,14 +118,25 @@ class LayerSchedule(LRScheduler):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take up the run where `state_dict` left it, under the rules of this schedule's own plan.
 
-        Conditions and plateaus are known by their text, so an edited rule file keeps what it can.
+        Conditions and plateaus are known by their text, so an edited rule file keeps what it can. Where an
+        epoch has another number of steps now, the run goes on at the same place in the same epoch.
         Raises ValueError for a state of another kind.
         """
         if state_dict.get("version") != VERSION or "conditions" not in state_dict:
             raise ValueError("this is no state of a layerlr schedule, or one of another version")
-        self.last_epoch = int(state_dict["last_epoch"])
+        clock = self.plan.clock
+        saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
+
+        def here(tick: int) -> int:
+            return (
+                tick
+                if saved.steps_per_epoch == clock.steps_per_epoch
+                else clock.tick_of_epoch(saved.epoch_of(tick))
+            )
+
+        self.last_epoch = here(int(state_dict["last_epoch"]))
         self._step_count = int(state_dict["_step_count"])
-        self._waits.load_state_dict(state_dict["conditions"])
+        self._waits.load_state_dict(state_dict["conditions"], here)
         for schedule, state in self._plateaus.items():
             if schedule.text() in state_dict["plateaus"]:
                 state.load_state_dict(state_dict["plateaus"][schedule.text()])

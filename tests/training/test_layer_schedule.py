@@ -163,6 +163,20 @@ def test_state_is_plain_data_and_resumes_exactly():
     assert model.mid[0].weight.requires_grad
 
 
+@pytest.mark.parametrize(("steps", "tick"), [(4, 12), (1, 3), (None, 3)])
+def test_a_run_resumes_in_its_epoch_though_the_steps_of_an_epoch_changed(steps, tick):
+    """Another batch size or number of processes makes other steps; what was epoch 3 is epoch 3."""
+    _, _, _, first = made(GRADUAL)
+    for _ in range(6):
+        first.step()
+    model = seeded()
+    plan = resolve("** -> lr 1e-3\nfreeze stem until epoch 3\nfreeze mid until epoch 4", model, 5, steps)
+    resumed = plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)))
+    resumed.load_state_dict(first.state_dict())
+    assert resumed.last_epoch == tick
+    assert {name.split(".")[0] for name in resumed.frozen} == {"mid"}
+
+
 def test_a_foreign_state_is_refused():
     """The state of another scheduler is an error, not a silent reset."""
     _, _, _, schedule = made(GRADUAL)

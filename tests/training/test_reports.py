@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from nets import resolve, seeded
@@ -87,6 +88,29 @@ def test_waits_survive_a_resume():
     again.load_state_dict(resumed.state_dict())
     assert again_model.mid[0].weight.requires_grad
     assert not model.mid[0].weight.requires_grad
+
+
+def test_what_has_come_true_keeps_its_epoch_where_an_epoch_has_other_steps():
+    """A condition that fired at the end of epoch 1 did so there, whatever a step is now."""
+    rules = "** -> lr 1e-2\nfreeze stem, mid until val_loss stops falling for 1 epochs"
+    _, _, first = made(rules)
+    epoch(first, val_loss=1.0)
+    epoch(first, val_loss=2.0)
+    model = seeded()
+    plan = resolve(rules, model, 4, 10)
+    optimizer = torch.optim.AdamW(plan.param_groups(model))
+    resumed = plan.schedule(model, optimizer)
+    resumed.load_state_dict(first.state_dict())
+    assert resumed.state_dict()["conditions"][0]["fired"] == resumed.last_epoch == 20
+    assert not resumed.frozen
+
+
+@pytest.mark.parametrize("value", [torch.tensor(3.0), torch.tensor([3.0]), np.float32(3), np.array([3.0]), 3])
+def test_a_report_may_be_any_one_number(value):
+    """A metric comes as a number, a tensor or an array with one element, as ReduceLROnPlateau takes it."""
+    _, _, schedule = made(WAITS)
+    epoch(schedule, val_loss=value)
+    assert schedule.state_dict()["conditions"][0]["best"] == 3.0
 
 
 def test_an_edited_file_keeps_the_waits_whose_words_it_kept():

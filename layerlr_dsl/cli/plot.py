@@ -20,7 +20,7 @@ FORMS = (".png", ".svg", ".html")
 
 
 @click.command("plot")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @model_option()
 @clock_options
 @root_option

@@ -35,7 +35,7 @@ class Tested:
 
 
 @click.command("test")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @model_option()
 @clock_options
 @root_option

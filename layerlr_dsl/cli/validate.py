@@ -14,7 +14,7 @@ from layerlr_dsl.cli.terminal import write
 
 
 @click.command("validate")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @model_option()
 @click.option("--strict", is_flag=True, help="Let warnings fail the run too.")
 @clock_options

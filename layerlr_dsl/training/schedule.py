@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training import compiling, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
-from layerlr_dsl.training.errors import TrainingError
+from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.rates import Factors, Writer
@@ -62,6 +63,7 @@ class LayerSchedule(LRScheduler):
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
         self._state = StateByName(given, self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
+        _warn_of_lapsed(given, innermost(optimizer))
         self._going_on = statistics_go_on(plan)
         self._next = NEVER
         self._patterns: set[frozenset[str]] = set()
@@ -335,6 +337,18 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
 def _plateaus(plan: Plan) -> dict[Plateau, PlateauState]:
     found = {group.schedule for group in plan.groups if isinstance(group.schedule, Plateau)}
     return {schedule: schedule.controller() for schedule in sorted(found, key=lambda s: s.text())}
+
+
+def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:
+    """Warn of options that the rules give and the user's own optimizer lacks: torch takes them, and uses none."""
+    lapsed = set().union(*given) - optimizer.defaults.keys()
+    if lapsed and "lr" in optimizer.defaults:  # several as one have no common ones
+        warnings.warn(
+            f"{type(optimizer).__name__} has no {listed(sorted(lapsed))}, which the rules give: without effect. "
+            "Name the optimizer in the rules, so that they are checked against it",
+            ScheduleWarning,
+            stacklevel=4,
+        )
 
 
 def _defaults(plan: Plan, optimizer: Optimizer) -> dict[str, Any] | None:

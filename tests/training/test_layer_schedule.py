@@ -11,7 +11,7 @@ import torch
 from nets import Stack, images, moved, resolve, seeded, snapshot
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
-from layerlr_dsl.training.errors import ModelMismatch, TrainingError
+from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError
 from layerlr_dsl.training.schedule import LayerSchedule
 
 GRADUAL = """
@@ -243,6 +243,18 @@ def test_a_training_parameter_missing_from_the_optimizer_is_named():
         plan.schedule(model, optimizer)
 
 
+def test_options_that_the_own_optimizer_lacks_are_named():
+    """torch takes any key in a group and says nothing; betas mean nothing to SGD."""
+    model = seeded(Stack)
+    plan = resolve("** -> lr 1e-2, betas (0.8, 0.9), weight_decay 0.1", model)
+    with pytest.warns(ScheduleWarning, match="SGD has no betas, which the rules give") as caught:
+        plan.schedule(model, torch.optim.SGD(plan.param_groups(model)))
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)))
+
+
 def test_parameters_replaced_before_the_schedule_are_named():
     """to_empty after the optimizer was built leaves it with dead objects."""
     with torch.device("meta"):
@@ -360,7 +372,8 @@ def test_an_option_that_the_users_optimizer_lacks_is_named():
     model = seeded()
     plan = resolve("** -> lr 1e-3\nhead -> betas (0.8, 0.9) from epoch 1", model)
     groups = [{k: v for k, v in g.items() if k != "betas"} for g in plan.param_groups(model)]
-    schedule = plan.schedule(model, torch.optim.SGD(groups, lr=0.1))
+    with pytest.warns(ScheduleWarning, match="SGD has no betas"):
+        schedule = plan.schedule(model, torch.optim.SGD(groups, lr=0.1))
     schedule.step()
     with pytest.raises(ModelMismatch, match=r"betas of group .*no such option"):
         schedule.step()

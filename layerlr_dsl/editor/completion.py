@@ -256,7 +256,7 @@ def _values(session: Session, at: Context) -> Iterator[Suggestion]:
     captures = [] if of_time else sorted(captures_in(statement))
     for name in captures:
         yield Suggestion(name, "capture", at.start, "the number that the selector binds")
-    if at.kind == "where" or (at.kind == "value" and at.statement == "" and not of_time):
+    if at.kind == "where" or (at.kind == "value" and at.statement in ("", "expect") and not of_time):
         yield from _words(at, v.ATTRIBUTES, "attribute")
     if at.kind == "where":
         yield from _words(at, _pick(v.WORDS, ("not",)), "keyword")

@@ -152,6 +152,7 @@ def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
         ("expect |", {"groups", "trainable"}, {"frozen"}),
         ("expect fc |", {"frozen", "lr"}, {"until"}),
         ("expect fc lr |", {"==", "<="}, {"lr", "frozen"}),
+        ("expect layer<i> lr == |", {"i", "last", "numel"}, {"at"}),
         ("expect fc lr == 1 |", {"at"}, {"=="}),
         ("expect fc frozen |", {"at"}, {"trains"}),
         ("expect groups |", {"==", "<"}, {"at"}),

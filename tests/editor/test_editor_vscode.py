@@ -97,6 +97,12 @@ def test_the_folder_packs_without_a_network(tmp_path: Path) -> None:
     assert set(assets) <= names
 
 
+def test_a_wheel_carries_the_extension() -> None:
+    """At the place where the packer looks for it when there is no checkout around it."""
+    settings = (EXTENSION.parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"editors/vscode" = "layerlr_dsl/editor/vscode"' in settings
+
+
 def test_an_unwritable_target_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 2 and a sentence, no traceback."""
     assert vsix.main([str(tmp_path / "no" / "such" / "x.vsix")]) == 2

@@ -114,7 +114,10 @@ class CascadeBuilder:
         self._interned: dict[tuple[object, ...], Effect] = {}
         self._sound: set[tuple[int, int]] = set()
         """Effects (by id) that an optimizer (by number) is known to allow."""
-        self._local = {id(x): _needs_row(x) for c in rules.clauses for x in c.settings}
+        self._known: dict[tuple[int, Bindings, int], list[Effect]] = {}
+        """All that a clause says with some captures under an optimizer (by number), where it is sound."""
+        self._local = {id(x) for c in rules.clauses for x in c.settings if _needs_row(x)}
+        """Settings, by id, whose values differ from one parameter to the next."""
         self._said: set[tuple[str, int, int]] = set()
 
     def build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
@@ -126,10 +129,16 @@ class CascadeBuilder:
         freezes: list[FreezeEffect] = []
         schedule, schedule_clause = self.file_schedule, None
         for one in selected:
+            key = (one.clause, one.bindings, choice)
+            known = self._known.get(key)
+            if known is not None:
+                effects += known
+                continue
             clause = self.rules.clauses[one.clause]
             if not isinstance(clause.statement, s.RuleStatement):
                 freezes.extend(self._freezes(clause, one))
                 continue
+            before = len(effects)
             for setting in clause.settings:
                 if setting.option == "schedule":
                     schedule, schedule_clause = self.schedules.get(id(setting.factory)), one.clause
@@ -147,6 +156,9 @@ class CascadeBuilder:
                     elif self._allowed(effect, chosen, kind.row, one.bindings):
                         self._sound.add((id(effect), choice))
                         effects.append(effect)
+            everywhere = not any(id(setting) in self._local for setting in clause.settings)
+            if everywhere and len(effects) - before == len(clause.settings):
+                self._known[key] = effects[before:]
         return Cascade(
             kind,
             selected,
@@ -226,7 +238,7 @@ class CascadeBuilder:
         self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
     ) -> Effect | None:
         """What a setting does to a class: one object for all classes to which it does the same."""
-        if setting.constant is None and self._local[id(setting)]:
+        if id(setting) in self._local:
             return self._made(clause, setting, one, kind)
         key = (id(setting), one.bindings)
         if key not in self._effects:

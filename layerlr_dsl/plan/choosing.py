@@ -7,7 +7,8 @@ from typing import Any
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.patterns import Bindings
-from layerlr_dsl.plan.selection import Decider, RowClass, Selected, attributes_in
+from layerlr_dsl.plan.conditions import attributes_in
+from layerlr_dsl.plan.selection import Decider, RowClass, Selected
 
 
 class Chooser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
@@ -221,12 +220,13 @@ def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally])
         by_option[effect.option].append(effect)
     by_option["frozen"].extend(cascade.freezes)
     for effects in by_option.values():
-        if len(effects) == 1:
-            tallies[effects[0].clause].wins += count
-            continue
+        # From this one on nothing before it is heard, so only what comes after it is looked through.
+        whole = next((n for n in range(len(effects) - 1, -1, -1) if _hides_all(effects[n])), -1)
         for place, said in enumerate(effects):
-            later = islice(reversed(effects), len(effects) - place - 1)
-            hidden = next((e for e in later if _hides(e, said)), None)
+            hidden = effects[whole] if place < whole else None
+            later = effects[max(place, whole) + 1 :]
+            if later:
+                hidden = next((e for e in reversed(later) if _hides(e, said)), hidden)
             if hidden is None or hidden.clause == said.clause:
                 tallies[said.clause].wins += count
             else:
@@ -243,6 +243,10 @@ def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally])
                     tallies[one.clause].by[winner] += count
                 else:
                     tallies[one.clause].wins += count
+
+
+def _hides_all(effect: Effect | FreezeEffect) -> bool:
+    return effect.window.always and not (isinstance(effect, Effect) and effect.multiply)
 
 
 def _hides(later: Effect | FreezeEffect, earlier: Effect | FreezeEffect) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem, RegexItem
-from layerlr_dsl.language.expressions import Fault, Scope, evaluate, names_in
+from layerlr_dsl.language.expressions import Fault, Scope, evaluate
 from layerlr_dsl.language.patterns import Bindings, CompiledPattern
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.conditions import MODULE_IS, Conditions, attributes_in
 from layerlr_dsl.plan.matching import Automaton, State
 
 UNIQUE = frozenset(("path", "index"))
 """Attributes that differ for every parameter."""
-_IS = "module is "
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ class RowClass:
         return found
 
     def _value(self, name: str) -> Any:
-        return self.row.is_a(name[len(_IS) :]) if name.startswith(_IS) else self.row.attribute(name)
+        return (
+            self.row.is_a(name[len(MODULE_IS) :]) if name.startswith(MODULE_IS) else self.row.attribute(name)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +110,6 @@ class Matches:
 def needed_attributes(rules: CheckedRules) -> frozenset[str]:
     """Attributes of parameters that any `where` or value of the file asks for."""
     return frozenset(name for expression in _expressions(rules) for name in attributes_in(expression))
-
-
-def attributes_in(expression: s.Expression) -> tuple[str, ...]:
-    """The attributes of a parameter that an expression asks for; of its module, the questions it asks."""
-    found: set[str] = set()
-    for node in names_in(expression):
-        if isinstance(node, s.Name):
-            found.add(node.name)
-        elif isinstance(node, s.Subscript):
-            found.add("shape")
-        elif isinstance(node, s.Is):
-            of_module = isinstance(node.subject, s.Name) and node.subject.name == "module"
-            found.add(f"{_IS}{node.word}" if of_module else "dtype")
-    return tuple(sorted(name for name in found if name in _ATTRIBUTES or name.startswith(_IS)))
 
 
 def _expressions(rules: CheckedRules) -> Iterator[s.Expression]:
@@ -232,7 +220,7 @@ class Matcher:
         """One table for all modules that no rule can tell apart."""
         inventory = self.inventory
         columns: list[Iterable[Any]] = [states]
-        if any(name.startswith(_IS) for name in self.attributes):
+        if any(name.startswith(MODULE_IS) for name in self.attributes):
             columns += [inventory.module_classes, inventory.attention_modules]
         if "depth" in self.attributes:
             columns.append([prefix.count(".") for prefix in inventory.module_prefixes])
@@ -292,9 +280,9 @@ class Decider:
     ambiguous: dict[int, tuple[CheckedSelector, Row, list[Bindings]]] = field(default_factory=dict)
     faults: dict[tuple[int, int], WhereFault] = field(default_factory=dict)
     _hits: dict[Any, dict[int, list[Bindings]]] = field(default_factory=dict)
-    _answers: dict[int, tuple[tuple[str, ...], dict[Any, bool]]] = field(default_factory=dict)
     _grouped: dict[tuple[RowClass, str], list[Bindings]] = field(default_factory=dict)
     """By class and group: groups of groups would be asked again and again otherwise."""
+    _conditions: Conditions = field(default_factory=Conditions)
 
     def item_hits(self, kind: RowClass, item: PatternItem | RegexItem | GroupItem) -> list[Bindings]:
         """Every way in which an item covers the rows of a class."""
@@ -338,26 +326,22 @@ class Decider:
         return Scope(self.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)
 
     def _where(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
-        # Asked once for all classes that agree on what the expression looks at.
-        assert selector.where is not None
-        memo = self._answers.get(id(selector))
-        if memo is None:
-            memo = self._answers[id(selector)] = (attributes_in(selector.where), {})
-        names, answers = memo
-        key = (bindings, kind.projection(names))
-        answer = answers.get(key)
-        if answer is None:
-            answer = answers[key] = self._ask(kind, selector, bindings)
-        return answer
+        for part in self._conditions.of(selector):
+            key = (bindings if part.bound else (), kind.projection(part.attributes))
+            answer = part.answers.get(key)
+            if answer is None:
+                answer = part.answers[key] = self._ask(kind, selector, part.expression, bindings)
+            if not answer:
+                return False
+        return True
 
-    def _ask(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
-        assert selector.where is not None
+    def _ask(
+        self, kind: RowClass, selector: CheckedSelector, question: s.Expression, bindings: Bindings
+    ) -> bool:
         try:
-            value = evaluate(selector.where, self.scope(selector, bindings, kind.row))
+            value = evaluate(question, self.scope(selector, bindings, kind.row))
             if not isinstance(value, bool):
-                raise Fault(
-                    "LR107", "`where` asks a question whose answer is true or false", selector.where.span
-                )
+                raise Fault("LR107", "`where` asks a question whose answer is true or false", question.span)
             return value
         except Fault as fault:
             key = (id(fault.span.source), fault.span.start)

@@ -180,7 +180,7 @@ def minilm():
 def test_transformers_trainer_with_real_weights(seen, minilm, tmp_path, monkeypatch):
     """MiniLM fine-tunes for two epochs of four steps; the encoder thaws at step 4, the embeddings never."""
     monkeypatch.chdir(tmp_path)
-    names = play("transformers", FOLDER=minilm)
+    names = play("transformers")
     model, trainer = names["model"], names["trainer"]
     assert [tick for tick, _, _ in seen] == list(range(8))
     layers = [any(".layer." in name for name in frozen) for _, frozen, _ in seen]

@@ -146,7 +146,7 @@ class LayerlrLexer(RegexLexer):
             (r"(matches)([ \t]*)(" + _REGEX + ")", _groups(Operator.Word, Whitespace, String.Regex)),
             (r"->", Operator, ("#pop", "settings")),
             (r"\*=|[=!<>]=|[-+*/^<>=%\[\]]", Operator),
-            (r"\.?\d(?:[eE][+-]|[\w.])*%?", Number),
+            (r"\.?\d[\w.]*(?:(?<=[eE])[+-][\w.]*)*%?", Number),
             (words(("and", "or", "not", "is", "matches", "mod"), suffix=r"(?!\w)"), Operator.Word),
             (words(_CLAUSE_WORDS, suffix=r"(?!\w)"), Keyword),
             (words(("true", "false"), suffix=r"(?!\w)"), Keyword.Constant),

@@ -39,7 +39,7 @@ _ERRORS = {
     "LR004": "misspelled word of the language",
     "LR005": "incomplete statement",
     "LR006": "comma after `where`",
-    "LR007": "nested too deeply",
+    "LR007": "nested too deeply, or too long",
     "LR008": "version unknown or not first",
     "LR009": "statement given twice",
     "LR010": "character not allowed",

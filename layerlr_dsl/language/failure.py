@@ -11,7 +11,7 @@ from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.tokens import Token
 
 _LEXEME = re.compile(
-    r"""[^\W\d]\w* | \.?\d(?:[eE][+-]|[\w.])*%? | "[^"\\\n]*(?:\\[^\n][^"\\\n]*)*" | @\w*
+    r"""[^\W\d]\w* | \.?\d[\w.]*(?:(?<=[eE])[+-][\w.]*)*%? | "[^"\\\n]*(?:\\[^\n][^"\\\n]*)*" | @\w*
       | -+> | =+> | ~+> | <-+ | \|\| | && | \*\* | // | [-+*/:]= | [=!<>]= | =< | =~ | <> | .""",
     re.VERBOSE,
 )

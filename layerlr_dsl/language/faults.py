@@ -183,5 +183,23 @@ def nested_too_deeply(span: Span, deepest: int) -> Diagnostic:
     )
 
 
+def too_long(span: Span, most: int) -> Diagnostic:
+    return error(
+        "LR007",
+        f"this statement has more than {most:,} words and signs",
+        span,
+        "split it: select with wildcards, name parts with `let` and `group`",
+    )
+
+
+def too_many_statements(span: Span, most: int) -> Diagnostic:
+    return error(
+        "LR007",
+        f"more than {most:,} statements: reading ends here",
+        span,
+        "say more with one rule: wildcards, captures and `where`",
+    )
+
+
 def too_many(span: Span, most: int) -> Diagnostic:
     return error("LR001", f"more than {most:,} faults: reading ends here", span, "is this a rule file?")

@@ -24,6 +24,9 @@ from layerlr_dsl.language.tokens import Token
 _BLANK = re.compile(r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)")
 # A file with more faults than this is no rule file; reading on would take long and help nobody.
 _MOST_FAULTS = 10_000
+# Bounds on the time and memory that a text can cost: the largest statement within takes a second or two.
+_MOST_TOKENS = 200_000
+_MOST_STATEMENTS = 200_000
 # What a `let` or `group`, perhaps misspelled, would have named.
 _DEFINITION = re.compile(r"(?:let|group)[ \t]+([^\W\d]\w*)|\w+[ \t]+([^\W\d]\w*)[ \t]*:?=")
 
@@ -83,6 +86,10 @@ def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     return [once[key] for key in sorted(once, key=lambda key: (key[1], key[0]))]
 
 
+class _TooLong(Exception):
+    """A statement of more tokens than anyone writes."""
+
+
 class _Reading:
     """One pass over one text."""
 
@@ -104,6 +111,10 @@ class _Reading:
             if len(self.diagnostics) >= _MOST_FAULTS:
                 here = Span(self.source, self.at, self.at + 1)
                 self.diagnostics.append(faults.too_many(here, _MOST_FAULTS))
+                break
+            if len(self.statements) >= _MOST_STATEMENTS:
+                here = Span(self.source, self.at, self.at + 1)
+                self.diagnostics.append(faults.too_many_statements(here, _MOST_STATEMENTS))
                 break
             self._read_statement()
 
@@ -136,7 +147,11 @@ class _Reading:
         except Unreadable as problem:
             self._recover(start, tokens, problem.at)
         except TooDeep as problem:
-            self._give_up(start, tokens, problem.token)
+            token = problem.token
+            self._give_up(start, tokens, token, faults.nested_too_deeply(self._span(token), DEEPEST_NESTING))
+        except _TooLong:
+            token = tokens[-1]
+            self._give_up(start, tokens, token, faults.too_long(self._span(token), _MOST_TOKENS))
         else:
             self.builder.finish_statement()
             if self.builder.faults:
@@ -162,6 +177,8 @@ class _Reading:
             elif kind != "END":
                 run.feed(token)
                 tokens.append(token)
+                if len(tokens) > _MOST_TOKENS:
+                    raise _TooLong
 
     def _goes_on(self, end: Token, last: object) -> bool:
         """Whether the statement goes on behind this newline; `last` is what was read last."""
@@ -194,12 +211,14 @@ class _Reading:
             self.diagnostics.append(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
 
-    def _give_up(self, start: int, tokens: list[Token], token: Token) -> None:
-        """A statement nested too deeply ends where its parentheses do."""
-        span = Span(self.source, token.start, token.end)
-        self.diagnostics.append(faults.nested_too_deeply(span, DEEPEST_NESTING))
+    def _give_up(self, start: int, tokens: list[Token], token: Token, fault: Diagnostic) -> None:
+        """A statement nested too deeply, or too long, ends where its parentheses do."""
+        self.diagnostics.append(fault)
         outermost, _ = _open_parentheses(tokens)
-        self._leave(start, recovery.end_of_statement(self.text, start, span.start, outermost, token.text))
+        self._leave(start, recovery.end_of_statement(self.text, start, token.start, outermost, token.text))
+
+    def _span(self, token: Token) -> Span:
+        return Span(self.source, token.start, token.end)
 
     def _leave(self, start: int, ending: recovery.Ending) -> None:
         self.comments.update(ending.comments)

@@ -18,7 +18,8 @@ Bindings: TypeAlias = tuple[tuple[str, int], ...]
 _DIGITS = re.compile(r"[0-9]+")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-MAX_NUMBER = 10**15
+MAX_NUMBER = 10**18
+MAX_PATTERN = 10_000
 
 
 class PatternFault(Exception):
@@ -170,6 +171,9 @@ def _number(
 @lru_cache(maxsize=4096)
 def compile_pattern(text: str) -> CompiledPattern:
     """Read a pattern. Raises PatternFault with the offending place in `text`."""
+    if len(text) > MAX_PATTERN:
+        message = f"the pattern is longer than {MAX_PATTERN:,} characters"
+        raise PatternFault(message, 0, len(text), "select with wildcards")
     if not text:
         raise PatternFault("empty selector", 0, 0, "write a name such as `fc`, or `**` for everything")
     segments: list[Segment] = []
@@ -278,7 +282,7 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
         raise PatternFault("no spaces inside `{ }`", at, end + 1, f"write `{{{''.join(body.split())}}}`")
     numbers = _RANGE.fullmatch(body)
     if numbers:
-        low, high = int(numbers[1]), int(numbers[2])
+        low, high = _bound(numbers[1]), _bound(numbers[2])
         if low > high:
             raise PatternFault(f"empty range `{{{body}}}`", at, end + 1, f"write `{{{high}..{low}}}`")
         return NumberRange(low, high), end + 1
@@ -291,6 +295,12 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
             "a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d"
         )
     return Alternatives(tuple(_choice(text, at + 1, body))), end + 1
+
+
+def _bound(digits: str) -> int:
+    """An end of a range; captures and ranges look at numbers below MAX_NUMBER only."""
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) <= 18 else MAX_NUMBER
 
 
 def _choice(text: str, start: int, body: str) -> Iterator[tuple[Part, ...]]:

@@ -28,6 +28,7 @@ _PIECE = re.compile(
       | (?P<comment>\#[^\n]*)
       | (?P<blank>[ \t\r\f\uFEFF]+|\\[ \t\r]*\n)
       | (?P<sign>->|\(+|\)+|[;,\n/])
+      | (?P<list>(?:\w+,[ \t]*){1,500}(?=\w))
       | (?P<plain>[^\s"\#\\();,/-][^"\#\\();,/\n-]*|.)""",
     re.VERBOSE | re.DOTALL,
 )

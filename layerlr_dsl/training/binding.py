@@ -117,10 +117,11 @@ class Binding:
 
         Raises ModelMismatch naming those that the optimizer still holds in their old form.
         """
-        now = bind(self.plan, self.model)
-        if all(_same(old, now[name]) for name, old in self.parameters.items()):
+        found = live.named_parameters(self.model)
+        present = set(map(id, found.values()))  # under other names perhaps, as pruning leaves them
+        if all(id(old) in present or _whole(old, found.get(name)) for name, old in self.parameters.items()):
             return False
-        self.parameters = now
+        self.parameters = bind(self.plan, self.model)
         self._require_trained(param_groups)
         return True
 
@@ -176,9 +177,9 @@ def _places(root: nn.Module) -> list[tuple[Mapping[str, object], str, object]]:
     ]
 
 
-def _same(old: nn.Parameter, now: nn.Parameter) -> bool:
-    # fully_shard may leave whole parameters in place of sharded ones between forward and backward.
-    return old is now or (hasattr(old, "to_local") and not hasattr(now, "to_local"))
+def _whole(old: nn.Parameter, now: nn.Parameter | None) -> bool:
+    """Whether fully_shard has left a whole parameter in place of a sharded one for a while."""
+    return now is not None and hasattr(old, "to_local") and not hasattr(now, "to_local")
 
 
 def _course(plan: Plan, row: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from nets import Stack, images, moved, resolve, seeded, snapshot
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.nn.utils import prune
 
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -282,6 +283,23 @@ def test_a_layer_put_in_the_place_of_another_is_named():
     with pytest.raises(ModelMismatch, match=r"layers\.2\.weight.*another object"):
         optimizer.step()
     assert moved(before, model) == set()
+
+
+def test_pruning_in_mid_run_renames_a_parameter_and_does_not_replace_it():
+    """torch's prune leaves the same object as weight_orig, which the optimizer goes on training."""
+    model = seeded(Stack)
+    plan = resolve("** -> lr 1e-3\nfreeze layers.0 until epoch 1", model)
+    optimizer = torch.optim.AdamW(plan.param_groups(model))
+    schedule = plan.schedule(model, optimizer)
+    for layer in model.layers:
+        prune.l1_unstructured(layer, "weight", 0.5)
+    for tick in range(4):
+        before = snapshot(model)
+        model(torch.randn(2, 4)).sum().backward()
+        optimizer.step()
+        assert ("layers.0.weight_orig" in moved(before, model)) == (tick >= 2)
+        assert schedule.verify() == (1 if tick < 2 else 0)
+        schedule.step()
 
 
 def test_wrapping_a_layer_in_mid_run_replaces_no_parameter():

@@ -100,7 +100,16 @@ class Segment:
         return sorted({bindings for at, bindings in places if at == len(text)})
 
 
-DOUBLE_STAR = Segment((), None)
+class DoubleStar(Segment):
+    """A copy or a pickle of the one instance is that instance."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "DOUBLE_STAR"
+
+
+DOUBLE_STAR: Segment = DoubleStar((), None)
 """`**`: any number of segments. Compared by identity."""
 
 

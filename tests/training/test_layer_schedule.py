@@ -12,6 +12,7 @@ from nets import Stack, images, moved, resolve, seeded, snapshot
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn.utils import prune
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError
 from layerlr_dsl.training.schedule import LayerSchedule
 
@@ -506,3 +507,12 @@ def test_parametrized_weights_freeze_under_their_originals():
     model(torch.randn(3, 4)).sum().backward()
     optimizer.step()
     assert moved(before, model) == {"1.weight", "1.bias"}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda rules: pickle.loads(pickle.dumps(rules))])
+def test_rules_travel_to_other_processes(copied):
+    """A spawned trainer pickles the module that holds them; they resolve there as they do here."""
+    rules = layerlr.parse("** -> lr 1e-3\nlayers.<i> -> lr 1e-2 * i\nfreeze layers.0 until epoch 1")
+    here, there = (one.resolve(seeded(Stack), epochs=2) for one in (rules, copied(rules)))
+    assert there.to_json() == here.to_json()
+    assert copied(here).at(epoch=1) == here.at(epoch=1)

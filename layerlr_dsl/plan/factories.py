@@ -53,6 +53,11 @@ def make_schedule(
     return None
 
 
+def argument_value(argument: s.Argument, factory: s.Factory, rules: CheckedRules) -> object:
+    """The value of an argument of a schedule that could be made."""
+    return _value(argument, (arguments_of(factory.name) or {}).get(argument.name), rules, [])
+
+
 def _unknown(unknown: UnknownTime, factory: s.Factory) -> Diagnostic:
     text = " ".join(factory.span.text.split())
     if unknown.missing == "epochs":

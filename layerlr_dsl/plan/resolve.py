@@ -51,11 +51,13 @@ def resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, *, lenient:
     `lenient` leaves unchecked what is relative to a run of unknown length, instead of refusing it.
     """
     from layerlr_dsl.plan.findings import findings
+    from layerlr_dsl.plan.findings_schedules import schedule_lengths
 
     nominal = lenient and clock.epochs is None
     used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
     with _collector_paused():
         resolution = _resolve(rules, inventory, used, nominal)
+    resolution.found.extend(schedule_lengths(resolution, lenient=lenient))
     plan = Plan(
         rules=rules,
         inventory=inventory,

@@ -17,6 +17,8 @@ NEVER = 2**62
 """A tick that no run reaches: the end of a window that stays open."""
 NOMINAL_EPOCHS = Fraction(100)
 
+_MOMENT, _STRETCH = "epoch {}", "{} epochs"
+
 Fired = Mapping[int, int]
 """Metric conditions that have come true: number of the event -> tick."""
 
@@ -64,6 +66,17 @@ class Interval:
 ALWAYS = Interval(START, None)
 
 
+def rounded_up(clock: Clock, epochs: Fraction, span: Span, words: str) -> Diagnostic:
+    """LR310 for what a clock of whole epochs cannot place exactly."""
+    whole = words.format(clock.tick_of_epoch(epochs)).replace("1 epochs", "1 epoch")
+    return warning(
+        "LR310",
+        f"`{span.text}` is rounded up to {whole}: the steps of an epoch are not known",
+        span,
+        "give steps_per_epoch (on the command line --steps-per-epoch)",
+    )
+
+
 @dataclass
 class Timeline:
     """Turns the times of a file into marks on one clock, collecting events and findings."""
@@ -92,11 +105,11 @@ class Timeline:
             return Mark(Fraction(0), self._event(time, opens))
         value = self.number(time.value)
         unit = {"epoch": "epochs", "step": "steps", "percent": "percent"}[time.unit]
-        return Mark(self._epochs(Length(value, unit), time.span))  # type: ignore[arg-type]
+        return Mark(self._epochs(Length(value, unit), time.span, _MOMENT))  # type: ignore[arg-type]
 
     def after(self, mark: Mark, duration: s.Duration, times: int) -> Mark:
         """`times` durations after a mark."""
-        epochs = self._epochs(self.length(duration), duration.span)
+        epochs = self._epochs(self.length(duration), duration.span, "whole epochs")
         return Mark(mark.epochs + epochs * times, mark.event)
 
     def length(self, duration: s.Duration) -> Length:
@@ -104,7 +117,7 @@ class Timeline:
 
     def ticks(self, duration: s.Duration) -> int:
         """A duration in ticks, rounded up; 0 where it cannot be placed (a finding says so)."""
-        epochs = self._epochs(self.length(duration), duration.span)
+        epochs = self._epochs(self.length(duration), duration.span, _STRETCH)
         return self.clock.tick_of_epoch(epochs)
 
     def number(self, expression: s.Expression) -> Fraction:
@@ -121,7 +134,7 @@ class Timeline:
 
     # ------------------------------------------------------------ findings
 
-    def _epochs(self, length: Length, span: Span) -> Fraction:
+    def _epochs(self, length: Length, span: Span, words: str) -> Fraction:
         try:
             epochs = self.clock.epochs_of(length)
         except UnknownTime as unknown:
@@ -130,18 +143,11 @@ class Timeline:
         if (
             not self.clock.counts_steps
             and epochs.denominator != 1
+            and not (self.nominal and length.unit == "percent")
             and (id(span.source), span.start) not in self._rounded
         ):
             self._rounded.add((id(span.source), span.start))
-            whole = self.clock.tick_of_epoch(epochs)
-            self.found.append(
-                warning(
-                    "LR310",
-                    f"`{span.text}` is rounded up to epoch {whole}: the steps of an epoch are not known",
-                    span,
-                    "give steps_per_epoch (on the command line --steps-per-epoch)",
-                )
-            )
+            self.found.append(rounded_up(self.clock, epochs, span, words))
         return epochs
 
     def _unknown(self, unknown: UnknownTime, span: Span) -> None:
@@ -181,6 +187,13 @@ class Timeline:
                 return
             if closes.epochs == opens.epochs:
                 message = "the window never opens: it ends where it starts"
+                self.found.append(
+                    warning("LR302", message, written.span, "widen the window or remove the statement")
+                )
+                return
+            if not self.nominal and self.tick(closes, {}) == self.tick(opens, {}):
+                unit = "step" if self.clock.counts_steps else "whole epoch"
+                message = f"the window never opens: it holds no {unit}"
                 self.found.append(
                     warning("LR302", message, written.span, "widen the window or remove the statement")
                 )

@@ -34,8 +34,11 @@ def test_a_recipe_resolves_without_errors_or_warnings_and_its_expectations_hold(
     rules = read(RULES / f"{name}.lr", RULES)
     assert rules.model is not None
     assert rules.epochs is not None
-    plan = rules.resolve(inventory_of_spec(rules.model, root=RULES))
-    assert [f"{d.code} {d.message}" for d in plan.diagnostics if d.severity != "info"] == []
+    inventory = inventory_of_spec(rules.model, root=RULES)
+    assert [f"{d.code} {d.message}" for d in rules.check(inventory) if d.severity != "info"] == []
+    plan = rules.resolve(inventory)
+    # A warm-up of some percent is no whole epoch; runs that count their steps take it exactly.
+    assert {d.code for d in plan.diagnostics if d.severity != "info"} <= {"LR310"}
     outcomes = run_expectations(plan)
     assert outcomes
     assert [outcome.failure.message for outcome in outcomes if outcome.failure is not None] == []

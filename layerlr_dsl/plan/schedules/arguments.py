@@ -23,6 +23,7 @@ class ArgumentInfo:
 
     kind: "length" is a stretch of time (`3 epochs`, `200 steps`, `5%`), "lengths" a tuple of
     them, "fraction" a number from 0 to 1 or a percentage, "word" one of `choices`.
+    exact: a length that whole epochs need not round up.
     domain: what a number must lie in. whole: it must be a whole number.
     """
 
@@ -34,6 +35,7 @@ class ArgumentInfo:
     whole: bool = False
     positive: bool = False
     choices: tuple[str, ...] = ()
+    exact: bool = False
 
 
 class ScheduleFault(Exception):

@@ -248,7 +248,7 @@ def _plateau(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     )
 
 
-EVERY = ArgumentInfo("length", "how long a period lasts", required=True, positive=True)
+EVERY = ArgumentInfo("length", "how long a period lasts", required=True, positive=True, exact=True)
 REPORTS = ArgumentInfo(
     "number",
     "reports in a row without an improvement that are put up with",
@@ -281,7 +281,9 @@ ENTRIES: Mapping[str, Entry] = {
     "cosine": Entry(COMMON, _cosine),
     "cosine_restarts": Entry(
         {
-            "every": ArgumentInfo("length", "how long the first cycle lasts", required=True, positive=True),
+            "every": ArgumentInfo(
+                "length", "how long the first cycle lasts", required=True, positive=True, exact=True
+            ),
             "multiply": ArgumentInfo(
                 "number", "how much longer each next cycle is", 1, domain=Interval(1, closed_low=True)
             ),
@@ -294,7 +296,9 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "one_cycle": Entry(
         {
-            "peak_at": ArgumentInfo("length", "how long the rise lasts; 30% if not given", positive=True),
+            "peak_at": ArgumentInfo(
+                "length", "how long the rise lasts; 30% if not given", positive=True, exact=True
+            ),
             "div_factor": ArgumentInfo(
                 "number", "the peak over the first rate; 25 if not given", domain=Interval(1, closed_low=True)
             ),

@@ -6,6 +6,8 @@ and one dictionary entry a group; that is worked out at each change.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
-from layerlr_dsl.training.errors import ModelMismatch, listed
+from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, listed
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, GroupState, Plan
@@ -63,6 +65,8 @@ class Writer:
         self.groups: list[dict[str, Any]] | None = None
         self._runs: list[tuple[Factor, list[tuple[dict[str, Any], float]]]] = []
         self._special: list[Callable[[int], None]] = []
+        self._tick = 0
+        self._warned = False
 
     def begin(self, param_groups: list[dict[str, Any]]) -> None:
         """Note what the groups start with. Each has its `initial_lr` by now."""
@@ -88,6 +92,9 @@ class Writer:
             _write_options(group, track, planned, state)
             base = float(state.options["lr"]) if "lr" in planned.given else track.initial
             schedule = planned.schedule
+            moves = base != track.base or (state.warmup is not None and not track.warming)
+            if moves and schedule is None and tick == self._tick + 1:  # and not where a run resumes
+                self._warn_if_driven(group, track.base, planned.name)
             if state.warmup is not None:
                 factor = None if schedule is None else self.factors.of(schedule)
                 self._special.append(_warming(group, base, factor, *state.warmup))
@@ -102,8 +109,22 @@ class Writer:
         self._runs = list(runs.values())
         self.write(tick)
 
+    def _warn_if_driven(self, group: dict[str, Any], written: float, name: str) -> None:
+        # A tensor is not looked at: reading it would make the host wait for its device.
+        rate = group["lr"]
+        if self._warned or isinstance(rate, torch.Tensor) or math.isclose(rate, written, rel_tol=1e-9):
+            return
+        self._warned = True
+        warnings.warn(
+            f"the rate of group {name} is {rate:g} where the rules have {written:g}, so something else drives it, and a "
+            "window or a thaw warm-up of the rules now writes over that; write the schedule into the rules",
+            ScheduleWarning,
+            stacklevel=5,
+        )
+
     def write(self, tick: int) -> None:
         """The learning rates of one tick. This is the hot path."""
+        self._tick = tick
         for factor, pairs in self._runs:
             now = factor(tick)
             for group, base in pairs:

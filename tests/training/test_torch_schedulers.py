@@ -60,3 +60,53 @@ def test_a_torch_scheduler_drives_our_groups_as_if_ours_were_not_there(name, bef
         assert not model.mid[0].weight.requires_grad
         assert drive(optimizer, scheduler, ours) == expected
     assert model.mid[0].weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("rules", "driven", "warned"),
+    [
+        ("** -> lr 1e-3\nfreeze mid until epoch 1 warmup 1 epochs", True, True),
+        ("** -> lr 1e-3\nhead -> lr 1e-2 until epoch 1", True, True),
+        ("** -> lr 1e-3\nhead -> lr 1e-2 until epoch 1", False, False),
+        ("** -> lr 1e-3\nfreeze mid until epoch 1 warmup 1 epochs", False, False),
+        ("** -> lr 1e-3\nfreeze mid until epoch 1", True, False),
+        ("schedule cosine\n" + RULES + " warmup 1 epochs", False, False),
+    ],
+)
+def test_rates_that_are_written_over_another_scheduler_are_told(rules, driven, warned):
+    """A window or a thaw warm-up sets what the rules give; what a torch scheduler had made of it is lost."""
+    model = seeded()
+    plan = resolve(rules, model)
+    optimizer = torch.optim.AdamW(plan.param_groups(model))
+    ours = plan.schedule(model, optimizer)
+    theirs = torch_schedulers.ExponentialLR(optimizer, 0.9 if driven else 1.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(STEPS):
+            optimizer.step()
+            theirs.step()
+            ours.step()
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == warned, messages
+    assert all("something else drives it" in message for message in messages)
+    assert all(w.filename == __file__ for w in caught)
+
+
+def test_a_resumed_window_is_no_other_scheduler():
+    """A checkpoint brings rates that the window had written; loading them tells of nobody else."""
+    rules = "** -> lr 1e-3\nhead -> lr 1e-2 from epoch 1\nfreeze mid until epoch 1 warmup 1 epochs"
+    model = seeded()
+    plan = resolve(rules, model)
+    first = torch.optim.AdamW(plan.param_groups(model))
+    ours = plan.schedule(model, first)
+    for _ in range(3):
+        ours.step()
+    again = torch.optim.AdamW(plan.param_groups(model))
+    resumed = plan.schedule(model, again)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.load_state_dict(first.state_dict())
+        resumed.load_state_dict(ours.state_dict())
+        resumed.step()
+    ours.step()
+    assert [g["lr"] for g in again.param_groups] == [g["lr"] for g in first.param_groups]

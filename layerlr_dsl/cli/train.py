@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,6 +15,9 @@ from click.core import ParameterSource
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
 from layerlr_dsl.reports.cells import escape
+
+if TYPE_CHECKING:
+    from layerlr_dsl.language.diagnostics import Diagnostic
 
 THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "plain")
 EPILOG = """\b
@@ -24,7 +28,7 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 
 
 @click.command("train", epilog=EPILOG)
-@click.argument("file", required=False, metavar="FILE")
+@click.argument("file", required=False, type=click.Path(readable=False), metavar="FILE")
 @click.option(
     "--data",
     metavar="SPEC",
@@ -153,13 +157,32 @@ def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> 
         raise Refusal("give the data to train on: --data SPEC", "for a first try: --data digits")
     config = make(settings)
     shown = display.for_stream(plain=options["plain"])
-    for change in changed:
-        shown.note(f"changed since the run began: {change}")
-    again = shlex.join(["layerlr", "train", "--resume", "--out", str(config.out)])
-    result = train(Asked(config, options["resume"], options["accept_rule_changes"], again), shown)
+    asked = Asked(
+        config, options["resume"], options["accept_rule_changes"], tuple(changed), _again(config.out), _warn
+    )
+    result = train(asked, shown)
     for line in _closing(result):
         shown.note(line)
     return 0
+
+
+def _again(out: Path | None) -> str:
+    """The command that resumes this run, as it was started: alone, or by torchrun."""
+    start = ["layerlr"]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        start = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "layerlr_dsl"]
+        if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:
+            start[1:1] = ["..."]  # what finds the other machines is for the user to know
+    return shlex.join([*start, "train", "--resume", "--out", str(out)])
+
+
+def _warn(findings: Sequence[Diagnostic]) -> None:
+    from layerlr_dsl.cli.render.text import render_all
+    from layerlr_dsl.cli.terminal import Screen, write_error
+
+    shown = [finding for finding in findings if finding.severity == "warning"]
+    if shown:
+        write_error(render_all(shown, Screen.of_stderr()) + "\n")
 
 
 def _located(file: str | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def stored(folder: Path) -> dict[str, Any]:
             f"{folder} holds no run to resume ({CONFIG_FILE} is missing)",
             "start one by leaving --resume out",
         ) from None
-    except (OSError, ValueError, TypeError) as fault:
+    except (ValidationError, TypeError):
+        raise RunnerError(f"{path} cannot be read as the configuration of a run") from None
+    except (OSError, ValueError) as fault:
         raise RunnerError(f"{path} cannot be read: {fault}") from None
 
 
@@ -102,5 +104,9 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
                 f"{option} {value} does not fit the run in {folder}, which was started with {before}",
                 f"leave {option} out to go on with that run, or start another with a new --out",
             )
-        changed.append(f"{option} {before} -> {value}")
+        changed.append(f"{option} {_said(before)} -> {_said(value)}")
     return {**old, **given}, changed
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -97,6 +97,8 @@ def load(request: Request) -> Data:
 
 def check_head(data: Data, outputs: int, spec: str | None) -> None:
     """Refuse a model whose head has another number of outputs than the data has classes."""
+    if data.classes == 1:
+        raise RunnerError(f"{data.name} has one class only", "a classifier needs two to tell apart")
     if data.classes is None or data.classes == outputs:
         return
     help = "build the model with as many outputs as there are classes"

@@ -10,7 +10,7 @@ from typing import Any
 
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.runner import checkpoint
-from layerlr_dsl.runner.config import CONFIG_FILE, TrainConfig, to_json
+from layerlr_dsl.runner.config import CONFIG_FILE, TrainConfig, stored, to_json
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.runner.metrics import METRICS_FILE, TIMING_FILE, LineLog
@@ -27,11 +27,18 @@ class RunFolder:
         self.timing = LineLog(path / TIMING_FILE)
 
     def check_free(self) -> None:
-        """Raise RunnerError if a run is in the folder already."""
+        """Raise RunnerError if a run is in the folder already, or another program's configuration."""
         if any((self.path / name).exists() for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
             raise RunnerError(
                 f"--out {self.path} already holds a run", "go on with it by --resume, or give another folder"
             )
+        if (self.path / CONFIG_FILE).exists():
+            try:
+                stored(self.path)
+            except RunnerError as fault:
+                raise RunnerError(
+                    f"--out: {fault.message}", "give another folder: it would be lost"
+                ) from None
 
     def open(self) -> None:
         """Make the folder where it is not there yet, and see that it can be written to. Raises RunnerError."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
+ECHO_SECONDS = 1.0
+
 
 class Interrupts:
-    """While open, the first SIGINT or SIGTERM is only noted; a second one ends the process as usual.
+    """While open, the first SIGINT or SIGTERM is only noted; a later one ends the process as usual.
+
+    One that follows within a second is the same one: under torchrun Ctrl-C reaches a process from the
+    terminal and from torchrun, and nervous fingers should not cost what was to be saved.
 
     `asked` is the number of the signal that came, 0 for none. Off the main thread, where Python
     allows no handlers, it does nothing.
@@ -18,6 +24,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.asked = 0
         self._before: dict[int, Any] = {}
+        self._since = 0.0
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -30,8 +37,11 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.asked and now - self._since < ECHO_SECONDS:
+            return
         if self.asked:
             for known, handler in self._before.items():
                 signal.signal(known, handler)
             signal.raise_signal(number)
-        self.asked = number
+        self.asked, self._since = number, now

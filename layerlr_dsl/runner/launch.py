@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner import chance, checkpoint, processes, resume, snapshot
 from layerlr_dsl.runner.config import TrainConfig
@@ -28,15 +28,27 @@ from layerlr_dsl.runner.step import Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
 
+if TYPE_CHECKING:
+    from layerlr_dsl.language.diagnostics import Diagnostic
+
+# what a checkpoint of odd content does to the code that takes it in
+ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A configuration with what concerns this start alone; `again` is the command that resumes it."""
+    """A configuration with what concerns this start alone.
+
+    `changes` tell in what it differs from the run it resumes, `again` is the command that resumes this one,
+    and `warn` hears what the rules are warned of.
+    """
 
     config: TrainConfig
     resume: bool = False
     accept_rule_changes: bool = False
+    changes: tuple[str, ...] = ()
     again: str = "the same command with --resume"
+    warn: Callable[[Sequence[Diagnostic]], None] = lambda found: None
 
 
 def train(asked: Asked, display: Display) -> dict[str, Any]:
@@ -82,22 +94,32 @@ class _Run:
         self.folder = RunFolder(self.config.out) if self.config.out is not None else None
         self.progress = Progress()
         self.plot: Path | None = None
+        self._drawn: dict[int, int] | None = None
 
     def go(self) -> dict[str, Any]:
         self.display.start()
         try:
-            found = self._checkpoint()
-            built = build(self.config, self.place, fresh=found is None)
-            for note in built.notes:
-                self.display.note(note)
-            self.phases = PhaseWatch(built.plan, built.model, built.schedule, built.optimizer)
-            if found is not None:
-                self._restore(built, found)
-            self._describe(built)
-            self._train(built)
-            return self._finish(built)
+            return self._go()
+        except KeyboardInterrupt:
+            raise self._cut_short() from None
         finally:
             self.display.stop()
+
+    def _go(self) -> dict[str, Any]:
+        for change in self.asked.changes:
+            self.display.note(f"changed since the run began: {change}")
+        found = self._checkpoint()
+        built = build(self.config, self.place, fresh=found is None)
+        for note in built.notes:
+            self.display.note(note)
+        if self.place.first:
+            self.asked.warn(built.plan.diagnostics)
+        self.phases = PhaseWatch(built.plan, built.model, built.schedule, built.optimizer)
+        if found is not None:
+            self._restore(built, found)
+        self._describe(built)
+        self._train(built)
+        return self._finish(built)
 
     # ------------------------------------------------------------ before the first step
 
@@ -116,6 +138,18 @@ class _Run:
         return found
 
     def _restore(self, built: Built, found: checkpoint.Found) -> None:
+        try:
+            self._take_in(built, found)
+        except RunnerError:
+            raise
+        except ODD as fault:
+            reason = (str(fault).strip().splitlines() or [""])[0][:200]
+            raise RunnerError(
+                f"{found.path} does not fit this run: {type(fault).__name__}: {reason}",
+                f"if it is damaged, put {checkpoint.PREVIOUS} in its place",
+            ) from fault
+
+    def _take_in(self, built: Built, found: checkpoint.Found) -> None:
         content = found.content
         resume.check_names(content["rules"])
         sources = built.rules.checked.sources
@@ -150,6 +184,7 @@ class _Run:
             self.display.note(f"metrics.jsonl lacks {missing} bytes of what the checkpoint has seen written")
         if not self.asked.resume:
             self.folder.timing.cut(0)
+        self._draw(built)
 
     # ------------------------------------------------------------ training
 
@@ -200,13 +235,14 @@ class _Run:
             raise
         except Exception as fault:
             raise explained(fault, self.progress.total) from fault
-        finally:
-            self._draw(built)
 
     def _draw(self, built: Built) -> None:
-        if self.folder is not None and self.place.first:
+        """Draw the plan, once at the start, and again where a metric has moved it since."""
+        fired = self.phases.fired()
+        if self.folder is not None and self.place.first and fired != self._drawn:
             title = f"{self.config.rules.name}: {built.spec}"
-            self.plot = write_plot(built.plan, title, self.folder.path, self.phases.fired())
+            self.plot = write_plot(built.plan, title, self.folder.path, fired)
+            self._drawn = fired
 
     def _save(self, built: Built, progress: Progress, best: bool) -> None:
         """A checkpoint of this very moment; every process takes part, the first one writes."""
@@ -246,7 +282,18 @@ class _Run:
             f"stopped at {where}; saved in {self.folder.path}", "go on with:", number, self.asked.again
         )
 
+    def _cut_short(self) -> RunInterrupted:
+        """What to say where Ctrl-C came before training began, or for the second time."""
+        number = self.interrupts.asked or 2
+        last = self.folder.path / checkpoint.LAST if self.folder is not None else None
+        if last is None or not last.exists():
+            return RunInterrupted("stopped; nothing was saved", None, number)
+        return RunInterrupted(
+            f"stopped at once; {last} is as it was saved before", "go on with:", number, self.asked.again
+        )
+
     def _finish(self, built: Built) -> dict[str, Any]:
+        self._draw(built)
         for condition in self.phases.unreported():
             self.display.note(f"never came true, for want of its metric: {condition}")
         facts = {

@@ -118,13 +118,14 @@ class Loop:
         what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
         text = f"step {progress.total} (epoch {progress.epoch}): {what} is not a finite number"
         blame = parts.stepper.blame()
-        if blame is not None:
-            text += f"; {blame}"
+        text += f"; {blame or 'nor is the gradient of any group, from the first step on'}"
         if parts.config.on_nan == "stop":
-            raise RunFailed(
-                text,
-                "lower the rate of that group, clip with --clip, or leave such steps out by --on-nan skip",
-            )
+            help = "look for such numbers in the data and the weights"
+            if blame is not None:
+                help = (
+                    "lower the rate of that group, clip with --clip, or leave such steps out by --on-nan skip"
+                )
+            raise RunFailed(text, help)
         parts.stepper.discard()
         progress.skipped += 1
         progress.skipped_in_a_row += 1
@@ -176,7 +177,8 @@ class Loop:
         progress.next_epoch()
         parts.display.epoch(row)
         parts.phases.changed()
-        parts.phases.tell(parts.display)
+        if progress.total < parts.total_steps:
+            parts.phases.tell(parts.display)
         parts.save(progress, best)
 
     # ------------------------------------------------------------ helpers

@@ -9,6 +9,7 @@ from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Data, Wanted, check_head
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import class_scores
+from layerlr_dsl.runner.order import Key
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,7 @@ def check_fit(model: nn.Module, data: Data, spec: str) -> int:
     import torch
 
     keys = [(index, index) for index in range(min(SAMPLES, len(data.validation)))]
-    inputs, _ = data.collate(data.validation.__getitems__(keys))
+    inputs = _inputs(data, keys)
     model.eval()
     try:
         with torch.no_grad():
@@ -77,10 +78,25 @@ def check_fit(model: nn.Module, data: Data, spec: str) -> int:
         shape = tuple(getattr(inputs, "shape", ()))
         raise RunnerError(
             f"{spec} does not take the samples of {data.name} (shape {shape}): {reason}",
-            "see whether --image-size helps",
+            None if data.name.startswith("python:") else "see whether --image-size helps",
         ) from None
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != len(keys):
         shape = tuple(getattr(scores, "shape", ()))
         raise RunnerError(f"{spec} gives {shape} for {len(keys)} samples, not a score for each class")
     check_head(data, scores.shape[1], spec)
     return int(scores.shape[1])
+
+
+def _inputs(data: Data, keys: list[Key]) -> Any:
+    """What the model is given for these samples of the validation set. Raises RunnerError."""
+    try:
+        inputs, _ = data.collate(data.validation.__getitems__(keys))
+    except RunnerError:
+        raise
+    except Exception as fault:
+        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        raise RunnerError(
+            f"{data.name}: samples do not make a batch of (inputs, class numbers): {reason}",
+            "a sample is (tensor, class number), and all tensors are of one shape",
+        ) from fault
+    return inputs

@@ -57,5 +57,9 @@ class Progress:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Progress:
+        """What a checkpoint says. Raises ValueError where a number is none."""
+        from pydantic import TypeAdapter
+
         known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in stored.items() if key in known})
+        given = {key: value for key, value in stored.items() if key in known}
+        return TypeAdapter(cls).validate_python(given)

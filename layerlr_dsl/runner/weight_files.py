@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
 def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     """What to call the weights, and their tensors by name. Raises RunnerError."""
     path = Path(weights).expanduser()
+    if not weights:
+        raise RunnerError("--weights: no name and no path", _names((spec or "").partition(":")[0]))
     if path.is_file():
         return str(path), read(path)
     if weights in PACKAGED:
@@ -69,15 +72,24 @@ def _read_safetensors(path: Path) -> Any:
 def _read_torch(path: Path) -> Any:
     import torch
 
+    if not _looks_like_torchs(path):
+        raise ValueError("it is cut short, or no file that torch.save made")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as fault:
-        if "Unsupported global" in str(fault) or "Unsupported class" in str(fault):
-            raise RunnerError(
-                f"{path} holds more than weights: loading it would run code",
-                "save the model's state_dict() alone",
-            ) from None
-        raise ValueError(_first_line(fault)) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's protocol: what follows says more
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # torch's own text advises to load it all the same, which would run whatever code is in it
+        raise RunnerError(
+            f"{path} holds more than weights: loading it would run code",
+            "save the model's state_dict() alone",
+        ) from None
+
+
+def _looks_like_torchs(path: Path) -> bool:
+    """A whole zip archive, or the pickle that torch wrote before 1.6, which starts with its protocol."""
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80" or zipfile.is_zipfile(path)
 
 
 def _first_line(fault: BaseException) -> str:

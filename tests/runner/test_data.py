@@ -10,12 +10,14 @@ import numpy
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from layerlr_dsl.runner import data
-from layerlr_dsl.runner.data import Request, Wanted
+from layerlr_dsl.runner.data import Request, Wanted, check_head
 from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.datasets.split import stratified
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.models import check_fit
 
 
 def _batch(samples, count: int = 4):
@@ -195,6 +197,9 @@ def test_ones_own_data_set_is_split_and_a_pair_is_not(module):
         ("return []", "cannot be split"),
         ("return [], []", "training set is empty"),
         ("return [1, 2, 3]", r"a sample is not \(input, class number\)"),
+        ("return ([], [], [])", "a tuple of 3, which is no data set"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("return type('Endless', (list,), {'__len__': lambda self: 1 / 0})()", "which is no data set"),
     ],
 )
 def test_faulty_data_of_ones_own_is_an_error_with_its_name(module, body, message):
@@ -202,6 +207,43 @@ def test_faulty_data_of_ones_own_is_an_error_with_its_name(module, body, message
     name = module(f"def make():\n            {body}".replace("            ", "    "))
     with pytest.raises(RunnerError, match=message):
         data.load(Request(f"python:{name}:make"))
+
+
+@pytest.mark.parametrize("sample", ["(torch.zeros(3), i % 2, 7)", "(torch.zeros(i + 1), i % 2)"])
+def test_samples_that_make_no_batch_are_a_sentence_before_any_training(module, sample):
+    """Three parts instead of two, shapes that differ: told as soon as two samples are seen."""
+    name = module(
+        f"""
+        import torch
+        class Odd(list):
+            def __getitem__(self, i): return {sample}
+        def make(): return Odd(range(6)), Odd(range(6))
+        """
+    )
+    loaded = data.load(Request(f"python:{name}:make"))
+    with pytest.raises(RunnerError, match=r"do not make a batch of \(inputs, class numbers\)"):
+        check_fit(nn.Linear(3, 2), loaded, "python:net")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("VisionDataset", "no classification set"),
+        ("EMNIST", "argument: 'split'"),
+        ("FakeData(size=3, nonsense=1)", "nonsense"),
+    ],
+)
+def test_sets_of_torchvision_that_cannot_be_used_as_named_say_so(spec, message):
+    """No set of samples, an argument that is missing, one that is too many."""
+    with pytest.raises(RunnerError, match=message):
+        data.load(Request(f"torchvision:{spec}"))
+
+
+def test_a_single_class_is_nothing_to_learn(tmp_path):
+    """With one class every answer is right, and the run would look perfect."""
+    _folder(tmp_path, ["only"])
+    with pytest.raises(RunnerError, match="one class only"):
+        check_head(data.load(Request(f"imagefolder:{tmp_path}")), 1, None)
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path, monkeypatch):

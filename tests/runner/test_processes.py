@@ -123,6 +123,16 @@ def test_when_a_process_dies_the_others_say_so_and_stop(tmp_path, plain_rules):
     assert content(tmp_path / "run")["progress"]["total"] >= 1
 
 
+def test_changed_settings_are_told_by_the_first_process_alone(tmp_path, plain_rules):
+    """Eight processes would say it eight times."""
+    line = _line(plain_rules, tmp_path / "run", "--parallel", "ddp")
+    run_together(line, tmp_path / "printed")
+    again = ["train", "--resume", "--out", tmp_path / "run", "--epochs", 4]
+    assert run_together(again, tmp_path / "printed") == [0, 0]
+    assert "--epochs 3 -> 4" in (tmp_path / "printed" / "0.txt").read_text()
+    assert (tmp_path / "printed" / "1.txt").read_text() == ""
+
+
 def test_torchrun_itself(tmp_path, plain_rules):
     """The command that the help shows, and what it says when --parallel is forgotten."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tinyruns import BATCH, content, environment, finish, run_differences, settings, start
 
 
@@ -133,6 +134,44 @@ def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
     assert again[:2] == ["layerlr", "train"]
     assert finish(start(again[1:])) == 0
     assert run_differences(whole, out) == []
+
+
+def test_ctrl_c_before_the_first_step_says_that_nothing_was_saved(tmp_path, rules, layerlr):
+    """While the model is built there is nothing to keep yet; in a resumed run there is."""
+    line = settings(rules, tmp_path / "run")
+    line[line.index("python:tiny:Net")] = "python:tiny:Interrupted"
+    ran = layerlr(*line)
+    assert ran.status == 130
+    assert "stopped; nothing was saved" in ran.err
+
+
+def test_a_second_ctrl_c_leaves_the_last_checkpoint_as_it_was(whole, layerlr, monkeypatch):
+    """It ends at once, and still tells how to go on."""
+    before = (whole / "last.pt").read_bytes()
+    monkeypatch.setenv("TINY_INTERRUPT", "1")
+    ran = layerlr("train", "--resume", "--out", whole, "--epochs", 4)
+    assert ran.status == 130
+    assert f"layerlr train --resume --out {whole}" in ran.err
+    assert (whole / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "odd"),
+    [
+        ("optimizer", {"x": 1}),
+        ("progress", {"epoch": "x"}),
+        ("schedule", {}),
+        ("rules", 7),
+        ("rng", 1),
+    ],
+)
+def test_a_checkpoint_of_odd_content_is_a_sentence(whole, layerlr, part, odd):
+    """Whole as a file, and yet not what a run writes."""
+    torch.save({**content(whole), part: odd}, whole / "last.pt")
+    ran = layerlr("train", "--resume", "--out", whole, "--epochs", 4)
+    assert ran.status == 2, ran
+    assert "last.pt does not fit this run" in ran.err
+    assert "internal error" not in ran.err
 
 
 def test_a_finished_run_resumes_to_its_end_at_once(whole, layerlr):

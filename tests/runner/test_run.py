@@ -275,6 +275,24 @@ def test_findings_in_the_rules_end_with_1_and_show_the_place(rules, layerlr):
     assert "tiny.lr:1:1" in ran.err
 
 
+def test_warnings_of_the_rules_are_shown_and_do_not_stop_the_run(rules, layerlr):
+    """Whoever trains should not have to validate first to hear that a thaw never comes."""
+    rules.write_text("** -> lr 1e-3\nfreeze stem until epoch 5\n")
+    ran = layerlr(*settings(rules, None))
+    assert ran.status == 0
+    assert "LR304" in ran.err
+    assert "tiny.lr:2:" in ran.err
+
+
+def test_another_programs_configuration_is_not_overwritten(rules, tmp_path, layerlr):
+    """A folder with a pretrained model has a config.json of its own."""
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    ran = layerlr(*settings(rules, tmp_path))
+    assert ran.status == 2
+    assert "config.json cannot be read as the configuration of a run" in ran.err
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "vit"}'
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_training(rules, tmp_path, layerlr):
     """A read-only place; root may write anywhere, so a file stands in the way instead."""
     (tmp_path / "file").write_text("")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from layerlr_dsl.runner import weight_files
 from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.models import build_model
@@ -132,6 +136,16 @@ def test_a_file_that_would_run_code_is_refused_and_not_run(tmp_path):
     with pytest.raises(RunnerError, match="loading it would run code"):
         load_weights(Net(), str(tmp_path / "bomb.pt"), None)
     assert not marker.exists()
+
+
+def test_no_advice_to_load_unsafely_is_passed_on(tmp_path, recwarn):
+    """torch's own text of a strange pickle tells how to run what is in it."""
+    path = tmp_path / "strange.pt"
+    path.write_bytes(pickle.dumps({"a": Path}, protocol=5))
+    with pytest.raises(RunnerError, match="would run code") as caught:
+        weight_files.read(path)
+    assert "weights_only" not in str(caught.value)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset, TensorDataset
 def _trace(training: bool) -> None:
     """What tests ask of every forward pass: to take time, or to be the last one before a SIGTERM."""
     time.sleep(float(os.environ.get("TINY_SLEEP", "0")))
+    if training and "TINY_INTERRUPT" in os.environ:
+        raise KeyboardInterrupt
     if training and "TINY_STOP_AT" in os.environ:
         left = int(os.environ["TINY_STOP_AT"]) - 1
         os.environ["TINY_STOP_AT"] = str(left)
@@ -34,6 +36,11 @@ class Net(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         _trace(self.training)
         return self.head(self.drop(self.body(self.stem(x)).mean((2, 3))))
+
+
+def Interrupted() -> nn.Module:
+    """Ctrl-C while the model is built."""
+    raise KeyboardInterrupt
 
 
 def _images(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

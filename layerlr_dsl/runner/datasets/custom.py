@@ -23,11 +23,12 @@ def load(target: str, request: Request) -> Data:
     from torch.utils.data import default_collate
 
     found = _call(target)
-    pair = found if isinstance(found, tuple) and len(found) == 2 and hasattr(found[0], "__len__") else None
+    pair = found if type(found) in (tuple, list) and len(found) == 2 and _is_set(found[0]) else None
     for dataset in pair or (found,):
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        if not _is_set(dataset):
+            what = f"a tuple of {len(dataset)}" if isinstance(dataset, tuple) else type(dataset).__name__
             raise RunnerError(
-                f"python:{target} returned {type(dataset).__name__}, which is no data set",
+                f"python:{target} returned {what}, which is no data set",
                 "return an object with __len__ and __getitem__, or a pair of those",
             )
     first = pair[0] if pair else found
@@ -61,8 +62,18 @@ def _call(target: str) -> Any:
         return found()
     except RunnerError:
         raise
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         raise RunnerError(f"python:{target} failed: {type(fault).__name__}: {fault}") from fault
+
+
+def _is_set(found: Any) -> bool:
+    """Whether samples can be asked for by number; a tuple is a sample, or several sets."""
+    if isinstance(found, tuple) or not hasattr(found, "__getitem__"):
+        return False
+    try:
+        return len(found) >= 0
+    except Exception:
+        return False
 
 
 def _is_tensors(dataset: Any) -> bool:
@@ -79,8 +90,8 @@ def _labels(dataset: Any, target: str) -> list[int]:
         if labels is not None and len(labels) == len(dataset):
             return [int(label) for label in labels]
         return [int(dataset[i][1]) for i in range(len(dataset))]
-    except (TypeError, ValueError, IndexError, KeyError) as fault:
+    except Exception as fault:
         raise RunnerError(
-            f"python:{target}: a sample is not (input, class number): {fault}",
-            "or return a pair (training set, validation set)",
-        ) from None
+            f"python:{target}: a sample is not (input, class number): {type(fault).__name__}: {fault}",
+            "the class numbers tell how to split the set; a pair (training set, validation set) is not split",
+        ) from fault

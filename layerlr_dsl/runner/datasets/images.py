@@ -99,29 +99,36 @@ def _literal_arguments(text: str, spec: str) -> dict[str, Any]:
 
 def _parts_of(make: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The arguments that choose the training and the test part, or None where the set has only one."""
-    parameters = inspect.signature(make).parameters
-    if "train" in parameters:
+    if _takes(make, "train"):
         return {"train": True}, {"train": False}
-    if "split" not in parameters:
+    if not _takes(make, "split"):
         return None
     documented = inspect.getdoc(make) or ""
-    other = "val" if re.search(r"[\"'`]val[\"'`]", documented) else "test"
-    return {"split": "train"}, {"split": other}
+    quoted = set(re.findall(r"[\"'`](\w+)[\"'`]", documented))
+    first = "trainval" if "trainval" in quoted and "train" not in quoted else "train"
+    return {"split": first}, {"split": "val" if "val" in quoted else "test"}
+
+
+def _takes(make: Callable[..., Any], name: str) -> bool:
+    """Whether a data set has this argument; some only tell in their docs what they hand to their base."""
+    return name in inspect.signature(make).parameters or f"{name} (bool" in (inspect.getdoc(make) or "")
 
 
 def _construct(make: Callable[..., Any], arguments: dict[str, Any], text: str) -> Any:
-    parameters = inspect.signature(make).parameters
-    if "root" in parameters:
+    if _takes(make, "root"):
         arguments = {"root": str(_store()), **arguments}
-    if "download" in parameters:
+    if _takes(make, "download"):
         arguments = {"download": True, **arguments}
     try:
         return make(**arguments)
     except (TypeError, ValueError) as fault:
         raise RunnerError(f"torchvision:{text}: {fault}") from None
     except (OSError, RuntimeError) as fault:
+        reason = " ".join(str(fault).split())[:300] or type(fault).__name__
+        if not _takes(make, "download"):
+            raise RunnerError(f"torchvision:{text}: {reason}") from None
         raise RunnerError(
-            f"torchvision:{text} could not be downloaded: {str(fault).splitlines()[0]}",
+            f"torchvision:{text} could not be downloaded: {reason}",
             f"with no network, put the files under {_store()} by hand, or use imagefolder:PATH or digits",
         ) from None
 
@@ -133,7 +140,14 @@ def _store() -> Path:
 
 
 def _one_set(name: str, dataset: Any, request: Request, side: int) -> Data:
-    labels = _labels(dataset)
+    try:
+        labels = _labels(dataset)
+    except RunnerError:
+        raise
+    except Exception as fault:
+        raise RunnerError(
+            f"{name} is no classification set: {type(fault).__name__} {fault}".rstrip()
+        ) from None
     train, held_out = stratified(labels, request.validation, request.seed)
     return _data(name, (dataset, train), (dataset, held_out), request, side)
 

@@ -67,10 +67,9 @@ def _cannot_build(spec: Spec, make: Make, fault: BaseException) -> ModelError:
     if unexpected and unexpected[1] in dict(spec.arguments):
         name = unexpected[1]
         meant = nearest(name, _keywords_of(make))
-        return ModelError(
-            f"`{spec}` cannot be built: it takes no `{name}`",
-            f"did you mean `{meant}`?" if meant else "see the library's documentation of this model",
-        )
+        help = f"did you mean `{meant}`?" if meant else "see the library's documentation of this model"
+        elsewhere = spec.kind == "python" and not meant
+        return ModelError(f"`{spec}` cannot be built: it takes no `{name}`", None if elsewhere else help)
     if isinstance(fault, MemoryError):
         return ModelError(f"`{spec}` cannot be built: it takes too much memory")
     return ModelError(f"`{spec}` cannot be built: {type(fault).__name__}: {first_line(fault)}")

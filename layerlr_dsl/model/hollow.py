@@ -57,9 +57,23 @@ def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
                 return make()
         except (ModelError, MemoryError):
             raise
-        except Exception:
-            with bounded_size():
-                return make()
+        except Exception as fault:
+            return _build_solid(make, fault)
+
+
+def _build_solid(make: Callable[[], nn.Module], before: Exception) -> nn.Module:
+    """The model with real memory, after `before` went wrong without.
+
+    Raises MemoryError where there is too little of it, but `before` if that is no matter of memory: what
+    is wrong with the arguments is wrong either way.
+    """
+    try:
+        with bounded_size():
+            return make()
+    except (MemoryError, RuntimeError) as fault:
+        if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):
+            raise
+        raise MemoryError if "meta" in str(before).lower() else before from None
 
 
 @cache

@@ -1,18 +1,24 @@
 """Files kept in the user's cache, each with its digest.
 
 They are read only from a folder that belongs to the user and that nobody else can write to, and only if
-their digest is right. Keeping may fail at anything and costs nothing but time.
+their digest is right. Keeping may fail at anything and costs nothing but time. The oldest files are
+dropped where they grow too many or too large.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from hashlib import sha256
 from pathlib import Path
 
 from layerlr_dsl.model.atomic import write_atomically
+
+MOST_ENTRIES = 1000
+MOST_BYTES = 512 * 2**20
+_OURS = re.compile(r"\.?[a-z]+-[0-9a-f]{64}\.json")
 
 
 def read(name: str, largest: int) -> bytes | None:
@@ -37,6 +43,18 @@ def write(name: str, text: bytes) -> None:
         if _is_ours_alone(folder):
             digest = sha256(text).hexdigest().encode()
             write_atomically(folder / name, digest + b"\n" + text, mode=0o600)
+            _forget_the_oldest(folder)
+
+
+def _forget_the_oldest(folder: Path) -> None:
+    """Keep the folder within its bounds; only files that `write` names so are looked at."""
+    entries = [entry for entry in os.scandir(folder) if _OURS.match(entry.name) and entry.is_file()]
+    states = sorted(((entry.stat(), entry.path) for entry in entries), key=lambda pair: -pair[0].st_mtime_ns)
+    kept = 0
+    for place, (status, path) in enumerate(states):
+        kept += status.st_size
+        if place and (place >= MOST_ENTRIES or kept > MOST_BYTES):
+            os.unlink(path)
 
 
 def cache_folder() -> Path:

@@ -6,8 +6,9 @@ and it needs no torch: it reads attributes of what it is given.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from layerlr_dsl.model.classes import Kind, ModuleClass, kind_of
 from layerlr_dsl.model.errors import ModelError
@@ -64,6 +65,10 @@ class _Classes(dict[type, int]):
         return row
 
 
+# Row of the parent, segment, prefix of what is below, row of the class, module, its own parameters.
+Place: TypeAlias = "tuple[int, str, str, int, nn.Module, dict[str, Any]]"
+
+
 class _Dtypes(dict[Any, str]):
     def __missing__(self, dtype: Any) -> str:
         self[dtype] = name = str(dtype).removeprefix("torch.")
@@ -73,7 +78,7 @@ class _Dtypes(dict[Any, str]):
 def walk(model: nn.Module) -> Walk:
     """Every module and parameter of `model`, in the order of the unwrapped `named_parameters()`.
 
-    One flat loop over local names, since on a large model it is most of what resolving costs.
+    Loops over local names, since on a large model they are most of what resolving costs.
     Raises ModelError if `model` is no module.
     """
     if not (hasattr(model, "_modules") and hasattr(model, "_parameters")):
@@ -86,6 +91,32 @@ def walk(model: nn.Module) -> Walk:
     classes, dtype_names = _Classes(found.classes), _Dtypes()
     # Equal shapes share one object: 100,000 fewer for the garbage collector to trace.
     shared_shape: Any = {}.setdefault
+    for here, (parent, segment, path, row, module, own) in enumerate(_places(model, classes)):
+        modules.append(module)
+        parents.append(parent)
+        segments.append(segment)
+        prefixes.append(path)
+        rows.append(row)
+        for leaf, parameter in own.items():
+            if parameter is None:
+                continue
+            try:
+                shape = parameter.shape
+            except RuntimeError:
+                shape = _no_shape_yet(found, parameter)
+            parameters.append(parameter)
+            names.append(path + leaf)
+            owners.append(here)
+            leaves.append(leaf)
+            shapes.append(shared_shape(shape, shape))
+            dtypes.append(dtype_names[parameter.dtype])
+            requires_grad.append(parameter.requires_grad)
+    _lend_class_to_parametrizations(found, classes.parametrizations)
+    return found
+
+
+def _places(model: nn.Module, classes: _Classes) -> Iterator[Place]:
+    """Every module in pre-order, at each of its places, wrappers looked through."""
     entered: set[int] = set()
     level: Any = iter((("", model),))
     parent, prefix, here = -1, "", -1
@@ -105,35 +136,15 @@ def walk(model: nn.Module) -> Walk:
                 entered.add(id(module))
             here += 1
             path = f"{prefix}{segment}." if here else ""
-            modules.append(module)
-            parents.append(parent)
-            segments.append(segment)
-            prefixes.append(path)
-            rows.append(row)
-            for leaf, parameter in own.items():
-                if parameter is None:
-                    continue
-                try:
-                    shape = parameter.shape
-                except RuntimeError:
-                    shape = _no_shape_yet(found, parameter)
-                parameters.append(parameter)
-                names.append(path + leaf)
-                owners.append(here)
-                leaves.append(leaf)
-                shapes.append(shared_shape(shape, shape))
-                dtypes.append(dtype_names[parameter.dtype])
-                requires_grad.append(parameter.requires_grad)
+            yield parent, segment, path, row, module, own
             if children:
                 above.append((level, parent, prefix, module))
                 level, parent, prefix = iter(children.items()), here, path
                 break
         else:
             if not above:
-                break
+                return
             level, parent, prefix, _ = above.pop()
-    _lend_class_to_parametrizations(found, classes.parametrizations)
-    return found
 
 
 def _look_through(module: nn.Module) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:

@@ -141,6 +141,20 @@ def test_a_head_of_a_terabyte_takes_no_memory():
     assert inventory.total_numel > 2.5e11
 
 
+def test_a_fault_that_is_no_matter_of_memory_is_the_one_that_is_told(tmp_path, monkeypatch):
+    """A constructor that fails at its end takes real memory when it is tried again; not that is its fault."""
+    (tmp_path / "eats.py").write_text(
+        "import torch\n"
+        "def wrong():\n    torch.empty(2**50)\n    return {}['no such layer']\n"
+        "def reads():\n    return torch.zeros(2**50).sum().item()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="KeyError: 'no such layer'"):
+        inventory_of_spec("python:eats:wrong", allow_python=True)
+    with pytest.raises(ModelError, match="too much memory"):
+        inventory_of_spec("python:eats:reads", allow_python=True)
+
+
 def test_no_random_state_moves():
     """Reading a model for its names changes no seed of torch, NumPy or Python."""
     import_library("timm")

@@ -200,3 +200,26 @@ def test_versions_are_those_that_importlib_metadata_finds():
     names = ("torch", "torchvision", "timm", "transformers")
     assert installed_versions(names) == {name: metadata.version(name) for name in names}
     assert installed_versions(("torch", "no-such-distribution")) is None
+
+
+def test_the_oldest_entries_are_dropped_and_nothing_else(own_cache, monkeypatch):
+    """The folder has bounds; files of other names in it are left alone."""
+    monkeypatch.setattr(sealed, "MOST_ENTRIES", 3)
+    own_cache.mkdir(mode=0o700)
+    (own_cache / "notes.json").write_text("mine")
+    names = [f"inventory-{number:064x}.json" for number in range(6)]
+    for age, name in enumerate(names):
+        sealed.write(name, b"text")
+        os.utime(own_cache / name, (age, age))
+    assert {path.name for path in own_cache.iterdir()} == {"notes.json", *names[3:]}
+    assert sealed.read(names[5], 100) == b"text"
+
+
+def test_entries_that_are_too_large_together_are_dropped_but_for_the_newest(own_cache, monkeypatch):
+    """One that is too large on its own is kept: it was asked for a moment ago."""
+    monkeypatch.setattr(sealed, "MOST_BYTES", 100)
+    names = [f"inventory-{number:064x}.json" for number in range(3)]
+    for age, name in enumerate(names):
+        sealed.write(name, b"x" * 90)
+        os.utime(own_cache / name, (age, age))
+    assert [path.name for path in own_cache.iterdir()] == [names[2]]

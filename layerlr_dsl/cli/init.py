@@ -41,7 +41,7 @@ def command(model: str, style: str, output: str | None, force: bool) -> int:
         layerlr init --model torchvision:resnet18 -o my.lr
         layerlr init --model timm:vit_small_patch16_224 --style decay
     """
-    if output is not None and os.path.exists(output) and not force:
+    if output is not None and os.path.isfile(output) and not force:
         raise Refusal(f"{output}: exists already", "--force overwrites it")
     inventory = stated_inventory(model)
     if not len(inventory):
@@ -63,7 +63,7 @@ def _as_named(model: str, output: str | None) -> tuple[str, bool]:
     spec = model.strip()
     if spec.startswith(("torchvision:", "timm:")):
         return spec, True
-    if spec.startswith("python:"):
+    if spec.startswith("python:") or not spec.isprintable():
         return spec, False
     prefix = "hf:" if spec.startswith("hf:") else ""
     home = Path(output).resolve().parent if output is not None else Path.cwd()

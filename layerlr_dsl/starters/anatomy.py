@@ -76,7 +76,7 @@ def _head(inventory: Inventory) -> list[int]:
     last = max((row for row in range(len(names)) if row not in inventory.aliases), default=0)
     segments = names[last].split(".")[:-1]
     for depth, segment in enumerate(segments):
-        if _HEAD.match(segment):
+        if _HEAD.match(segment) and not _stands_in_each(names, segments[: depth + 1]):
             prefix = ".".join(segments[: depth + 1]) + "."
             rows = [row for row, name in enumerate(names) if name.startswith(prefix)]
             return rows if len(rows) < len(names) and not _shared(inventory, rows) else []
@@ -85,6 +85,20 @@ def _head(inventory: Inventory) -> list[int]:
     plain = "linear" in inventory.owner_class(last).families
     shallow = len(segments) <= 2 and not any(_DIGITS.search(segment) for segment in segments[:-1])
     return rows if plain and shallow and segments and len(rows) < len(names) else []
+
+
+def _stands_in_each(names: list[str], segments: list[str]) -> bool:
+    """Whether numbered siblings hold a part of that name each: `blocks.49.mlp.fc2` is no head."""
+    own, unnumbered = ".".join(segments) + ".", _unnumbered(segments)
+    return any(
+        _unnumbered(name.split(".")[: len(segments)]) == unnumbered
+        for name in names
+        if not name.startswith(own) and name.count(".") >= len(segments)
+    )
+
+
+def _unnumbered(segments: list[str]) -> list[str]:
+    return [_DIGITS.sub("#", segment) for segment in segments[:-1]] + segments[-1:]
 
 
 def _shared(inventory: Inventory, rows: list[int]) -> bool:

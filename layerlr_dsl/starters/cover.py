@@ -51,4 +51,5 @@ def quoted(name: str) -> str:
     if all(_PLAIN.fullmatch(segment) for segment in name.split(".")) and name not in _KEYWORDS:
         return name
     literal = _SPECIAL.sub(lambda found: f"[{found[0]}]", name)
+    literal = "".join(char if char.isprintable() else "?" for char in literal)  # a file cannot spell it
     return '"' + literal.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.reports.cells import escape
 from layerlr_dsl.starters.anatomy import Anatomy, anatomy
 from layerlr_dsl.starters.cover import cover
 from layerlr_dsl.starters.stages import every_block, listed, stages
@@ -42,12 +43,12 @@ def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
     subject = Subject(inventory, anatomy(inventory))
     epochs, body = STYLES[style](subject)
     head = [
-        f"# A starting file for {spec}, style `{style}`.",
+        f"# A starting file for {escape(spec)}, style `{style}`.",
         "# `layerlr plan` shows what it does, `layerlr explain` why.",
         "version 1",
         f'model "{_escaped(spec)}"'
         if nameable
-        else f"# a file may not name this model: pass --model '{spec}'",
+        else f"# a file may not name this model: pass --model '{escape(spec)}'",
         f"epochs {epochs}",
         "",
     ]
@@ -59,7 +60,7 @@ def _escaped(spec: str) -> str:
 
 
 def _setting(weight_decay: str = "0.05") -> list[str]:
-    return [f"optimizer adamw(weight_decay={weight_decay})", "schedule cosine(warmup=5%, floor=0.01)", ""]
+    return [f"optimizer adamw(weight_decay={weight_decay})", "schedule cosine(warmup=1 epoch, floor=0.01)", ""]
 
 
 def _no_decay(subject: Subject) -> list[str]:

@@ -128,6 +128,32 @@ def test_transformers_models(name: str) -> None:
     _clean_in_every_style(_transformer(name), f"hf:{name}")
 
 
+def test_models_with_names_that_no_file_can_spell() -> None:
+    """Control characters and the like are matched by `?`; no style fails on them."""
+    nn = importlib.import_module("torch").nn
+    model = nn.Module()
+    for name in ("new\nline", "\x1b[31m", "\u202ertl", 'a"b\\', "{x}*[y]?", "where", "fc 2"):
+        model.add_module(name, nn.Linear(2, 2))
+    _clean_in_every_style(Inventory.of(model), "python:odd:model")
+
+
+def test_a_part_of_the_last_block_is_no_head() -> None:
+    """`blocks.3.fc2` stands in each block, whatever heads are called; without a head, all is stem and blocks."""
+    nn = importlib.import_module("torch").nn
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    model = nn.Module()
+    model.patch_embed = nn.Linear(4, 8)
+    model.blocks = nn.ModuleList(Block() for _ in range(4))
+    inventory = Inventory.of(model)
+    _clean_in_every_style(inventory, "python:bare:model")
+    assert "fc2" not in starter(inventory, "gradual", "python:bare:model", nameable=False)
+
+
 # ---------------------------------------------------------------- what a style promises
 
 

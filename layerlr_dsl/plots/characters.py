@@ -27,8 +27,9 @@ def draw(picture: Picture, width: int, height: int = 12, unicode: bool = True) -
     return [clip("learning rate (log scale)", width), *lines, *lanes(picture, width, unicode), "", *notes]
 
 
-def key_of(place: int) -> str:
-    return KEYS[place] if place < len(KEYS) else "·"
+def key_of(course: int) -> str:
+    """The sign of a curve; groups that take the same course share it."""
+    return KEYS[course] if course < len(KEYS) else "·"
 
 
 def _curves(picture: Picture, across: int, height: int, unicode: bool) -> list[str]:
@@ -37,7 +38,7 @@ def _curves(picture: Picture, across: int, height: int, unicode: bool) -> list[s
     if top - bottom < 1e-9:
         bottom, top = bottom - 0.5, top + 0.5
     canvas = [[" "] * across for _ in range(height)]
-    for place, one in enumerate(picture.series):
+    for course, one in zip(picture.courses, picture.series, strict=True):
         for column in range(across):
             at = _index(picture, column, across)
             rate = one.rates[at]
@@ -45,7 +46,7 @@ def _curves(picture: Picture, across: int, height: int, unicode: bool) -> list[s
                 continue
             row = round((top - log10(rate)) / (top - bottom) * (height - 1))
             if 0 <= row < height and canvas[row][column] == " ":
-                canvas[row][column] = key_of(place)
+                canvas[row][column] = key_of(course)
     bar = "│" if unicode else "|"
     labels = {
         0: top,
@@ -93,10 +94,10 @@ def lanes(picture: Picture, width: int, unicode: bool = True) -> list[str]:
     across = max(width - beside - 10, 4)
     labels = shorten_all(names, beside, "…" if unicode else "..")
     lines = []
-    for place, (one, label) in enumerate(zip(picture.series, labels, strict=True)):
+    for course, one, label in zip(picture.courses, picture.series, labels, strict=True):
         size = pad_left(short(one.numel), 6)
         shown = pad(label, beside)
-        lines.append(f"{key_of(place)} {shown} {size} {lane(picture, one, across, unicode)}")
+        lines.append(f"{key_of(course)} {shown} {size} {lane(picture, one, across, unicode)}")
     return lines
 
 

@@ -35,7 +35,7 @@ def draw(picture: Picture, form: str) -> bytes:
         FigureCanvasAgg(figure)
         heights = [_CURVES, _LANE * max(len(lanes), 3)]
         curves, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-        figure.suptitle(plain(picture.title), fontsize=11, x=0.01, ha="left", color=_INK)
+        figure.suptitle(plain(escape(picture.title)), fontsize=11, x=0.01, ha="left", color=_INK)
         courses = picture.courses
         distinct = palette(max(courses, default=0) + 1)
         colours = [distinct[course] for course in courses]
@@ -69,7 +69,7 @@ def _curves(axes: Axes, picture: Picture, colours: list[Any]) -> None:
         training = _masked(one, frozen=False)
         waiting = _masked(one, frozen=True)
         axes.step(times, training, where="post", color=colour, linewidth=width)
-        if not one.frozen_for_ever:
+        if one.ever_trains:
             axes.step(
                 times, waiting, where="post", color=colour, linewidth=0.8, linestyle=(0, (1, 2)), alpha=0.6
             )

@@ -51,6 +51,7 @@ def _data(picture: Picture) -> dict[str, Any]:
                 "schedule": one.schedule,
                 "rates": [float(f"{rate:.6g}") for rate in one.rates],
                 "frozen": [int(state) for state in one.frozen],
+                "everTrains": one.ever_trains,
                 "lanes": picture.spans(one, frozen=True),
             }
             for one in picture.series

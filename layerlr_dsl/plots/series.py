@@ -26,10 +26,8 @@ class Series:
     schedule: str
     rates: tuple[float, ...]
     frozen: tuple[bool, ...]
-
-    @property
-    def frozen_for_ever(self) -> bool:
-        return all(self.frozen)
+    ever_trains: bool
+    """Whether it trains at some time, be it only once a metric condition has fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +157,7 @@ def _series(
         schedule=group.schedule.text() if group.schedule is not None else "",
         rates=tuple(rate_at(group, state, tick) for state, tick in zip(at, ticks, strict=True)),
         frozen=tuple(state.frozen for state in at),
+        ever_trains=group.kind == "trains",
     )
 
 

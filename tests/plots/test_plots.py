@@ -185,3 +185,19 @@ def test_curves_are_higher_for_larger_rates() -> None:
     assert next(k for k, line in enumerate(lines) if "aaa" in line) < next(
         k for k, line in enumerate(lines) if "bbb" in line
     )
+
+
+def test_groups_that_take_one_course_share_a_sign_too() -> None:
+    """Signs are few: weights and biases that differ in their decay alone have one curve."""
+    shown = picture(_plan("<i> -> lr 1e-3 * 0.9 ^ i\n**.bias -> weight_decay 0\n", 40), "t")
+    assert len(shown.series) == 80
+    lanes = characters.lanes(shown, 80)
+    assert all(one[0] == other[0] for one, other in zip(lanes[::2], lanes[1::2], strict=True))
+    assert len({lane[0] for lane in lanes}) == 40
+
+
+def test_what_waits_for_a_metric_is_not_frozen_for_ever() -> None:
+    """Its rate is drawn as that of a frozen group; what never trains has none."""
+    plan = _plan("** -> lr 1\nfreeze 0 until val_loss stops falling for 3 epochs\nfreeze 1\n")
+    waiting, never = (one for one in picture(plan, "t").series if all(one.frozen))
+    assert (waiting.name, waiting.ever_trains, never.ever_trains) == ("0", True, False)

@@ -27,6 +27,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit status."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
     instruction = os.environ.get(COMPLETION)
@@ -88,6 +89,14 @@ def _report(fault: Exception) -> int:
         raise fault
     sys.stderr.write(describe_fault(fault) + "\n")
     return UNUSABLE
+
+
+def _open_closed_streams() -> None:
+    """Let streams that were closed at the start (`>&-`), which Python makes None, lead nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  open as long as the process
+            setattr(sys, name, nowhere)
 
 
 def _never_fail_on_encoding(stream: object) -> None:

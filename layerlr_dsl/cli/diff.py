@@ -10,14 +10,14 @@ from layerlr_dsl.cli.checking import Checker, plan_of
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import Input, read, single
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.language.diagnostics import has_errors
 from layerlr_dsl.plan.plan import Plan
 
 
 @click.command("diff")
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
+@click.argument("old", type=click.Path(readable=False), metavar="OLD")
+@click.argument("new", type=click.Path(readable=False), metavar="NEW")
 @model_option()
 @clock_options
 @root_option
@@ -53,7 +53,7 @@ def command(
     plans = _plans(left, right, Checker(model, epochs, steps_per_epoch))
     found = changes(*plans)
     if form == "json":
-        write(diff_text.as_json(found))
+        write_json(diff_text.as_json(found))
     else:
         write("\n".join(diff_text.render(found, every, Screen.of_stdout())))
     return 0

@@ -10,11 +10,11 @@ from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.inputs import single
 from layerlr_dsl.cli.moments import event_option, fired_by, tick_at
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 
 @click.command("explain")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @click.argument("parameter", metavar="PARAMETER")
 @model_option()
 @clock_options
@@ -59,7 +59,7 @@ def command(
     tick, fired = tick_at(plan, moment), fired_by(plan, events)
     found = explained(plan, parameter, checked.rules.source, tick, fired)
     if form == "json":
-        write(explain_text.as_json(found))
+        write_json(explain_text.as_json(found))
     else:
         write("\n".join(explain_text.render(found, moment.strip(), Screen.of_stdout())))
     return 0

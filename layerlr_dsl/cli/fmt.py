@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +30,7 @@ class Formatted:
 
 
 @click.command("fmt")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
 def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
@@ -106,9 +105,10 @@ def as_diff(result: Formatted, screen: Screen) -> str:
     """A unified diff from the file to its layout; empty where nothing changes."""
     if result.state != "changed":
         return ""
+    from layerlr_dsl.cli.render.unified import unified
+
     name = result.entry.name
-    before, after = _lines(result.before), _lines(result.after)
-    lines = difflib.unified_diff(before, after, name, f"{name} (formatted)", lineterm="")
+    lines = unified(_lines(result.before), _lines(result.after), name, f"{name} (formatted)")
     styles = {"+": "good", "-": "bad", "@": "accent"}
     return "\n".join(
         screen.paint(escape(line), styles[line[0]]) if line[:1] in styles else escape(line) for line in lines

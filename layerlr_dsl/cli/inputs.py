@@ -48,11 +48,11 @@ class Input:
         return source
 
     def _source(self) -> Source:
-        from layerlr_dsl.language.files import decode, read_source
+        from layerlr_dsl.language.files import MAX_BYTES, decode, read_source
 
         if self.is_stdin:
             stream = getattr(sys.stdin, "buffer", None)
-            data = stream.read() if stream is not None else sys.stdin.read().encode()
+            data = stream.read(MAX_BYTES + 1) if stream is not None else sys.stdin.read().encode()
             return decode(data, self.name)
         if self.is_recipe:
             return read_source(recipe_path(self.path.removeprefix(RECIPE)), self.path)

@@ -6,11 +6,11 @@ import click
 
 from layerlr_dsl.cli.checking import stated_inventory
 from layerlr_dsl.cli.options import format_option
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 
 @click.command("inspect")
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", type=click.Path(readable=False), metavar="SPEC")
 @click.option("--select", metavar="SELECTOR", help="Show what this selector covers.")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show no modules deeper than this.")
 @click.option("--all", "every", is_flag=True, help="Repeat blocks that are built alike.")
@@ -38,7 +38,7 @@ def command(
     if output is not None:
         _save(inventory, output)
     if form == "json":
-        write(as_json(inventory, chosen))
+        write_json(as_json(inventory, chosen))
     elif output is None or chosen is not None:
         from layerlr_dsl.cli.render.tree import render
 

@@ -10,11 +10,11 @@ import click
 from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.inputs import single
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 
 @click.command("plan")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @model_option()
 @clock_options
 @root_option
@@ -41,7 +41,7 @@ def command(
     """
     checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
     if form == "json":
-        write(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+        write_json(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
         return 0
     from layerlr_dsl.cli.render.plan_text import render
 

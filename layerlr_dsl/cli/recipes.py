@@ -9,7 +9,7 @@ import click
 
 from layerlr_dsl.cli.inputs import RECIPE, recipes
 from layerlr_dsl.cli.options import format_option
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.reports.cells import cells, pad, wrap
 
 
@@ -28,7 +28,7 @@ def command(form: str) -> int:
     known = recipes()
     if form == "json":
         listed = [{"name": name, "path": str(path), "about": about(path)} for name, path in known.items()]
-        write(json.dumps(listed, indent=2, ensure_ascii=False))
+        write_json(json.dumps(listed, indent=2, ensure_ascii=False))
         return 0
     screen = Screen.of_stdout()
     left = max((cells(RECIPE + name) for name in known), default=0) + 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.cli.terminal import Screen, write, write_error
+from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
 from layerlr_dsl.cli.validation import Report, summary
 
 
@@ -14,11 +14,11 @@ def show(report: Report, form: str, notes: bool) -> None:
 
             write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
     if form == "json":
-        write(as_json(report))
+        write_json(as_json(report))
     elif form == "sarif":
         from layerlr_dsl.cli.render import sarif
 
-        write(sarif.render(report.findings))
+        write_json(sarif.render(report.findings))
     elif form == "github":
         from layerlr_dsl.cli.render import github
 

@@ -9,7 +9,7 @@ import click
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.render.markdown import render
-from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.language.codes import CODES, FAMILIES, Code
 from layerlr_dsl.reports.cells import wrap
 
@@ -30,7 +30,7 @@ def command(code: str | None, form: str) -> int:
     codes = list(CODES.values()) if code is None else [_known(code)]
     screen = Screen.of_stdout()
     if form == "json":
-        write(json.dumps([_as_json(entry) for entry in codes], indent=2, ensure_ascii=False))
+        write_json(json.dumps([_as_json(entry) for entry in codes], indent=2, ensure_ascii=False))
     elif form == "markdown":
         write("\n".join(entry.read_page() for entry in codes).rstrip("\n"))
     elif code is None:

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import IO
 
+from layerlr_dsl.reports.cells import escape_json
+
 NARROWEST = 20
 USUAL = 80
 
@@ -89,6 +91,11 @@ def columns(stream: IO[str]) -> int:
 def write(text: str) -> None:
     """A line (or several) to standard output."""
     sys.stdout.write(text + "\n")
+
+
+def write_json(text: str) -> None:
+    """JSON to standard output; names in it come from elsewhere, and a terminal may be reading."""
+    write(escape_json(text))
 
 
 def write_error(text: str) -> None:

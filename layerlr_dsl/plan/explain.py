@@ -119,23 +119,20 @@ def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -
     effects = [(e, False) for e in cascade.effects if e.option == option]
     effects += [(e, True) for e in cascade.lapsed if e.option == option]
     effects.sort(key=lambda pair: pair[0].clause)
-    active = [e for e, lapsed in effects if not lapsed and behaviour.active(e.window, tick, fired)]
-    sets = [e for e in active if not e.multiply]
-    floor = active.index(sets[-1]) if sets else 0
-    counted = active[floor:]
-    steps = []
-    for effect, lapsed in effects:
+    steps: list[Step] = []
+    decided = False
+    won = False
+    for effect, lapsed in reversed(effects):
         status: Status
         if lapsed:
             status = "lapsed"
-        elif effect not in active:
+        elif not behaviour.active(effect.window, tick, fired):
             status = "outside"
-        elif effect is active[-1]:
-            status = "wins"
         else:
-            status = "applies" if any(effect is e for e in counted) else "overridden"
+            status = "overridden" if decided else "applies" if won else "wins"
+            won, decided = True, decided or not effect.multiply
         steps.append(_step(plan, effect, status))
-    return tuple(steps)
+    return tuple(reversed(steps))
 
 
 def _step(plan: Plan, effect: Effect, status: Status) -> Step:
@@ -184,14 +181,13 @@ def _choices(plan: Plan, cascade: Cascade, option: str) -> tuple[Step, ...]:
 
 def _freezes(plan: Plan, cascade: Cascade, tick: int, fired: Fired) -> tuple[Step, ...]:
     behaviour = plan.behaviours[0]
-    active = [e for e in cascade.freezes if behaviour.active(e.window, tick, fired)]
-    steps = []
-    for effect in cascade.freezes:
+    steps: list[Step] = []
+    won = False
+    for effect in reversed(cascade.freezes):
         status: Status = "outside"
-        if active and effect is active[-1]:
-            status = "wins"
-        elif any(effect is e for e in active):
-            status = "overridden"
+        if behaviour.active(effect.window, tick, fired):
+            status = "overridden" if won else "wins"
+            won = True
         span = plan.rules.clauses[effect.clause].span
         steps.append(Step(span.place, span, _text(plan, effect.clause), "set", effect.frozen, None, status))
-    return tuple(steps)
+    return tuple(reversed(steps))

@@ -25,6 +25,18 @@ def escape(text: str) -> str:
     return "".join(_shown(char) for char in text)
 
 
+def escape_json(text: str) -> str:
+    """JSON text safe to print: characters that `escape` spells out are, in JSON's own way."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _as_in_json(char) for char in text)
+
+
+def _as_in_json(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def cell_width(char: str) -> int:
     """Terminal cells that one printable character takes: 0, 1 or 2."""
     if char.isascii():

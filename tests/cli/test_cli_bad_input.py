@@ -243,3 +243,73 @@ def test_a_closed_pipe_is_no_failure(write: Any, stream: str) -> None:
     os.close(writing)
     assert done.returncode == 0
     assert not done.stderr
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_stream_closed_from_the_start_is_no_failure(write: Any, stream: str) -> None:
+    """`layerlr ... >&-`: Python has no such stream then; the command does its work all the same."""
+    write("a.lr", CLEAN)
+    sign = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}[stream]
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m layerlr_dsl validate a.lr {sign}', sys.executable],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert bool(done.stdout) == (stream != "stdout")
+
+
+@pytest.mark.parametrize("command", [WRITERS["init"], WRITERS["inspect"], WRITERS["test"]])
+def test_a_dash_is_no_name_of_a_file_to_write(write: Any, command: list[str]) -> None:
+    """`-o -` leaves no file of that name behind."""
+    _refused(_run(command, write("a.lr", CLEAN), "-"))
+    assert not Path("-").exists()
+
+
+def test_a_folder_in_the_place_of_a_starting_file_is_called_one(write: Any) -> None:
+    """`init -o FOLDER` does not speak of overwriting."""
+    Path("folder").mkdir()
+    ran = layerlr("init", "--model", MODEL, "-o", "folder")
+    _refused(ran)
+    assert "is a directory" in ran.err
+
+
+ODD = """\
+from torch import nn
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ("new\\nline", "\\x1b[31m", "\\u202ertl", "\\x9b1m", "日本語", "\\U000e0041"):
+            self.add_module(name, nn.Linear(1, 1))
+"""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "python:odd_names:Odd"],
+        ["plan", "a.lr", "--model", "python:odd_names:Odd"],
+        ["explain", "a.lr", "**", "--model", "python:odd_names:Odd"],
+        ["validate", "b.lr", "--model", "python:odd_names:Odd"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_names_reach_no_screen_unescaped(write: Any, command: list[str], form: str) -> None:
+    """No control character and no sign that turns the reading direction, in machine formats neither."""
+    import json
+
+    write("odd_names.py", ODD)
+    write("a.lr", "epochs 3\n** -> lr 1\n** where index < 6 -> lr 2")
+    write("b.lr", "nothing -> lr 1")
+    ran = layerlr(*command, "--format", form)
+    assert "internal error" not in ran.together
+    assert all(char.isprintable() or char == "\n" for char in ran.together)
+    assert "日本語" in ran.together
+    if form == "json":
+        json.loads(ran.out)
+    else:
+        assert "new\\x0aline" in ran.together

@@ -23,8 +23,15 @@ class Strip:
 
     text: str
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether every character is shown as it is, in one cell."""
+        return self.text.isascii() and self.text.isprintable()
+
     @cached_property
     def pieces(self) -> tuple[str, ...]:
+        if self._is_plain:
+            return tuple(self.text)
         shown: list[str] = []
         at = 0
         for char in self.text:
@@ -36,6 +43,8 @@ class Strip:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first cell of every code point, and one past the last cell of the line."""
+        if self._is_plain:
+            return tuple(range(len(self.text) + 1))
         at = 0
         found: list[int] = []
         for piece in self.pieces:

@@ -36,17 +36,13 @@ def labelled(label: str, text: str, screen: Screen, style: str | None = None) ->
     """`label: text`, wrapped, the lines after the first set in by the label's width where there is room."""
     head = f"{label}: "
     deep = cells(head) if screen.width >= 40 else 2
-    lines = wrap(_safe(text), screen.width, cells(head), " " * deep)
+    lines = wrap(escape(text), screen.width, cells(head), " " * deep)
     return [screen.paint(f"{label}:", style or label) + " " + lines[0], *lines[1:]]
-
-
-def _safe(text: str) -> str:
-    return "\n".join(escape(line) for line in text.split("\n"))
 
 
 def _title(diagnostic: Diagnostic, screen: Screen) -> list[str]:
     head = f"{diagnostic.severity}[{diagnostic.code}]"
-    lines = wrap(_safe(diagnostic.message), screen.width, cells(head) + 2, "  ")
+    lines = wrap(escape(diagnostic.message), screen.width, cells(head) + 2, "  ")
     first = screen.paint(head, diagnostic.severity) + screen.paint(":", "bold")
     return [f"{first} {screen.paint(lines[0], 'bold')}", *(screen.paint(line, "bold") for line in lines[1:])]
 
@@ -89,7 +85,7 @@ def _source(span: Span, sign: str, style: str, label: str, gutter: int, screen: 
 def _related(related: Related, to: Diagnostic, gutter: int, screen: Screen) -> list[str]:
     lines = [_bar(gutter, screen)] if to.span is not None else []
     lines += _place(":::", related.span, gutter, screen)
-    return lines + _source(related.span, "-", "gutter", _safe(related.message), gutter, screen)
+    return lines + _source(related.span, "-", "gutter", escape(related.message), gutter, screen)
 
 
 def _notes(diagnostic: Diagnostic, screen: Screen) -> list[str]:

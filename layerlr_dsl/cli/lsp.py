@@ -22,5 +22,4 @@ def command(stdio: bool) -> int:
         raise Refusal("the language server needs pygls", "pip install 'layerlr-dsl[lsp]'") from None
     from layerlr_dsl.editor.server import main
 
-    main()
-    return 0
+    return main()

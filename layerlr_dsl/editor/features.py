@@ -25,6 +25,7 @@ def register(server: Server) -> None:
     feature(types.INITIALIZE)(initialize)
     feature(types.INITIALIZED)(initialized)
     feature(types.SHUTDOWN)(shutdown)
+    feature(types.EXIT)(leave)
     feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
     feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_save)
     options = types.CompletionOptions(trigger_characters=TRIGGERS)
@@ -52,6 +53,10 @@ def initialized(server: Server, params: types.InitializedParams) -> None:
 
 async def shutdown(server: Server, params: None) -> None:
     await server.finish()
+
+
+def leave(server: Server, params: None) -> None:
+    server.status = 0 if server.finished else 1
 
 
 def did_save(server: Server, params: Any) -> None:

@@ -119,6 +119,9 @@ class Server(LanguageServer):
         self.link = Link()
         self.formatter = Link()
         self.builds = Builds()
+        self.finished = False
+        self.status = 0
+        """What the process exits with: 1 if the client says `exit` without `shutdown` before it."""
         self._tidied = time.monotonic()
 
     @property
@@ -343,6 +346,7 @@ class Server(LanguageServer):
 
     async def finish(self) -> None:
         """End the processes that work for the server, and wait for them."""
+        self.finished = True
         self.kill()
         await asyncio.gather(self.link.ended(), self.formatter.ended(), self.builds.ended())
 
@@ -364,8 +368,8 @@ def make_server() -> Server:
     return server
 
 
-def main() -> None:
-    """Serve over standard input and output until the client says `exit` or goes away."""
+def main() -> int:
+    """Serve over standard input and output until the client says `exit` or goes away; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s")
     client = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Whatever a library prints must not end up among the messages.
@@ -376,6 +380,7 @@ def main() -> None:
         server.start_io(stdout=client)
     finally:
         server.kill()
+    return server.status
 
 
 def warm_up() -> None:

@@ -105,6 +105,10 @@ class Client:
     def close(self) -> int:
         """Shut the server down; its exit status."""
         self.request("shutdown", None)
+        return self.leave()
+
+    def leave(self) -> int:
+        """Say `exit` and nothing else; the server's exit status."""
         self.notify("exit", None)
         status = self.process.wait(PATIENCE)
         for stream in (self.process.stdin, self.process.stdout):

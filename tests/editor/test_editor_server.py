@@ -475,6 +475,11 @@ def test_without_pygls_the_command_says_what_to_install() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_leaving_without_a_word_is_a_failure(folder: Path) -> None:
+    """`exit` that no `shutdown` came before: exit status 1, as the protocol wants it."""
+    assert Client(folder).leave() == 1
+
+
 def test_a_server_whose_client_is_gone_ends_with_its_processes(folder: Path) -> None:
     """Closing standard input is enough; nothing is left running."""
     client = Client(folder)

@@ -315,6 +315,20 @@ def test_bash_takes_the_completion_script(write: Any) -> None:
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("command", ["validate", "test", "fmt", "plan", "explain", "plot", "diff", "train"])
+def test_the_shell_is_told_where_a_file_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """`layerlr plan my<TAB>`: the shell then completes file names itself."""
+    from layerlr_dsl.cli import run
+
+    monkeypatch.setenv("_LAYERLR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"layerlr {command} my")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run() == 0
+    assert capsys.readouterr().out == "file,my\n"
+
+
 def test_the_shell_is_told_which_commands_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

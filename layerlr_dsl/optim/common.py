@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.optim.optimizer import Optimizer
 
 from layerlr_dsl.language import optimizers
 
@@ -102,6 +104,26 @@ def buckets(group: Mapping[str, Any], optimizer: str) -> Iterator[Bucket]:
             bucket.grads.append(_local(grad, placements))
         bucket.params.append(param)
     yield from found.values()
+
+
+class BucketOptimizer(Optimizer):
+    """An optimizer that steps its groups bucket by bucket."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for bucket in buckets(group, type(self).__name__):
+                self._step_bucket(group, bucket)
+        return loss
+
+    @abstractmethod
+    def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
+        """Move the parameters of one bucket by their gradients."""
 
 
 def _bucket(found: dict[Any, Bucket], key: Any, mesh: Any, placements: Any) -> Bucket:

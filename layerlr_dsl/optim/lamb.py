@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import ParamsT
 
-from layerlr_dsl.optim.common import Bucket, buckets, checked, subtract
+from layerlr_dsl.optim.common import Bucket, BucketOptimizer, checked, subtract
 
 
-class LAMB(Optimizer):
+class LAMB(BucketOptimizer):
     r"""Layer-wise adaptive moments for large batches.
 
     You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes",
@@ -57,18 +56,6 @@ class LAMB(Optimizer):
             "capturable": capturable,
         }
         super().__init__(params, checked("lamb", settings))
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for bucket in buckets(group, "LAMB"):
-                self._step_bucket(group, bucket)
-        return loss
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         beta1, beta2 = group["betas"]

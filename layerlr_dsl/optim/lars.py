@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import ParamsT
 
-from layerlr_dsl.optim.common import Bucket, Tensors, buckets, checked, subtract
+from layerlr_dsl.optim.common import Bucket, BucketOptimizer, Tensors, checked, subtract
 
 
-class LARS(Optimizer):
+class LARS(BucketOptimizer):
     r"""SGD with momentum whose every tensor has its own rate, the trust ratio times `lr`.
 
     You, Gitman and Ginsburg 2017, "Large Batch Training of Convolutional Networks", Algorithm 1:
@@ -60,18 +59,6 @@ class LARS(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, checked("lars", settings))
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for bucket in buckets(group, "LARS"):
-                self._step_bucket(group, bucket)
-        return loss
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         updates = _scaled(group, bucket)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import ParamsT
 
-from layerlr_dsl.optim.common import Bucket, buckets, checked, scalar
+from layerlr_dsl.optim.common import Bucket, BucketOptimizer, checked, scalar
 from layerlr_dsl.optim.pieces import Pieces, fit
 
 
-class LayerAdaptive(Optimizer):
+class LayerAdaptive(BucketOptimizer):
     r"""Momentum at a layer-wise rate: the mean ratio of update to scale, times `lr`.
 
     For each parameter tensor, with gradient g,
@@ -70,18 +69,6 @@ class LayerAdaptive(Optimizer):
         for group in self.param_groups:
             group.setdefault("foreach", None)
             group.setdefault("maximize", False)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; `closure`, if given, is called once with gradients on, and its value returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for bucket in buckets(group, "LayerAdaptive"):
-                self._step_bucket(group, bucket)
-        return loss
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         tensors, grads = bucket.tensors, bucket.grads

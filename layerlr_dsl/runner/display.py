@@ -19,7 +19,9 @@ from rich.text import Text
 
 from layerlr_dsl.reports.cells import escape
 
-GROUPS_SHOWN = 12
+FEWEST_GROUPS = 4
+ROOM_FOR_SIZES = 60
+ROOM_FOR_ROWS = 79
 PLAIN_EVERY_SECONDS = 30.0
 REFRESHES_PER_SECOND = 5.0
 
@@ -123,6 +125,17 @@ def epoch_text(row: EpochRow) -> str:
     )
 
 
+SHORT_HEADINGS = f"{'epoch':>5} {'train':>7} {'val':>7} {'acc':>6} {'time':>7}"
+
+
+def short_text(row: EpochRow) -> str:
+    """One line of at most 38 characters under SHORT_HEADINGS: both losses, and the accuracy held out."""
+    return (
+        f"{row.epoch:>5} {row.train_loss:>7.4f} {row.val_loss:>7.4f} {row.val_accuracy:>6.1%}"
+        f" {clock_text(row.seconds):>7}{' *' if row.best else ''}"
+    )
+
+
 class Enduring(Console):
     """A console that goes on in silence when its reader has gone: `| head` must not end hours of training."""
 
@@ -157,7 +170,7 @@ class Plain:
 
     def epoch(self, row: EpochRow) -> None:
         self._said = time.monotonic()
-        self._paper.row(epoch_text(row))
+        self._paper.epoch(row)
 
     def stop(self) -> None:
         return None
@@ -170,6 +183,7 @@ class Paper:
         self._console = console
         self._wrap = wrap
         self._headed = False
+        self._narrow = wrap and console.width < ROOM_FOR_ROWS
 
     def note(self, text: str, style: str | None = None) -> None:
         self._print("\n".join(escape(line) for line in text.split("\n")), style)
@@ -177,8 +191,11 @@ class Paper:
     def row(self, text: str, style: str | None = None) -> None:
         if not self._headed:
             self._headed = True
-            self._print(HEADINGS, "bold")
+            self._print(SHORT_HEADINGS if self._narrow else HEADINGS, "bold")
         self.note(text, style)
+
+    def epoch(self, row: EpochRow, style: str | None = None) -> None:
+        self.row(short_text(row) if self._narrow else epoch_text(row), style)
 
     def _print(self, text: str, style: str | None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=not self._wrap)
@@ -189,6 +206,7 @@ class Live:
     """A bar, the figures and a table of groups that stay in place at the foot of the terminal."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._paper = Paper(console, wrap=True)
         self._now: Now | None = None
         self._started = time.monotonic()
@@ -214,7 +232,7 @@ class Live:
         self._now = now
 
     def epoch(self, row: EpochRow) -> None:
-        self._paper.row(epoch_text(row), "green" if row.best else None)
+        self._paper.epoch(row, "green" if row.best else None)
 
     def stop(self) -> None:
         self._live.stop()
@@ -223,7 +241,8 @@ class Live:
         now = self._now
         if now is None:
             return self._preparing
-        return Group(self._bar(now), self._figures(now), _groups_table(now.groups))
+        table = _groups_table(now.groups, self._console.width, self._console.height // 2)
+        return Group(self._bar(now), self._figures(now), table)
 
     def _bar(self, now: Now) -> RenderableType:
         line = Table.grid(padding=(0, 1), expand=True)
@@ -241,24 +260,38 @@ class Live:
         gone = time.monotonic() - self._started
         return Text(
             f"loss {now.loss:.4f}   accuracy {now.accuracy:.1%}   "
-            f"{now.samples_per_second:.0f} samples/s   {clock_text(gone)}",
-            no_wrap=True,
-            overflow="ellipsis",
+            f"{now.samples_per_second:.0f} samples/s   {clock_text(gone)}"
         )
 
 
-def _groups_table(groups: Sequence[GroupRow]) -> RenderableType:
+def _groups_table(groups: Sequence[GroupRow], width: int, room: int) -> RenderableType:
+    """The groups in `room` lines of `width` cells: names give way to rates, frozen groups to others."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("group", no_wrap=True, overflow="ellipsis", ratio=1)
-    for title in ("parameters", "lr", "state"):
-        table.add_column(title, no_wrap=True, justify="left" if title == "state" else "right")
-    for row in groups[:GROUPS_SHOWN]:
-        style = "blue" if row.frozen else None
+    sizes = width >= ROOM_FOR_SIZES
+    figures = 42 if sizes else 24
+    table.add_column("group", no_wrap=True, overflow="ellipsis", max_width=max(8, width - figures))
+    if sizes:
+        table.add_column("parameters", no_wrap=True, justify="right")
+    table.add_column("lr", no_wrap=True, justify="right")
+    table.add_column("state", no_wrap=True)
+    shown, left = _fitting(groups, max(FEWEST_GROUPS, room))
+    for row in shown:
+        size = [f"{row.numel:,}"] if sizes else []
         state = "frozen" if row.frozen else "trains"
-        table.add_row(Text(escape(row.name)), f"{row.numel:,}", f"{row.lr:.2e}", state, style=style)
-    if len(groups) > GROUPS_SHOWN:
-        table.add_row(f"and {len(groups) - GROUPS_SHOWN} more", "", "", "")
+        style = "blue" if row.frozen else None
+        table.add_row(Text(escape(row.name)), *size, f"{row.lr:.2e}", state, style=style)
+    if left:
+        frozen = sum(row.frozen for row in left)
+        table.add_row(f"{len(left)} more" + (f", {frozen} frozen" if frozen else ""))
     return table
+
+
+def _fitting(groups: Sequence[GroupRow], room: int) -> tuple[list[GroupRow], list[GroupRow]]:
+    """Those that are shown, in their old order, and the rest."""
+    places = sorted(range(len(groups)), key=lambda place: groups[place].frozen)
+    chosen = set(places[:room])
+    shown = [row for place, row in enumerate(groups) if place in chosen]
+    return shown, [row for place, row in enumerate(groups) if place not in chosen]
 
 
 def for_stream(*, plain: bool = False) -> Live | Plain:

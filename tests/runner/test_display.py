@@ -13,8 +13,8 @@ GROUPS = [GroupRow(f"blocks.{i}.**.weight", 1e-3 / (i + 1), i < 3, 1234 * i) for
 ROW = EpochRow(3, 0.51234, 0.912, 12.34567, 0.9, 75.0, 512.0, 0.984, True)
 
 
-def _console(terminal: bool) -> Console:
-    return Console(file=io.StringIO(), width=80, height=24, force_terminal=terminal, color_system=None)
+def _console(terminal: bool, width: int = 80) -> Console:
+    return Console(file=io.StringIO(), width=width, height=24, force_terminal=terminal, color_system=None)
 
 
 def _now(**more) -> Now:
@@ -22,8 +22,8 @@ def _now(**more) -> Now:
     return Now(**{**facts, "samples_per_second": 400.0, "groups": GROUPS, **more})
 
 
-def _picture(now: Now) -> list[str]:
-    console = _console(True)
+def _picture(now: Now, width: int = 80) -> list[str]:
+    console = _console(True, width)
     live = Live(console)
     live.update(now)
     console.print(live._picture())
@@ -41,14 +41,43 @@ def test_the_live_picture_shows_progress_figures_rates_and_what_is_frozen_within
         "loss 0.5000",
         "90.0%",
         "400 samples/s",
-        "1.00e-03",
+        "2.50e-04",
         "frozen",
         "trains",
     ):
         assert part in text
-    assert "and 8 more" in text
+    assert "8 more, 3 frozen" in text
     assert max(map(len, lines)) <= 80
     assert len(lines) < 20
+
+
+def test_a_narrow_terminal_cuts_names_and_never_figures():
+    """On 40 columns rates, states and the speed are whole."""
+    long = [GroupRow("encoder.layers.encoder_layer_11.self_attention.**", 1.25e-4, True, 7_000_000)]
+    lines = _picture(_now(groups=long), 40)
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 40
+    for part in ("encoder.lay", "1.25e-04", "frozen", "400 samples/s", "20/45"):
+        assert part in text
+
+
+def test_of_many_groups_those_that_train_are_shown_first():
+    """With 60 groups the screen would else be filled by the frozen ones at the bottom of the network."""
+    groups = [GroupRow(f"layers.{i}", 1e-3, i < 50, 10) for i in range(60)]
+    text = "\n".join(_picture(_now(groups=groups)))
+    assert all(f"layers.{i} " in text for i in range(50, 60))
+    assert "48 more, 48 frozen" in text
+
+
+def test_rows_of_epochs_fit_a_narrow_terminal():
+    """One line each under a heading of their own, not two."""
+    console = _console(True, 40)
+    live = Live(console)
+    live.epoch(ROW)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0].split() == ["epoch", "train", "val", "acc", "time"]
+    assert "90.0%" in lines[1]
 
 
 def test_names_from_a_model_cannot_steer_the_terminal():

@@ -51,8 +51,10 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
         if groups:
             built.append(build(choice.info.name, groups, choice.settings))
     optimizer = built[0] if len(built) == 1 else Several(built, [group.name for group in plan.groups])
-    given = {group.name: group.given for group in plan.groups}
-    StateByName([given[group["name"]] for group in optimizer.param_groups]).install(optimizer)
+    # Nobody but the file has said anything, so options that it gives no more are its own to take back.
+    options = {group.name: group.options.keys() for group in plan.groups}
+    decided = [frozenset(options[group["name"]]) for group in optimizer.param_groups]
+    StateByName(decided, when_built=decided).install(optimizer)
     return optimizer
 
 

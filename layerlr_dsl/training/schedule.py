@@ -25,7 +25,7 @@ from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.rates import Factors, Writer
-from layerlr_dsl.training.state import Carried, StateByName
+from layerlr_dsl.training.state import Carried, StateByName, planned_when_built
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
@@ -61,7 +61,7 @@ class LayerSchedule(LRScheduler):
         self._writer = Writer(plan, follows, Factors(self._plateaus))
         self._pending = PendingGradients()
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
-        self._state = StateByName(given, self._binding.parameters)
+        self._state = StateByName(given, self._binding.parameters, planned_when_built(innermost(optimizer)))
         self._defaults = _defaults(plan, innermost(optimizer))
         _warn_of_lapsed(given, innermost(optimizer))
         self._going_on = statistics_go_on(plan)

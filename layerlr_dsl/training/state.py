@@ -58,12 +58,19 @@ class StateByName:
     """load_state_dict pre-hook of an optimizer. `carried` tells what the last load did.
 
     `loaded`, where set, is called after each.
-    planned: which options the rules give, by the place of the live group; those stay as they are.
+    planned: which options the rules decide, by the place of the live group; those stay as they are.
+    when_built: the same as plan.optimizer knew it, which then is what counts.
     parameters: by canonical name, for an optimizer that was built without names.
     """
 
-    def __init__(self, planned: Sequence[Set[str]], parameters: Mapping[str, Tensor] | None = None) -> None:
-        self.planned = planned
+    def __init__(
+        self,
+        planned: Sequence[Set[str]],
+        parameters: Mapping[str, Tensor] | None = None,
+        when_built: Sequence[Set[str]] | None = None,
+    ) -> None:
+        self.planned = planned if when_built is None else when_built
+        self.when_built = when_built
         self.parameters = parameters or {}
         self.carried = Carried()
         self.loaded: Callable[[], None] | None = None
@@ -112,6 +119,14 @@ class _AfterLoad:
     def __call__(self, optimizer: Optimizer) -> None:
         if self.state.loaded is not None:
             self.state.loaded()
+
+
+def planned_when_built(optimizer: Optimizer) -> Sequence[Set[str]] | None:
+    """The options that plan.optimizer decided, by group; None for an optimizer of the user's own."""
+    for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
+        if isinstance(hook, StateByName) and hook.when_built is not None:
+            return hook.when_built
+    return None
 
 
 def _with_labels(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
@@ -189,6 +204,8 @@ def _options(
     """The options of a live group after loading: saved values, except what the rules give."""
     entry = {key: value for key, value in group.items() if key != "params"}
     kept = STRUCTURE | IMPLEMENTATION | (planned - {"lr"})
+    if any("max_momentum" in source for source in sources):
+        kept -= {"betas", "momentum"}  # OneCycleLR and CyclicLR move these, and go on from where they stood
     if _rate_was_edited(group, sources):
         kept |= {"lr", "initial_lr"}
     for key in entry.keys() - kept:

@@ -96,6 +96,23 @@ def test_options_that_the_edited_rules_give_win_over_the_saved_ones():
     assert {g["betas"] for g in resumed.param_groups} == {(0.5, 0.6)}
 
 
+@pytest.mark.parametrize("with_schedule", [True, False])
+def test_an_option_that_the_file_gives_no_more_does_not_come_back(with_schedule):
+    """plan.optimizer has its options from the file alone; one that was taken out is not the checkpoint's to give."""
+    model = seeded()
+    old = resolve("optimizer adamw(eps=1e-5)\n** -> lr 1e-3, weight_decay 0.3", model)
+    saved = old.optimizer(model)
+    train(model, saved, old.schedule(model, saved))
+    other = seeded()
+    new = resolve("** -> lr 1e-3", other)
+    resumed = new.optimizer(other)
+    schedule = new.schedule(other, resumed) if with_schedule else None
+    resumed.load_state_dict(saved.state_dict())
+    assert {(g["weight_decay"], g["eps"]) for g in resumed.param_groups} == {(0.01, 1e-8)}
+    assert by_name(resumed).keys() == by_name(saved).keys()
+    assert schedule is None or not schedule.carried.options
+
+
 def test_a_rate_changed_in_the_file_is_the_rate_after_loading():
     """An edited lr wins; an unedited one comes from the checkpoint, where torch's own scheduler may have moved it."""
     model, optimizer, schedule = made(BROAD)

@@ -110,3 +110,31 @@ def test_a_resumed_window_is_no_other_scheduler():
         resumed.step()
     ours.step()
     assert [g["lr"] for g in again.param_groups] == [g["lr"] for g in first.param_groups]
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "StepLR", "CosineAnnealingLR"])
+def test_a_torch_scheduler_resumes_on_our_optimizer(name):
+    """Rates, and the momentum that OneCycleLR moves, come from the checkpoint where the rules say nothing of them."""
+
+    def made():
+        model = seeded()
+        plan = resolve(RULES, model)
+        optimizer = plan.optimizer(model)
+        return optimizer, plan.schedule(model, optimizer), SCHEDULERS[name](optimizer)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = made()
+        for _ in range(3):
+            for part in parts:
+                part.step()
+        again = made()
+        for part, saved in zip(again, [part.state_dict() for part in parts], strict=True):
+            part.load_state_dict(saved)
+        for _ in range(3):
+            there, here = (
+                [(g["lr"], g["betas"]) for g in optimizer.param_groups] for optimizer, *_ in (parts, again)
+            )
+            assert here == there
+            for part in (*parts, *again):
+                part.step()

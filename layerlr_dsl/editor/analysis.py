@@ -11,8 +11,11 @@ from typing import Any
 
 from layerlr_dsl.api import Rules
 from layerlr_dsl.editor.coverage import Coverage, coverages
+from layerlr_dsl.editor.foreign import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
+from layerlr_dsl.editor.vocabulary import option_text
+from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix, error
 from layerlr_dsl.language.source import Source, Span
@@ -118,6 +121,7 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
     new = known is not None and known.key != request.known
     return {
         "findings": [report.finding(d, (d.code, d.span) in quick or d.code == "LR201") for d in found],
+        "options": _options_of_foreign(rules),
         "coverage": [report.coverage(c) for c in coverages(plan)] if plan is not None else [],
         "model": {
             "state": state,
@@ -125,6 +129,19 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
             "key": None if known is None else known.key,
             "tree": known.tree.to_json() if new and known is not None else None,
         },
+    }
+
+
+def _options_of_foreign(rules: Rules) -> dict[str, dict[str, str]]:
+    """By optimizer that is not in the shipped table: its options, with what is known of each."""
+    named = [rules.checked.optimizer.info.name]
+    for clause in rules.checked.clauses:
+        named += [str(x.constant) for x in clause.settings if x.option == "optimizer"]
+    infos = {name: optimizers.find(name) for name in named if tabled(name) is None}
+    return {
+        name: {o.name: option_text(o) for o in info.options.values() if o.group and o.algorithmic}
+        for name, info in infos.items()
+        if info is not None
     }
 
 

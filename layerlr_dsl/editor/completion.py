@@ -85,7 +85,7 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
     elif kind == "schedule":
         yield from (Suggestion(name, "class", at.start) for name in schedules.names())
     elif kind in ("optimizer argument", "schedule argument"):
-        yield from _arguments(at)
+        yield from _arguments(session, at)
     elif kind in ("moment", "moment unit", "duration unit"):
         yield from _units(session, at)
     elif kind == "after metric":
@@ -225,7 +225,11 @@ def _in_force(session: Session) -> list[OptimizerInfo]:
 
 
 def _options(session: Session, at: Context) -> Iterator[Suggestion]:
-    for info in _in_force(session):
+    for options in session.options.values():
+        for name, about in options.items():
+            if name not in at.given:
+                yield Suggestion(name, "option", at.start, about)
+    for info in _in_force(session) if not session.blind else ():
         for option in info.options.values():
             if option.group and option.algorithmic and option.name not in at.given:
                 yield Suggestion(option.name, "option", at.start, v.option_text(option))
@@ -233,12 +237,15 @@ def _options(session: Session, at: Context) -> Iterator[Suggestion]:
         yield from _words(at, _pick(v.OPTIONS, {"schedule", "optimizer"} - at.given), "option")
 
 
-def _arguments(at: Context) -> Iterator[Suggestion]:
+def _arguments(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.kind == "schedule argument":
         for name, argument in (schedules.arguments_of(at.factory) or {}).items():
             if name not in at.given:
                 yield Suggestion(name, "option", at.start, v.argument_text(argument), f"{name}=")
         return
+    for name, about in session.options.get(at.factory, {}).items():
+        if name not in at.given:
+            yield Suggestion(name, "option", at.start, about, f"{name}=")
     info = foreign.tabled(at.factory)
     for option in info.options.values() if info is not None else ():
         if option.name not in at.given:

@@ -156,7 +156,10 @@ class _Asker:
         return _described(node.name, v.ATTRIBUTES)
 
     def _option(self, name: str) -> str | None:
-        for info in self._optimizers():
+        for optimizer, options in self.session.options.items():
+            if name in options:
+                return f"`{name}` of {optimizer}: {options[name]}"
+        for info in self._optimizers() if not self.session.blind else ():
             if name in info.options:
                 return f"`{name}` of {info.name}: {v.option_text(info.options[name])}"
         return _described(name, v.OPTIONS)
@@ -179,7 +182,8 @@ class _Asker:
             return "\n".join([f"schedule `{name}`", "", *lines])
         info = foreign.tabled(name)
         if info is None:
-            return None
+            told = [f"- `{key}`: {text}" for key, text in self.session.options.get(name, {}).items()]
+            return "\n".join([f"optimizer `{name}`", "", *told]) if told else None
         lines = [f"- `{key}`: {v.option_text(o)}" for key, o in info.options.items() if o.algorithmic]
         return "\n".join([f"optimizer `{info.name}` (`{info.target.replace(':', '.')}`)", "", *lines])
 

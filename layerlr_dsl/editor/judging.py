@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from layerlr_dsl.api import Rules
-from layerlr_dsl.editor.foreign import refuse_foreign
+from layerlr_dsl.editor.foreign import ForeignOptimizer, refuse_foreign
 from layerlr_dsl.editor.including import Includes
 from layerlr_dsl.editor.pieces import Fragment, Piece, Pieces
 from layerlr_dsl.language import syntax as s
@@ -72,7 +72,14 @@ class Judge:
 
     def _judge(self, batch: list[Piece]) -> None:
         chosen = sorted([*self._surroundings, *batch], key=lambda piece: piece.start)
-        refuse_foreign(self._surroundings, self.includes.statements)
+        try:
+            refuse_foreign(self._surroundings, self.includes.statements)
+        except ForeignOptimizer:
+            named = [
+                p for p in self._surroundings if isinstance(p.statement, (s.LetStatement, s.GroupStatement))
+            ]
+            self.rules = check_expanded(self._main, self._expansion(named))
+            raise
         rules = Rules(check_expanded(self._main, self._expansion(chosen)))
         found: dict[int, list[Diagnostic]] = defaultdict(list)
         for diagnostic in rules.diagnostics:

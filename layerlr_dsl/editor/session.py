@@ -57,6 +57,7 @@ class Session:
         self.repeated: list[Finding] = []
         """What the analyst said that is known here at once, for when it is not."""
         self.covered: list[Covered] = []
+        self._options: dict[str, dict[str, str]] = {}
         self.tree: Tree | None = None
         self.model_key: str | None = None
         self.model_spec: str | None = None
@@ -76,6 +77,11 @@ class Session:
     @property
     def large(self) -> bool:
         return len(self.text) > LARGE
+
+    @property
+    def options(self) -> dict[str, dict[str, str]]:
+        """By optimizer whose options only the analyst can know: what each of them means."""
+        return self._options if self.blind else {}
 
     # ------------------------------------------------------------ changes
 
@@ -219,6 +225,7 @@ class Session:
             self.tree = Tree.from_json(model["tree"]) if model["tree"] is not None else None
             self._misses.clear()
             self.settled = False
+        self._options = result["options"]
         self.carried, self.repeated = [], []
         for data in result["findings"]:
             known_here = data["quick"] and not self._of_an_include(data)

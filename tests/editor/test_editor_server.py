@@ -199,6 +199,19 @@ def test_a_suggestion_replaces_the_segment_under_the_cursor(client: Client) -> N
     assert attention["detail"] == "Attention: 4 tensors, 256"
 
 
+def test_the_options_of_another_packages_optimizer_come_from_the_analyst(client: Client) -> None:
+    """Only importing the package tells them, which the server never does; names are known all the same."""
+    pytest.importorskip("pytorch_optimizer")
+    text = "group g = head\noptimizer lion(lr=1e-3)\n@g -> lr 1, "
+    uri = client.open("foreign.lr", text)
+    client.settled(uri)
+    found = {item["label"] for item in client.at("completion", uri, 2, 12)["items"]}
+    assert {"weight_decay", "weight_decouple"} <= found
+    assert not {"lr", "amsgrad"} & found
+    assert "weight_decouple" in hover(client, uri, 1, 12)
+    assert "group g = head" in hover(client, uri, 0, 6)
+
+
 # ---------------------------------------------------------------- hover and hints
 
 

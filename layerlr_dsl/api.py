@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
-from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, has_errors
+from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.clock import Clock, ImpossibleTime
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,13 +89,18 @@ class Rules:
         epochs: float | None = None,
         steps_per_epoch: int | None = None,
     ) -> tuple[Diagnostic, ...]:
-        """Every finding, worst or not; nothing is raised for what the file says.
+        """Every finding, worst or not; nothing is raised.
 
-        Without a model, those of the language alone.
+        Without a model, those of the language alone. A model or a length that cannot be is a finding too.
         """
         if model is None:
             return self.diagnostics
-        return self._plan(model, epochs, steps_per_epoch, lenient=True).diagnostics
+        try:
+            return self._plan(model, epochs, steps_per_epoch, lenient=True).diagnostics
+        except ModelError as fault:
+            return (*self.diagnostics, error("LR210", str(fault), None, fault.help))
+        except ImpossibleTime as fault:
+            return (*self.diagnostics, error("LR312", str(fault), None))
 
     def _plan(
         self,
@@ -116,12 +122,23 @@ class Rules:
 
     def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""
-        exact = self.checked.epochs if epochs is None else Fraction(str(epochs))
-        if exact is not None and exact <= 0:
-            raise ValueError(f"epochs is {epochs}: it must be positive")
-        if steps_per_epoch is not None and (steps_per_epoch != int(steps_per_epoch) or steps_per_epoch < 1):
-            raise ValueError(f"steps_per_epoch is {steps_per_epoch}: it must be a whole number of 1 or more")
-        return Clock(exact, None if steps_per_epoch is None else int(steps_per_epoch))
+        length = self.checked.epochs if epochs is None else _exact(epochs)
+        if (length is None and epochs is not None) or (length is not None and length <= 0):
+            raise ImpossibleTime(f"epochs is {epochs}: it must be a positive number")
+        steps = None if steps_per_epoch is None else _exact(steps_per_epoch)
+        if steps_per_epoch is not None and (steps is None or steps.denominator != 1 or steps < 1):
+            raise ImpossibleTime(
+                f"steps_per_epoch is {steps_per_epoch}: it must be a whole number of 1 or more"
+            )
+        return Clock(length, None if steps is None else int(steps))
+
+
+def _exact(number: object) -> Fraction | None:
+    """A number as it is written, so that 0.1 is a tenth; None for what is no number."""
+    try:
+        return Fraction(str(number))
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _schedule_findings(checked: CheckedRules) -> list[Diagnostic]:

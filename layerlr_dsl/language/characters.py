@@ -30,6 +30,11 @@ def forbidden(source: Source) -> Iterator[Diagnostic]:
         yield error("LR010", first.message, span, "remove it", fix=fix)
 
 
+def has_forbidden(text: str) -> bool:
+    """Whether `forbidden` has something to say of a piece of a source."""
+    return _FORBIDDEN.search(text) is not None
+
+
 def character_not_allowed(span: Span) -> Diagnostic:
     """LR010: the character of `span` means nothing where it stands."""
     import unicodedata  # deferred: few files need it

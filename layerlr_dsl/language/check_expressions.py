@@ -53,10 +53,32 @@ def check_expression(expression: s.Expression, names: Names, found: list[Diagnos
         elif isinstance(node, s.Call):
             if _check_call(node, names, found):
                 stack.extend(node.arguments)
+        elif isinstance(node, s.Comparison) and (fault := _bare_word(node, names)) is not None:
+            found.append(fault)
         else:
             if isinstance(node, s.Matches):
                 _check_regex(node.pattern, found)
             stack.extend(children(node))
+
+
+def _bare_word(node: s.Comparison, names: Names) -> Diagnostic | None:
+    """What is wrong with `module == Linear`, `name == bias` and `dtype == float3`: one fault, one finding."""
+    left, right = node.left, node.right
+    if not (names.attributes and isinstance(left, s.Name) and isinstance(right, s.Name)):
+        return None
+    word = right.name
+    known = {*names.all(), *names.missing, *DTYPES}
+    if left.name == "module":
+        return error("LR107", "`module` has no value of its own", node.span, f"write `module is {word}`")
+    if left.name not in ("name", "path", "dtype") or word in known:
+        return None
+    near = nearest(word, DTYPES) if left.name == "dtype" else None
+    help = (
+        f"did you mean `{near}`?"
+        if near
+        else f'a text stands in quotes: `{left.name} {node.operator} "{word}"`'
+    )
+    return error("LR101", f"unknown name `{word}`", right.span, help)
 
 
 def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:

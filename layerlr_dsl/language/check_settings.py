@@ -8,7 +8,7 @@ from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, show
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
@@ -152,6 +152,7 @@ class SettingsChecker:
         if own is not None:
             info = self._own_optimizer(own, statement, names, checked)
             infos = self._infos if info is None else [info]
+            self._given_within(own, statement)
         for setting in statement.settings:
             if setting.option in seen:
                 help = "keep one of them"
@@ -164,6 +165,18 @@ class SettingsChecker:
                 self._setting(setting, statement, infos, names, checked)
             seen[setting.option] = setting
         return tuple(checked)
+
+    def _given_within(self, own: s.Setting, statement: s.RuleStatement) -> None:
+        """An argument of the rule's own optimizer is a setting of the rule, and stands there once."""
+        arguments = own.value.arguments if isinstance(own.value, s.Factory) else ()
+        named = {argument.name: argument.name_span for argument in arguments}
+        for setting in statement.settings:
+            other = named.get(setting.option)
+            if other is not None:
+                first, second = sorted((other, setting.option_span), key=lambda span: span.start)
+                message = f"`{setting.option}` is given twice in one rule"
+                related = (Related("first given here", first),)
+                self._found.append(error("LR124", message, second, "keep one of them", related))
 
     def _own_optimizer(
         self, setting: s.Setting, statement: s.RuleStatement, names: Names, checked: list[CheckedSetting]

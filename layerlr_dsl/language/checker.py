@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.check_selectors import SelectorChecker
 from layerlr_dsl.language.check_settings import SettingsChecker, check_optimizer_statement
@@ -260,9 +261,11 @@ def _check_expectation(
     before = len(found)
     selector = None if isinstance(statement, s.ExpectCount) else selectors.check(statement.selector)
     captures = selector.captures if selector is not None else frozenset()
-    if isinstance(statement, s.ExpectOption):
-        settings.expected(statement)
-    if not isinstance(statement, s.ExpectState):
+    if isinstance(statement, s.ExpectOption) and statement.option in CHOICES:
+        check_expected_choice(statement, found)
+    elif not isinstance(statement, s.ExpectState):
+        if isinstance(statement, s.ExpectOption):
+            settings.expected(statement)
         names = Names(lets.keys(), captures, attributes=selector is not None)
         check_expression(statement.value, names, found)
         if len(found) == before and is_constant(statement.value, lets):

@@ -15,6 +15,11 @@ _SELECTING = {"FREEZE", "UNFREEZE", "EXPECT", "THEN", "COMMA", "EXCEPT"}
 # A layer may have any of these names, but right behind such a word it rarely does.
 _PART_WORDS = {"from", "until", "at", "every", "warmup", "updating", "starting", "then"}
 _COMMAS = re.compile(r",(?:[ \t]*,)*")
+# Directions by their meaning: by spelling, `decreasing` is nearer to `rising`.
+_MEANT = {
+    **dict.fromkeys(("decreasing", "falls", "fall", "dropping", "declining", "shrinking"), "falling"),
+    **dict.fromkeys(("increasing", "rises", "rise", "growing", "climbing"), "rising"),
+}
 _DASHED = re.compile(r"warm-?up\b")
 _NEEDED = {
     "ARROW": ("this rule has no options", "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"),
@@ -41,6 +46,10 @@ def selector_missing(f: Failure) -> Diagnostic | None:
     if not f.tokens and f.found == "->":
         help_ = "write `SELECTOR -> ...`; `**` selects everything"
         return error("LR005", "this rule has no selector", f.span, help_)
+    if f.types[1:2] == ("WHERE",) and f.first in _SELECTING:
+        word = f.token_span(0).text
+        help_ = f"write `{word} SELECTOR where ...`; a layer of this name stands in quotes"
+        return error("LR005", f"no selector stands between `{word}` and `where`", f.token_span(1), help_)
     if f.last != "PATTERN" or f.kind(-2) not in _SELECTING or f.ended:
         return None
     before, place = f.token_span(-2).text, f.token_span(-1)
@@ -217,7 +226,8 @@ def misspelled_word(f: Failure) -> Diagnostic | None:
     """LR004: a word inside the statement that is nearly one that could stand there."""
     if not f.word() or f.found in WORDS.values() or f.found in TIME_WORDS - {"till"}:
         return None
-    near = nearest(f.found, f.accepted_words())
+    meant = _MEANT.get(f.found) if "FALLING" in f.accepted else None
+    near = meant or nearest(f.found, f.accepted_words())
     if near is None:
         return None
     written = _DASHED.match(f.source.text, f.at)

@@ -224,7 +224,7 @@ def show(value: Value) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, tuple):
-        return "(" + ", ".join(show(v) for v in value) + ")"
+        return "(" + ", ".join(show(v) for v in value) + (",)" if len(value) == 1 else ")")
     if isinstance(value, Fraction):
         value = float(value) if value.denominator != 1 else value.numerator
     return f"{value:.10g}" if isinstance(value, float) else str(value)

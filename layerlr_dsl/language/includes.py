@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.characters import has_forbidden
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.files import Unreadable, read_source
 from layerlr_dsl.language.parser import parse
@@ -54,6 +55,8 @@ def _lay(expansion: Expansion, source: Source, path: Path, by: s.IncludeStatemen
 
 
 def _include(expansion: Expansion, source: Source, statement: s.IncludeStatement) -> None:
+    if has_forbidden(statement.path.value):
+        return  # the character is reported where it stands, and that is the one fault
     found = _locate(expansion, source, statement)
     if isinstance(found, Diagnostic):
         expansion.diagnostics.append(found)
@@ -97,7 +100,7 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
             span,
             "load it from a file, or give a root",
         )
-    if not written or "\0" in written:
+    if not written:
         return error("LR113", "an include needs the path of a file", span)
     bases = [expansion.root] if source.path is None else [source.path.resolve().parent, expansion.root]
     inside = False

@@ -105,6 +105,7 @@ class _Reading:
         self.diagnostics: list[Diagnostic] = []
         self.damaged: list[Damaged] = []
         self.indented_until = -1
+        self.after_comma = -1
 
     def run(self) -> None:
         while self._to_next_statement():
@@ -208,8 +209,17 @@ class _Reading:
             span = Span(self.source, innermost, innermost + 1)
             self.diagnostics.append(faults.unclosed_parenthesis(span))
         else:
-            self.diagnostics.append(_explained(self.source, start, at, tokens))
+            explained = _explained(self.source, start, at, tokens)
+            if not self._goes_with_comma(start, tokens) or explained.code == "LR004":
+                self.diagnostics.append(explained)
         self._leave(start, ending)
+        if tokens and tokens[-1].kind == "COMMA":
+            self.after_comma = self.at
+
+    def _goes_with_comma(self, start: int, tokens: list[Token]) -> bool:
+        """Whether this can only be the rest of a list whose comma was said to dangle, a line above."""
+        between = self.text[self.after_comma : start] if self.after_comma >= 0 else ";"
+        return not between.strip() and len(tokens) == 1 and tokens[0].kind == "PATTERN"
 
     def _give_up(self, start: int, tokens: list[Token], token: Token, fault: Diagnostic) -> None:
         """A statement nested too deeply, or too long, ends where its parentheses do."""

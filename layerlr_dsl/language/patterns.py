@@ -214,7 +214,10 @@ def _segment(text: str, start: int) -> tuple[Segment, int]:
         parts.append(part)
     if not parts:
         raise PatternFault(
-            "empty segment in a selector", start, min(start + 1, len(text)), "remove the extra dot"
+            "empty segment in a selector",
+            min(start, len(text) - 1),
+            min(start + 1, len(text)),
+            "remove the extra dot",
         )
     literal = _join(parts)
     return Segment(tuple(parts), literal), at

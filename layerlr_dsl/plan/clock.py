@@ -22,6 +22,10 @@ class UnknownTime(Exception):
         super().__init__(f"{missing} is not known")
 
 
+class ImpossibleTime(ValueError):
+    """A length of a run, or a number of steps, that no run can have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Length:
     """A stretch of time as the file gives it: `5%` is Length(5, "percent")."""

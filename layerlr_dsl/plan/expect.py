@@ -6,12 +6,15 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import Fault, Value, evaluate, show
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Decider
@@ -168,6 +171,9 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
                 message = f"expected `{kind.row.name}` {want}, but it {was} {moment.words}"
                 yield _fail(plan, statement, kind.row.name, "frozen", message, moment)
             continue
+        if statement.option in CHOICES:
+            yield from _choice(plan, statement, kind.row.name, behaviour, moment)
+            continue
         options = behaviour.options(moment.tick, moment.fired)
         if statement.option not in options:
             near = nearest(statement.option, options)
@@ -189,13 +195,32 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
             yield _fail(plan, statement, kind.row.name, statement.option, message, moment)
 
 
+def _choice(
+    plan: Plan, statement: s.ExpectOption, name: str, behaviour: Behaviour, moment: _Moment
+) -> Iterator[Diagnostic]:
+    """The optimizer or schedule by name; a schedule also by its whole text."""
+    wanted = expected_choice(statement) or ""
+    if statement.option == "optimizer":
+        info = optimizers.find(wanted)
+        shown = plan.optimizers[behaviour.optimizer].info.name
+        same = info is not None and info.name == shown
+    else:
+        shown = "constant" if behaviour.schedule is None else behaviour.schedule.text()
+        same = wanted.replace(" ", "") in (shown.replace(" ", ""), shown.partition("(")[0])
+    if same is (statement.operator != "=="):
+        message = (
+            f"expected {statement.option} {statement.operator} {wanted} for `{name}`, but its "
+            f"{statement.option} is {shown}"
+        )
+        yield _fail(plan, statement, name, statement.option, message, moment)
+
+
 def _fail(
     plan: Plan, statement: s.Expectation, name: str, option: str, message: str, moment: _Moment
 ) -> Diagnostic:
     told = explain(plan, name, moment.tick, moment.fired).options.get(option)
     winners = [] if told is None else [step for step in told.steps if step.status == "wins"]
     related = (Related("this rule decides", winners[-1].span),) if winners else ()
-    help = (
-        None if winners else "no rule says so: it is the optimizer's default" if option != "frozen" else None
-    )
+    defaults = {"frozen": None, "schedule": "the file gives no schedule", "optimizer": "no rule chooses one"}
+    help = None if winners else defaults.get(option, "no rule says so: it is the optimizer's default")
     return error("LR220", message, statement.span, help, related=related)

@@ -8,7 +8,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
-from layerlr_dsl.plan.findings_optimizers import refused, several_groups
+from layerlr_dsl.plan.findings_optimizers import bad_products, fixed_rates, refused, several_groups
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import Resolution
 
@@ -36,8 +36,9 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
     yield from several_groups(resolution)
+    yield from fixed_rates(resolution)
     yield from resolution.builder.lapses(resolution.cascades)
-    yield from model.bad_products(resolution)
+    yield from bad_products(resolution)
     yield from time.nothing_trains(plan, resolution)
     yield from time.only_frozen(resolution)
     yield from time.behind_training(plan, resolution)

@@ -6,14 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
 from layerlr_dsl.language.expressions import names_in, show
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, finite, with_values
+from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, with_values
 from layerlr_dsl.plan.near_misses import NearMisses
 from layerlr_dsl.plan.resolve import Resolution
 from layerlr_dsl.plan.timeline import Interval
@@ -391,24 +390,3 @@ def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:
             None,
             f"a freeze that ends hands them to the plan: `freeze {first} until epoch 1`",
         )
-
-
-def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Options that `*=` drives out of their domain."""
-    said: set[int] = set()
-    for number, cascade in enumerate(resolution.cascades):
-        products = [e for e in cascade.effects if e.multiply]
-        if not products:
-            continue
-        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
-        chosen = resolution.builder.optimizers[cascade.optimizer].info
-        for tick in (0, *behaviour.changes()):
-            options = behaviour.options(tick)
-            for effect in products:
-                value = options[effect.option]
-                why = optimizers.problem(chosen, effect.option, value) if finite(value) else "must be finite"
-                if why is not None and effect.clause not in said:
-                    said.add(effect.clause)
-                    message = f"`{effect.option}` {why}, and this makes it {show(value)} for `{cascade.kind.row.name}`"
-                    code = "LR107" if finite(value) else "LR108"
-                    yield error(code, message, effect.setting.span)

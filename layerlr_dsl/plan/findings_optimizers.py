@@ -1,4 +1,4 @@
-"""LR208: parameters against the optimizers they are given."""
+"""Parameters against the optimizers they are given, and options against what an optimizer can take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.expressions import show
+from layerlr_dsl.plan.cascade import finite
 from layerlr_dsl.plan.resolve import Resolution
 
 
@@ -30,6 +32,27 @@ def refused(resolution: Resolution) -> Iterator[Diagnostic]:
             yield error("LR208", f"{why}: `{inventory.names[row]}`", span, help)
 
 
+def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR117: schedules over parameters whose optimizer reads its rate once."""
+    said: set[int | None] = set()
+    for cascade in resolution.cascades:
+        schedule, info = cascade.schedule, resolution.builder.optimizers[cascade.optimizer].info
+        why = optimizers.windowed(info, "lr")
+        if (
+            schedule is None
+            or schedule.text() == "constant"
+            or why is None
+            or cascade.schedule_clause in said
+        ):
+            continue
+        said.add(cascade.schedule_clause)
+        rules, clause = resolution.rules, cascade.schedule_clause
+        written = rules.schedule.span if rules.schedule is not None else None
+        span = written if clause is None else rules.clauses[clause].span
+        message = f"a schedule cannot move the rate of `{cascade.kind.row.name}`: {why}"
+        yield error("LR117", message, span, "leave the schedule out, or write `-> schedule constant`")
+
+
 def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
     """Optimizers that take one parameter group only, and are given more."""
     for number, choice in enumerate(resolution.builder.optimizers):
@@ -42,3 +65,26 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
                 choice.span,
                 "give all parameters the same options, or choose another optimizer",
             )
+
+
+def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Options that `*=` drives out of their domain."""
+    said: set[int] = set()
+    for number, cascade in enumerate(resolution.cascades):
+        products = [e for e in cascade.effects if e.multiply]
+        if not products:
+            continue
+        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        chosen = resolution.builder.optimizers[cascade.optimizer].info
+        for tick in (0, *behaviour.changes()):
+            options = behaviour.options(tick)
+            # The last factor in force is the one to name: each on its own may be in order.
+            last = {e.option: e for e in products if behaviour.active(e.window, tick, {})}
+            for effect in last.values():
+                value = options[effect.option]
+                why = optimizers.problem(chosen, effect.option, value) if finite(value) else "must be finite"
+                if why is not None and effect.clause not in said:
+                    said.add(effect.clause)
+                    message = f"`{effect.option}` {why}, and this makes it {show(value)} for `{cascade.kind.row.name}`"
+                    code = "LR107" if finite(value) else "LR108"
+                    yield error(code, message, effect.setting.span)

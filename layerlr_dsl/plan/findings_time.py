@@ -79,8 +79,12 @@ def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     for row, number in enumerate(plan.group_of):
         rows[number].append(row)
     said: set[int] = set()
+    before: list[bool] = []
     for tick in _freezing_ticks(plan):
         frozen = [g.kind != "trains" or g.behaviour.freeze(tick).frozen for g in plan.groups]
+        if frozen == before:
+            continue
+        before = frozen
         first = min((rows[n][0] for n, still in enumerate(frozen) if not still), default=None)
         if first is None:
             continue

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Value
+from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
@@ -152,9 +153,11 @@ class Plan:
 
         Tied parameters appear under each of their names. A frozen parameter reports the rate that it
         would have. `events` maps a metric to the epoch at which the conditions on it come true.
-        Raises ValueError unless exactly one of `epoch` and `step` is given, and not negative.
+        Raises ValueError unless exactly one of `epoch` and `step` is given, and not negative, and for a
+        metric that no rule waits for.
         """
         tick = self.tick(epoch=epoch, step=step)
+        self._waited_for(events or {})
         fired = self.fire(events or {})
         made = [self._options(behaviour, tick, fired) for behaviour in self.behaviours]
         out: dict[str, Mapping[str, Value]] = {}
@@ -185,6 +188,17 @@ class Plan:
         if exact < 0:
             raise ValueError(f"epoch is {epoch}: it cannot be negative")
         return self.clock.tick_of_epoch(exact)
+
+    def _waited_for(self, events: Mapping[str, float]) -> None:
+        """Raise ValueError for a metric that no rule waits for."""
+        metrics = list(dict.fromkeys(event.metric for event in self.events))
+        for metric in events:
+            if metric not in metrics:
+                near = nearest(metric, metrics)
+                waits = (
+                    f"; did you mean {near!r}?" if near else f": they wait for {', '.join(metrics) or 'none'}"
+                )
+                raise ValueError(f"no rule waits for the metric {metric!r}{waits}")
 
     def fire(self, events: Mapping[str, float]) -> dict[int, int]:
         """From metric -> epoch to event -> tick; no event comes true before its window opens."""

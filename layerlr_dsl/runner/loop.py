@@ -92,11 +92,13 @@ class Loop:
         """One optimizer step and everything that hangs on it; whether another phase has begun."""
         parts, progress = self._parts, self.progress
         result = parts.stepper.compute(batches, feed.scores, parts.interrupts.asked != 0)
+        if result.applied:
+            progress.skipped_in_a_row = 0
+        else:
+            self._left_out(result)
         if result.sound:
             parts.stepper.apply(result)
             progress.add(result.loss_sum, result.correct, result.count)
-        else:
-            self._unsound(result)
         progress.step += 1
         progress.total += 1
         self._counted += result.count
@@ -112,27 +114,35 @@ class Loop:
             parts.save(progress, False)
         return changed
 
-    def _unsound(self, result: Result) -> None:
-        """The loss or a gradient is not finite: stop, or leave the step out, as configured."""
-        parts, progress = self._parts, self.progress
+    def _left_out(self, result: Result) -> None:
+        """A step that moves nothing: told and refused as configured, or with fp16 the scaler's ordinary search.
+
+        A search without end is told too: the run would else go through to its end and train nothing.
+        """
+        progress = self.progress
+        text, blame = self._diagnosis(result), self._parts.stepper.blame()
+        text += f"; {blame or 'no group has a finite gradient, from the first step on'}"
+        if not result.sound:
+            self._unsound(text, blame)
+        progress.skipped += 1
+        progress.skipped_in_a_row += 1
+        if progress.skipped_in_a_row >= SKIPPED_IN_A_ROW:
+            raise RunFailed(f"{SKIPPED_IN_A_ROW} steps in a row had to be left out; {text}")
+
+    def _diagnosis(self, result: Result) -> str:
         what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
-        text = f"step {progress.total} (epoch {progress.epoch}): {what} is not a finite number"
-        blame = parts.stepper.blame()
-        text += f"; {blame or 'nor is the gradient of any group, from the first step on'}"
+        return f"step {self.progress.total} (epoch {self.progress.epoch}): {what} is not a finite number"
+
+    def _unsound(self, text: str, blame: str | None) -> None:
+        parts = self._parts
         if parts.config.on_nan == "stop":
             help = "look for such numbers in the data and the weights"
             if blame is not None:
-                help = (
-                    "lower the rate of that group, clip with --clip, or leave such steps out by --on-nan skip"
-                )
+                help = "lower that group's rate, clip with --clip, or leave such steps out by --on-nan skip"
             raise RunFailed(text, help)
         parts.stepper.discard()
-        progress.skipped += 1
-        progress.skipped_in_a_row += 1
-        if progress.skipped_in_a_row == 1:
+        if self.progress.skipped_in_a_row == 0:
             parts.display.note(f"{text}; the step is left out")
-        if progress.skipped_in_a_row >= SKIPPED_IN_A_ROW:
-            raise RunFailed(f"{SKIPPED_IN_A_ROW} steps in a row had to be left out; {text}")
 
     # ------------------------------------------------------------ validation and the end of an epoch
 

@@ -36,7 +36,6 @@ class Progress:
         self.loss_sum += loss_sum
         self.correct += correct
         self.count += count
-        self.skipped_in_a_row = 0
 
     @property
     def loss(self) -> float:

@@ -50,7 +50,7 @@ class Records:
                 "loss": finite(result.loss_sum / result.count),
                 "accuracy": result.correct / result.count,
                 "gradient_norm": finite(result.norm),
-                "applied": result.sound,
+                "applied": result.applied,
                 "lr": standing.rates,
                 "frozen": standing.frozen,
             },

@@ -35,6 +35,11 @@ class Result:
     sound: bool
     stop: bool
 
+    @property
+    def applied(self) -> bool:
+        """Whether the parameters move: with fp16 the scaler leaves steps of infinite gradients out by itself."""
+        return self.sound and math.isfinite(self.norm)
+
 
 @dataclass(frozen=True, slots=True)
 class Numerics:
@@ -128,7 +133,8 @@ class Stepper:
         self._numerics.scaler.step(self._optimizer)
         self._numerics.scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        self._sound_norms = self._norms
+        if result.applied:
+            self._sound_norms = self._norms
 
     def discard(self) -> None:
         """Forget the gradients that were computed."""

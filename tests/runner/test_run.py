@@ -190,6 +190,19 @@ def test_such_steps_can_be_left_out(tmp_path, rules, layerlr):
     assert [row["applied"] for row in _rows(tmp_path / "run", "step")].count(False) == 2
 
 
+def test_fp16_that_never_finds_a_scale_ends_the_run(tmp_path, rules, layerlr):
+    """The scaler leaves a step out without a word; left out for ever, the run would train nothing."""
+    rules.write_text("** -> lr 1e-3\n")
+    line = settings(rules, tmp_path / "run", "--precision", "fp16", "--epochs", 20)
+    line[line.index("python:tiny:Net")] = "python:tiny:Exploding"
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert "50 steps in a row had to be left out" in ran.err
+    assert "group" in ran.err
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["applied"] for row in rows if row["kind"] == "step"][2:4] == [False, False]
+
+
 def test_the_group_with_the_largest_gradient_is_named(tmp_path, rules, layerlr):
     """The body sends back NaN, the head does not: the body is named."""
     rules.write_text("optimizer adamw\nbody -> lr 1e-2\nhead -> lr 1e-3\n")

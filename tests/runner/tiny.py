@@ -104,7 +104,7 @@ class Exploding(nn.Module):
         hidden = self.body(x.flatten(1))
         if self.training:
             self.calls += 1
-        if self.calls > 2:
+        if self.training and self.calls > 2:
             hidden.register_hook(lambda gradient: gradient * float("nan"))
         return self.head(hidden)
 

@@ -57,7 +57,7 @@ def command(
 
     checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=True))
     tick, fired = tick_at(plan, moment), fired_by(plan, events)
-    found = explained(plan, parameter, checked.rules.source, tick, fired)
+    found = explained(plan, parameter, checked, tick, fired)
     if form == "json":
         write_json(explain_text.as_json(found))
     else:

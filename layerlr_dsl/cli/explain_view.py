@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from layerlr_dsl.cli.checking import Checked
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.selecting import selected_rows
-from layerlr_dsl.language.source import Source
 from layerlr_dsl.plan.explain import Explanation, explain
 from layerlr_dsl.plan.plan import Plan
 
@@ -22,9 +22,9 @@ class Explained:
 
 
 def explained(
-    plan: Plan, parameter: str, source: Source, tick: int, fired: Mapping[int, int]
+    plan: Plan, parameter: str, checked: Checked, tick: int, fired: Mapping[int, int]
 ) -> list[Explained]:
-    """The explanation of a parameter, or of all that a selector covers.
+    """The explanation of a parameter, or of all that a selector covers; it may use the file's groups.
 
     Raises Refusal for a name that the model does not have, Findings for a faulty selector.
     """
@@ -33,7 +33,7 @@ def explained(
     if row is not None:
         return [Explained((parameter,), inventory.numel(row), explain(plan, parameter, tick, fired))]
     kinds: dict[object, list[int]] = {}
-    for one in _covered(plan, parameter, source):  # within a class of the resolver, rules do the same to all
+    for one in _covered(plan, parameter, checked):  # within a class of the resolver, rules do the same to all
         kinds.setdefault((plan.matches.class_of[one], plan.group_of[one]), []).append(one)
     alike: dict[object, list[int]] = {}
     for rows in kinds.values():
@@ -60,9 +60,9 @@ def _key(plan: Plan, row: int, tick: int, fired: Mapping[int, int]) -> object:
     return (told.group, told.optimizer, told.schedule, told.lr, told.frozen_by_model, options)
 
 
-def _covered(plan: Plan, selector: str, source: Source) -> tuple[int, ...]:
+def _covered(plan: Plan, selector: str, checked: Checked) -> tuple[int, ...]:
     try:
-        return selected_rows(plan.inventory, selector, source)
+        return selected_rows(plan.inventory, selector, checked.rules.source, checked.entry.root)
     except Findings as fault:
         if any(finding.code != "LR201" for finding in fault.findings):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from layerlr_dsl.cli.exits import Findings
 from layerlr_dsl.language.checker import check
@@ -16,15 +17,17 @@ from layerlr_dsl.plan.resolve import resolve
 _REST = " -> lr 1"
 
 
-def selected_rows(inventory: Inventory, selector: str, context: Source | None = None) -> tuple[int, ...]:
+def selected_rows(
+    inventory: Inventory, selector: str, context: Source | None = None, root: Path | None = None
+) -> tuple[int, ...]:
     """The parameters that a selector covers, in the order of the model.
 
-    `context` is a rule file whose groups and lets the selector may use. Raises Findings (status 2)
+    `context` is a rule file whose groups and lets the selector may use, `root` that of its includes. Raises Findings (status 2)
     where the selector is faulty or covers nothing.
     """
     before = "" if context is None else context.text.rstrip() + "\n"
     source = Source("<selector>", before + selector + _REST, None if context is None else context.path)
-    rules = check(source)
+    rules = check(source, root)
     _refuse(rules.diagnostics, selector, len(before))
     last = rules.clauses[-1].statement if rules.clauses else None
     whole = isinstance(last, RuleStatement) and last.span.start == len(before) and len(last.settings) == 1

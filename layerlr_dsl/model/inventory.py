@@ -125,6 +125,7 @@ class Inventory:
         return self.module_prefixes[module][:-1]
 
     def module_class(self, module: int) -> ModuleClass:
+        """The class of a module, by its row."""
         return self.classes[self.module_classes[module]]
 
     def owner_class(self, parameter: int) -> ModuleClass:

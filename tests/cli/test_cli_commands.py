@@ -423,3 +423,13 @@ def test_numbers_keep_the_digits_asked_for() -> None:
     """Six by default, fewer for tables."""
     assert number(3.0903154e-5) == "3.09032e-5"
     assert number(3.0903154e-5, 4) == "3.09e-5"
+
+
+def test_explain_knows_the_groups_of_files_beside_the_rules_folder(write: Any) -> None:
+    """A selector on the command line stands where the file's own would: inside the root that was given."""
+    write("common/groups.lr", "group stem = conv1, bn1\n")
+    rules = 'model "torchvision:resnet18"\ninclude "../common/groups.lr"\n** -> lr 1\n@stem -> lr 2\n'
+    path = write("rules/a.lr", rules)
+    ran = layerlr("explain", path, "@stem", "--root", ".")
+    assert ran.status == 0, ran.together
+    assert "conv1.weight, bn1.weight, bn1.bias" in ran.out

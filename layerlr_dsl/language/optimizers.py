@@ -101,16 +101,18 @@ def problem(info: OptimizerInfo, option: str, value: object) -> str | None:
     return _tuple_problem(declared, value)
 
 
+CLASHING = ("nesterov", "momentum", "dampening")
+"""Options that `conflict` looks at."""
+
+
 def conflict(info: OptimizerInfo, settings: Mapping[str, object]) -> tuple[str, str] | None:
     """The option whose value does not go with the others, and why; `settings` are an optimizer's arguments.
 
     Constructors check these combinations for their own arguments only, never for a group.
     """
-    if not {"nesterov", "momentum", "dampening"} <= info.options.keys():
+    if not info.options.keys() >= set(CLASHING):
         return None
-    nesterov, momentum, dampening = (
-        settings.get(name, info.options[name].default) for name in ("nesterov", "momentum", "dampening")
-    )
+    nesterov, momentum, dampening = (settings.get(name, info.options[name].default) for name in CLASHING)
     if nesterov and (momentum == 0 or dampening != 0):
         return "nesterov", "needs momentum > 0 and dampening 0"
     return None

@@ -8,7 +8,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
-from layerlr_dsl.plan.findings_optimizers import bad_products, fixed_rates, refused, several_groups
+from layerlr_dsl.plan.findings_optimizers import bad_products, clashing, fixed_rates, refused, several_groups
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import Resolution
 
@@ -37,6 +37,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from refused(resolution)
     yield from several_groups(resolution)
     yield from fixed_rates(resolution)
+    yield from clashing(resolution)
     yield from resolution.builder.lapses(resolution.cascades)
     yield from bad_products(resolution)
     yield from time.nothing_trains(plan, resolution)

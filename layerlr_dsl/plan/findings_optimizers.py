@@ -53,6 +53,24 @@ def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
         yield error("LR117", message, span, "leave the schedule out, or write `-> schedule constant`")
 
 
+def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR107: options that a constructor refuses together, and a group takes in silence."""
+    said: set[int] = set()
+    for number, cascade in enumerate(resolution.cascades):
+        info = resolution.builder.optimizers[cascade.optimizer].info
+        given = [e for e in cascade.effects if e.option in optimizers.CLASHING]
+        if not given or given[-1].clause in said:
+            continue
+        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        for tick in (0, *behaviour.changes()):
+            clash = optimizers.conflict(info, behaviour.options(tick))
+            if clash is not None:
+                said.add(given[-1].clause)
+                message = f"`{clash[0]}` {clash[1]}, for `{cascade.kind.row.name}`"
+                yield error("LR107", message, given[-1].setting.span)
+                break
+
+
 def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
     """Optimizers that take one parameter group only, and are given more."""
     for number, choice in enumerate(resolution.builder.optimizers):

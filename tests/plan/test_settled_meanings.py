@@ -127,6 +127,12 @@ def test_events_name_metrics_that_rules_wait_for() -> None:
         ("optimizer rprop\n** -> lr 1\nschedule cosine", [("LR117", "schedule cosine")]),
         ("optimizer rprop\n** -> lr 1\nschedule constant", []),
         ("** -> lr 1\nfc. -> lr 2", [("LR011", ".")]),
+        ("** -> optimizer sgd(lr=1, nesterov=true)", [("LR107", "nesterov=true")]),
+        ("** -> optimizer sgd(lr=1, momentum=0.9, nesterov=true)", []),
+        (
+            "optimizer sgd(lr=1, momentum=0.9, nesterov=true)\n** -> lr 1\nfc -> momentum 0",
+            [("LR107", "momentum 0")],
+        ),
     ],
 )
 def test_one_fault_is_one_error(text: str, expected: list[tuple[str, str]]) -> None:

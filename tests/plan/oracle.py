@@ -54,7 +54,11 @@ def covers(pattern: str, name: str) -> list[dict[str, int]]:
 
 @dataclass(frozen=True)
 class Clause:
-    """A rule (options), or a freeze (frozen True) or unfreeze (frozen False)."""
+    """A rule (options), or a freeze (frozen True) or unfreeze (frozen False).
+
+    `regex` is one more item of the selector. Where its one pattern has a capture `i`, `least` asks for
+    `i >= least`, and `by_depth` gives the rate `by_depth ^ (last(i) - i)`.
+    """
 
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()
@@ -64,25 +68,71 @@ class Clause:
     frozen: bool | None = None
     start: Fraction = Fraction(0)
     end: Fraction | None = None
+    regex: str | None = None
+    least: int | None = None
+    by_depth: float | None = None
+    optimizer: str | None = None
 
     def selects(self, name: str, ndim: int) -> bool:
         if self.max_ndim is not None and ndim > self.max_ndim:
             return False
-        return any(covers(p, name) for p in self.include) and not any(covers(p, name) for p in self.exclude)
+        if self.least is not None and not any(way["i"] >= self.least for way in self.ways(name)):
+            return False
+        by_regex = self.regex is not None and re.fullmatch(self.regex, name)
+        included = by_regex or any(covers(p, name) for p in self.include)
+        return bool(included) and not any(covers(p, name) for p in self.exclude)
+
+    def ways(self, name: str) -> list[dict[str, int]]:
+        return [way for p in self.include for way in covers(p, name)]
+
+    def given(self, name: str, names: list[str]) -> dict[str, float]:
+        if self.by_depth is None:
+            return self.sets
+        last = max(way["i"] for other in names for way in self.ways(other))
+        return {**self.sets, "lr": self.by_depth ** (last - self.ways(name)[0]["i"])}
 
     def active(self, step: int, steps_per_epoch: int) -> bool:
         end = inf if self.end is None else ceil(self.end * steps_per_epoch)
         return ceil(self.start * steps_per_epoch) <= step < end
 
 
+@dataclass(frozen=True)
+class Sequence:
+    """`unfreeze A then B then C every N epochs starting at epoch T`."""
+
+    turns: tuple[str, ...]
+    every: Fraction
+    first: Fraction
+
+    def clauses(self) -> list[Clause]:
+        out = []
+        for turn, pattern in enumerate(self.turns):
+            mark = self.first + turn * self.every
+            out.append(Clause((pattern,), frozen=True, end=mark))
+            out.append(Clause((pattern,), frozen=False, start=mark))
+        return out
+
+
+DEFAULTS = {
+    "adamw": {"lr": 1e-3, "weight_decay": 0.01},
+    "sgd": {"lr": 1e-3, "weight_decay": 0.0, "momentum": 0.0},
+}
+
+
+def optimizer_of(clauses: list[Clause], name: str, ndim: int) -> str:
+    """The last rule that chooses one wins."""
+    chosen = [c.optimizer for c in clauses if c.optimizer is not None and c.selects(name, ndim)]
+    return chosen[-1] if chosen else "adamw"
+
+
 def options(
-    clauses: list[Clause], defaults: dict[str, float], name: str, ndim: int, step: int, steps_per_epoch: int
+    clauses: list[Clause], names: list[str], name: str, ndim: int, step: int, steps_per_epoch: int
 ) -> dict[str, float | bool]:
     """What a parameter has at a step: the last rule that matches wins, option by option."""
-    now: dict[str, float | bool] = {**defaults, "frozen": False}
+    now: dict[str, float | bool] = {**DEFAULTS[optimizer_of(clauses, name, ndim)], "frozen": False}
     for clause in clauses:
         if clause.selects(name, ndim) and clause.active(step, steps_per_epoch):
-            now.update(clause.sets)
+            now.update(clause.given(name, names))
             for option, factor in clause.factors.items():
                 now[option] = now[option] * factor
             if clause.frozen is not None:

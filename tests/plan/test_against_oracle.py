@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from oracle import Clause, covers, options
+from oracle import Clause, Sequence, covers, optimizer_of, options
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.language.patterns import compile_pattern
@@ -86,68 +86,144 @@ times = st.fractions(0, 6, max_denominator=4)
 numbers = st.sampled_from([0.0, 1e-4, 3e-4, 0.01, 0.5])
 
 
+captured = st.sampled_from(["layer<i>", "<i>", "layer<i>.weight", "layer<i>.*", "*<i>", "layer<i>.**.bias"])
+regexes = st.sampled_from([r"layer\d+\..*", r".*weight", r"(.*\.)?(bias|norm\..*)", r"[ab]\.[^.]*", r"x+"])
+
+
 @st.composite
-def clauses(draw: st.DrawFn) -> Clause:
-    window = draw(st.sampled_from(["", "from", "until", "both"]))
+def windows(draw: st.DrawFn) -> tuple[Fraction, Fraction | None]:
+    window = draw(st.sampled_from(["", "", "from", "until", "both"]))
     start, end = draw(times), draw(times)
     if window == "both" and start >= end:
         start, end = Fraction(0), start + 1
-    kind = draw(st.sampled_from(["rule", "rule", "factor", "freeze", "unfreeze"]))
+    opens = start if window in ("from", "both") else Fraction(0)
+    return opens, end if window in ("until", "both") else None
+
+
+@st.composite
+def clauses(draw: st.DrawFn) -> Clause:
+    start, end = draw(windows())
+    kind = draw(
+        st.sampled_from(["rule", "rule", "factor", "freeze", "unfreeze", "captured", "depth", "optimizer"])
+    )
     sets: dict[str, float] = {}
-    factors: dict[str, float] = {}
     if kind == "rule":
         sets = draw(st.dictionaries(st.sampled_from(["lr", "weight_decay"]), numbers, min_size=1, max_size=2))
-    if kind == "factor":
-        factors = {"lr": draw(st.sampled_from([0.5, 2.0, 0.1]))}
+    if kind == "captured":
+        sets = {"lr": draw(numbers)}
+    if kind == "optimizer":
+        sets, start, end = {"momentum": draw(st.sampled_from([0.5, 0.9]))}, Fraction(0), None
+    if kind == "unfreeze":
+        end = None
+    binds = kind in ("captured", "depth")
+    include = (draw(captured),) if binds else tuple(draw(st.lists(patterns, min_size=1, max_size=2)))
     return Clause(
-        include=tuple(draw(st.lists(patterns, min_size=1, max_size=2))),
+        include=include,
         exclude=tuple(draw(st.lists(patterns, max_size=1))),
         max_ndim=draw(st.sampled_from([None, None, 1, 2])),
         sets=sets,
-        factors=factors,
+        factors={"lr": draw(st.sampled_from([0.5, 2.0, 0.1]))} if kind == "factor" else {},
         frozen={"freeze": True, "unfreeze": False}.get(kind),
-        start=start if window in ("from", "both") or kind == "unfreeze" else Fraction(0),
-        end=end if window in ("until", "both") and kind != "unfreeze" else None,
+        start=start,
+        end=end,
+        regex=None if binds else draw(st.one_of(st.none(), st.none(), regexes)),
+        least=draw(st.integers(0, 4)) if kind == "captured" else None,
+        by_depth=draw(st.sampled_from([0.5, 0.9])) if kind == "depth" else None,
+        optimizer="sgd" if kind == "optimizer" else None,
     )
 
 
-def written(clause: Clause) -> str:
-    """A clause in the language."""
-    text = ", ".join(f'"{p}"' for p in clause.include)
+sequences = st.builds(
+    Sequence,
+    st.lists(patterns, min_size=1, max_size=3).map(tuple),
+    st.fractions(Fraction(1, 4), 2, max_denominator=4),
+    times,
+)
+files = st.lists(st.one_of(clauses(), clauses(), clauses(), sequences), min_size=1, max_size=6)
+styles = st.sampled_from(["quoted", "bare", "group"])
+
+
+def flat(file: list[Clause | Sequence]) -> list[Clause]:
+    return [c for s in file for c in (s.clauses() if isinstance(s, Sequence) else [s])]
+
+
+def text_of(file: list[Clause | Sequence], style: str) -> str:
+    """The file in the language: patterns in quotes, bare, or every selector as a group of its own."""
+    return "\n".join(written(statement, style, number) for number, statement in enumerate(file))
+
+
+def written(statement: Clause | Sequence, style: str = "quoted", number: int = 0) -> str:
+    """A statement in the language."""
+    if isinstance(statement, Sequence):
+        turns = " then ".join(_item(turn, style) for turn in statement.turns)
+        every = f"every {_exact(statement.every)} epochs"
+        return f"unfreeze {turns} {every} starting at epoch {_exact(statement.first)}"
+    selector = _selector(statement, style)
+    if style == "group":
+        return f"group g{number} = {selector}\n{_clause(statement, f'@g{number}')}"
+    return _clause(statement, selector)
+
+
+def _item(pattern: str, style: str) -> str:
+    return f'"{pattern}"' if style == "quoted" else pattern
+
+
+def _selector(clause: Clause, style: str) -> str:
+    items = [_item(p, style) for p in clause.include]
+    if clause.regex is not None:
+        items.append(f"/{clause.regex}/")
+    text = ", ".join(items)
     if clause.exclude:
-        text += " except " + ", ".join(f'"{p}"' for p in clause.exclude)
-    if clause.max_ndim is not None:
-        text += f" where ndim <= {clause.max_ndim}"
+        text += " except " + ", ".join(_item(p, style) for p in clause.exclude)
+    conditions = [f"ndim <= {clause.max_ndim}"] if clause.max_ndim is not None else []
+    conditions += [f"i >= {clause.least}"] if clause.least is not None else []
+    return f"{text} where {' and '.join(conditions)}" if conditions else text
+
+
+def _clause(clause: Clause, selector: str) -> str:
     if clause.frozen is False:
-        return f"unfreeze {text} at epoch {_exact(clause.start)}"
+        return f"unfreeze {selector} at epoch {_exact(clause.start)}"
     window = f" from epoch {_exact(clause.start)}" if clause.start else ""
     if clause.end is not None:
         window += f" until epoch {_exact(clause.end)}"
     if clause.frozen:
-        return f"freeze {text}{window}"
-    settings = [f"{o} {v!r}" for o, v in clause.sets.items()] + [
-        f"{o} *= {v!r}" for o, v in clause.factors.items()
-    ]
-    return f"{text} -> {', '.join(settings)}{window}"
+        return f"freeze {selector}{window}"
+    settings = [f"{o} {v!r}" for o, v in clause.sets.items() if clause.optimizer is None]
+    settings += [f"{o} *= {v!r}" for o, v in clause.factors.items()]
+    if clause.by_depth is not None:
+        settings.append(f"lr {clause.by_depth!r} ^ (last(i) - i)")
+    if clause.optimizer is not None:
+        arguments = ", ".join(f"{o}={v!r}" for o, v in clause.sets.items())
+        settings.append(f"optimizer {clause.optimizer}({arguments})")
+    return f"{selector} -> {', '.join(settings)}{window}"
 
 
 def _exact(value: Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else f"({value.numerator}/{value.denominator})"
 
 
-def compare(model: dict[str, int], file: list[Clause], steps_per_epoch: int) -> None:
+def one_way(file: list[Clause], model: dict[str, int]) -> bool:
+    """Whether every capture binds in one way, and depths are asked of what has some."""
+    binding = [c for c in file if c.least is not None or c.by_depth is not None]
+    return all(len(c.ways(name)) <= 1 for c in binding for name in model)
+
+
+def compare(
+    model: dict[str, int], file: list[Clause | Sequence], steps_per_epoch: int, style: str = "quoted"
+) -> None:
     """Every parameter, every option, every step: the plan says what the oracle says."""
     inventory = inventory_of(model)
-    rules = layerlr.parse("\n".join(map(written, file)))
+    said = flat(file)
+    assume(one_way(said, model))
+    rules = layerlr.parse(text_of(file, style))
     from layerlr_dsl.plan.resolve import resolve
 
     plan = resolve(rules.checked, inventory, rules.clock(8, steps_per_epoch))
-    defaults = {"lr": 1e-3, "weight_decay": 0.01}
     for step in range(8 * steps_per_epoch):
         found = plan.at(step=step)
         by_group = plan.state(step)
         for row, name in enumerate(inventory.names):
-            wanted = options(file, defaults, name, model[name], step, steps_per_epoch)
+            wanted = options(said, inventory.names, name, model[name], step, steps_per_epoch)
             shown = {option: found[name][option] for option in wanted}
             assert shown == pytest.approx(wanted), (name, step)
             assert by_group[plan.group_of[row]].frozen == wanted["frozen"], (name, step)
@@ -164,31 +240,41 @@ def test_a_pattern_covers_what_the_oracle_says(pattern: str, name: str) -> None:
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(models, st.lists(clauses(), min_size=1, max_size=6), st.integers(1, 4))
-def test_the_cascade_says_what_the_oracle_says(model: dict[str, int], file: list[Clause], spe: int) -> None:
+@given(models, files, st.integers(1, 4), styles)
+def test_the_cascade_says_what_the_oracle_says(
+    model: dict[str, int], file: list[Clause | Sequence], spe: int, style: str
+) -> None:
     """The last matching rule wins, per option, inside its window, at every step of the run."""
-    compare(model, file, spe)
+    compare(model, file, spe, style)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(models, st.lists(clauses(), min_size=1, max_size=5))
+@given(models, files, styles)
 def test_parameters_share_a_group_exactly_when_they_behave_alike(
-    model: dict[str, int], file: list[Clause]
+    model: dict[str, int], file: list[Clause | Sequence], style: str
 ) -> None:
     """Never more groups than behaviours, and never two behaviours in one group."""
     inventory = inventory_of(model)
-    rules = layerlr.parse("\n".join(map(written, file)))
+    said = flat(file)
+    assume(one_way(said, model))
+    rules = layerlr.parse(text_of(file, style))
     from layerlr_dsl.plan.resolve import resolve
 
     plan = resolve(rules.checked, inventory, rules.clock(8, 2))
-    defaults = {"lr": 1e-3, "weight_decay": 0.01}
     given_by_file: dict[str, Any] = {}
     for name in inventory.names:
-        course = [options(file, defaults, name, model[name], step, 2) for step in range(20)]
-        said = {o for c in file if c.selects(name, model[name]) for o in (*c.sets, *c.factors)}
-        for_ever = all(state["frozen"] for state in course)
+        course = [options(said, inventory.names, name, model[name], step, 2) for step in range(24)]
+        mine = [c for c in said if c.selects(name, model[name])]
+        options_said = {o for c in mine for o in (*c.given(name, inventory.names), *c.factors)}
         given_by_file[name] = (
-            "frozen" if for_ever else (sorted(said), course, _planned(file, name, model[name]))
+            "frozen"
+            if all(state["frozen"] for state in course)
+            else (
+                optimizer_of(said, name, model[name]),
+                sorted(options_said),
+                course,
+                any(c.frozen is not None for c in mine),
+            )
         )
     behaviours: list[Any] = []
     for behaviour in given_by_file.values():
@@ -197,10 +283,6 @@ def test_parameters_share_a_group_exactly_when_they_behave_alike(
     assert len(plan.groups) == len(behaviours)
     for group in plan.groups:
         assert len({json.dumps(given_by_file[name]) for name in group.parameters}) == 1
-
-
-def _planned(file: list[Clause], name: str, ndim: int) -> bool:
-    return any(c.frozen is not None and c.selects(name, ndim) for c in file)
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)

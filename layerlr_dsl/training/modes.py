@@ -31,6 +31,7 @@ class FrozenModules:
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
         self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
+        self.limits: list[tuple[nn.Embedding | nn.EmbeddingBag, float]] = []
         self.forwards = 0
         self.loads = 0
         self.fresh = False
@@ -76,6 +77,21 @@ class FrozenModules:
             for module in self.modules
             if isinstance(module, _NormBase)
         ]
+
+    def lift_limits(self) -> None:
+        """Take `max_norm` from embeddings that are held, and give it back to those that are no more.
+
+        A look-up would write the shortened row back into the weight, in eval too.
+        """
+        for module, limit in self.limits:
+            module.max_norm = limit
+        self.limits = [
+            (module, module.max_norm)
+            for module in self.modules
+            if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
+        ]
+        for module, _ in self.limits:
+            module.max_norm = None
 
     def after_load(self, module: nn.Module, incompatible: Any) -> None:
         """Hook of `load_state_dict`: what was loaded is what stands still from now on."""
@@ -128,6 +144,7 @@ def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Mo
     hook.modules = modules
     for module in modules:
         module.training = False
+    hook.lift_limits()
     hook.remember_statistics()
 
 
@@ -135,10 +152,12 @@ def uninstall(root: nn.Module) -> None:
     """Take every hook of this module off a model."""
     for module in root.modules():
         remove(module._forward_pre_hooks, FrozenSubtree)
+    for hook in root._forward_pre_hooks.values():
+        if isinstance(hook, FrozenModules):
+            hook.modules = []
+            hook.lift_limits()
     hooks = root._load_state_dict_post_hooks
-    for key in [
-        key for key, hook in hooks.items() if isinstance(getattr(hook, "__self__", None), FrozenModules)
-    ]:
+    for key in [k for k, h in hooks.items() if isinstance(getattr(h, "__self__", None), FrozenModules)]:
         del hooks[key]
     remove(root._forward_pre_hooks, FrozenModules)
 

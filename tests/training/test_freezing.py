@@ -257,6 +257,22 @@ def test_the_memory_of_lbfgs_does_not_move_what_freezes(search):
     assert losses == sorted(losses, reverse=True)
 
 
+def test_looking_up_a_frozen_embedding_does_not_shorten_its_rows():
+    """`max_norm` writes into the weight at every look-up, in eval too; after the thaw it goes on."""
+    model = nn.Sequential(nn.Embedding(5, 4, max_norm=0.5), nn.Linear(4, 2))
+    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze 0 until epoch 1", model)
+    before = snapshot(model, ["0."])
+    for _ in range(2):
+        model(torch.arange(5)).sum().backward()
+        optimizer.step()
+        assert moved(before, model) == set()
+        schedule.step()
+    copied = copy.deepcopy(model)
+    for thawed in (model, copied):
+        thawed(torch.arange(5))
+        assert thawed[0].weight.norm(dim=1).max() <= 0.5 + 1e-4
+
+
 def test_a_part_called_without_its_root_is_in_eval_too():
     """Loops that call model.stem(x) never run a hook on the root."""
     model, _, _ = made(STEM_AND_MID)

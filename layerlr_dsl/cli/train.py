@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.reports.cells import escape, wrap
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -120,7 +120,7 @@ def command(context: click.Context, /, file: str | None, **options: Any) -> int:
         torchrun --nproc-per-node 2 -m layerlr_dsl train my.lr --data digits --parallel ddp
     """
     from layerlr_dsl.language.diagnostics import RuleError
-    from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+    from layerlr_dsl.runner.errors import RunnerError
 
     given = {
         name: value
@@ -131,13 +131,11 @@ def command(context: click.Context, /, file: str | None, **options: Any) -> int:
         return _train(file, given, options)
     except RuleError as fault:
         raise Findings(fault.diagnostics) from None
-    except (RunFailed, RunInterrupted) as fault:
+    except RunnerError as fault:
         if os.environ.get("LAYERLR_DEBUG") and fault.__cause__ is not None:
             raise
         _say(fault)
         return fault.status
-    except RunnerError as fault:
-        raise Refusal(_by_whom() + fault.message, fault.help) from None
 
 
 def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -232,11 +230,16 @@ def _say(fault: Any) -> None:
     from layerlr_dsl.cli.render.text import labelled
     from layerlr_dsl.cli.terminal import Screen, write_error
 
-    if fault.status > 1 and _by_whom():
+    stopped = fault.status > 2
+    if stopped and _by_whom():
         return  # all processes were stopped together, and the first one says it
     screen = Screen.of_stderr()
-    label = "error" if fault.status == 1 else "info"
-    write_error("\n".join(labelled(label, _by_whom() + fault.message, screen)))
+    first, *details = (_by_whom() + fault.message).split("\n")
+    lines = labelled("info" if stopped else "error", first, screen)
+    for line in details:
+        # names are listed one on a line, so a name's own line break could only break the list
+        lines += wrap(escape(line), screen.width, 0, "      ")
+    write_error("\n".join(lines))
     if fault.help:
         write_error("\n".join(labelled("help", fault.help, screen)))
     if getattr(fault, "command", None):

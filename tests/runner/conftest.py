@@ -13,14 +13,6 @@ import torch
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
-RULES = """
-optimizer adamw(weight_decay=0.05)
-schedule cosine(warmup=10%)
-** -> lr 1e-2
-stem -> lr 3e-3
-freeze stem until epoch 1.5
-freeze body until epoch 0.5
-"""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,5 +58,7 @@ def layerlr(capfd, monkeypatch) -> Callable[..., Ran]:
 def rules(tmp_path) -> Path:
     """A rule file for the tiny model: two thaws, one in the middle of an epoch."""
     path = tmp_path / "tiny.lr"
+    from tinyruns import RULES
+
     path.write_text(RULES)
     return path

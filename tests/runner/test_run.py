@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 import torch
-from tinyruns import HERE, content, differences, environment, settings
+from tinyruns import HERE, RULES, content, differences, environment, settings
 
 import layerlr_dsl as layerlr_api
 from layerlr_dsl.model.specs import build
@@ -23,8 +23,6 @@ def _rows(folder, kind):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A finished run of three epochs."""
-    from conftest import RULES
-
     from layerlr_dsl.cli import run
 
     home = tmp_path_factory.mktemp("run")
@@ -295,6 +293,15 @@ def test_warnings_of_the_rules_are_shown_and_do_not_stop_the_run(rules, layerlr)
     assert ran.status == 0
     assert "LR304" in ran.err
     assert "tiny.lr:2:" in ran.err
+
+
+def test_lists_in_a_message_keep_their_lines(rules, tmp_path, layerlr):
+    """What differs between a file of weights and the model stands one below the other."""
+    torch.save({"other.weight\x1b[31m": torch.zeros(2)}, tmp_path / "other.pt")
+    ran = layerlr(*settings(rules, None, "--weights", tmp_path / "other.pt"))
+    assert ran.status == 2
+    assert "\n    stem.0.weight\n" in ran.err
+    assert "    other.weight\\x1b[31m\n" in ran.err
 
 
 def test_another_programs_configuration_is_not_overwritten(rules, tmp_path, layerlr):

@@ -12,6 +12,14 @@ import torch
 
 HERE = Path(__file__).parent
 BATCH = 10
+RULES = """
+optimizer adamw(weight_decay=0.05)
+schedule cosine(warmup=10%)
+** -> lr 1e-2
+stem -> lr 3e-3
+freeze stem until epoch 1.5
+freeze body until epoch 0.5
+"""
 
 
 def settings(rules: Path, out: Path | None, *more: object, data: str = "data") -> list[object]:

@@ -48,12 +48,14 @@ class Input:
         return source
 
     def _source(self) -> Source:
-        from layerlr_dsl.language.files import MAX_BYTES, decode, read_source
+        from layerlr_dsl.language.files import MAX_BYTES, Unreadable, decode, read_source
 
         if self.is_stdin:
             stream = getattr(sys.stdin, "buffer", None)
             data = stream.read(MAX_BYTES + 1) if stream is not None else sys.stdin.read().encode()
             return decode(data, self.name)
+        if os.path.isdir(self.path):
+            raise Unreadable(f"{self.path}: no rule files (*.lr) in this folder")
         if self.is_recipe:
             return read_source(recipe_path(self.path.removeprefix(RECIPE)), self.path)
         return read_source(Path(self.path))
@@ -62,7 +64,7 @@ class Input:
 def gather(paths: Iterable[str], root: str | None = None) -> list[Input]:
     """Every rule file that `paths` name, each once, folders in order of name.
 
-    Raises Refusal for a folder without rule files and for a recipe that does not exist.
+    A folder without any is an input that cannot be read. Raises Refusal for a recipe that does not exist.
     """
     found: dict[str, Input] = {}
     stated = Path(root) if root is not None else None
@@ -96,8 +98,8 @@ def _expand(path: str, root: Path | None) -> Iterator[Input]:
         yield Input(path, recipe.parent)
     elif path != STDIN and os.path.isdir(path):
         files = sorted(_rule_files(path))
-        if not files:
-            raise Refusal(f"{path}: no rule files (*.lr) in this folder")
+        if not files:  # an input that cannot be read, so that the others are looked at all the same
+            yield Input(path, root)
         for file in files:
             yield Input(file, root or Path(path))
     else:

@@ -80,6 +80,17 @@ def test_a_folder_is_walked_and_an_unreadable_file_beats_findings(write: Any) ->
     assert ran.out == "3 files: 1 file unreadable, 3 errors\n"
 
 
+def test_a_folder_without_rules_does_not_keep_other_files_from_being_judged(write: Any) -> None:
+    """It cannot be read (2), and what is wrong elsewhere is said all the same."""
+    write("wrong.lr", "** -> lr")
+    Path("bare").mkdir()
+    ran = layerlr("validate", "bare", "wrong.lr")
+    assert ran.status == 2
+    assert "bare: no rule files (*.lr) in this folder" in ran.err
+    assert "wrong.lr:1" in ran.err
+    assert ran.out == "2 files: 1 file unreadable, 1 error\n"
+
+
 def test_findings_of_a_shared_include_are_told_once(write: Any) -> None:
     """Two files that include a faulty one do not repeat its fault."""
     write("shared/bad.lr", "fc -> lr 1e-4x\n")

@@ -73,7 +73,8 @@ def _include(expansion: Expansion, source: Source, statement: s.IncludeStatement
         text = read_source(found, _shown(expansion, found))
     except Unreadable as fault:
         reason = str(fault)
-        expansion.diagnostics.append(error("LR113", f"included file {reason}", statement.path.span))
+        span, trail = statement.path.span, _trail(expansion)
+        expansion.diagnostics.append(error("LR113", f"included file {reason}", span, related=trail))
         return
     _lay(expansion, text, found, statement)
 
@@ -117,7 +118,11 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
             return path
     if inside:
         return error(
-            "LR113", f"included file `{written}` does not exist", span, f"looked below {_folder(expansion)}"
+            "LR113",
+            f"included file `{written}` does not exist",
+            span,
+            f"looked below {_folder(expansion)}",
+            related=_trail(expansion),
         )
     return error(
         "LR114",

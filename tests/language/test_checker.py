@@ -179,6 +179,16 @@ def test_a_wider_root_admits_its_neighbours(tmp_path: Path) -> None:
     assert codes(main, tmp_path) == []
 
 
+def test_what_is_missing_within_an_include_shows_both_places(tmp_path: Path) -> None:
+    """The include that fails, and the include that led there."""
+    main = write(tmp_path, main='include "part.lr"', part='\ninclude "nowhere.lr"')
+    (found,) = api.read(main).diagnostics
+    assert found.code == "LR113"
+    assert found.span is not None
+    assert (Path(found.span.source.name).name, found.span.first.line) == ("part.lr", 2)
+    assert [(Path(r.span.source.name).name, r.span.first.line) for r in found.related] == [("main.lr", 1)]
+
+
 def test_an_included_selector_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     """A common file must fit models that lack some of its names."""
     main = write(tmp_path, main='include "common.lr"\n** -> lr 1', common="nothing -> lr 1")

@@ -57,7 +57,8 @@ class Clause:
     """A rule (options), or a freeze (frozen True) or unfreeze (frozen False).
 
     `regex` is one more item of the selector. Where its one pattern has a capture `i`, `least` asks for
-    `i >= least`, and `by_depth` gives the rate `by_depth ^ (last(i) - i)`.
+    `i >= least`, and `by_depth` gives the rate `by_depth ^ (last(i) - i)`. Where the selector is written
+    as a group, `last(i)` looks at what the group covers, else at the items before `except` and `where`.
     """
 
     include: tuple[str, ...]
@@ -72,6 +73,7 @@ class Clause:
     least: int | None = None
     by_depth: float | None = None
     optimizer: str | None = None
+    grouped: bool = False
 
     def selects(self, name: str, ndim: int) -> bool:
         if self.max_ndim is not None and ndim > self.max_ndim:
@@ -85,10 +87,11 @@ class Clause:
     def ways(self, name: str) -> list[dict[str, int]]:
         return [way for p in self.include for way in covers(p, name)]
 
-    def given(self, name: str, names: list[str]) -> dict[str, float]:
+    def given(self, name: str, model: dict[str, int]) -> dict[str, float]:
         if self.by_depth is None:
             return self.sets
-        last = max(way["i"] for other in names for way in self.ways(other))
+        seen = [n for n, ndim in model.items() if not self.grouped or self.selects(n, ndim)]
+        last = max(way["i"] for other in seen for way in self.ways(other))
         return {**self.sets, "lr": self.by_depth ** (last - self.ways(name)[0]["i"])}
 
     def active(self, step: int, steps_per_epoch: int) -> bool:
@@ -126,13 +129,14 @@ def optimizer_of(clauses: list[Clause], name: str, ndim: int) -> str:
 
 
 def options(
-    clauses: list[Clause], names: list[str], name: str, ndim: int, step: int, steps_per_epoch: int
+    clauses: list[Clause], model: dict[str, int], name: str, step: int, steps_per_epoch: int
 ) -> dict[str, float | bool]:
     """What a parameter has at a step: the last rule that matches wins, option by option."""
+    ndim = model[name]
     now: dict[str, float | bool] = {**DEFAULTS[optimizer_of(clauses, name, ndim)], "frozen": False}
     for clause in clauses:
         if clause.selects(name, ndim) and clause.active(step, steps_per_epoch):
-            now.update(clause.given(name, names))
+            now.update(clause.given(name, model))
             for option, factor in clause.factors.items():
                 now[option] = now[option] * factor
             if clause.frozen is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,12 @@ files = st.lists(st.one_of(clauses(), clauses(), clauses(), sequences), min_size
 styles = st.sampled_from(["quoted", "bare", "group"])
 
 
-def flat(file: list[Clause | Sequence]) -> list[Clause]:
-    return [c for s in file for c in (s.clauses() if isinstance(s, Sequence) else [s])]
+def flat(file: list[Clause | Sequence], style: str) -> list[Clause]:
+    """The clauses that the oracle reads."""
+    grouped = style == "group"
+    return [
+        c for s in file for c in (s.clauses() if isinstance(s, Sequence) else [replace(s, grouped=grouped)])
+    ]
 
 
 def text_of(file: list[Clause | Sequence], style: str) -> str:
@@ -213,7 +218,7 @@ def compare(
 ) -> None:
     """Every parameter, every option, every step: the plan says what the oracle says."""
     inventory = inventory_of(model)
-    said = flat(file)
+    said = flat(file, style)
     assume(one_way(said, model))
     rules = layerlr.parse(text_of(file, style))
     from layerlr_dsl.plan.resolve import resolve
@@ -223,7 +228,7 @@ def compare(
         found = plan.at(step=step)
         by_group = plan.state(step)
         for row, name in enumerate(inventory.names):
-            wanted = options(said, inventory.names, name, model[name], step, steps_per_epoch)
+            wanted = options(said, model, name, step, steps_per_epoch)
             shown = {option: found[name][option] for option in wanted}
             assert shown == pytest.approx(wanted), (name, step)
             assert by_group[plan.group_of[row]].frozen == wanted["frozen"], (name, step)
@@ -255,7 +260,7 @@ def test_parameters_share_a_group_exactly_when_they_behave_alike(
 ) -> None:
     """Never more groups than behaviours, and never two behaviours in one group."""
     inventory = inventory_of(model)
-    said = flat(file)
+    said = flat(file, style)
     assume(one_way(said, model))
     rules = layerlr.parse(text_of(file, style))
     from layerlr_dsl.plan.resolve import resolve
@@ -263,9 +268,9 @@ def test_parameters_share_a_group_exactly_when_they_behave_alike(
     plan = resolve(rules.checked, inventory, rules.clock(8, 2))
     given_by_file: dict[str, Any] = {}
     for name in inventory.names:
-        course = [options(said, inventory.names, name, model[name], step, 2) for step in range(24)]
+        course = [options(said, model, name, step, 2) for step in range(24)]
         mine = [c for c in said if c.selects(name, model[name])]
-        options_said = {o for c in mine for o in (*c.given(name, inventory.names), *c.factors)}
+        options_said = {o for c in mine for o in (*c.given(name, model), *c.factors)}
         given_by_file[name] = (
             "frozen"
             if all(state["frozen"] for state in course)

@@ -10,6 +10,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
 from layerlr_dsl.language.expressions import names_in, show
+from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, with_values
@@ -18,6 +19,7 @@ from layerlr_dsl.plan.resolve import Resolution
 from layerlr_dsl.plan.timeline import Interval
 
 _SHOWN = 5
+_LONGEST = 100
 
 
 def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -78,17 +80,15 @@ def _finding(
 
 
 def _no_match(item: Item, near: NearMisses, resolution: Resolution) -> Diagnostic:
+    message, fix = f"`{shortened(item.span.text, _LONGEST)}` matches no parameter", None
     if isinstance(item, PatternItem):
         help = near.help(item.text, item.pattern)
-        meant = (
-            help.removeprefix("did you mean `").removesuffix("`?")
-            if help.startswith("did you mean `")
-            else None
-        )
-        fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),)) if meant else None
-        return _finding(resolution, "LR201", f"`{item.span.text}` matches no parameter", item.span, help, fix)
-    help = "it must match the whole dotted name of a parameter: begin or end it with `.*` to match a part"
-    return _finding(resolution, "LR201", f"`{item.span.text}` matches no parameter", item.span, help)
+        if help.startswith("did you mean `"):
+            meant = help.removeprefix("did you mean `").removesuffix("`?")
+            fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),))
+    else:
+        help = "it must match the whole dotted name of a parameter: begin or end it with `.*` to match a part"
+    return _finding(resolution, "LR201", message, item.span, help, fix)
 
 
 def _nothing_left(selector: CheckedSelector, resolution: Resolution) -> Diagnostic | None:

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
+from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment
 from layerlr_dsl.model.inventory import Inventory
 
 _SHOWN = 6
+_LONGEST = 100
 
 
 class NearMisses:
@@ -74,16 +76,17 @@ class NearMisses:
         near = nearest(word, names)
         if near is not None:
             return f"did you mean `{'.'.join([*written[:place], near, *written[place + 1 :]])}`?"
-        where = f"below `{'.'.join(path)}`" if path else "at the top"
+        where = f"below `{shortened('.'.join(path), _LONGEST)}`" if path else "at the top"
         if not names:
             return f"there is nothing {where}"
         # A name from deeper down was often written without its path.
         if any(word == segment for segment in self._segments):
-            return f"there is no `{word}` {where}; did you mean `**.{'.'.join(written[place:])}`?"
+            meant = shortened(".".join(written[place:]), _LONGEST)
+            return f"there is no `{word}` {where}; did you mean `**.{meant}`?"
         names.sort(key=lambda name: (len(name), name))
         shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return f"there is no `{word}` {where}: there are {shown}{more}"
+        return f"there is no `{shortened(word, _LONGEST)}` {where}: there are {shown}{more}"
 
     def _anywhere(self, rest: tuple[Segment, ...], written: list[str]) -> str:
         for segment in rest:

@@ -140,6 +140,15 @@ def test_one_fault_is_one_error(text: str, expected: list[tuple[str, str]]) -> N
     assert [(code, place) for code, place, _ in found(text)] == expected
 
 
+@pytest.mark.parametrize("selector", ["a" * 9_000, "body." * 1_500 + "x", "x." * 4_000 + "fc"])
+def test_a_long_selector_does_not_fill_the_screen(selector: str) -> None:
+    """What matches nothing is shown by its beginning."""
+    (one,) = Rules(check(Source("t.lr", f"{selector} -> lr 1\n** -> lr 1"))).check(MODEL)[:1]
+    assert one.code == "LR201"
+    assert len(one.message) < 200
+    assert len(one.help or "") < 400
+
+
 @pytest.mark.parametrize(
     ("text", "help"),
     [

@@ -6,14 +6,12 @@ faults of a file are found in one run.
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 from layerlr_dsl.language import faults, recovery, wholeness
 from layerlr_dsl.language.builder import TreeBuilder
+from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expression_builder import DEEPEST_NESTING, TooDeep
 from layerlr_dsl.language.machine import Run, Unreadable, accepted_after, machine
@@ -36,18 +34,18 @@ def parse(source: Source) -> tuple[File, tuple[Diagnostic, ...]]:
 
     Never raises, whatever the text: statements that cannot be read are left out of the tree.
     """
-    with _collector_paused():
+    with collector_paused():
         reading = _Reading(source)
         reading.run()
-    return _finished(reading)
+        return _finished(reading)
 
 
 def parse_keeping_tokens(source: Source) -> tuple[File, tuple[Diagnostic, ...], list[list[Token]]]:
     """As `parse`, with the tokens of each statement of the tree, in the order of the statements."""
-    with _collector_paused():
+    with collector_paused():
         reading = _TokenKeeping(source)
         reading.run()
-    return *_finished(reading), reading.kept
+        return *_finished(reading), reading.kept
 
 
 def parse_first(source: Source) -> tuple[File, tuple[Diagnostic, ...], int]:
@@ -56,7 +54,7 @@ def parse_first(source: Source) -> tuple[File, tuple[Diagnostic, ...], int]:
     For editors, which read again only what changed. What holds for a text as a whole (LR008 to LR010)
     is left unchecked. Never raises.
     """
-    with _collector_paused():
+    with collector_paused():
         reading = _Reading(source)
         reading.run_once()
     return reading.file(), tuple(_in_order(reading.diagnostics)), reading.at
@@ -65,19 +63,6 @@ def parse_first(source: Source) -> tuple[File, tuple[Diagnostic, ...], int]:
 def _finished(reading: _Reading) -> tuple[File, tuple[Diagnostic, ...]]:
     file = reading.file()
     return file, tuple(_in_order(reading.diagnostics + wholeness.check(file)))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No cycles are made here, and passes of the collector over the growing tree double the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:

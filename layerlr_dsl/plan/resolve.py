@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem
+from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import show
 from layerlr_dsl.model.inventory import Inventory
@@ -55,7 +53,7 @@ def resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, *, lenient:
 
     nominal = lenient and clock.epochs is None
     used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
-    with _collector_paused():
+    with collector_paused():
         resolution = _resolve(rules, inventory, used, nominal)
     resolution.found.extend(schedule_lengths(resolution, lenient=lenient))
     plan = Plan(
@@ -76,18 +74,6 @@ def resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, *, lenient:
     )
     object.__setattr__(plan, "diagnostics", tuple(findings(plan, resolution)))
     return plan
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Resolving makes many small objects and no cycles; scanning a large model for them doubles its time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _resolve(rules: CheckedRules, inventory: Inventory, clock: Clock, nominal: bool) -> Resolution:

@@ -60,7 +60,11 @@ def _escaped(spec: str) -> str:
 
 
 def _setting(weight_decay: str = "0.05") -> list[str]:
-    return [f"optimizer adamw(weight_decay={weight_decay})", "schedule cosine(warmup=1 epoch, floor=0.01)", ""]
+    return [
+        f"optimizer adamw(weight_decay={weight_decay})",
+        "schedule cosine(warmup=1 epoch, floor=0.01)",
+        "",
+    ]
 
 
 def _no_decay(subject: Subject) -> list[str]:

@@ -130,7 +130,7 @@ def by_hand(model: nn.Module) -> list[dict[str, object]]:
 
 def grouping() -> list[Row]:
     """optimizer.step() of ResNet-18 in the plan's groups, in those made by hand, and in one for each tensor."""
-    seconds = median_of_builds(_grouped, 7, 8)
+    seconds = median_of_builds(_grouped, 7, 6)
     return [
         Row(
             "optimizer.step() with the plan's groups",

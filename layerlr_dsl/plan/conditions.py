@@ -20,7 +20,10 @@ MODULE_IS = "module is "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One side of an `and`: what it looks at, and the answers so far."""
+    """One side of an `and`, at its own place: what it looks at, and the answers so far.
+
+    `answers` belong to all parts that read the same.
+    """
 
     expression: s.Expression
     attributes: tuple[str, ...]
@@ -30,11 +33,12 @@ class Part:
 
 
 class Conditions:
-    """The parts of every `where` of a file; parts that read the same are one."""
+    """The parts of every `where` of a file; parts that read the same share their answers."""
 
     def __init__(self) -> None:
         self._of_selector: dict[int, tuple[Part, ...]] = {}
-        self._by_text: dict[tuple[str, int], Part] = {}
+        self._shared: dict[tuple[str, int], tuple[tuple[str, ...], dict[Any, bool]]] = {}
+        """By text, and selector or whether captures count: what such parts look at, and their answers."""
 
     def of(self, selector: CheckedSelector) -> tuple[Part, ...]:
         """The parts of a selector's `where`, from left to right."""
@@ -51,10 +55,10 @@ class Conditions:
         own = any(isinstance(n, s.Call) and n.function in CAPTURE_FUNCTIONS for n in nodes)
         bound = any(isinstance(n, s.Name) and n.name in selector.captures for n in nodes)
         key = (expression.span.text, id(selector) if own else bound)
-        part = self._by_text.get(key)
-        if part is None:
-            part = self._by_text[key] = Part(expression, attributes_in(expression), bound, {})
-        return part
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = (attributes_in(expression), {})
+        return Part(expression, shared[0], bound, shared[1])
 
 
 def _sides(where: s.Expression) -> list[s.Expression]:

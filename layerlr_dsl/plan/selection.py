@@ -330,14 +330,16 @@ class Decider:
             key = (bindings if part.bound else (), kind.projection(part.attributes))
             answer = part.answers.get(key)
             if answer is None:
-                answer = part.answers[key] = self._ask(kind, selector, part.expression, bindings)
+                answer = self._ask(kind, selector, part.expression, bindings)
+                if answer is not None:  # a fault is no answer: every rule that has it is told
+                    part.answers[key] = answer
             if not answer:
                 return False
         return True
 
     def _ask(
         self, kind: RowClass, selector: CheckedSelector, question: s.Expression, bindings: Bindings
-    ) -> bool:
+    ) -> bool | None:
         try:
             value = evaluate(question, self.scope(selector, bindings, kind.row))
             if not isinstance(value, bool):
@@ -346,7 +348,7 @@ class Decider:
         except Fault as fault:
             key = (id(fault.span.source), fault.span.start)
             self.faults.setdefault(key, WhereFault(fault, kind.row, bindings))
-            return False
+            return None
 
     def hits_by_item(self, state: State) -> dict[int, list[Bindings]]:
         """By item that covers a state's rows: what its captures are bound to."""

@@ -165,3 +165,13 @@ def test_the_help_says_what_was_meant(text: str, help: str) -> None:
     (one,) = found(f"** -> lr 1\n{text}")
     assert one[2] is not None
     assert one[2].endswith(help)
+
+
+def test_a_faulty_condition_is_told_at_each_rule_that_has_it() -> None:
+    """Rules that ask the same share the answer, and a fault is no answer: none is told that it selects nothing."""
+    model = inventory_of({"0.weight": 2, "1.weight": 2})
+    rules = layerlr.parse(
+        "** -> lr 1\n0 where 1 / (ndim - ndim) > 1 -> lr 2\n1 where 1 / (ndim - ndim) > 1 -> lr 3"
+    )
+    found = [(d.code, d.span.first.line) for d in rules.check(model) if d.severity == "error" and d.span]
+    assert found == [("LR108", 2), ("LR108", 3)]

@@ -188,7 +188,7 @@ def read_piece(text: str, at: int, name: str, path: Path | None) -> Piece:
     file, found, length = parse_first(fragment)
     damage = file.damaged[0] if file.damaged else None
     # A statement that was given up ends before the sign that ends it, any other behind it.
-    given_up = damage is not None and damage.span.end == length
+    given_up = damage is not None and file.damaged[-1].span.end == length
     reach = length
     if given_up:
         reach = _reach(text, at, begin + length, begin)
@@ -200,7 +200,8 @@ def read_piece(text: str, at: int, name: str, path: Path | None) -> Piece:
 
 
 def _reach(text: str, start: int, end: int, begin: int) -> int:
-    if "(" in text[start : end + 1]:
+    # An open parenthesis, or a comma with nothing behind it, makes the parser look for what may belong to it.
+    if "(" in text[start : end + 1] or "," in text[start : end + 1]:
         return UNKNOWN
     looked = _LOOKED_AT.match(text, end)
     return (looked.end() if looked else end) - begin + 1

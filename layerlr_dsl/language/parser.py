@@ -20,6 +20,8 @@ from layerlr_dsl.language.syntax import Comment, Damaged, File, Statement
 from layerlr_dsl.language.tokens import Token
 
 _BLANK = re.compile(r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)")
+_NOTHING = re.compile(r"(?:[ \t\r\f\uFEFF]|\\[ \t\r]*\n)*(?:#[^\n]*)?")
+_BLANKS_AND_BREAKS = re.compile(r"[ \t\r\f\uFEFF\n]*(?=[^ \t\r\f\uFEFF\n;#\\])")
 # A file with more faults than this is no rule file; reading on would take long and help nobody.
 _MOST_FAULTS = 10_000
 # Bounds on the time and memory that a text can cost: the largest statement within takes a second or two.
@@ -90,7 +92,6 @@ class _Reading:
         self.diagnostics: list[Diagnostic] = []
         self.damaged: list[Damaged] = []
         self.indented_until = -1
-        self.after_comma = -1
 
     def run(self) -> None:
         while self._to_next_statement():
@@ -189,22 +190,42 @@ class _Reading:
         # Behind a selector, `/` begins a regular expression and divides nothing.
         previous = tokens[-1].text if tokens and tokens[-1].kind != "PATTERN" else ""
         ending = recovery.end_of_statement(self.text, start, at, outermost, previous)
-        self.diagnostics += [d for d in self.builder.faults if d.span and d.span.start < ending.end]
+        self.diagnostics += self._faults_before(ending.end)
         if ending.unclosed and innermost is not None:
             span = Span(self.source, innermost, innermost + 1)
             self.diagnostics.append(faults.unclosed_parenthesis(span))
         else:
-            explained = _explained(self.source, start, at, tokens)
-            if not self._goes_with_comma(start, tokens) or explained.code == "LR004":
-                self.diagnostics.append(explained)
+            self.diagnostics.append(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
-        if tokens and tokens[-1].kind == "COMMA":
-            self.after_comma = self.at
+        if comma_dangles(self.text, tokens, self.at):
+            self._pass_rest_of_list()
 
-    def _goes_with_comma(self, start: int, tokens: list[Token]) -> bool:
-        """Whether this can only be the rest of a list whose comma was said to dangle, a line above."""
-        between = self.text[self.after_comma : start] if self.after_comma >= 0 else ";"
-        return not between.strip() and len(tokens) == 1 and tokens[0].kind == "PATTERN"
+    def _pass_rest_of_list(self) -> None:
+        """Behind a comma that dangles, go past a line that can only be the rest of its list."""
+        comma = self.at
+        blank = _BLANKS_AND_BREAKS.match(self.text, comma)
+        if blank is None:
+            return
+        start = self.at = blank.end()
+        tokens: list[Token] = []
+        self.builder.begin_statement()
+        try:
+            self._parse_statement(tokens)
+        except Unreadable as problem:
+            if [token.kind for token in tokens] == ["PATTERN"]:
+                fault = _explained(self.source, start, problem.at, tokens)
+                if fault.code != "LR004":
+                    ending = recovery.end_of_statement(self.text, start, problem.at, None)
+                    self.diagnostics += self._faults_before(ending.end)
+                    self._leave(start, ending)
+                    return
+        except (TooDeep, _TooLong):
+            pass
+        self.at = comma
+
+    def _faults_before(self, end: int) -> list[Diagnostic]:
+        """What the builder found wrong in the part of a statement that is left out."""
+        return [d for d in self.builder.faults if d.span and d.span.start < end]
 
     def _give_up(self, start: int, tokens: list[Token], token: Token, fault: Diagnostic) -> None:
         """A statement nested too deeply, or too long, ends where its parentheses do."""
@@ -235,6 +256,15 @@ class _TokenKeeping(_Reading):
     def _keep(self, statement: Statement, tokens: list[Token]) -> None:
         super()._keep(statement, tokens)
         self.kept.append(tokens)
+
+
+def comma_dangles(text: str, tokens: list[Token], end: int) -> bool:
+    """Whether a statement that could not be read ends at `end` with nothing behind its last comma."""
+    return (
+        bool(tokens)
+        and tokens[-1].kind == "COMMA"
+        and _NOTHING.fullmatch(text, tokens[-1].end, end) is not None
+    )
 
 
 def _explained(source: Source, start: int, at: int, tokens: list[Token]) -> Diagnostic:

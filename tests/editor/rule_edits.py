@@ -41,6 +41,8 @@ SHARDS = (
     "\r\n",
     "\n  ",
     "\\\n",
+    ",\n",
+    "\nlayers ",
     " -> ",
     " where ",
     " except ",

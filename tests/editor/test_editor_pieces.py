@@ -33,6 +33,9 @@ def piecewise(pieces: Pieces) -> tuple[list[object], list[object]]:
 
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, EDITS)
+@example("let a = 1e-3\n", [(0.0, 2, "let a = 1e-3\n"), (0.0, 5, "a,")])
+@example("freeze a,\nb\n", [(0.99, 0, " -> lr 1"), (0.99, 8, "")])
+@example("freeze a, # note\n\nb until epoch 2\nc\n", [(0.2, 3, "")])
 def test_any_sequence_of_edits_reads_as_the_text_itself(
     text: str, edits: list[tuple[float, int, str]]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.checker import check, in_order
+from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
@@ -19,6 +19,7 @@ from layerlr_dsl.plan.clock import Clock, ImpossibleTime
 if TYPE_CHECKING:
     from torch import nn
 
+    from layerlr_dsl.plan.compiled import Compiled
     from layerlr_dsl.plan.plan import Plan
 
 
@@ -54,6 +55,7 @@ class Rules:
     def __init__(self, checked: CheckedRules) -> None:
         self.checked = checked
         self.diagnostics: tuple[Diagnostic, ...] = (*checked.diagnostics, *_schedule_findings(checked))
+        self._compiled: Compiled | None = None
 
     def __repr__(self) -> str:
         return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"
@@ -110,15 +112,21 @@ class Rules:
         *,
         lenient: bool,
     ) -> Plan:
-        from dataclasses import replace
-
+        from layerlr_dsl.plan.compiled import Compiled
         from layerlr_dsl.plan.resolve import resolve
 
         inventory = model if isinstance(model, Inventory) else Inventory.of(model)
-        plan = resolve(self.checked, inventory, self.clock(epochs, steps_per_epoch), lenient=lenient)
-        own = {(d.code, d.span) for d in plan.diagnostics}
-        found = [*(d for d in self.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
-        return replace(plan, diagnostics=tuple(in_order(found, self.checked.sources)))
+        clock = self.clock(epochs, steps_per_epoch)
+        if self._compiled is None:
+            self._compiled = Compiled(self.checked)
+        return resolve(
+            self.checked,
+            inventory,
+            clock,
+            lenient=lenient,
+            compiled=self._compiled,
+            before=self.diagnostics,
+        )
 
     def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""

@@ -77,7 +77,7 @@ def _selected(plan: Plan) -> Iterator[tuple[CheckedSelector, Iterable[int]]]:
         for place, selector in enumerate(clause.selectors):
             yield selector, chosen[clause.index, place]
     others = [*rules.groups.values(), *(e.selector for e in rules.expectations if e.selector is not None)]
-    decider = Decider(rules, plan.matcher, plan.capture_numbers)
+    decider = Decider(plan.compiled, plan.capture_numbers)
     for selector in others:
         yield (
             selector,
@@ -90,22 +90,22 @@ class _Items:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.decider = Decider(plan.rules, plan.matcher, plan.capture_numbers)
+        self.decider = Decider(plan.compiled, plan.capture_numbers)
         self.by_pattern: dict[int, list[int]] = defaultdict(list)
         self.by_regex: dict[int, list[int]] = defaultdict(list)
         self.by_group: dict[str, list[int]] = {}
         for number, kind in enumerate(plan.matches.classes):
-            for item in {item for item, _ in kind.state.hits}:
+            for item in {item for item, _ in kind.accepted.hits}:
                 self.by_pattern[item].append(number)
             for regex in kind.regexes:
                 self.by_regex[regex].append(number)
 
     def of(self, item: Item) -> list[int]:
-        matcher = self.plan.matcher
+        compiled = self.plan.compiled
         if isinstance(item, PatternItem):
-            return self.by_pattern[matcher.items[item.text]]
+            return self.by_pattern[compiled.items[item.text]]
         if not isinstance(item, GroupItem):
-            return self.by_regex[matcher.regex_numbers[item.text]]
+            return self.by_regex[compiled.regex_numbers[item.text]]
         if item.name not in self.by_group:
             group = self.plan.rules.groups[item.name]
             kinds = enumerate(self.plan.matches.classes)

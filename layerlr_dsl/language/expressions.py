@@ -190,7 +190,7 @@ def _subscript(node: s.Subscript, scope: Scope) -> Value:
     if not -len(shape) <= index < len(shape):
         raise Fault(
             "LR108",
-            f"`shape[{int(index)}]` of a tensor with {len(shape)} dimensions",
+            f"`shape[{int(index)}]` of a tensor with {len(shape)} dimension{'s' if len(shape) != 1 else ''}",
             node.span,
             "ask for `ndim` first: `ndim > 1 and shape[1] > 8`",
         )

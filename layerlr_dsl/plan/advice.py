@@ -50,7 +50,7 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
         return
     low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
     if rates[high] > RATIO * rates[low]:
-        names = plan.cascades[low].kind.row.name, plan.cascades[high].kind.row.name
+        names = [plan.matches.classes[number].row.name for number in (low, high)]
         yield info(
             "LR401",
             f"learning rates differ by more than {RATIO:g}: {show(rates[low])} for `{names[0]}`, "

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.language.optimizers import MISSING
+from layerlr_dsl.language.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, OptimizerChoice
 from layerlr_dsl.plan.schedules import Schedule
 from layerlr_dsl.plan.timeline import NEVER, Fired, Interval, Timeline
@@ -33,7 +33,7 @@ class FreezeState:
 NEVER_FROZEN = FreezeState(False, False, None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Behaviour:
     """What a class of parameters does over time. `base` are options that no rule gives."""
 
@@ -50,14 +50,21 @@ class Behaviour:
     timeline: Timeline
     marks: tuple[Interval, ...]
     """Every window that is not always open."""
-    _turns: list[int] = field(default_factory=list)
+    conditional: bool = field(init=False)
+    """Whether a metric condition decides something here."""
+    _turns: list[int] = field(init=False)
     """Where no condition has come true: the changes."""
     _options: dict[int, dict[str, Value]] = field(default_factory=dict)
     """Where no condition has come true: the options after so many changes."""
     _freezes: dict[int, FreezeState] = field(default_factory=dict)
+    _forever: bool | None = None
 
     def __post_init__(self) -> None:
-        self._turns.extend(self._changes(NOTHING_FIRED))
+        self._turns = self._changes(NOTHING_FIRED) if self.marks else []
+        self.conditional = any(
+            w.opens.event is not None or (w.closes is not None and w.closes.event is not None)
+            for w in self.marks
+        )
 
     def options(
         self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None
@@ -68,11 +75,15 @@ class Behaviour:
         """
         if fired or defaults is not None:
             return self._options_at(tick, fired, defaults)
+        return self.planned_options(tick).copy()
+
+    def planned_options(self, tick: int) -> dict[str, Value]:
+        """The options at a tick while no condition has come true; not to be changed, since others hold them."""
         place = bisect_right(self._turns, tick)
         found = self._options.get(place)
         if found is None:
-            found = self._options[place] = self._options_at(tick, fired, None)
-        return found.copy()
+            found = self._options[place] = self._options_at(tick, NOTHING_FIRED, None)
+        return found
 
     def _options_at(self, tick: int, fired: Fired, defaults: Mapping[str, Any] | None) -> dict[str, Value]:
         options = dict(self.base)
@@ -85,8 +96,10 @@ class Behaviour:
         return options
 
     def freeze(self, tick: int, fired: Fired = NOTHING_FIRED) -> FreezeState:
-        if fired or not self.freezes:
-            return self._freeze_at(tick, fired) if self.freezes else NEVER_FROZEN
+        if not self.freezes:
+            return NEVER_FROZEN
+        if fired:
+            return self._freeze_at(tick, fired)
         place = bisect_right(self._turns, tick)
         found = self._freezes.get(place)
         if found is None:
@@ -123,7 +136,7 @@ class Behaviour:
 
     def warmup(self, tick: int, fired: Fired = NOTHING_FIRED) -> tuple[int, int] | None:
         """The thaw warm-up that is running at a tick, as its first tick and its length in ticks."""
-        if not self.freezes or not any(effect.warmup for effect in self.freezes):
+        if not any(effect.warmup for effect in self.freezes):
             return None
         for at in reversed(self.changes(fired)):
             if at > tick:
@@ -143,42 +156,38 @@ class Behaviour:
         return before.effect.warmup if before.effect is not None else 0
 
     @property
-    def conditional(self) -> bool:
-        """Whether a metric condition decides something here."""
-        return any(
-            w.opens.event is not None or (w.closes is not None and w.closes.event is not None)
-            for w in self.marks
-        )
-
-    @property
     def frozen_for_ever(self) -> bool:
-        if not self.freezes:
-            return False
+        if self._forever is None:
+            self._forever = bool(self.freezes) and self._never_trains()
+        return self._forever
+
+    def _never_trains(self) -> bool:
         if self.conditional:
             last = max((n for n, e in enumerate(self.freezes) if e.frozen and e.window.always), default=None)
             return last is not None and not any(not e.frozen for e in self.freezes[last + 1 :])
-        return all(self.freeze(t).frozen for t in (0, *self.changes()))
+        return all(self.freeze(t).frozen for t in (0, *self._turns))
 
     def key(self) -> tuple[Any, ...]:
         """Equal for two behaviours that nobody could tell apart at any time."""
         head = (self.optimizer, self.schedule, self.explicit)
         if self.conditional:
             return (*head, _without_shadowed(self.effects), self.freezes)
+        if not self.marks and not self.freezes:
+            return (*head, tuple(sorted(self.planned_options(0).items())))
         course: list[Any] = []
-        for tick in (0, *self.changes()):
+        for tick in (0, *self._turns):
             state = self.freeze(tick)
             now = (
-                tuple(sorted(self.options(tick).items())),
+                tuple(sorted(self.planned_options(tick).items())),
                 state.frozen,
                 state.statistics,
-                self._warmup_at(tick),
+                self.warmup(tick),
             )
             if not course or course[-1][1] != now:
                 course.append((tick, now))
+        if not self.freezes and len(course) == 1:
+            return (*head, course[0][1][0])
         return (*head, bool(self.freezes), tuple(course))
-
-    def _warmup_at(self, tick: int) -> tuple[int, int] | None:
-        return self.warmup(tick)
 
 
 def _times(old: Value, factor: Value) -> Value:
@@ -195,6 +204,8 @@ def _without_shadowed(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
 
 
 def _not_hidden(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    if len(effects) < 2:
+        return effects
     kept: list[Effect] = []
     hidden: set[str] = set()
     for effect in reversed(effects):
@@ -224,28 +235,32 @@ def base_options(choice: OptimizerChoice) -> dict[str, Value]:
 
 
 class BehaviourBuilder:
-    """Makes the behaviour of each cascade; the base options of an optimizer are shared."""
+    """Makes the behaviour of each cascade; what an optimizer brings is shared."""
 
     def __init__(self, optimizers: Iterable[OptimizerChoice], timeline: Timeline) -> None:
-        self._choices = list(optimizers)
-        self._bases = [base_options(choice) for choice in self._choices]
+        self._optimizers = [
+            (base_options(choice), frozenset(choice.settings), _of_groups(choice.info))
+            for choice in optimizers
+        ]
         self._timeline = timeline
 
     def build(self, cascade: Cascade) -> Behaviour:
-        choice = self._choices[cascade.optimizer]
-        given = {e.option for e in cascade.effects} | set(choice.settings)
+        base, settings, of_groups = self._optimizers[cascade.optimizer]
         effects = _not_hidden(cascade.effects)
-        windows = [e.window for e in effects] + [e.window for e in cascade.freezes]
+        windows = [e.window for e in effects if not e.window.always]
+        windows += [e.window for e in cascade.freezes if not e.window.always]
         return Behaviour(
             cascade.optimizer,
             cascade.schedule,
-            self._bases[cascade.optimizer],
-            frozenset(choice.settings),
-            frozenset(
-                name for name in given if name in choice.info.options and choice.info.options[name].group
-            ),
+            base,
+            settings,
+            settings.union([e.option for e in cascade.effects]) & of_groups,
             effects,
             cascade.freezes,
             self._timeline,
-            tuple(dict.fromkeys(w for w in windows if not w.always)),
+            tuple({id(w): w for w in windows}.values()),
         )
+
+
+def _of_groups(info: OptimizerInfo) -> frozenset[str]:
+    return frozenset(name for name, option in info.options.items() if option.group)

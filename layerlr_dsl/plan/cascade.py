@@ -9,8 +9,8 @@ from math import isfinite
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
-from layerlr_dsl.language.checked import CheckedClause, CheckedRules, CheckedSelector, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
+from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import (
     Fault,
     Scope,
@@ -24,7 +24,8 @@ from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.schedules import Schedule
 from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
-from layerlr_dsl.plan.timeline import ALWAYS, Interval, Timeline
+from layerlr_dsl.plan.timed import Timed
+from layerlr_dsl.plan.timeline import ALWAYS, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,8 @@ class OptimizerChoice:
 
 @dataclass(eq=False, slots=True)
 class Cascade:
-    """Everything that the file says of one class of parameters."""
+    """Everything that the file says of a class of parameters."""
 
-    kind: RowClass
     selected: tuple[Selected, ...]
     optimizer: int
     own_optimizer: int | None
@@ -86,38 +86,29 @@ class Cascade:
         return tuple(e for e in self.effects if e.option == option)
 
 
-@dataclass(frozen=True, slots=True)
-class ClauseTimes:
-    """The windows of a clause: one for each selector of `unfreeze A then B`, else one."""
-
-    windows: tuple[Interval, ...]
-    warmup: int
-
-
 class CascadeBuilder:
     """Builds the cascade of each class, remembering what parameters cannot change."""
 
-    def __init__(self, rules: CheckedRules, decider: Decider, timeline: Timeline) -> None:
-        self.rules = rules
+    def __init__(self, decider: Decider, timed: Timed) -> None:
+        compiled = decider.compiled
+        self.rules = rules = compiled.rules
         self.decider = decider
-        self.timeline = timeline
+        self.timed = timed
         self.found: list[Diagnostic] = []
-        self.times = [self._times(clause) for clause in rules.clauses]
-        self.schedules: dict[int, Schedule] = {}
-        """By id of the factory; filled before any cascade is built."""
-        self.file_schedule: Schedule | None = None
         self.optimizers: list[OptimizerChoice] = [
             OptimizerChoice(rules.optimizer.info, rules.optimizer.settings, rules.optimizer.span)
         ]
         self._optimizer_index = {rules.optimizer.info.name: 0}
+        self._choosing = compiled.choosing
+        self._local = compiled.local
         self._effects: dict[tuple[int, Bindings], Effect | None] = {}
         self._interned: dict[tuple[object, ...], Effect] = {}
         self._sound: set[tuple[int, int]] = set()
         """Effects (by id) that an optimizer (by number) is known to allow."""
         self._known: dict[tuple[int, Bindings, int], list[Effect]] = {}
         """All that a clause says with some captures under an optimizer (by number), where it is sound."""
-        self._local = {id(x) for c in rules.clauses for x in c.settings if _needs_row(x)}
-        """Settings, by id, whose values differ from one parameter to the next."""
+        self._frozen: dict[tuple[int, int], list[FreezeEffect]] = {}
+        """All that a freeze or unfreeze says through one of its selectors."""
         self._said: set[tuple[str, int, int]] = set()
 
     def build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
@@ -127,7 +118,7 @@ class CascadeBuilder:
         effects: list[Effect] = []
         lapsed: list[Effect] = []
         freezes: list[FreezeEffect] = []
-        schedule, schedule_clause = self.file_schedule, None
+        schedule, schedule_clause = self.timed.file_schedule, None
         for one in selected:
             key = (one.clause, one.bindings, choice)
             known = self._known.get(key)
@@ -136,12 +127,12 @@ class CascadeBuilder:
                 continue
             clause = self.rules.clauses[one.clause]
             if not isinstance(clause.statement, s.RuleStatement):
-                freezes.extend(self._freezes(clause, one))
+                freezes += self._freezes(clause, one)
                 continue
             before = len(effects)
             for setting in clause.settings:
                 if setting.option == "schedule":
-                    schedule, schedule_clause = self.schedules.get(id(setting.factory)), one.clause
+                    schedule, schedule_clause = self.timed.schedules.get(id(setting.factory)), one.clause
                 elif setting.option != "optimizer":
                     effect = self._effect(clause, setting, one, kind)
                     if effect is None:
@@ -160,7 +151,6 @@ class CascadeBuilder:
             if everywhere and len(effects) - before == len(clause.settings):
                 self._known[key] = effects[before:]
         return Cascade(
-            kind,
             selected,
             choice,
             own,
@@ -173,24 +163,16 @@ class CascadeBuilder:
 
     # ------------------------------------------------------------ time
 
-    def _times(self, clause: CheckedClause) -> ClauseTimes:
-        statement, timeline = clause.statement, self.timeline
-        if isinstance(statement, s.RuleStatement):
-            return ClauseTimes((timeline.window(statement.window),), 0)
-        warmup = timeline.ticks(statement.warmup) if statement.warmup is not None else 0
-        if isinstance(statement, s.FreezeStatement):
-            return ClauseTimes((timeline.window(statement.window),), warmup)
-        if isinstance(statement, s.UnfreezeStatement):
-            window = timeline.window(s.Window(statement.at.span, statement.at, None))
-            return ClauseTimes((window,), warmup)
-        start = ALWAYS.opens if statement.start is None else timeline.mark(statement.start, ALWAYS.opens)
-        marks = [timeline.after(start, statement.every, turn) for turn in range(len(statement.selectors))]
-        for selector, mark in zip(statement.selectors, marks, strict=True):
-            timeline.never_thaws(selector, mark)
-        return ClauseTimes(tuple(Interval(mark, None) for mark in marks), warmup)
+    def _freezes(self, clause: CheckedClause, one: Selected) -> list[FreezeEffect]:
+        """What a freeze or unfreeze says: the same objects for all classes it says it of."""
+        key = (one.clause, one.selector)
+        found = self._frozen.get(key)
+        if found is None:
+            found = self._frozen[key] = list(self._freeze_effects(clause, one))
+        return found
 
-    def _freezes(self, clause: CheckedClause, one: Selected) -> Iterator[FreezeEffect]:
-        statement, times = clause.statement, self.times[one.clause]
+    def _freeze_effects(self, clause: CheckedClause, one: Selected) -> Iterator[FreezeEffect]:
+        statement, times = clause.statement, self.timed.windows[one.clause]
         window = times.windows[one.selector]
         if isinstance(statement, s.FreezeStatement):
             span = statement.span
@@ -211,6 +193,8 @@ class CascadeBuilder:
         own, name = None, None
         span = None
         for one in selected:
+            if one.clause not in self._choosing:
+                continue
             for setting in self.rules.clauses[one.clause].settings:
                 if setting.option == "optimizer":
                     own, name, span = one.clause, str(setting.constant), setting.span
@@ -253,7 +237,7 @@ class CascadeBuilder:
             value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
         if value is None:
             return None
-        window = self.times[one.clause].windows[0]
+        window = self.timed.windows[one.clause].windows[0]
         made = Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
         return self._interned.setdefault((id(setting), one.bindings, type(value), value), made)
 
@@ -312,37 +296,6 @@ class CascadeBuilder:
         if key not in self._said:
             self._said.add(key)
             self.found.append(diagnostic)
-
-    def lapses(self, cascades: list[Cascade]) -> Iterator[Diagnostic]:
-        """One note for each rule some of whose options lapse under a rule's own optimizer."""
-        seen: set[tuple[int, str]] = set()
-        for cascade in cascades:
-            for effect in cascade.lapsed:
-                if (effect.clause, effect.option) in seen or cascade.own_optimizer is None:
-                    continue
-                seen.add((effect.clause, effect.option))
-                name = self.optimizers[cascade.optimizer].info.name
-                yield info(
-                    "LR213",
-                    f"`{effect.option}` lapses for `{cascade.kind.row.name}`: {name} has no such option",
-                    effect.setting.span,
-                    related=(
-                        Related(f"{name} is chosen here", self.rules.clauses[cascade.own_optimizer].span),
-                    ),
-                )
-
-
-def _needs_row(setting: CheckedSetting) -> bool:
-    """Whether a value depends on more of a parameter than what the captures are bound to."""
-    if setting.expression is None or setting.constant is not None:
-        return False
-    return any(
-        isinstance(node, (s.Subscript, s.Is)) or (isinstance(node, s.Name) and node.name in _ROW_NAMES)
-        for node in names_in(setting.expression)
-    )
-
-
-_ROW_NAMES = frozenset(("name", "path", "depth", "ndim", "numel", "dtype", "index", "tied"))
 
 
 def with_values(expression: s.Expression, scope: Scope) -> str:

@@ -155,7 +155,7 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
     statement, selector = expectation.statement, expectation.selector
     assert selector is not None
     assert not isinstance(statement, s.ExpectCount)
-    decider = Decider(plan.rules, plan.matcher, plan.capture_numbers)
+    decider = Decider(plan.compiled, plan.capture_numbers)
     kinds = plan.matches.classes
     for number, kind in enumerate(kinds):
         bindings = decider.decide(kind, selector)

@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
-from layerlr_dsl.plan.findings_optimizers import bad_products, clashing, fixed_rates, refused, several_groups
-from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.plan.resolve import Resolution
+from layerlr_dsl.plan.findings_optimizers import (
+    bad_products,
+    clashing,
+    fixed_rates,
+    lapses,
+    refused,
+    several_groups,
+)
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.plan.resolve import Resolution
 
 _ABSENCES = frozenset(("LR204", "LR301", "LR305", "LR307", "LR202", "LR203"))
 """Findings about what is not there, which a statement left out as faulty may have been."""
 
 
-def findings(plan: Plan, resolution: Resolution) -> list[Diagnostic]:
-    """LR1xx that only a model can show, LR2xx and LR3xx."""
-    found = [*resolution.found, *resolution.timeline.found, *resolution.builder.found]
+def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = ()) -> tuple[Diagnostic, ...]:
+    """LR1xx that only a model can show, LR2xx and LR3xx, and what was found `before`, each place once."""
+    found = [*resolution.timed.found, *resolution.ruling.found]
     found.extend(_all(plan, resolution))
     if not resolution.rules.complete or any(d.code in ("LR309", "LR311") for d in found):
         found = [d for d in found if d.code not in _ABSENCES]
-    return in_order(found, resolution.rules.sources)
+    if any(d.code in ("LR107", "LR108") for d in resolution.ruling.found):
+        found = [d for d in found if d.code != "LR204"]  # the rate is there, and its value faulty
+    if not found:
+        return tuple(before)
+    own = {(d.code, d.span) for d in found} if before else ()
+    found += [d for d in before if (d.code, d.span) not in own]
+    return tuple(in_order(found, resolution.rules.sources))
 
 
 def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.unmatched(resolution)
     yield from model.ambiguous(resolution)
     yield from model.where_faults(resolution)
-    yield from model.holes(resolution)
     yield from model.overridden(resolution)
     yield from model.tied_conflicts(resolution)
     yield from model.without_lr(resolution)
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
     yield from several_groups(resolution)
+    yield from time.nothing_trains(plan, resolution)
+    yield from time.behind_training(plan, resolution)
+    if not resolution.ruling.quiet:
+        found = list(_of_ruling(resolution))
+        yield from found
+        resolution.ruling.quiet = not found
+
+
+def _of_ruling(resolution: Resolution) -> Iterator[Diagnostic]:
+    """What depends on nothing but the ruling, names aside: where there is nothing, there never is."""
+    yield from model.holes(resolution)
     yield from fixed_rates(resolution)
     yield from clashing(resolution)
-    yield from resolution.builder.lapses(resolution.cascades)
+    yield from lapses(resolution)
     yield from bad_products(resolution)
-    yield from time.nothing_trains(plan, resolution)
     yield from time.only_frozen(resolution)
-    yield from time.behind_training(plan, resolution)
     yield from time.unfreeze_without_freeze(resolution)
     yield from time.masked_ends(resolution)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
@@ -13,10 +13,12 @@ from layerlr_dsl.language.expressions import names_in, show
 from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, with_values
+from layerlr_dsl.plan.cascade import Cascade, with_values
+from layerlr_dsl.plan.compiled import all_selectors
 from layerlr_dsl.plan.near_misses import NearMisses
-from layerlr_dsl.plan.resolve import Resolution
-from layerlr_dsl.plan.timeline import Interval
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.resolve import Resolution
 
 _SHOWN = 5
 _LONGEST = 100
@@ -25,49 +27,48 @@ _LONGEST = 100
 def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
     """Items that match nothing, and selectors that nothing is left of."""
     rules, decider = resolution.rules, resolution.decider
-    near = NearMisses(resolution.inventory)
+    compiled = decider.compiled
     kinds = resolution.matches.classes
     patterns = resolution.matches.items
+    doubtful = [
+        x for x in all_selectors(rules) if not (id(x) in compiled.plain and compiled.plain[id(x)] <= patterns)
+    ]
+    if not doubtful:
+        return
+    near = NearMisses(resolution.inventory)
     regexes = {number for kind in kinds for number in kind.regexes}
     empty_groups = {name for name, group in rules.groups.items() if not _selects(group, resolution)}
 
     def matches(item: Item) -> bool:
         if isinstance(item, PatternItem):
-            return resolution.matcher.items[item.text] in patterns
+            return compiled.items[item.text] in patterns
         if isinstance(item, GroupItem):
             return True  # an empty group is reported where it is defined
-        return resolution.matcher.regex_numbers[item.text] in regexes
+        return compiled.regex_numbers[item.text] in regexes
 
-    for selector, selects in _selectors(resolution):
+    chosen = {
+        (one.clause, one.selector) for cascade in resolution.ruling.cascades for one in cascade.selected
+    }
+    places = {id(selector): (clause, number) for clause, number, selector in compiled.selectors}
+    for selector in doubtful:
         missing = [item for item in (*selector.include, *selector.exclude) if not matches(item)]
         for item in missing:
             yield _no_match(item, near, resolution)
-        through_empty = any(isinstance(i, GroupItem) and i.name in empty_groups for i in selector.include)
-        if not missing and not selects and not through_empty and id(selector) not in decider.ambiguous:
+        if missing or any(isinstance(i, GroupItem) and i.name in empty_groups for i in selector.include):
+            continue
+        place = places.get(id(selector))
+        selects = _selects(selector, resolution) if place is None else place in chosen
+        if not selects and id(selector) not in decider.ambiguous:
             diagnostic = _nothing_left(selector, resolution)
             if diagnostic is not None:
                 yield diagnostic
 
 
-def _selectors(resolution: Resolution) -> Iterator[tuple[CheckedSelector, bool]]:
-    """Every selector of the file, and whether it selects anything."""
-    rules = resolution.rules
-    chosen = {(one.clause, one.selector) for cascade in resolution.cascades for one in cascade.selected}
-    others = [*rules.groups.values(), *(e.selector for e in rules.expectations if e.selector is not None)]
-    for selector in others:
-        yield selector, _selects(selector, resolution)
-    for clause in rules.clauses:
-        for number, selector in enumerate(clause.selectors):
-            yield selector, (clause.index, number) in chosen
-
-
 def _selects(selector: CheckedSelector, resolution: Resolution) -> bool:
     """Whether a selector covers any parameter. Asks every class only where captures or conditions decide."""
     decider, matches = resolution.decider, resolution.matches
-    if not selector.captures and not selector.exclude and selector.where is None:
-        numbers = resolution.matcher.items
-        if any(isinstance(i, PatternItem) and numbers[i.text] in matches.items for i in selector.include):
-            return True
+    if not selector.captures and not matches.items.isdisjoint(decider.compiled.plain.get(id(selector), ())):
+        return True
     return any(decider.decide(kind, selector) is not None for kind in matches.classes)
 
 
@@ -149,7 +150,7 @@ def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
 def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
     for found in resolution.decider.faults.values():
         fault = found.fault
-        scope = resolution.decider.rules.scope
+        scope = resolution.rules.scope
         scope = type(scope)(scope.lets, dict(found.bindings), {}, found.row)
         expression = _expression_around(resolution, fault.span)
         tail = with_values(expression, scope) if expression is not None else ""
@@ -157,7 +158,7 @@ def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 def _expression_around(resolution: Resolution, span: Span) -> s.Expression | None:
-    for selector, _ in _selectors(resolution):
+    for selector in all_selectors(resolution.rules):
         if selector.where is not None and _inside(span, selector.where.span):
             return selector.where
     return None
@@ -167,7 +168,7 @@ def holes(resolution: Resolution) -> Iterator[Diagnostic]:
     """Numbers of a capture with gaps between them, which `last(i)` and `count(i)` disagree on."""
     for clause in resolution.rules.clauses:
         for selector in clause.selectors:
-            for name, values in resolution.decider.numbers.get(id(selector), {}).items():
+            for name, values in resolution.ruling.numbers.get(id(selector), {}).items():
                 absent = sorted(set(range(values[0], values[-1] + 1)) - set(values)) if values else []
                 if absent and len(absent) < 10_000:
                     shown = ", ".join(map(str, absent[:_SHOWN])) + (", ..." if len(absent) > _SHOWN else "")
@@ -180,29 +181,21 @@ def holes(resolution: Resolution) -> Iterator[Diagnostic]:
 # ---------------------------------------------------------------- the cascade
 
 
-@dataclass
-class _Tally:
-    """How often the settings of a clause win and lose, in parameters."""
-
-    wins: int = 0
-    losses: int = 0
-    by: Counter[int] = field(default_factory=Counter)
-
-
 def overridden(resolution: Resolution) -> Iterator[Diagnostic]:
     """Clauses that later ones override: wholly (warning) or in part (info)."""
-    tallies: dict[int, _Tally] = defaultdict(_Tally)
-    for cascade in resolution.cascades:
-        _tally(cascade, resolution, tallies)
     clauses = resolution.rules.clauses
-    for number, tally in sorted(tallies.items()):
-        if not tally.losses:
-            continue
-        by = max(tally.by, key=lambda n: (tally.by[n], n))
-        related = (Related("by this", clauses[by].span),)
+    verdicts = resolution.ruling.verdicts
+    losses: dict[int, Counter[int]] = defaultdict(Counter)
+    for kind, verdict in zip(resolution.matches.classes, verdicts, strict=True):
+        for number, winner in verdict.losses:
+            losses[number][winner] += kind.count
+    winners = {number for verdict in verdicts for number in verdict.winners} if losses else ()
+    for number, by in sorted(losses.items()):
+        winner = max(by, key=lambda n: (by[n], n))
+        related = (Related("by this", clauses[winner].span),)
         word = "rule" if isinstance(clauses[number].statement, s.RuleStatement) else "statement"
-        place = f"line {clauses[by].span.first.line}"
-        if not tally.wins:
+        place = f"line {clauses[winner].span.first.line}"
+        if number not in winners:
             message = f"this {word} never applies: {place} overrides it for every parameter"
             help = "put the broad rule first and the narrow one after it, or remove this one"
             yield warning("LR202", message, clauses[number].span, help, related)
@@ -210,70 +203,6 @@ def overridden(resolution: Resolution) -> Iterator[Diagnostic]:
             yield info(
                 "LR203", f"{place} overrides a part of this {word}", clauses[number].span, None, related
             )
-
-
-def _tally(cascade: Cascade, resolution: Resolution, tallies: dict[int, _Tally]) -> None:
-    count = cascade.kind.count
-    by_option: dict[str, list[Effect | FreezeEffect]] = defaultdict(list)
-    for effect in cascade.effects:
-        by_option[effect.option].append(effect)
-    by_option["frozen"].extend(cascade.freezes)
-    for effects in by_option.values():
-        # From this one on nothing before it is heard, so only what comes after it is looked through.
-        whole = next((n for n in range(len(effects) - 1, -1, -1) if _hides_all(effects[n])), -1)
-        for place, said in enumerate(effects):
-            hidden = effects[whole] if place < whole else None
-            later = effects[max(place, whole) + 1 :]
-            if later:
-                hidden = next((e for e in reversed(later) if _hides(e, said)), hidden)
-            if hidden is None or hidden.clause == said.clause:
-                tallies[said.clause].wins += count
-            else:
-                tallies[said.clause].losses += count
-                tallies[said.clause].by[hidden.clause] += count
-    for lapsed in cascade.lapsed:
-        tallies[lapsed.clause].wins += count
-    for one in cascade.selected:
-        for setting in resolution.rules.clauses[one.clause].settings:
-            if setting.option in ("schedule", "optimizer"):
-                winner = cascade.schedule_clause if setting.option == "schedule" else cascade.own_optimizer
-                if winner is not None and winner != one.clause:
-                    tallies[one.clause].losses += count
-                    tallies[one.clause].by[winner] += count
-                else:
-                    tallies[one.clause].wins += count
-
-
-def _hides_all(effect: Effect | FreezeEffect) -> bool:
-    return effect.window.always and not (isinstance(effect, Effect) and effect.multiply)
-
-
-def _hides(later: Effect | FreezeEffect, earlier: Effect | FreezeEffect) -> bool:
-    if isinstance(later, Effect) and later.multiply:
-        return False
-    return covers(later.window, earlier.window)
-
-
-def covers(outer: Interval, inner: Interval) -> bool:
-    """Whether one window holds another whole, as far as that can be known."""
-    if outer.always or outer == inner:
-        return True
-    begins = outer.opens == inner.opens or (
-        outer.opens.event is None
-        and (inner.opens.event is not None or outer.opens.epochs <= inner.opens.epochs)
-        and (inner.opens.event is None or outer.opens.epochs == 0)
-    )
-    if outer.closes is None:
-        return begins
-    ends = inner.closes is not None and (
-        outer.closes == inner.closes
-        or (
-            outer.closes.event is None
-            and inner.closes.event is None
-            and outer.closes.epochs >= inner.closes.epochs
-        )
-    )
-    return begins and ends
 
 
 def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -287,7 +216,7 @@ def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:
         first = matches.class_of[parameter]
         every = [inventory.names[parameter], *(name for name, _ in aliases)]
         for name, number in aliases:
-            if resolution.behaviour_of_class[number] != resolution.behaviour_of_class[first]:
+            if resolution.ruling.behaviour_of_class[number] != resolution.ruling.behaviour_of_class[first]:
                 yield _tied(resolution, (every[0], first), (name, number), every)
                 break
 
@@ -295,7 +224,7 @@ def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:
 def _tied(
     resolution: Resolution, left: tuple[str, int], right: tuple[str, int], every: list[str]
 ) -> Diagnostic:
-    cascades = resolution.cascades
+    cascades = resolution.ruling.cascades
     option, spans = _difference(cascades[left[1]], cascades[right[1]], resolution)
     related = [
         Related(f"`{name}` {'is ruled here' if span is not None else 'has no such rule'}", span)
@@ -347,12 +276,7 @@ def _difference(
 
 def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that train with the optimizer's own rate because no rule gives one."""
-    bare = {
-        number
-        for number, cascade in enumerate(resolution.cascades)
-        if not cascade.of("lr")
-        and not resolution.behaviours[resolution.behaviour_of_class[number]].frozen_for_ever
-    }
+    bare = resolution.ruling.without_lr
     if not bare:
         return
     inventory, matches = resolution.inventory, resolution.matches
@@ -360,11 +284,11 @@ def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
         name
         for row, name in enumerate(inventory.names)
         if matches.class_of[row] in bare
-        and (inventory.requires_grad[row] or resolution.cascades[matches.class_of[row]].planned)
+        and (inventory.requires_grad[row] or resolution.ruling.cascades[matches.class_of[row]].planned)
     ]
     if not names:
         return
-    default = resolution.behaviours[0].base.get("lr")
+    default = resolution.ruling.behaviours[0].base.get("lr")
     tops = list(dict.fromkeys(name.split(".")[0] for name in names))
     shown = ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + (
         f" and {len(tops) - _SHOWN} more" if len(tops) > _SHOWN else ""

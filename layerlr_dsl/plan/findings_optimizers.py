@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import optimizers
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import show
 from layerlr_dsl.plan.cascade import finite
-from layerlr_dsl.plan.resolve import Resolution
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.resolve import Resolution
 
 
 def refused(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that their optimizer does not take, the first of each rule: a class may hold several shapes."""
-    builder, inventory = resolution.builder, resolution.inventory
-    picky = [choice.info.refuses is not None for choice in builder.optimizers]
+    choices, inventory = resolution.ruling.optimizers, resolution.inventory
+    picky = [choice.info.refuses is not None for choice in choices]
     if not any(picky):
         return
     said: set[int | None] = set()
     for row, number in enumerate(resolution.matches.class_of[: len(inventory)]):
-        cascade = resolution.cascades[number]
+        cascade = resolution.ruling.cascades[number]
         own = cascade.own_optimizer
         if not picky[cascade.optimizer] or own in said or row in inventory.lazy:
             continue
-        why = optimizers.refused(builder.optimizers[cascade.optimizer].info, len(inventory.shapes[row]))
+        why = optimizers.refused(choices[cascade.optimizer].info, len(inventory.shapes[row]))
         if why is not None:
             said.add(own)
             rules = resolution.rules
@@ -35,9 +38,9 @@ def refused(resolution: Resolution) -> Iterator[Diagnostic]:
 def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR117: schedules over parameters whose optimizer reads its rate once."""
     said: set[int | None] = set()
-    for cascade in resolution.cascades:
-        schedule, info = cascade.schedule, resolution.builder.optimizers[cascade.optimizer].info
-        why = optimizers.windowed(info, "lr")
+    for kind, cascade in zip(resolution.matches.classes, resolution.ruling.cascades, strict=True):
+        schedule, described = cascade.schedule, resolution.ruling.optimizers[cascade.optimizer].info
+        why = optimizers.windowed(described, "lr")
         if (
             schedule is None
             or schedule.text() == "constant"
@@ -49,31 +52,52 @@ def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
         rules, clause = resolution.rules, cascade.schedule_clause
         written = rules.schedule.span if rules.schedule is not None else None
         span = written if clause is None else rules.clauses[clause].span
-        message = f"a schedule cannot move the rate of `{cascade.kind.row.name}`: {why}"
+        message = f"a schedule cannot move the rate of `{kind.row.name}`: {why}"
         yield error("LR117", message, span, "leave the schedule out, or write `-> schedule constant`")
 
 
 def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR107: options that a constructor refuses together, and a group takes in silence."""
     said: set[int] = set()
-    for number, cascade in enumerate(resolution.cascades):
-        info = resolution.builder.optimizers[cascade.optimizer].info
+    for number, (kind, cascade) in enumerate(
+        zip(resolution.matches.classes, resolution.ruling.cascades, strict=True)
+    ):
+        described = resolution.ruling.optimizers[cascade.optimizer].info
         given = [e for e in cascade.effects if e.option in optimizers.CLASHING]
         if not given or given[-1].clause in said:
             continue
-        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for tick in (0, *behaviour.changes()):
-            clash = optimizers.conflict(info, behaviour.options(tick))
+            clash = optimizers.conflict(described, behaviour.planned_options(tick))
             if clash is not None:
                 said.add(given[-1].clause)
-                message = f"`{clash[0]}` {clash[1]}, for `{cascade.kind.row.name}`"
+                message = f"`{clash[0]}` {clash[1]}, for `{kind.row.name}`"
                 yield error("LR107", message, given[-1].setting.span)
                 break
 
 
+def lapses(resolution: Resolution) -> Iterator[Diagnostic]:
+    """One note for each rule some of whose options lapse under a rule's own optimizer."""
+    seen: set[tuple[int, str]] = set()
+    for number, cascade in enumerate(resolution.ruling.cascades):
+        for effect in cascade.lapsed:
+            if (effect.clause, effect.option) in seen or cascade.own_optimizer is None:
+                continue
+            seen.add((effect.clause, effect.option))
+            name = resolution.ruling.optimizers[cascade.optimizer].info.name
+            row = resolution.matches.classes[number].row
+            chosen = resolution.rules.clauses[cascade.own_optimizer].span
+            yield info(
+                "LR213",
+                f"`{effect.option}` lapses for `{row.name}`: {name} has no such option",
+                effect.setting.span,
+                related=(Related(f"{name} is chosen here", chosen),),
+            )
+
+
 def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
     """Optimizers that take one parameter group only, and are given more."""
-    for number, choice in enumerate(resolution.builder.optimizers):
+    for number, choice in enumerate(resolution.ruling.optimizers):
         groups = [group.name for group in resolution.groups if group.optimizer == number]
         if choice.info.refuses == optimizers.SEVERAL_GROUPS and len(groups) > 1:
             shown = ", ".join(f"`{name}`" for name in groups[:4]) + (", ..." if len(groups) > 4 else "")
@@ -88,21 +112,29 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
 def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
     """Options that `*=` drives out of their domain."""
     said: set[int] = set()
-    for number, cascade in enumerate(resolution.cascades):
+    sound: set[tuple[int, str, object]] = set()
+    for number, cascade in enumerate(resolution.ruling.cascades):
         products = [e for e in cascade.effects if e.multiply]
         if not products:
             continue
-        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
-        chosen = resolution.builder.optimizers[cascade.optimizer].info
+        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
+        chosen = resolution.ruling.optimizers[cascade.optimizer].info
         for tick in (0, *behaviour.changes()):
-            options = behaviour.options(tick)
-            # The last factor in force is the one to name: each on its own may be in order.
-            last = {e.option: e for e in products if behaviour.active(e.window, tick, {})}
-            for effect in last.values():
-                value = options[effect.option]
-                why = optimizers.problem(chosen, effect.option, value) if finite(value) else "must be finite"
-                if why is not None and effect.clause not in said:
-                    said.add(effect.clause)
-                    message = f"`{effect.option}` {why}, and this makes it {show(value)} for `{cascade.kind.row.name}`"
+            options = behaviour.planned_options(tick)
+            for option in dict.fromkeys([e.option for e in products]):
+                value = options[option]
+                key = (cascade.optimizer, option, value)
+                if key in sound:
+                    continue
+                why = optimizers.problem(chosen, option, value) if finite(value) else "must be finite"
+                if why is None:
+                    sound.add(key)
+                    continue
+                # The last factor in force is the one to name: each on its own may be in order.
+                active = [e for e in products if e.option == option and behaviour.active(e.window, tick, {})]
+                if active and active[-1].clause not in said:
+                    said.add(active[-1].clause)
+                    name = resolution.matches.classes[number].row.name
+                    message = f"`{option}` {why}, and this makes it {show(value)} for `{name}`"
                     code = "LR107" if finite(value) else "LR108"
-                    yield error(code, message, effect.setting.span)
+                    yield error(code, message, active[-1].setting.span)

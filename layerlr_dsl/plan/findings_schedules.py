@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
@@ -10,29 +10,32 @@ from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
 from layerlr_dsl.plan.factories import argument_value, factories
-from layerlr_dsl.plan.resolve import Resolution
 from layerlr_dsl.plan.schedules import arguments_of
 from layerlr_dsl.plan.timeline import rounded_up
 
 
-def schedule_lengths(resolution: Resolution, *, lenient: bool) -> Iterator[Diagnostic]:
+def schedule_lengths(
+    rules: CheckedRules, made: Mapping[int, object], clock: Clock, *, nominal: bool, lenient: bool
+) -> Iterator[Diagnostic]:
     """Findings on the stretches of time that the schedules of a file are given.
 
-    `lenient` says that nobody steps by this clock yet: a share of the run, which any run that counts its
-    steps takes exactly, is then left unchecked.
+    `made` holds, by id, the factories that came to a schedule. `nominal` says that the length of the run
+    was made up; `lenient` that nobody steps by this clock yet: a share of the run, which any run that
+    counts its steps takes exactly, is then left unchecked.
     """
-    for factory in factories(resolution.rules):
-        if id(factory) not in resolution.builder.schedules:
+    for factory in factories(rules):
+        if id(factory) not in made:
             continue
         for argument in factory.arguments:
             info = (arguments_of(factory.name) or {})[argument.name]
             if info.kind in ("length", "lengths"):
-                for length, span in _lengths(argument, factory, resolution.rules):
+                for length, span in _lengths(argument, factory, rules):
                     if not info.exact and not (lenient and length.unit == "percent"):
                         words = "epoch {}" if info.kind == "lengths" else "{} epochs"
-                        yield from _rounded(length, span, words, resolution.clock)
-                    if argument.name == "warmup":
-                        yield from _too_long(length, span, resolution)
+                        yield from _rounded(length, span, words, clock)
+                    known = clock.epochs is not None and (not nominal or length.unit == "percent")
+                    if argument.name == "warmup" and known:
+                        yield from _too_long(length, span, clock)
 
 
 def _rounded(length: Length, span: Span, words: str, clock: Clock) -> Iterator[Diagnostic]:
@@ -41,10 +44,8 @@ def _rounded(length: Length, span: Span, words: str, clock: Clock) -> Iterator[D
         yield rounded_up(clock, epochs, span, words)
 
 
-def _too_long(length: Length, span: Span, resolution: Resolution) -> Iterator[Diagnostic]:
-    clock = resolution.clock
-    known = clock.epochs is not None and (not resolution.nominal or length.unit == "percent")
-    if known and clock.epochs_of(length) >= (clock.epochs or 0):
+def _too_long(length: Length, span: Span, clock: Clock) -> Iterator[Diagnostic]:
+    if clock.epochs_of(length) >= (clock.epochs or 0):
         message = f"`{span.text}` takes up the whole run: no group ever reaches its own rate"
         yield warning("LR304", message, span, "shorten the warm-up, or give more epochs")
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
 from layerlr_dsl.language.expressions import show
-from layerlr_dsl.plan.plan import Phase, Plan
-from layerlr_dsl.plan.resolve import Resolution
 from layerlr_dsl.plan.timeline import Mark
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Phase, Plan
+    from layerlr_dsl.plan.resolve import Resolution
 
 
 def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
@@ -52,10 +55,12 @@ def _between(plan: Plan, phase: Phase) -> str:
 def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
     """Rules that give options to nothing but what is frozen for ever."""
     forever: dict[int, list[bool]] = defaultdict(list)
-    ended = [behaviour.frozen_for_ever for behaviour in resolution.behaviours]
-    for number, cascade in enumerate(resolution.cascades):
+    ended = [behaviour.frozen_for_ever for behaviour in resolution.ruling.behaviours]
+    if not any(ended):
+        return
+    for number, cascade in enumerate(resolution.ruling.cascades):
         for one in cascade.selected:
-            forever[one.clause].append(ended[resolution.behaviour_of_class[number]])
+            forever[one.clause].append(ended[resolution.ruling.behaviour_of_class[number]])
     for clause in resolution.rules.clauses:
         if (
             isinstance(clause.statement, s.RuleStatement)
@@ -75,9 +80,7 @@ def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     planned = [number for number, group in enumerate(plan.groups) if group.planned]
     if resolution.nominal or not planned:
         return
-    rows: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(plan.group_of):
-        rows[number].append(row)
+    rows = resolution.rows
     said: set[int] = set()
     before: list[bool] = []
     for tick in _freezing_ticks(plan):
@@ -115,7 +118,7 @@ def _freezing_ticks(plan: Plan) -> list[int]:
 def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
     """`unfreeze S at T` where nothing freezes S before T."""
     frozen_before: dict[int, bool] = {}
-    for cascade in resolution.cascades:
+    for cascade in resolution.ruling.cascades:
         for effect in cascade.freezes:
             clause = resolution.rules.clauses[effect.clause]
             if not isinstance(clause.statement, s.UnfreezeStatement):
@@ -149,13 +152,15 @@ def _not_after(mark: Mark, other: Mark) -> bool:
 def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
     """Freezes whose end changes nothing, because an earlier freeze still holds."""
     said: set[int] = set()
-    for number, cascade in enumerate(resolution.cascades):
-        behaviour = resolution.behaviours[resolution.behaviour_of_class[number]]
+    for number, cascade in enumerate(resolution.ruling.cascades):
+        if not cascade.freezes:
+            continue
+        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for effect in cascade.freezes:
             closes = effect.window.closes
             if not effect.frozen or closes is None or closes.event is not None or effect.clause in said:
                 continue
-            tick = resolution.timeline.tick(closes, {})
+            tick = resolution.timed.timeline.tick(closes, {})
             after = behaviour.freeze(tick).effect
             holder = next(
                 (
@@ -177,7 +182,7 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
             clause = resolution.rules.clauses[holder.clause]
             yield warning(
                 "LR308",
-                f"this freeze ends, but `{cascade.kind.row.name}` stays frozen: line {clause.span.first.line} still holds",
+                f"this freeze ends, but `{resolution.matches.classes[number].row.name}` stays frozen: line {clause.span.first.line} still holds",
                 resolution.rules.clauses[effect.clause].span,
                 "use `unfreeze ... at`, which says that it trains from then on",
                 (Related("still frozen by this", clause.span),),

@@ -44,9 +44,7 @@ class State:
 
     __slots__ = ("accepted", "fresh", "fresh_index", "hits", "loops", "number", "table")
 
-    def __init__(
-        self, number: int, fresh: frozenset[_Place], loops: _LoopSet, accepted: _AcceptedSet
-    ) -> None:
+    def __init__(self, number: int, fresh: frozenset[_Place], loops: _LoopSet, accepted: AcceptedSet) -> None:
         self.number = number
         self.fresh = fresh
         self.loops = loops
@@ -64,11 +62,17 @@ class _LoopSet:
         self.index = index
 
 
-class _AcceptedSet:
-    __slots__ = ("hits",)
+class AcceptedSet:
+    """The items that cover a subtree, one object for each such set of an automaton."""
+
+    __slots__ = ("by_item", "hits")
 
     def __init__(self, hits: frozenset[Hit]) -> None:
         self.hits = hits
+        self.by_item: dict[int, list[Bindings]] = {}
+        """For each item: every way in which its captures are bound."""
+        for item, bindings in sorted(hits):
+            self.by_item.setdefault(item, []).append(bindings)
 
 
 class Automaton:
@@ -78,8 +82,10 @@ class Automaton:
         self._segments = [pattern.segments for pattern in patterns]
         self._states: dict[tuple[frozenset[_Place], int, int], State] = {}
         self._loops: dict[frozenset[_Place], _LoopSet] = {}
-        self._accepted: dict[frozenset[Hit], _AcceptedSet] = {}
+        self._accepted: dict[frozenset[Hit], AcceptedSet] = {}
         self.states: list[State] = []
+        self.steps = 0
+        """How many entries the tables of all states have."""
         self.start = self._begin()
 
     def step(self, state: State, segment: str) -> State:
@@ -102,6 +108,7 @@ class Automaton:
             frozenset(fresh), self._loop_set(state.loops, loops), self._accepted_set(state.accepted, hits)
         )
         state.table[segment] = after
+        self.steps += 1
         return after
 
     def run(self, segments: Iterable[str]) -> State:
@@ -118,7 +125,7 @@ class Automaton:
         for item in range(len(self._segments)):
             self._enter(item, 0, (), fresh, loops, hits)
         nothing = self._loops[frozenset()] = _LoopSet(frozenset(), _Index((), self._segments))
-        none = self._accepted[frozenset()] = _AcceptedSet(frozenset())
+        none = self._accepted[frozenset()] = AcceptedSet(frozenset())
         return self._intern(frozenset(fresh), self._loop_set(nothing, loops), self._accepted_set(none, hits))
 
     def _enter(
@@ -144,16 +151,16 @@ class Automaton:
             found = self._loops[places] = _LoopSet(places, _Index(places, self._segments))
         return found
 
-    def _accepted_set(self, old: _AcceptedSet, new: set[Hit]) -> _AcceptedSet:
+    def _accepted_set(self, old: AcceptedSet, new: set[Hit]) -> AcceptedSet:
         if new <= old.hits:
             return old
         hits = old.hits | new
         found = self._accepted.get(hits)
         if found is None:
-            found = self._accepted[hits] = _AcceptedSet(hits)
+            found = self._accepted[hits] = AcceptedSet(hits)
         return found
 
-    def _intern(self, fresh: frozenset[_Place], loops: _LoopSet, accepted: _AcceptedSet) -> State:
+    def _intern(self, fresh: frozenset[_Place], loops: _LoopSet, accepted: AcceptedSet) -> State:
         key = (fresh, id(loops), id(accepted))
         state = self._states.get(key)
         if state is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -28,7 +29,7 @@ def group_name(parameters: Sequence[str]) -> str:
 def told_apart(names: list[str], options: Sequence[dict[str, Value]]) -> list[str]:
     """The names made unique: by the options in which like-named groups differ, then by number."""
     out = list(names)
-    for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+    for name in [name for name, often in Counter(names).items() if often > 1]:
         places = [i for i, n in enumerate(names) if n == name]
         differing = [
             option for option in options[places[0]] if len({repr(options[i].get(option)) for i in places}) > 1

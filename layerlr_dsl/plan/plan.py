@@ -20,8 +20,9 @@ from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
 from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.compiled import Compiled
 from layerlr_dsl.plan.schedules import Schedule
-from layerlr_dsl.plan.selection import Matcher, Matches
+from layerlr_dsl.plan.selection import Matches
 from layerlr_dsl.plan.timeline import NEVER, Event, Fired
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Plan:
     groups: tuple[Group, ...]
     events: tuple[Event, ...]
     diagnostics: tuple[Diagnostic, ...]
-    matcher: Matcher = field(repr=False)
+    compiled: Compiled = field(repr=False)
     matches: Matches = field(repr=False)
     cascades: tuple[Cascade, ...] = field(repr=False)
     behaviours: tuple[Behaviour, ...] = field(repr=False)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem, RegexItem
+from layerlr_dsl.language.checked import CheckedSelector, GroupItem, PatternItem, RegexItem
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
-from layerlr_dsl.language.patterns import Bindings, CompiledPattern
+from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.conditions import MODULE_IS, Conditions, attributes_in
-from layerlr_dsl.plan.matching import Automaton, State
-
-UNIQUE = frozenset(("path", "index"))
-"""Attributes that differ for every parameter."""
+from layerlr_dsl.plan.compiled import UNIQUE, Compiled
+from layerlr_dsl.plan.conditions import MODULE_IS, Conditions
+from layerlr_dsl.plan.matching import AcceptedSet, State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Row:
     """A parameter under one of its names, as expressions see it."""
 
@@ -39,6 +37,15 @@ class Row:
         if word in ("norm", "conv", "linear", "embedding"):
             return word in described.families
         return word in (described.name, described.qualified) or word in described.bases
+
+    def projection(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """The values of some attributes, and the answers to some `module is ...`."""
+        return tuple(
+            [
+                _ATTRIBUTES[name](self) if name in _ATTRIBUTES else self.is_a(name[len(MODULE_IS) :])
+                for name in names
+            ]
+        )
 
     def _size(self, value: Any) -> Any:
         return None if self.parameter in self.inventory.lazy else value
@@ -63,8 +70,10 @@ class RowClass:
 
     row: Row
     """One of them, which stands for all."""
-    state: State
+    accepted: AcceptedSet
     regexes: tuple[int, ...]
+    told_by: Any
+    """What tells the class from others, of this model and of any: equal where rules cannot tell them apart."""
     count: int = 0
     projections: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
 
@@ -72,13 +81,8 @@ class RowClass:
         """The values of some attributes, which all rows of the class share."""
         found = self.projections.get(names)
         if found is None:
-            found = self.projections[names] = tuple(map(self._value, names))
+            found = self.projections[names] = self.row.projection(names)
         return found
-
-    def _value(self, name: str) -> Any:
-        return (
-            self.row.is_a(name[len(MODULE_IS) :]) if name.startswith(MODULE_IS) else self.row.attribute(name)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,48 +108,17 @@ class Matches:
     @cached_property
     def items(self) -> frozenset[int]:
         """The patterns, by number, that cover any parameter."""
-        return frozenset(item for hits in {kind.state.hits for kind in self.classes} for item, _ in hits)
-
-
-def needed_attributes(rules: CheckedRules) -> frozenset[str]:
-    """Attributes of parameters that any `where` or value of the file asks for."""
-    return frozenset(name for expression in _expressions(rules) for name in attributes_in(expression))
-
-
-def _expressions(rules: CheckedRules) -> Iterator[s.Expression]:
-    selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
-    selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
-    yield from (x.where for x in selectors if x.where is not None)
-    for clause in rules.clauses:
-        yield from (x.expression for x in clause.settings if x.expression is not None and x.constant is None)
-    for expectation in rules.expectations:
-        if not isinstance(expectation.statement, s.ExpectState):
-            yield expectation.statement.value
+        return frozenset(item for hits in {kind.accepted.hits for kind in self.classes} for item, _ in hits)
 
 
 class Matcher:
-    """The items of a file as one automaton, and the classes of rows that it tells apart."""
+    """Sorts the parameters of a model into the classes that a file tells apart."""
 
-    def __init__(
-        self, rules: CheckedRules, inventory: Inventory, extra: Iterable[CheckedSelector] = ()
-    ) -> None:
+    def __init__(self, compiled: Compiled, inventory: Inventory) -> None:
         self.inventory = inventory
-        selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
-        selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
-        selectors.extend(extra)
-        self.items: dict[str, int] = {}
-        self.regexes: dict[str, RegexItem] = {}
-        patterns: list[CompiledPattern] = []
-        for selector in selectors:
-            for item in (*selector.include, *selector.exclude):
-                if isinstance(item, PatternItem) and item.text not in self.items:
-                    self.items[item.text] = len(patterns)
-                    patterns.append(item.pattern)
-                elif isinstance(item, RegexItem):
-                    self.regexes.setdefault(item.text, item)
-        self.regex_numbers = {text: number for number, text in enumerate(self.regexes)}
-        self.automaton = Automaton(patterns)
-        self.attributes = needed_attributes(rules)
+        self.automaton = compiled.automaton
+        self.attributes = compiled.attributes
+        self.regexes = tuple(compiled.regexes.values())
 
     def run(self) -> Matches:
         """Walk the inventory once."""
@@ -171,16 +144,16 @@ class Matcher:
 
     def _plain_rows(self, states: list[State], matches: Matches) -> None:
         inventory, step, classes = self.inventory, self.automaton.step, matches.classes
-        numbers: dict[State, int] = {}
+        numbers: dict[AcceptedSet, int] = {}
         add = matches.class_of.append
         for owner, leaf in zip(inventory.owners, inventory.leaves, strict=True):
             state = states[owner]
-            after = state.table.get(leaf) or step(state, leaf)
-            number = numbers.get(after)
+            accepted = (state.table.get(leaf) or step(state, leaf)).accepted
+            number = numbers.get(accepted)
             if number is None:
-                number = numbers[after] = len(classes)
-                row = len(matches.class_of)
-                classes.append(RowClass(self._row(row), after, ()))
+                number = numbers[accepted] = len(classes)
+                row = self._row(len(matches.class_of))
+                classes.append(RowClass(row, accepted, (), (accepted.hits, (), ())))
             add(number)
 
     def _attribute_rows(self, states: list[State], matches: Matches) -> None:
@@ -209,9 +182,8 @@ class Matcher:
             table = tables[owner]
             number = table.get(key)
             if number is None:
-                kind = self._class(self._row(len(matches.class_of)), states)
-                what = (kind.state.hits, kind.regexes, kind.projection(looked_at))
-                number = table[key] = alike.setdefault(what, len(classes))
+                kind = self._class(self._row(len(matches.class_of)), states, looked_at)
+                number = table[key] = alike.setdefault(kind.told_by, len(classes))
                 if number == len(classes):
                     classes.append(kind)
             add(number)
@@ -221,7 +193,9 @@ class Matcher:
         inventory = self.inventory
         columns: list[Iterable[Any]] = [states]
         if any(name.startswith(MODULE_IS) for name in self.attributes):
-            columns += [inventory.module_classes, inventory.attention_modules]
+            columns.append(inventory.module_classes)
+        if f"{MODULE_IS}attention" in self.attributes:  # the only answer that does not lie in the class
+            columns.append(inventory.attention_modules)
         if "depth" in self.attributes:
             columns.append([prefix.count(".") for prefix in inventory.module_prefixes])
         tables: dict[Any, dict[Any, int]] = {}
@@ -234,17 +208,20 @@ class Matcher:
         return out
 
     def _alias_rows(self, states: list[State], matches: Matches) -> None:
+        looked_at = tuple(sorted(self.attributes))
         for parameter, aliases in sorted(self.inventory.aliases.items()):
             for alias in aliases:
                 row = Row(self.inventory, parameter, alias.name, alias.owner, alias.leaf)
                 matches.alias_rows.append(row)
                 matches.class_of.append(len(matches.classes))
-                matches.classes.append(self._class(row, states))
+                matches.classes.append(self._class(row, states, looked_at))
 
-    def _class(self, row: Row, states: list[State]) -> RowClass:
+    def _class(self, row: Row, states: list[State], looked_at: tuple[str, ...]) -> RowClass:
         state = states[row.owner]
-        after = state.table.get(row.leaf) or self.automaton.step(state, row.leaf)
-        return RowClass(row, after, self._regex_hits(row.name))
+        accepted = (state.table.get(row.leaf) or self.automaton.step(state, row.leaf)).accepted
+        regexes = self._regex_hits(row.name) if self.regexes else ()
+        values = row.projection(looked_at)
+        return RowClass(row, accepted, regexes, (accepted.hits, regexes, values))
 
     def _row(self, parameter: int) -> Row:
         inventory = self.inventory
@@ -257,7 +234,7 @@ class Matcher:
         )
 
     def _regex_hits(self, name: str) -> tuple[int, ...]:
-        return tuple(n for n, item in enumerate(self.regexes.values()) if item.matches(name))
+        return tuple(n for n, item in enumerate(self.regexes) if item.matches(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +250,13 @@ class WhereFault:
 class Decider:
     """Decides selectors for classes of rows, and keeps what must be said about it."""
 
-    rules: CheckedRules
-    matcher: Matcher
+    compiled: Compiled
     numbers: dict[int, dict[str, tuple[int, ...]]] = field(default_factory=dict)
     """For each selector (by id): the distinct values of its captures, ascending."""
     ambiguous: dict[int, tuple[CheckedSelector, Row, list[Bindings]]] = field(default_factory=dict)
     faults: dict[tuple[int, int], WhereFault] = field(default_factory=dict)
-    _hits: dict[Any, dict[int, list[Bindings]]] = field(default_factory=dict)
+    troubles: int = 0
+    """How often a question had no answer, or more than one."""
     _grouped: dict[tuple[RowClass, str], list[Bindings]] = field(default_factory=dict)
     """By class and group: groups of groups would be asked again and again otherwise."""
     _conditions: Conditions = field(default_factory=Conditions)
@@ -287,13 +264,13 @@ class Decider:
     def item_hits(self, kind: RowClass, item: PatternItem | RegexItem | GroupItem) -> list[Bindings]:
         """Every way in which an item covers the rows of a class."""
         if isinstance(item, PatternItem):
-            return self.hits_by_item(kind.state).get(self.matcher.items[item.text], [])
+            return kind.accepted.by_item.get(self.compiled.items[item.text], [])
         if isinstance(item, RegexItem):
-            return [()] if self.matcher.regex_numbers[item.text] in kind.regexes else []
+            return [()] if self.compiled.regex_numbers[item.text] in kind.regexes else []
         key = (kind, item.name)
         found = self._grouped.get(key)
         if found is None:
-            bindings = self.decide(kind, self.rules.groups[item.name])
+            bindings = self.decide(kind, self.compiled.rules.groups[item.name])
             found = self._grouped[key] = [] if bindings is None else [bindings]
         return found
 
@@ -316,6 +293,7 @@ class Decider:
         if selector.exclude and any(self.item_hits(kind, item) for item in selector.exclude):
             return None
         if len(found) > 1:
+            self.troubles += 1
             self.ambiguous.setdefault(id(selector), (selector, kind.row, found))
         bindings = found[0]
         if selector.where is not None and not self._where(kind, selector, bindings):
@@ -323,7 +301,7 @@ class Decider:
         return bindings
 
     def scope(self, selector: CheckedSelector, bindings: Bindings, row: Row | None) -> Scope:
-        return Scope(self.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)
+        return Scope(self.compiled.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)
 
     def _where(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
         for part in self._conditions.of(selector):
@@ -346,15 +324,7 @@ class Decider:
                 raise Fault("LR107", "`where` asks a question whose answer is true or false", question.span)
             return value
         except Fault as fault:
+            self.troubles += 1
             key = (id(fault.span.source), fault.span.start)
             self.faults.setdefault(key, WhereFault(fault, kind.row, bindings))
             return None
-
-    def hits_by_item(self, state: State) -> dict[int, list[Bindings]]:
-        """By item that covers a state's rows: what its captures are bound to."""
-        found = self._hits.get(state.hits)
-        if found is None:
-            found = self._hits[state.hits] = {}
-            for item, bindings in sorted(state.hits):
-                found.setdefault(item, []).append(bindings)
-        return found

@@ -57,10 +57,10 @@ class Interval:
 
     opens: Mark
     closes: Mark | None
+    always: bool = field(init=False, compare=False)
 
-    @property
-    def always(self) -> bool:
-        return self.closes is None and (self.opens is START or self.opens == START)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "always", self.closes is None and self.opens == START)
 
 
 ALWAYS = Interval(START, None)

@@ -175,3 +175,9 @@ def test_a_faulty_condition_is_told_at_each_rule_that_has_it() -> None:
     )
     found = [(d.code, d.span.first.line) for d in rules.check(model) if d.severity == "error" and d.span]
     assert found == [("LR108", 2), ("LR108", 3)]
+
+
+def test_a_faulty_rate_is_not_also_a_missing_one() -> None:
+    """A rate that has no value for some parameters was given all the same."""
+    rules = Rules(check(Source("t.lr", "** -> lr 1 / (ndim - 1)")))
+    assert [d.code for d in rules.check(MODEL, epochs=10)] == ["LR108"]

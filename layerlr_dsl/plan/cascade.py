@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import ClassVar
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
@@ -45,6 +46,8 @@ class Effect:
 class FreezeEffect:
     """`frozen` or not, inside a window; `warmup` in ticks, for what thaws at its end (or start)."""
 
+    option: ClassVar[str] = "frozen"
+    multiply: ClassVar[bool] = False
     clause: int
     frozen: bool
     statistics: bool
@@ -192,7 +195,7 @@ class CascadeBuilder:
     def _own_optimizer(self, selected: tuple[Selected, ...]) -> tuple[int | None, int]:
         own, name = None, None
         span = None
-        for one in selected:
+        for one in selected if self._choosing else ():
             if one.clause not in self._choosing:
                 continue
             for setting in self.rules.clauses[one.clause].settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from layerlr_dsl.language.patterns import Bindings
@@ -58,11 +59,26 @@ class Chooser:
         answer = self._answers.get(key)
         if answer is None:
             before = self._decider.troubles
-            numbers = self._compiled.filtered[item]
-            answer = [pair for number in numbers for pair in self._judged(kind, number, found)]
+            answer = []
+            for numbers in self._compiled.filtered[item].values():
+                answer += self._alike(kind, numbers, found)
             if self._decider.troubles == before:
                 self._answers[key] = answer
         return answer
+
+    def _alike(
+        self, kind: RowClass, numbers: list[int], found: list[Bindings]
+    ) -> Iterable[tuple[int, Selected]]:
+        """Selectors of one item and one condition: the first is asked, and the rest too if that goes wrong."""
+        before = self._decider.troubles
+        first = self._judged(kind, numbers[0], found)
+        if self._decider.troubles > before:
+            return [*first, *(pair for number in numbers[1:] for pair in self._judged(kind, number, found))]
+        if not first:
+            return first
+        bindings = first[0][1].bindings
+        places = [(number, self._compiled.selectors[number]) for number in numbers]
+        return [(number, Selected(clause, place, bindings)) for number, (clause, place, _) in places]
 
     def _judged(self, kind: RowClass, number: int, found: list[Bindings]) -> list[tuple[int, Selected]]:
         clause, place, selector = self._compiled.selectors[number]

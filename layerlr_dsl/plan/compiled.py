@@ -70,13 +70,13 @@ class Compiled:
         ]
         self.by_item: dict[int, list[int]] = defaultdict(list)
         """By item: the selectors it may decide, by their place in `selectors`."""
-        self.filtered: dict[int, list[int]] = defaultdict(list)
-        """By item: selectors that are this item and a `where`."""
+        self.filtered: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        """By item, then by how it is written: selectors that are this item and a `where`."""
         self.others: list[int] = []
         """Selectors with items that the automaton does not know: regular expressions, groups with conditions."""
         for number, (_, _, selector) in enumerate(self.selectors):
             self._file(number, selector)
-        self.looked_at = {item: self._attributes(numbers) for item, numbers in self.filtered.items()}
+        self.looked_at = {item: self._attributes(alike) for item, alike in self.filtered.items()}
         self.answers: dict[Any, Any] | None = {} if self._answers_last() else None
         """By what tells a class of rows apart: the clauses that cover it, where no model can change that."""
         self._timed: dict[Any, Timed] = {}
@@ -121,7 +121,7 @@ class Compiled:
         if len(items) < len(include):
             self.others.append(number)
         elif len(items) == 1 and selector.where is not None and not selector.exclude:
-            self.filtered[items[0]].append(number)
+            self.filtered[items[0]][self._written(selector, selector.where)].append(number)
         else:
             for item in items:
                 self.by_item[item].append(number)
@@ -141,8 +141,14 @@ class Compiled:
                 left += reversed(group.include)
         return out
 
-    def _attributes(self, numbers: list[int]) -> tuple[str, ...]:
-        wheres = (self.selectors[number][2].where for number in numbers)
+    def _written(self, selector: CheckedSelector, where: s.Expression) -> str:
+        """A text that two conditions on one item share only if they have the same answers."""
+        # `last(i)` depends on the whole selector, not on this item alone.
+        own = any(isinstance(n, s.Call) and n.function in CAPTURE_FUNCTIONS for n in names_in(where))
+        return f"{where.span.text}\n{id(selector)}" if own else where.span.text
+
+    def _attributes(self, alike: dict[str, list[int]]) -> tuple[str, ...]:
+        wheres = (self.selectors[numbers[0]][2].where for numbers in alike.values())
         return tuple(sorted({name for where in wheres if where is not None for name in attributes_in(where)}))
 
 

@@ -161,7 +161,7 @@ def _verdict(cascade: Cascade, rules: CheckedRules, choosing: set[int]) -> Verdi
     verdict = Verdict({lapsed.clause for lapsed in cascade.lapsed}, [])
     _hear(cascade.effects, verdict)
     _hear(cascade.freezes, verdict)
-    for one in cascade.selected:
+    for one in cascade.selected if choosing else ():
         if one.clause not in choosing:
             continue
         for setting in rules.clauses[one.clause].settings:
@@ -180,19 +180,20 @@ def _hear(effects: Sequence[Effect | FreezeEffect], verdict: Verdict) -> None:
     whole: dict[str, int] = {}
     windowed: dict[str, list[Effect | FreezeEffect]] = {}
     for effect in reversed(effects):
-        option = effect.option if isinstance(effect, Effect) else "frozen"
+        option, clause = effect.option, effect.clause
         hider = whole.get(option)
-        for later in windowed.get(option, ()):
-            if covers(later.window, effect.window):
-                hider = later.clause
-                break
-        if hider is None or hider == effect.clause:
-            verdict.winners.add(effect.clause)
+        if windowed:
+            for later in windowed.get(option, ()):
+                if covers(later.window, effect.window):
+                    hider = later.clause
+                    break
+        if hider is None or hider == clause:
+            verdict.winners.add(clause)
         else:
-            verdict.losses.append((effect.clause, hider))
-        if option not in whole and not (isinstance(effect, Effect) and effect.multiply):
+            verdict.losses.append((clause, hider))
+        if not effect.multiply and option not in whole:
             if effect.window.always:
-                whole[option] = effect.clause
+                whole[option] = clause
             else:
                 windowed.setdefault(option, []).append(effect)
 

@@ -91,7 +91,8 @@ def best_steps(
         for _ in range(3):
             built[name].step()  # type: ignore[attr-defined]
     best = dict.fromkeys(built, math.inf)
-    clock = time.perf_counter if device.startswith("cuda") else time.process_time
+    # Not processor time: threads that wait for each other spin, which would count.
+    clock = time.perf_counter
     for _ in range(rounds):
         for name, optimizer in built.items():
             _wait(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -73,22 +74,28 @@ class LayerAdaptive(BucketOptimizer):
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         tensors, grads = bucket.tensors, bucket.grads
         firsts, seconds = bucket.states(self.state, ("exp_avg", "exp_avg_sq"))
+        some: Iterable[tuple[list[int], list[Tensor]]]
         if group["foreach"] is not False and fit(tensors, grads, firsts, seconds):
-            sums = self._pieces.sums(group, grads, firsts, seconds)
+            some = self._pieces.sums(group, grads, firsts, seconds)
         else:
             triples = zip(grads, firsts, seconds, strict=True)
-            sums = [_plain_sum(group, g, m, v) for g, m, v in triples]
-        if bucket.mesh is not None:
-            sums = list(bucket.summed(torch.stack(sums)).unbind())
+            some = [(list(range(len(grads))), [_plain_sum(group, g, m, v) for g, m, v in triples])]
+        if bucket.mesh is not None:  # one collective for all, so none moves before all are summed
+            whole = dict(pair for indices, sums in some for pair in zip(indices, sums, strict=True))
+            ordered = torch.stack([whole[index] for index in range(len(grads))])
+            some = [(list(range(len(grads))), list(bucket.summed(ordered).unbind()))]
 
         lr = group["lr"]
         scale = -lr
         if isinstance(lr, Tensor):
             lr = scalar(lr, tensors[0])
-            sums = [total * lr for total in sums]
             scale = -1.0
-        scales = [scale / (p.numel() or 1) for p in bucket.params]
-        _move(tensors, firsts, sums, scales, 1.0 - lr * group["weight_decay"])
+        kept = 1.0 - lr * group["weight_decay"]
+        for indices, sums in some:
+            if isinstance(lr, Tensor):
+                sums = [total * lr for total in sums]
+            scales = [scale / (bucket.params[i].numel() or 1) for i in indices]
+            _move([tensors[i] for i in indices], [firsts[i] for i in indices], sums, scales, kept)
 
 
 def _plain_sum(group: dict[str, Any], g: Tensor, m: Tensor, v: Tensor) -> Tensor:

@@ -90,6 +90,10 @@ class Automaton:
 
     def step(self, state: State, segment: str) -> State:
         """The state after one more segment. Callers look in `state.table` first."""
+        self.steps += 1
+        if not state.fresh and not state.loops.places:  # nothing below can match any more than this
+            state.table[segment] = state
+            return state
         index = state.fresh_index
         if index is None:
             index = state.fresh_index = _Index(state.fresh, self._segments)
@@ -108,7 +112,6 @@ class Automaton:
             frozenset(fresh), self._loop_set(state.loops, loops), self._accepted_set(state.accepted, hits)
         )
         state.table[segment] = after
-        self.steps += 1
         return after
 
     def run(self, segments: Iterable[str]) -> State:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
@@ -115,18 +116,19 @@ class Rules:
         from layerlr_dsl.plan.compiled import Compiled
         from layerlr_dsl.plan.resolve import resolve
 
-        inventory = model if isinstance(model, Inventory) else Inventory.of(model)
-        clock = self.clock(epochs, steps_per_epoch)
-        if self._compiled is None:
-            self._compiled = Compiled(self.checked)
-        return resolve(
-            self.checked,
-            inventory,
-            clock,
-            lenient=lenient,
-            compiled=self._compiled,
-            before=self.diagnostics,
-        )
+        with collector_paused():
+            inventory = model if isinstance(model, Inventory) else Inventory.of(model)
+            clock = self.clock(epochs, steps_per_epoch)
+            if self._compiled is None:
+                self._compiled = Compiled(self.checked)
+            return resolve(
+                self.checked,
+                inventory,
+                clock,
+                lenient=lenient,
+                compiled=self._compiled,
+                before=self.diagnostics,
+            )
 
     def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""

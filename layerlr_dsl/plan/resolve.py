@@ -61,17 +61,23 @@ def resolve(
     `compiled` is what is kept of these rules from one model to the next, `before` what was found already.
     """
     with collector_paused():
-        resolution = _resolve(compiled or Compiled(rules), inventory, clock, lenient)
+        return _planned(compiled or Compiled(rules), inventory, clock, lenient, before)
+
+
+def _planned(
+    compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool, before: Sequence[Diagnostic]
+) -> Plan:
+    resolution = _resolve(compiled, inventory, clock, lenient)
     ruled = resolution.ruling
     plan = Plan(
-        rules=rules,
+        rules=compiled.rules,
         inventory=inventory,
         clock=clock,
         optimizers=ruled.optimizers,
         groups=tuple(resolution.groups),
         events=tuple(resolution.timed.timeline.events),
         diagnostics=(),
-        compiled=resolution.decider.compiled,
+        compiled=compiled,
         matches=resolution.matches,
         cascades=ruled.cascades,
         behaviours=ruled.behaviours,
@@ -80,7 +86,7 @@ def resolve(
         capture_numbers=ruled.numbers,
     )
     object.__setattr__(plan, "diagnostics", findings(plan, resolution, before))
-    plan.compiled.tidy()
+    compiled.tidy()
     return plan
 
 

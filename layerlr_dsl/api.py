@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check
@@ -57,6 +57,10 @@ class Rules:
         self.checked = checked
         self.diagnostics: tuple[Diagnostic, ...] = (*checked.diagnostics, *_schedule_findings(checked))
         self._compiled: Compiled | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept between models, which goes by the identity of the rules' parts."""
+        return {**self.__dict__, "_compiled": None}
 
     def __repr__(self) -> str:
         return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"

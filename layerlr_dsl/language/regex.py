@@ -35,8 +35,23 @@ def full_match(pattern: str) -> Callable[[str], bool]:
         compiled = re2.compile(pattern, options)
     except re2.error as fault:
         raise RegexFault(_explain(pattern, fault)) from None
-    matches = compiled.fullmatch
-    return lambda text: matches(text) is not None
+    return _FullMatch(pattern, compiled.fullmatch)
+
+
+class _FullMatch:
+    """The test, which a pickle makes anew from its pattern."""
+
+    __slots__ = ("_matches", "_pattern")
+
+    def __init__(self, pattern: str, matches: Callable[[str], object]) -> None:
+        self._pattern = pattern
+        self._matches = matches
+
+    def __call__(self, text: str) -> bool:
+        return self._matches(text) is not None
+
+    def __reduce__(self) -> tuple[Callable[[str], Callable[[str], bool]], tuple[str]]:
+        return full_match, (self._pattern,)
 
 
 def _explain(pattern: str, fault: Exception) -> str:

@@ -70,7 +70,7 @@ class Compiled:
         ]
         self.by_item: dict[int, list[int]] = defaultdict(list)
         """By item: the selectors it may decide, by their place in `selectors`."""
-        self.filtered: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.filtered: dict[int, dict[str, list[int]]] = {}
         """By item, then by how it is written: selectors that are this item and a `where`."""
         self.others: list[int] = []
         """Selectors with items that the automaton does not know: regular expressions, groups with conditions."""
@@ -80,6 +80,10 @@ class Compiled:
         self.answers: dict[Any, Any] | None = {} if self._answers_last() else None
         """By what tells a class of rows apart: the clauses that cover it, where no model can change that."""
         self._timed: dict[Any, Timed] = {}
+
+    def __reduce__(self) -> tuple[type[Compiled], tuple[CheckedRules]]:
+        """A copy or a pickle is made anew: much of this goes by the identity of the rules' parts."""
+        return Compiled, (self.rules,)
 
     def timed(self, *key: Any) -> Timed:
         """The times of the file on a clock: `Timed`'s arguments behind the rules."""
@@ -121,7 +125,8 @@ class Compiled:
         if len(items) < len(include):
             self.others.append(number)
         elif len(items) == 1 and selector.where is not None and not selector.exclude:
-            self.filtered[items[0]][self._written(selector, selector.where)].append(number)
+            alike = self.filtered.setdefault(items[0], {})
+            alike.setdefault(self._written(selector, selector.where), []).append(number)
         else:
             for item in items:
                 self.by_item[item].append(number)

@@ -20,7 +20,7 @@ from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
 from layerlr_dsl.plan.clock import Clock
-from layerlr_dsl.plan.compiled import Compiled
+from layerlr_dsl.plan.compiled import Compiled, all_selectors
 from layerlr_dsl.plan.schedules import Schedule
 from layerlr_dsl.plan.selection import Matches
 from layerlr_dsl.plan.timeline import NEVER, Event, Fired
@@ -98,6 +98,19 @@ class Plan:
 
     capture_numbers: dict[int, dict[str, tuple[int, ...]]] = field(repr=False, default_factory=dict)
     """By id of a checked selector: the distinct values of its captures, ascending."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        by_selector = [
+            (selector, self.capture_numbers[id(selector)])
+            for selector in all_selectors(self.rules)
+            if id(selector) in self.capture_numbers
+        ]
+        return {**self.__dict__, "capture_numbers": by_selector}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has selectors of its own."""
+        numbers = {id(selector): values for selector, values in state["capture_numbers"]}
+        self.__dict__.update(state, capture_numbers=numbers)
 
     def numbers(self, selector: CheckedSelector, capture: str) -> tuple[int, ...]:
         """Every value that a capture of a selector is bound to, ascending."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +19,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.expect import run_expectations
 
 
 def told(rules: layerlr.Rules, inventory: Inventory, steps_per_epoch: int) -> list[Any]:
@@ -148,3 +152,42 @@ def test_threads_resolve_one_file_at_the_same_time() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ruled, range(200)))
+
+
+COPIES = [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))]
+BY_ROW = """
+** -> lr 1e-3 * numel
+** where ndim == 1 -> weight_decay 0
+blocks.<i> -> lr *= 0.5 ^ (last(i) - i)
+blocks.<i> where i < last(i) -> weight_decay 0.5
+/.*bias/ -> weight_decay 0.25
+blocks.0 -> schedule cosine(warmup=1 epoch)
+freeze blocks.0 until epoch 2
+expect blocks.0 frozen at epoch 1
+"""
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_copied_rules_resolve_as_rules_read_anew(copied: Callable[[Any], Any]) -> None:
+    """Also rules that were used: what they keep goes by identity, which a copy has not."""
+    used = layerlr.parse(BY_ROW)
+    small = inventory_of({f"blocks.{i}.{x}": n for i in range(2) for x, n in (("weight", 2), ("bias", 1))})
+    large = inventory_of({f"blocks.{i}.{x}": n for i in range(5) for x, n in (("weight", 3), ("bias", 1))})
+    told(used, small, 2)
+    for inventory, spe in ((large, 2), (small, 2), (large, 1)):
+        again = copied(used)
+        assert plain(told(again, inventory, spe)) == plain(told(layerlr.parse(BY_ROW), inventory, spe))
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_a_copied_plan_says_what_the_plan_says(copied: Callable[[Any], Any]) -> None:
+    """With the numbers of its captures, which `explain` and `expect` ask for."""
+    names = {f"blocks.{i}.{x}": n for i in range(3) for x, n in (("weight", 2), ("bias", 1))}
+    plan = layerlr.parse(BY_ROW).resolve(inventory_of(names), 8, 2)
+    again = copied(plan)
+    assert again.to_json() == plan.to_json()
+    assert (
+        [o.failure for o in run_expectations(again)] == [o.failure for o in run_expectations(plan)] == [None]
+    )
+    for name in names:
+        assert str(again.explain(name)) == str(plan.explain(name))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WORTH_EPOCHS = 2.0
-LOOK_AT = 5
+LOOK_AT = 7
 
 
 @dataclass(slots=True)

@@ -7,12 +7,18 @@ are kept apart too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten
+
+from layerlr_dsl.runner import chance
 
 _HARMLESS = ("activation", "pooling", "flatten", "padding", "upsampling", "fold", "pixelshuffle", "container")
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MultiheadAttention)
@@ -27,6 +33,10 @@ _RANDOM_NAMES = (
     "drop_path",
     "fractional",
 )
+
+
+_SEEDS = 2
+"""How often both halves are held against the model, draw for draw."""
 
 
 class NoPrefix(Exception):
@@ -45,24 +55,61 @@ class Cut:
 def cut(model: nn.Module, sample: Any) -> Cut:
     """Cut `model`, in the mode in which it stands, at the last values that no trained parameter touches.
 
-    sample: inputs of a small batch, to see which values are tensors with a row for each sample.
+    sample: inputs of a small batch, to see which values are tensors with a row for each sample, and to
+    hold both halves against the model. Leaves the model's buffers and all random generators as they were.
     Raises NoPrefix.
     """
     if not isinstance(sample, Tensor):
         raise NoPrefix("the model takes more than one input")
     model = _OneInput(model)
-    graph = _trace(model)
+    with _untouched(model):
+        graph = _trace(model)
     steady = _steady(model, graph)
-    values = _values(model, graph, sample)
-    steady = _only_rows(graph, steady, values, len(sample))
+    # Two lengths: a value that has so many rows by chance does not follow both.
+    for rows in sorted({len(sample), max(min(2, len(sample)), len(sample) - 1)}):
+        with _untouched(model), _seen():
+            values = _values(model, graph, sample[:rows])
+        steady = _only_rows(graph, steady, values, rows)
     frontier = [n for n in graph.nodes if n in steady and any(user not in steady for user in n.users)]
     modules = _passed(model, frontier)
     if not modules:
         raise NoPrefix("no frozen layer comes before the first one that trains")
     before = fx.GraphModule(model, _before(graph, frontier))
     after = fx.GraphModule(model, _after(graph, steady, frontier))
-    _check(model, before, after, sample)
+    with _seen():
+        _check(model, before, after, sample)
     return Cut(before, after, modules)
+
+
+@contextmanager
+def _seen() -> Iterator[None]:
+    """What goes wrong in a look at a small batch is a reason, and no end of the run."""
+    try:
+        yield
+    except NoPrefix:
+        raise
+    except Exception as fault:
+        raise NoPrefix(f"a look at a small batch fails ({_first_line(fault)})") from None
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0][:120]
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Undo what running layers leaves behind: statistics, other buffers, draws from random generators."""
+    states = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    chance_before = chance.capture()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in states:
+                    buffer.copy_(states[name])
+        chance.restore(chance_before)
 
 
 class _OneInput(nn.Module):
@@ -87,11 +134,20 @@ class _Tracer(fx.Tracer):
 
 
 def _trace(model: nn.Module) -> fx.Graph:
+    drawn = _draws()
     try:
-        return _Tracer().trace(model)
+        graph = _Tracer().trace(model)
     except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-        raise NoPrefix(f"the way from input to output cannot be traced ({reason[:120]})") from None
+        raise NoPrefix(f"the way from input to output cannot be traced ({_first_line(fault)})") from None
+    if _draws() != drawn:  # the graph would throw the same coin for ever
+        raise NoPrefix("its forward draws random numbers of its own")
+    return graph
+
+
+def _draws() -> tuple[object, ...]:
+    """Where the generators stand that a forward pass in Python may draw from."""
+    _, keys, position, *_ = numpy.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy.asarray(keys).tobytes(), position
 
 
 def _steady(model: nn.Module, graph: fx.Graph) -> set[fx.Node]:
@@ -152,12 +208,7 @@ class _Recorder(fx.Interpreter):
 
 def _values(model: nn.Module, graph: fx.Graph, sample: Tensor) -> dict[fx.Node, Any]:
     recorder = _Recorder(model, graph)
-    states = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        recorder.run(sample)
-        # layers that train have updated their statistics by this look
-        for name, buffer in model.named_buffers():
-            buffer.copy_(states[name])
+    recorder.run(sample)
     return recorder.values
 
 
@@ -210,9 +261,59 @@ def _after(graph: fx.Graph, steady: set[fx.Node], frontier: list[fx.Node]) -> fx
     return part
 
 
-def _check(model: nn.Module, before: nn.Module, after: nn.Module, sample: Tensor) -> None:
-    """Whatever the graph says, only a prefix that gives the same bits twice is remembered."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        first, second = before(sample), before(sample)
+def _check(model: nn.Module, before: fx.GraphModule, after: fx.GraphModule, sample: Tensor) -> None:
+    """Whatever the graph says, only a prefix that gives the same bits twice is remembered.
+
+    And only where each sample's row is its own, and both halves do what the model does, draw for draw:
+    what a model does in Python (a coin that skips a layer, a count of its calls) is not in the graph.
+    """
+    with _untouched(model):
+        first, second = _copied(before(sample)), _copied(before(sample))
     if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
         raise NoPrefix("the frozen layers do not give the same output twice")
+    if len(sample) > 2:
+        for order in (list(reversed(range(len(sample)))), [2, 0]):
+            with _untouched(model):
+                moved = before(sample[order])
+            if not _close(moved, [value[order] for value in first]):
+                raise NoPrefix("what they give for one sample depends on the rest of its batch")
+    for seed in range(_SEEDS):
+        seen = []
+        for whole in (True, False):
+            with _untouched(model):
+                chance.seed_everything(seed, 0)
+                # Remembered rows are copies: what is written into one reaches no other.
+                output = model(sample) if whole else after(*_copied(before(sample)))
+                seen.append(([*_tensors(output)], [buffer.clone() for buffer in model.buffers()]))
+        (wanted, states), (found, left) = seen
+        if not (_close(found, wanted) and _close(left, states)):
+            raise NoPrefix("cut in two, the model does not do what it does as a whole")
+
+
+def _copied(values: Iterable[Tensor]) -> list[Tensor]:
+    return [value.clone() for value in values]
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    """The tensors in what a model gives."""
+    leaves, _ = tree_flatten(dict(output) if isinstance(output, Mapping) else output)
+    return (leaf for leaf in leaves if isinstance(leaf, Tensor))
+
+
+def _close(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Equal but for the rounding of other kernels, which a batch of another size may get."""
+    if len(found) != len(wanted):
+        return False
+    for one, other in zip(found, wanted, strict=True):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        if not one.is_floating_point():
+            if not torch.equal(one, other):
+                return False
+            continue
+        half = one.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(one.device.type)
+        part = 2e-2 if half else 1e-4
+        most = float(other.abs().max()) if other.numel() else 0.0
+        if not torch.allclose(one, other, rtol=0.0, atol=part * most, equal_nan=True):
+            return False
+    return True

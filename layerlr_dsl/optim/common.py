@@ -73,10 +73,13 @@ class Bucket:
         return whole.full_tensor()
 
     def norms(self, tensors: Tensors) -> Tensor:
-        """The Euclidean norm of each whole parameter (or of what is spread as it is), in one tensor."""
-        if self.mesh is None:
-            return torch.stack(torch._foreach_norm(tensors))
+        """The Euclidean norm of each whole parameter (or of what is spread as it is), in one tensor.
+
+        In single precision at least: squares of half-precision numbers soon exceed its largest.
+        """
         precise = torch.promote_types(tensors[0].dtype, torch.float32)
+        if self.mesh is None:
+            return torch.stack(torch._foreach_norm(tensors, 2, dtype=precise))
         return self.summed(torch.stack(torch._foreach_norm(tensors, 2, dtype=precise)) ** 2).sqrt()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stepping import assert_close, behaves_as_torch_s_do, imported, parameters, train
 
-from layerlr_dsl.optim import LARS
+from layerlr_dsl.optim import LAMB, LARS
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,16 @@ def test_nesterov_needs_momentum() -> None:
     """The combination that torch's SGD refuses is refused."""
     with pytest.raises(ValueError, match="nesterov needs momentum > 0 and dampening 0"):
         LARS(parameters(), nesterov=True, momentum=0.0)
+
+
+@pytest.mark.parametrize("kind", [LARS, LAMB])
+def test_large_half_precision_gradients_still_move_the_weights(kind: type[torch.optim.Optimizer]) -> None:
+    """Their norm exceeds 65504, the largest number of half precision, where every rate would become 0."""
+    moved = []
+    for dtype in (torch.float16, torch.float32):
+        weight = torch.nn.Parameter(torch.ones(1000, dtype=dtype))
+        weight.grad = torch.full_like(weight, 5000.0)
+        kind([weight], lr=1.0).step()
+        moved.append(1.0 - weight.detach().float())
+    assert moved[1].min() > 0
+    assert torch.allclose(moved[0], moved[1], rtol=0.02, atol=1e-3)

@@ -186,6 +186,7 @@ class Freezer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.modules.lead()
         # Copies and pickles of parameters come without their hooks.
         for name in self.frozen:
             self._hold(name, self.parameters[name], True)

@@ -8,6 +8,8 @@ without its root.
 
 from __future__ import annotations
 
+import copy
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -39,9 +41,14 @@ class FrozenModules:
         self.began: Callable[[], None] | None = None
         self.wrapped: Callable[[Any], None] | None = None
         self.loaded: Callable[[], None] | None = None
+        self.leader: weakref.ref[FrozenModules] | None = None
+        """In a copy of the model that no schedule steps: the hook that it was copied from."""
+        self._led: list[tuple[nn.Module, weakref.ref[nn.Module]]] = []
 
     def __call__(self, root: nn.Module, inputs: Any) -> None:
         tracing = torch.compiler.is_compiling()
+        if self.leader is not None and not tracing:
+            self.follow()
         if self.fresh and not tracing:
             self.fresh = False
             if self.began is not None:
@@ -61,6 +68,38 @@ class FrozenModules:
                 self.wrapped(reducer)
         if flipped:
             self._undo_reset()
+
+    def follow(self) -> None:
+        """Let go of what is held no more in the model that this one was copied from.
+
+        An average of weights is often copied in the first step, while layers are frozen, and lives on
+        after their thaw.
+        """
+        leader = None if self.leader is None else self.leader()
+        if leader is None:
+            return
+        leader.follow()
+        held = set(map(id, leader.modules))
+        thawed = {id(own) for own, original in self._led if id(original()) not in held}
+        if thawed:
+            self._led = [(own, original) for own, original in self._led if id(own) not in thawed]
+            self.modules = [module for module in self.modules if id(module) not in thawed]
+            self.statistics = [kept for kept in self.statistics if id(kept[0]) not in thawed]
+            self.lift_limits()
+
+    def lead(self) -> None:
+        """Follow no other model's hook any more: a schedule steps this one."""
+        self.leader, self._led = None, []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenModules:
+        made = type(self)()
+        memo[id(self)] = made
+        made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        made.leader = weakref.ref(self)
+        made._led = [
+            (own, weakref.ref(original)) for own, original in zip(made.modules, self.modules, strict=True)
+        ]
+        return made
 
     def _undo_reset(self) -> None:
         # update_bn clears every statistic and sets momentum to None to average anew. A frozen layer has
@@ -101,25 +140,33 @@ class FrozenModules:
             self.loaded()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "reducer": None, "began": None, "wrapped": None, "loaded": None}
+        told = {"reducer": None, "began": None, "wrapped": None, "loaded": None}
+        return {**self.__dict__, **told, "leader": None, "_led": []}
 
 
 class FrozenSubtree:
     """Forward pre-hook of the topmost module of a frozen subtree; costs one look where nothing changed."""
 
-    def __init__(self, modules: list[nn.Module]) -> None:
+    def __init__(self, modules: list[nn.Module], hook: FrozenModules) -> None:
         self.modules = modules
+        self.hook = hook
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:
-        if self.modules[0].training:
-            for module in self.modules:
-                module.training = False
+        if not self.modules or not self.modules[0].training:
+            return
+        if self.hook.leader is not None and not torch.compiler.is_compiling():
+            self.hook.follow()
+            held = set(map(id, self.hook.modules))
+            self.modules = [module for module in self.modules if id(module) in held]
+        for module in self.modules:
+            module.training = False
 
 
 def install(root: nn.Module) -> FrozenModules:
     """The hook of this root; one that came along in a deepcopy or pickle is taken over."""
     for hook in root._forward_pre_hooks.values():
         if isinstance(hook, FrozenModules):
+            hook.lead()
             return hook
     hook = FrozenModules()
     root.register_forward_pre_hook(hook)
@@ -140,7 +187,7 @@ def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Mo
         for host in _hosts(subtree[0]):
             held = [module for module in host.modules() if id(module) in staying]
             if held:
-                host.register_forward_pre_hook(FrozenSubtree(held))
+                host.register_forward_pre_hook(FrozenSubtree(held, hook))
     hook.modules = modules
     for module in modules:
         module.training = False

@@ -1,6 +1,7 @@
 """Frozen means that the bytes do not change, whatever the loop does."""
 
 import copy
+import gc
 import warnings
 
 import pytest
@@ -313,6 +314,59 @@ def test_an_average_of_the_model_keeps_frozen_statistics_through_update_bn():
     assert torch.equal(average.module.stem[1].running_mean, model.stem[1].running_mean)
     assert average.module.stem[1].momentum == model.stem[1].momentum
     schedule.verify()
+
+
+def test_an_average_that_was_copied_during_a_freeze_thaws_with_its_model():
+    """It is made in the first step, and measures its own statistics at the end, those of thawed layers too."""
+    started = seeded()
+    started.stem[1].running_mean.fill_(3.0)
+    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze stem until epoch 1\nfreeze mid", started)
+    average = AveragedModel(model)
+    copied = copy.deepcopy(copy.deepcopy(model))
+    for seed in range(3):
+        backward(model, seed)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        average.update_parameters(model)
+    update_bn([images(s) for s in range(4)], average)
+    measured = AveragedModel(model).module
+    measured.load_state_dict(average.module.state_dict())
+    update_bn([images(s) for s in range(4)], measured)
+    assert torch.allclose(average.module.stem[1].running_mean, measured.stem[1].running_mean)
+    assert not torch.allclose(average.module.stem[1].running_mean, torch.full((), 3.0))
+    for other in (average.module, copied):
+        other.train()
+        other(images())
+        assert other.stem[1].training
+        assert not any(module.training for module in other.mid.modules())
+
+
+def test_a_copy_outlives_the_model_it_was_copied_from():
+    """Then nothing thaws in it any more, and nothing fails."""
+    model, optimizer, schedule = made(STEM_AND_MID)
+    copied = copy.deepcopy(model)
+    del model, optimizer, schedule
+    gc.collect()
+    copied.train()
+    copied(images())
+    assert not any(module.training for module in copied.stem.modules())
+
+
+def test_a_copied_model_with_a_schedule_of_its_own_follows_that():
+    """And not the model it was copied from, whose layers stay frozen."""
+    model, _, _ = made("** -> lr 1e-2\nfreeze stem")
+    copied = copy.deepcopy(model)
+    for parameter in copied.parameters():
+        parameter.requires_grad = True
+    copied, _, _ = made("** -> lr 1e-2\nfreeze mid", copied)
+    copied.train()
+    copied(images())
+    assert copied.stem[1].training
+    assert not any(module.training for module in copied.mid.modules())
+    model.train()
+    model(images())
+    assert not model.stem[1].training
 
 
 def test_checkpointing_without_reentry_trains_behind_a_frozen_layer():

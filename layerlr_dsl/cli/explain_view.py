@@ -17,6 +17,8 @@ class Explained:
     """Parameters that the same rules decide about in the same way, told by the first of them."""
 
     names: tuple[str, ...]
+    ties: Mapping[str, tuple[str, ...]]
+    """The other names of those that are tied."""
     numel: int
     told: Explanation
 
@@ -31,20 +33,28 @@ def explained(
     inventory = plan.inventory
     row = inventory.index_of.get(parameter)
     if row is not None:
-        return [Explained((parameter,), inventory.numel(row), explain(plan, parameter, tick, fired))]
+        return [_gathered(plan, {row: parameter}, tick, fired)]
+    names = _covered(plan, parameter, checked)
     kinds: dict[object, list[int]] = {}
-    for one in _covered(plan, parameter, checked):  # within a class of the resolver, rules do the same to all
+    for one in names:  # within a class of the resolver, rules do the same to all
         kinds.setdefault((plan.matches.class_of[one], plan.group_of[one]), []).append(one)
     alike: dict[object, list[int]] = {}
     for rows in kinds.values():
         alike.setdefault(_key(plan, rows[0], tick, fired), []).extend(rows)
-    return [_gathered(plan, sorted(rows), tick, fired) for rows in alike.values()]
+    gathered = [{row: names[row] for row in sorted(rows)} for rows in alike.values()]
+    return [_gathered(plan, one, tick, fired) for one in gathered]
 
 
-def _gathered(plan: Plan, rows: list[int], tick: int, fired: Mapping[int, int]) -> Explained:
-    names = tuple(plan.inventory.names[row] for row in rows)
-    numel = sum(plan.inventory.numel(row) for row in rows)
-    return Explained(names, numel, explain(plan, names[0], tick, fired))
+def _gathered(plan: Plan, names: Mapping[int, str], tick: int, fired: Mapping[int, int]) -> Explained:
+    inventory = plan.inventory
+    numel = sum(inventory.numel(row) for row in names)
+    told = explain(plan, next(iter(names.values())), tick, fired)
+    ties = {}
+    for row, name in names.items():
+        if row in inventory.aliases:
+            every = (inventory.names[row], *(alias.name for alias in inventory.aliases[row]))
+            ties[name] = tuple(other for other in every if other != name)
+    return Explained(tuple(names.values()), ties, numel, told)
 
 
 def _key(plan: Plan, row: int, tick: int, fired: Mapping[int, int]) -> object:
@@ -60,7 +70,7 @@ def _key(plan: Plan, row: int, tick: int, fired: Mapping[int, int]) -> object:
     return (told.group, told.optimizer, told.schedule, told.lr, told.frozen_by_model, options)
 
 
-def _covered(plan: Plan, selector: str, checked: Checked) -> tuple[int, ...]:
+def _covered(plan: Plan, selector: str, checked: Checked) -> dict[int, str]:
     try:
         return selected_rows(plan.inventory, selector, checked.rules.source, checked.entry.root)
     except Findings as fault:

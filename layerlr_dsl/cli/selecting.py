@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import RuleStatement
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
 
 _REST = " -> lr 1"
@@ -19,11 +21,12 @@ _REST = " -> lr 1"
 
 def selected_rows(
     inventory: Inventory, selector: str, context: Source | None = None, root: Path | None = None
-) -> tuple[int, ...]:
-    """The parameters that a selector covers, in the order of the model.
+) -> dict[int, str]:
+    """The parameters that a selector covers, by row and in the order of the model, each by a covered name.
 
-    `context` is a rule file whose groups and lets the selector may use, `root` that of its includes. Raises Findings (status 2)
-    where the selector is faulty or covers nothing.
+    A tied parameter is covered where any of its names is. `context` is a rule file whose groups and lets
+    the selector may use, `root` that of its includes. Raises Findings (status 2) where the selector is
+    faulty or covers nothing.
     """
     before = "" if context is None else context.text.rstrip() + "\n"
     source = Source("<selector>", before + selector + _REST, None if context is None else context.path)
@@ -35,13 +38,25 @@ def selected_rows(
         shown = Source("<selector>", selector)
         raise Findings([error("LR001", "this is more than a selector", Span(shown, 0, len(selector)))], 2)
     plan = resolve(rules, inventory, Clock(), lenient=True)
-    _refuse(plan.diagnostics, selector, len(before))
-    clause = len(rules.clauses) - 1
-    covered = [any(one.clause == clause for one in cascade.selected) for cascade in plan.cascades]
-    return tuple(row for row, kind in enumerate(plan.matches.class_of) if covered[kind])
+    # That a rule must agree on all names of a tied parameter is no concern of a selector that has no rule.
+    _refuse((d for d in plan.diagnostics if d.code != "LR205"), selector, len(before))
+    return _covered(plan, len(rules.clauses) - 1)
 
 
-def _refuse(findings: tuple[Diagnostic, ...], selector: str, start: int) -> None:
+def _covered(plan: Plan, clause: int) -> dict[int, str]:
+    covers = [any(one.clause == clause for one in cascade.selected) for cascade in plan.cascades]
+    names = [
+        *enumerate(plan.inventory.names),
+        *((row.parameter, row.name) for row in plan.matches.alias_rows),
+    ]
+    found: dict[int, str] = {}
+    for (parameter, name), kind in zip(names, plan.matches.class_of, strict=True):
+        if covers[kind]:  # its own name comes before those that it has through ties
+            found.setdefault(parameter, name)
+    return dict(sorted(found.items()))
+
+
+def _refuse(findings: Iterable[Diagnostic], selector: str, start: int) -> None:
     """Raise the errors that stand in the selector, placed in it alone, as it was typed."""
     shown = Source("<selector>", selector)
     errors = [

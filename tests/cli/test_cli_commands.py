@@ -31,6 +31,19 @@ def _plan(path: object) -> Plan:
     return plan_of(Checker().check(entry, entry.read()))
 
 
+@pytest.fixture
+def tied(write: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A stored inventory whose `head.weight` is its `emb.weight`."""
+    write(
+        "tiedhead.py",
+        "from torch import nn\n\n\ndef build():\n    emb, body, head = nn.Embedding(10, 4), nn.Linear(4, 4), nn.Linear(4, 10)\n"
+        "    head.weight = emb.weight\n    return nn.ModuleDict({'emb': emb, 'body': body, 'head': head})\n",
+    )
+    monkeypatch.syspath_prepend(".")
+    assert layerlr("inspect", "python:tiedhead:build", "-o", "tied.json").status == 0
+    return "tied.json"
+
+
 # ---------------------------------------------------------------- plan
 
 
@@ -115,6 +128,41 @@ def test_explain_json_says_what_the_text_says(write: Any) -> None:
     assert told["options"]["lr"]["value"] == pytest.approx(1.25e-4)
 
 
+@pytest.mark.parametrize(
+    ("selector", "names", "ties", "numel"),
+    [
+        ("**", ["emb.weight", "body.weight", "body.bias", "head.bias"], ["head.weight"], 70),
+        ("head where tied", ["head.weight"], ["emb.weight"], 40),
+        ("head, emb", ["emb.weight", "head.bias"], ["head.weight"], 50),
+        ("head.*", ["head.weight", "head.bias"], ["emb.weight"], 50),
+        ("** except emb", ["head.weight", "body.weight", "body.bias", "head.bias"], ["emb.weight"], 70),
+    ],
+)
+def test_explain_knows_a_tied_parameter_by_any_of_its_names(
+    write: Any, tied: str, selector: str, names: list[str], ties: list[str], numel: int
+) -> None:
+    """It is told once, by the name that the selector covers, and counted once."""
+    path = write("a.lr", f'model "{tied}"\n** -> lr 1e-3\n')
+    ran = layerlr("explain", path, selector, "--format", "json")
+    assert (ran.status, ran.err) == (0, "")
+    [told] = json.loads(ran.out)
+    assert (told["parameters"], told["aliases"], told["numel"]) == (names, ties, numel)
+    assert told["options"]["lr"]["value"] == 1e-3
+
+
+def test_explain_says_which_of_several_parameters_is_tied(write: Any, tied: str) -> None:
+    """It may be any of them, not the first alone."""
+    ran = layerlr(
+        "explain", write("a.lr", f'model "{tied}"\n** -> lr 1e-3\n'), "body, head where ndim > 1 or tied"
+    )
+    assert ran.out.splitlines()[:2] == [
+        "head.weight, body.weight",
+        "tied: head.weight is also called emb.weight",
+    ]
+    alone = layerlr("explain", "a.lr", "head where tied")
+    assert alone.out.splitlines()[:2] == ["head.weight", "tied: also called emb.weight"]
+
+
 # ---------------------------------------------------------------- inspect
 
 
@@ -147,6 +195,25 @@ def test_inspect_shows_ties_at_each_of_their_places(write: Any, monkeypatch: pyt
     assert "40 parameters in 1 tensor" in ran.out
     assert "weight 10×4 (tied)" in ran.out
     assert "weight 10×4 = embed.weight" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ("head", ["emb.weight", "head.bias"]),
+        ("** except head", ["emb.weight", "body.weight", "body.bias"]),
+        ("** where tied", ["emb.weight"]),
+        ("**", ["emb.weight", "body.weight", "body.bias", "head.bias"]),
+    ],
+)
+def test_a_selector_may_cover_some_names_of_a_tied_parameter(
+    tied: str, selector: str, names: list[str]
+) -> None:
+    """No rule asks for them all here: the parameter is covered if any of its names is."""
+    ran = layerlr("inspect", tied, "--select", selector, "--format", "json")
+    assert (ran.status, ran.err) == (0, "")
+    assert [one["name"] for one in json.loads(ran.out)["parameters"] if one["selected"]] == names
+    assert f"covers {len(names)} of 4 tensors" in layerlr("inspect", tied, "--select", selector).out
 
 
 # ---------------------------------------------------------------- fmt

@@ -41,8 +41,11 @@ def _one(one: Explained, moment: str, screen: Screen) -> list[str]:
     hidden = len(one.names) - len(names)
     head = ", ".join(names) + (f" and {hidden} more" if hidden else "")
     lines = [screen.paint(line, "bold") for line in wrap(head, screen.width, 0, "  ")]
-    if told.aliases:
-        lines += wrap(f"tied: also called {', '.join(map(escape, told.aliases))}", screen.width, 0, "  ")
+    for tied, others in list(one.ties.items())[:_MOST_NAMES]:
+        which = f"{escape(tied)} is " if len(one.names) > 1 else ""
+        lines += wrap(f"tied: {which}also called {', '.join(map(escape, others))}", screen.width, 0, "  ")
+    if len(one.ties) > _MOST_NAMES:
+        lines.append(f"tied: {len(one.ties) - _MOST_NAMES} more")
     size = (
         f"{short(one.numel)} elements"
         if len(one.names) == 1
@@ -158,7 +161,7 @@ def _plain(one: Explained) -> dict[str, Any]:
     told = one.told
     return {
         "parameters": list(one.names),
-        "aliases": list(told.aliases),
+        "aliases": [other for others in one.ties.values() for other in others],
         "numel": one.numel,
         "group": told.group,
         "optimizer": told.optimizer,

@@ -15,12 +15,12 @@ from typing import Any, cast
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expression_builder import Durations, ExpressionBuilder, share_of, unquoted
+from layerlr_dsl.language.expressions import WORDS
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.tokens import Token
 
 _MOMENT_UNITS = {"epoch", "step"}
 _DURATION_UNITS = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps"}
-_WORDS_OF_EXPRESSIONS = {"and", "or", "not", "is", "matches", "mod", "true", "false"}
 # `-> frozen` has no value and is refused with the rules; every other bare option lacks one.
 _BARE_WORDS = {"frozen"}
 
@@ -47,7 +47,7 @@ class TreeBuilder(ExpressionBuilder):
 
     def let(self, children: list[Any]) -> s.LetStatement:
         _, name, _, value = children
-        if name.text in _WORDS_OF_EXPRESSIONS:
+        if name.text in WORDS:
             self.faults.append(faults.reserved_name(self._token_span(name)))
         return s.LetStatement(self._whole(children), name.text, self._token_span(name), value)
 

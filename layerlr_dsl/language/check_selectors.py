@@ -8,7 +8,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.expressions import ATTRIBUTES
+from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
@@ -78,8 +78,8 @@ class SelectorChecker:
 
     def _check_capture_names(self, captures: frozenset[str], span: Span) -> None:
         for name in sorted(captures):
-            if name in self._lets or name in ATTRIBUTES:
-                what = "a `let`" if name in self._lets else "an attribute of parameters"
+            if name in self._lets or name in RESERVED:
+                what = "a `let`" if name in self._lets else _described(name)
                 self._found.append(
                     error("LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it")
                 )
@@ -147,6 +147,12 @@ class SelectorChecker:
             message = f"groups are nested more than {_DEEPEST_GROUPS} deep"
             help = "list the selectors themselves in an inner group"
             self._found.append(error("LR007", message, statement.name_span, help))
+
+
+def _described(reserved: str) -> str:
+    if reserved in ATTRIBUTES:
+        return "an attribute of parameters"
+    return "a function" if reserved in (*FUNCTIONS, *CAPTURE_FUNCTIONS) else "a word of the language"
 
 
 def _references(selector: s.Selector) -> Iterator[str]:

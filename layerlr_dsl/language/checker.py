@@ -17,9 +17,7 @@ from layerlr_dsl.language.checked import CheckedClause, CheckedExpectation, Chec
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import (
     ATTRIBUTES,
-    CAPTURE_FUNCTIONS,
-    DTYPES,
-    FUNCTIONS,
+    RESERVED,
     Fault,
     Scope,
     evaluate,
@@ -28,8 +26,6 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.includes import Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets
 from layerlr_dsl.language.source import Source
-
-RESERVED = frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, "true", "false"))
 
 
 @dataclass

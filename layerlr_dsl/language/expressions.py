@@ -23,6 +23,7 @@ Value = Any
 ATTRIBUTES = ("name", "path", "depth", "ndim", "numel", "shape", "dtype", "index", "tied", "module")
 FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
 CAPTURE_FUNCTIONS = ("last", "first", "count")
+WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))
 FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
 _MAX_POWER_BITS = 4096
 
@@ -174,6 +175,8 @@ DTYPES = (
     "float8_e4m3fn",
     "float8_e5m2",
 )
+RESERVED = frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, *WORDS, "where", "except"))
+"""What no `let` and no capture may be called: an expression would read something else in it."""
 
 
 def _tuple(node: s.Tuple, scope: Scope) -> Value:

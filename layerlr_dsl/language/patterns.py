@@ -196,6 +196,17 @@ def compile_pattern(text: str) -> CompiledPattern:
         at += 1
 
 
+def segment_texts(text: str) -> list[str]:
+    """How each segment of a pattern that can be read is written: `{0..5}` is no end of one."""
+    written: list[str] = []
+    at = 0
+    while at < len(text):
+        _, end = _segment(text, at)
+        written.append(text[at:end])
+        at = end + 1
+    return written
+
+
 def _segment(text: str, start: int) -> tuple[Segment, int]:
     parts: list[Part] = []
     at = start

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _LONGEST = 100
+_MOST_ABSENT = 10_000
+"""Numbers that lie further apart are no count of layers, and a list of what lies between them fills the memory."""
+_MOST_OVERRIDING = 3
 
 
 def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -169,8 +172,8 @@ def holes(resolution: Resolution) -> Iterator[Diagnostic]:
     for clause in resolution.rules.clauses:
         for selector in clause.selectors:
             for name, values in resolution.ruling.numbers.get(id(selector), {}).items():
-                absent = sorted(set(range(values[0], values[-1] + 1)) - set(values)) if values else []
-                if absent and len(absent) < 10_000:
+                if values and 0 < values[-1] - values[0] + 1 - len(values) < _MOST_ABSENT:
+                    absent = sorted(set(range(values[0], values[-1] + 1)) - set(values))
                     shown = ", ".join(map(str, absent[:_SHOWN])) + (", ..." if len(absent) > _SHOWN else "")
                     message = (
                         f"`<{name}>` has holes: it is bound to {values[0]} to {values[-1]} without {shown}"
@@ -191,18 +194,29 @@ def overridden(resolution: Resolution) -> Iterator[Diagnostic]:
             losses[number][winner] += kind.count
     winners = {number for verdict in verdicts for number in verdict.winners} if losses else ()
     for number, by in sorted(losses.items()):
-        winner = max(by, key=lambda n: (by[n], n))
-        related = (Related("by this", clauses[winner].span),)
         word = "rule" if isinstance(clauses[number].statement, s.RuleStatement) else "statement"
-        place = f"line {clauses[winner].span.first.line}"
+        span = clauses[number].span
         if number not in winners:
-            message = f"this {word} never applies: {place} overrides it for every parameter"
+            spans = [clauses[later].span for later in sorted(by)]
+            message = f"this {word} never applies: {_overriding(spans, span)}"
             help = "put the broad rule first and the narrow one after it, or remove this one"
-            yield warning("LR202", message, clauses[number].span, help, related)
+            related = tuple(Related("by this", one) for one in spans[:_MOST_OVERRIDING])
+            yield warning("LR202", message, span, help, related)
         else:
-            yield info(
-                "LR203", f"{place} overrides a part of this {word}", clauses[number].span, None, related
-            )
+            most = clauses[max(by, key=lambda n: (by[n], n))].span
+            message = f"line {most.first.line} overrides a part of this {word}"
+            yield info("LR203", message, span, None, (Related("by this", most),))
+
+
+def _overriding(spans: list[Span], overridden: Span) -> str:
+    """`lines 3 and 4 override it`; lines of other files come with their file."""
+    here = all(span.source is overridden.source for span in spans)
+    lines = list(dict.fromkeys(str(span.first.line) if here else span.place for span in spans))
+    if len(lines) == 1:
+        return f"line {spans[0].first.line} overrides it for every parameter"
+    hidden = len(lines) - _MOST_OVERRIDING
+    *first, last = [*lines[:_MOST_OVERRIDING], f"{hidden} more"] if hidden > 0 else lines
+    return f"{'lines ' if here else ''}{', '.join(first)} and {last} override it"
 
 
 def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:

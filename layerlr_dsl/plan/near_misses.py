@@ -8,7 +8,7 @@ from functools import cached_property
 
 from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment
+from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment, segment_texts
 from layerlr_dsl.model.inventory import Inventory
 
 _SHOWN = 6
@@ -55,7 +55,7 @@ class NearMisses:
         """A sentence for `help:`."""
         reached = [0]
         path: list[str] = []
-        written = text.split(".")
+        written = segment_texts(text)
         for place, segment in enumerate(pattern.segments):
             if segment is DOUBLE_STAR:
                 return self._anywhere(pattern.segments[place + 1 :], written)

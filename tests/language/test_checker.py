@@ -42,6 +42,15 @@ CASES = [
     ("let a = b\nlet b = a", "LR102", "a", "value of its own"),
     ("let a = ndim", "LR101", "ndim", "constant"),
     ("layer<lr>.<i> -> lr 1\nlet lr = 1", "LR102", "layer<lr>.<i>", "rename"),
+    ("layer<ndim> -> lr 1", "LR102", "layer<ndim>", "rename"),
+    ("layer<last> -> lr last(last)", "LR102", "layer<last>", "rename"),
+    ("layer<min> -> lr 1", "LR102", "layer<min>", "rename"),
+    ("layer<count> -> lr 1", "LR102", "layer<count>", "rename"),
+    ("layer<sqrt> -> lr 1", "LR102", "layer<sqrt>", "rename"),
+    ("layer<true> -> lr true", "LR102", "layer<true>", "rename"),
+    ("group g = layer<false>", "LR102", "layer<false>", "rename"),
+    ("layer<mod> -> lr 1", "LR102", "layer<mod>", "rename"),
+    ("layer<float32> -> lr 1", "LR102", "layer<float32>", "rename"),
     ("@stem -> lr 1", "LR110", "@stem", "define it"),
     ("group stem = conv1\n@stme -> lr 1", "LR110", "@stme", "@stem"),
     ("group a = @a", "LR111", "@a", "circle"),
@@ -84,6 +93,12 @@ def test_each_fault_has_one_error_at_its_place(text: str, code: str, span: str, 
     if help is not None:
         assert first.help is not None
         assert help in first.help
+
+
+@pytest.mark.parametrize("name", ["i", "b", "norm", "linear", "lr", "epoch", "lasts"])
+def test_a_capture_may_have_any_name_that_means_nothing_in_a_value(name: str) -> None:
+    """A family or an option is a word in its own place only."""
+    assert findings(f"layer<{name}> -> lr 0.5 ^ last({name}) * {name}") == []
 
 
 def test_a_faulty_statement_breeds_no_other_finding() -> None:

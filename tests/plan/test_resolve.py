@@ -241,6 +241,53 @@ def test_each_doubt_has_its_code_and_severity(
     assert (code, severity) in [(d.code, d.severity) for d in found]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "holes"),
+    [
+        ((0, 1, 4), ["`<i>` has holes: it is bound to 0 to 4 without 2, 3"]),
+        ((0, 10_000), ["`<i>` has holes: it is bound to 0 to 10000 without 1, 2, 3, 4, 5, ..."]),
+        ((0, 10_001), []),
+        ((0, 1, 1_000_000_000), []),
+    ],
+)
+def test_holes_are_counted_before_they_are_listed(numbers: tuple[int, ...], holes: list[str]) -> None:
+    """Numbers that lie far apart cost no memory for what lies between them."""
+    model = nn.ModuleDict({f"layer{number}": nn.Linear(1, 1) for number in numbers})
+    found = layerlr.parse("** -> lr 1; layer<i> -> lr 1 / (i + 1)").check(model)
+    assert [d.message for d in found if d.code == "LR206"] == holes
+
+
+FOUR = nn.ModuleDict({"layer": nn.ModuleList([nn.Linear(1, 1) for _ in range(5)])})
+
+
+@pytest.mark.parametrize(
+    ("overriding", "said", "related"),
+    [
+        (["layer -> lr 2"], "line 3 overrides it for every parameter", 1),
+        (["layer.{0..1} -> lr 2", "layer.{2..4} -> lr 3"], "lines 3 and 4 override it", 2),
+        (
+            ["layer.0 -> lr 2", "layer.{1..2} -> lr 3", "layer.{3..4} -> lr 4"],
+            "lines 3, 4 and 5 override it",
+            3,
+        ),
+        ([f"layer.{n} -> lr {n + 2}" for n in range(5)], "lines 3, 4, 5 and 2 more override it", 3),
+        (
+            ["layer.{0..1} -> lr 2; layer.{2..4} -> lr 3"],
+            "line 3 overrides it for every parameter",
+            2,
+        ),
+    ],
+)
+def test_all_rules_that_override_one_together_are_named(
+    overriding: list[str], said: str, related: int
+) -> None:
+    """None of them alone does it for every parameter, and none may hide the others."""
+    found = layerlr.parse("\n".join(["** -> lr 1", "layer -> lr 1", *overriding])).check(FOUR)
+    (one,) = [d for d in found if d.code == "LR202" and d.span and d.span.text == "layer -> lr 1"]
+    assert one.message == f"this rule never applies: {said}"
+    assert len(one.related) == related
+
+
 def test_validate_leaves_unchecked_what_needs_the_length_of_the_run(resnet18: Inventory) -> None:
     """`check` is silent where `resolve` refuses."""
     rules = layerlr.parse("** -> lr 1e-3; fc -> lr 1 until 50%; schedule cosine(warmup=5%)")

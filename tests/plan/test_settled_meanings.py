@@ -167,6 +167,22 @@ def test_the_help_says_what_was_meant(text: str, help: str) -> None:
     assert one[2].endswith(help)
 
 
+@pytest.mark.parametrize(
+    ("selector", "help"),
+    [
+        ("layer.{7..9}", "there is no `{7..9}` below `layer`: there are `0`, `1`"),
+        ("layer.{0..1}.wieght", "did you mean `layer.{0..1}.weight`?"),
+        ("{0..1}.x", "there is no `{0..1}` at the top: there are `layer`"),
+        ("layer.[5-7].x", "there is no `[5-7]` below `layer`: there are `0`, `1`"),
+    ],
+)
+def test_a_range_is_one_segment_in_the_help(selector: str, help: str) -> None:
+    """Its dots end no segment."""
+    model = inventory_of({"layer.0.weight": 2, "layer.1.weight": 2})
+    found = Rules(check(Source("t.lr", f"** -> lr 1\n{selector} -> lr 2"))).check(model)
+    assert [d.help for d in found if d.code == "LR201"] == [help]
+
+
 def test_a_faulty_condition_is_told_at_each_rule_that_has_it() -> None:
     """Rules that ask the same share the answer, and a fault is no answer: none is told that it selects nothing."""
     model = inventory_of({"0.weight": 2, "1.weight": 2})

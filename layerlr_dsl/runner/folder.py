@@ -12,7 +12,7 @@ from layerlr_dsl.language.source import Source
 from layerlr_dsl.runner import checkpoint
 from layerlr_dsl.runner.config import CONFIG_FILE, TrainConfig, stored, to_json
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.files import make_folder, write_text
+from layerlr_dsl.runner.files import make_folder, remove_leftovers, write_text
 from layerlr_dsl.runner.metrics import METRICS_FILE, TIMING_FILE, LineLog
 
 PLAN_FILE, SUMMARY_FILE, RULES_FOLDER = "plan.json", "summary.json", "rules"
@@ -43,6 +43,7 @@ class RunFolder:
     def open(self) -> None:
         """Make the folder where it is not there yet, and see that it can be written to. Raises RunnerError."""
         make_folder(self.path)
+        remove_leftovers(self.path)
 
     def describe(self, config: TrainConfig, sources: Sequence[Source], plan: Mapping[str, Any]) -> None:
         """Write the rules with their includes, the plan and the configuration."""

@@ -64,6 +64,22 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, ru
     assert run_differences(whole, out) == []
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path, rules, layerlr):
+    """A checkpoint may be large; that of a process which still runs is its own."""
+    out = tmp_path / "run"
+    out.mkdir()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, alive = out / f".last.pt.{ended.pid}.tmp", out / f".last.pt.{os.getppid()}.tmp"
+    for path in (dead, alive):
+        path.write_bytes(b"half")
+    (out / ".notes.tmp").write_text("mine")
+    assert layerlr(*settings(rules, out)).status == 0
+    assert not dead.exists()
+    assert alive.exists()
+    assert (out / ".notes.tmp").exists()
+
+
 def test_stopped_at_every_step_it_ends_with_the_same_bits(whole, tmp_path, rules, layerlr, monkeypatch):
     """Resumed before each single step, in the middle of epochs and of phases."""
     from layerlr_dsl.runner import loop

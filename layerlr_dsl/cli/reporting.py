@@ -1,4 +1,4 @@
-"""Printing what `validate` found: text to people, machine formats to standard output."""
+"""Printing what `validate` and `test` found: text to people, machine formats to standard output."""
 
 from __future__ import annotations
 
@@ -7,26 +7,37 @@ from layerlr_dsl.cli.validation import Report, summary
 
 
 def show(report: Report, form: str, notes: bool) -> None:
-    """Print a report in the form asked for."""
-    for outcome in report.outcomes:
-        if outcome.problem is not None:
-            from layerlr_dsl.cli.render.text import labelled
+    """Print a report of `validate` in the form asked for."""
+    if form == "text":
+        _problems(report)
+        _text(report, notes)
+    else:
+        show_to_machines(report, form, summary(report, 0))
 
-            write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
+
+def show_to_machines(report: Report, form: str, closing: str) -> None:
+    """Print a report as json, sarif or github; the last ends with a line that closes it."""
+    _problems(report)
     if form == "json":
         write_json(as_json(report))
     elif form == "sarif":
         from layerlr_dsl.cli.render import sarif
 
         write_json(sarif.render(report.findings))
-    elif form == "github":
+    else:
         from layerlr_dsl.cli.render import github
 
         if report.findings:
             write(github.render(report.findings))
-        write(summary(report, 0))
-    else:
-        _text(report, notes)
+        write(closing)
+
+
+def _problems(report: Report) -> None:
+    for outcome in report.outcomes:
+        if outcome.problem is not None:
+            from layerlr_dsl.cli.render.text import labelled
+
+            write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
 
 
 def _text(report: Report, notes: bool) -> None:

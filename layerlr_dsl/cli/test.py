@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker
+from layerlr_dsl.cli.checking import Checked, Checker
 from layerlr_dsl.cli.inputs import Input, gather
-from layerlr_dsl.cli.options import clock_options, model_option, root_option
+from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
 from layerlr_dsl.cli.render.text import labelled, render_all
 from layerlr_dsl.cli.terminal import Screen, write, write_error
+from layerlr_dsl.cli.validation import Outcome as FileOutcome
+from layerlr_dsl.cli.validation import Report, once_each
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.plan.expect import Outcome, run_expectations
@@ -28,10 +30,15 @@ class Tested:
     outcomes: tuple[Outcome, ...] = ()
     errors: tuple[Diagnostic, ...] = ()
     problem: str | None = None
+    checked: Checked | None = None
 
     @property
     def failures(self) -> tuple[Diagnostic, ...]:
         return tuple(outcome.failure for outcome in self.outcomes if outcome.failure is not None)
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        return self.errors or self.failures
 
 
 @click.command("test")
@@ -39,6 +46,7 @@ class Tested:
 @model_option()
 @clock_options
 @root_option
+@format_option("text", "json", "github", "sarif")
 @click.option("--junit", metavar="FILE", help="Write the results as JUnit XML too.")
 def command(
     paths: tuple[str, ...],
@@ -46,6 +54,7 @@ def command(
     epochs: Fraction | None,
     steps_per_epoch: int | None,
     root: str | None,
+    form: str,
     junit: str | None,
 ) -> int:
     """Run the `expect` statements of rule files, all of them, and show what each found.
@@ -60,17 +69,24 @@ def command(
     Examples:
         layerlr test rules
         layerlr test my.lr --model timm:resnet50 --junit results.xml
+        layerlr test rules --format github
     """
     checker = Checker(model, epochs, steps_per_epoch, lenient=False)
     results = [run(entry, checker) for entry in gather(paths, root)]
-    for result in results:
-        _report(result)
+    if form != "text":
+        from layerlr_dsl.cli.reporting import show_to_machines
+
+        show_to_machines(report(results), form, summary(results))
+    else:
+        for result in results:
+            _report(result)
     if junit is not None:
         from layerlr_dsl.cli.files import write_atomically
         from layerlr_dsl.cli.render.junit import render
 
         write_atomically(junit, render(results))
-    write(summary(results))
+    if form == "text":
+        write(summary(results))
     return status(results)
 
 
@@ -81,12 +97,23 @@ def run(entry: Input, checker: Checker) -> Tested:
     except Unreadable as fault:
         return Tested(entry, problem=str(fault))
     if has_errors(checked.findings):
-        return Tested(entry, errors=tuple(f for f in checked.findings if f.severity == "error"))
+        errors = tuple(f for f in checked.findings if f.severity == "error")
+        return Tested(entry, errors=errors, checked=checked)
     if not checked.rules.expectations:
-        return Tested(entry)
+        return Tested(entry, checked=checked)
     if checked.plan is None:
-        return Tested(entry, problem=f"{entry.name}: its expectations need a model; give one with --model")
-    return Tested(entry, tuple(run_expectations(checked.plan)))
+        problem = f"{entry.name}: its expectations need a model; give one with --model"
+        return Tested(entry, problem=problem, checked=checked)
+    return Tested(entry, tuple(run_expectations(checked.plan)), checked=checked)
+
+
+def report(results: Sequence[Tested]) -> Report:
+    """The results as `validate` tells of findings: only those that fail the run are among them."""
+    outcomes = []
+    for result in results:
+        checked = None if result.checked is None else replace(result.checked, findings=result.findings)
+        outcomes.append(FileOutcome(result.entry, checked, result.problem))
+    return Report(tuple(outcomes), once_each(result.findings for result in results))
 
 
 def status(results: Sequence[Tested]) -> int:

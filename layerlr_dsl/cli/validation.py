@@ -71,7 +71,7 @@ class Request:
 def validate(request: Request) -> Report:
     """Check every input; nothing is printed and nothing written. Raises Refusal."""
     outcomes = tuple(_check(entry, request.checker) for entry in gather(request.paths, request.root))
-    findings = _once_each(o.checked.findings for o in outcomes if o.checked is not None)
+    findings = once_each(o.checked.findings for o in outcomes if o.checked is not None)
     return Report(outcomes, findings, request.strict)
 
 
@@ -96,7 +96,8 @@ def _check(entry: Input, checker: Checker) -> Outcome:
         return Outcome(entry, problem=str(fault))
 
 
-def _once_each(batches: Iterable[Sequence[Diagnostic]]) -> tuple[Diagnostic, ...]:
+def once_each(batches: Iterable[Sequence[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of all inputs, those of a shared include once."""
     seen: dict[tuple[object, ...], Diagnostic] = {}
     for number, batch in enumerate(batches):
         for finding in batch:

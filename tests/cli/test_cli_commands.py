@@ -303,6 +303,48 @@ def test_expectations_without_a_model_cannot_be_run(write: Any) -> None:
     assert "--model" in ran.err
 
 
+def test_results_in_json_are_as_those_of_validate(write: Any) -> None:
+    """Failures and errors are findings; files that pass, fail, cannot be judged or read are told apart."""
+    write("a.lr", HEAD + "expect fc lr == 1\nexpect fc frozen\nexpect fc lr == 1e-3\n")
+    write("b.lr", HEAD + "fc -> lr -1\n")
+    write("c.lr", HEAD + "expect fc lr == 1e-3\nlayer1 -> lr 1\n** -> lr 1e-3\n")
+    failing = layerlr("test", "a.lr", "b.lr", "c.lr", "--format", "json", "--junit", "out.xml")
+    told = json.loads(failing.out)
+    jsonschema.validate(told, json.loads((FOLDER / "validate.json").read_text()))
+    assert (failing.status, failing.err, told["valid"], told["errors"]) == (1, "", False, 3)
+    assert [finding["code"] for finding in told["diagnostics"]] == ["LR220", "LR220", "LR107"]
+    assert told["diagnostics"][0]["range"]["start"]["line"] == 4
+    assert [(f["status"], f["errors"], f["model"]) for f in told["files"]] == [
+        ("findings", 2, RESNET),
+        ("findings", 1, RESNET),
+        ("clean", 0, RESNET),
+    ]
+    assert ElementTree.parse("out.xml").getroot().tag == "testsuites"
+    write("d.lr", "** -> lr 1\nexpect ** lr == 1\n")
+    write("e.lr", b"\xff")
+    unusable = layerlr("test", "c.lr", "d.lr", "e.lr", "--format", "json")
+    told = json.loads(unusable.out)
+    assert (unusable.status, told["valid"]) == (2, False)
+    assert [file["status"] for file in told["files"]] == ["clean", "unreadable", "unreadable"]
+    assert "--model" in told["files"][1]["problem"]
+    assert "--model" in unusable.err
+
+
+def test_failures_are_annotations_where_a_code_host_asks_for_them(write: Any) -> None:
+    """A workflow command each, and the summary below; or a SARIF log alone."""
+    write("a.lr", HEAD + "expect fc lr == 1\nexpect fc lr == 1e-3\n")
+    github = layerlr("test", "a.lr", "--format", "github")
+    first, last = github.out.splitlines()
+    assert (github.status, github.err) == (1, "")
+    assert first.startswith("::error file=a.lr,line=4,endLine=4,col=1,")
+    assert last == "1 file: 1 passed, 1 failed"
+    sarif = layerlr("test", "a.lr", "--format", "sarif")
+    [run] = json.loads(sarif.out)["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["LR220"]
+    passing = layerlr("test", write("b.lr", HEAD + "expect fc lr == 1e-3\n"), "--format", "github")
+    assert (passing.status, passing.out) == (0, "1 file: 1 passed\n")
+
+
 # ---------------------------------------------------------------- diff
 
 

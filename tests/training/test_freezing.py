@@ -296,18 +296,22 @@ def test_children_of_a_frozen_module_list_are_in_eval():
     assert moved(before, holder) == set()
 
 
-def test_an_average_of_the_model_keeps_frozen_statistics_through_update_bn():
-    """update_bn clears all statistics of the averaged copy; frozen ones are put back, live ones measured."""
-    started = seeded()
-    started.stem[1].running_mean.fill_(3.0)
-    model, optimizer, schedule = made(STEM_AND_MID, started)
-    average = AveragedModel(model)
+def train_averaging(model, optimizer, schedule, average):
     for seed in range(3):
         backward(model, seed)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         average.update_parameters(model)
+
+
+def test_an_average_of_the_model_keeps_frozen_statistics_through_update_bn():
+    """update_bn clears all statistics of the averaged copy; frozen ones are put back, live ones measured."""
+    started = seeded()
+    started.stem[1].running_mean.fill_(3.0)
+    model, optimizer, schedule = made(STEM_AND_MID, started)
+    average = AveragedModel(model)
+    train_averaging(model, optimizer, schedule, average)
     before = snapshot(model)
     update_bn([images(s) for s in range(4)], average)
     assert moved(before, model) == set()
@@ -323,12 +327,7 @@ def test_an_average_that_was_copied_during_a_freeze_thaws_with_its_model():
     model, optimizer, schedule = made("** -> lr 1e-2\nfreeze stem until epoch 1\nfreeze mid", started)
     average = AveragedModel(model)
     copied = copy.deepcopy(copy.deepcopy(model))
-    for seed in range(3):
-        backward(model, seed)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        average.update_parameters(model)
+    train_averaging(model, optimizer, schedule, average)
     update_bn([images(s) for s in range(4)], average)
     measured = AveragedModel(model).module
     measured.load_state_dict(average.module.state_dict())

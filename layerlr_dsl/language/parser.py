@@ -197,7 +197,7 @@ class _Reading:
         else:
             self.diagnostics.append(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
-        if comma_dangles(self.text, tokens, self.at):
+        if _comma_dangles(self.text, tokens, self.at):
             self._pass_rest_of_list()
 
     def _pass_rest_of_list(self) -> None:
@@ -258,7 +258,7 @@ class _TokenKeeping(_Reading):
         self.kept.append(tokens)
 
 
-def comma_dangles(text: str, tokens: list[Token], end: int) -> bool:
+def _comma_dangles(text: str, tokens: list[Token], end: int) -> bool:
     """Whether a statement that could not be read ends at `end` with nothing behind its last comma."""
     return (
         bool(tokens)

@@ -127,3 +127,18 @@ def test_a_compiled_optimizer_step_is_compiled_once_a_phase_and_moves_nothing_fr
     assert counts[-1] == counts[-2]
     assert len({tuple(r) for r in rates}) == 6
     assert rates[0] == pytest.approx([1e-2, 1e-2, 1e-1])
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_what_the_documents_say_of_a_compiled_step_at_rate_0(kind):
+    """Where this fails, torch has mended it, and the page on embedding need not warn of it any more."""
+    found = []
+    for compiled in (False, True):
+        weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+        optimizer = kind([weight], lr=0.0)
+        step = torch.compile(lambda made=optimizer: made.step(), backend="aot_eager")
+        weight.grad = torch.tensor([0.0, 1.0])
+        (step if compiled else optimizer.step)()
+        found.append(weight.detach().clone())
+    assert found[0].tolist() == [1.0, 2.0]
+    assert found[1].isnan().tolist() == [True, False]

@@ -125,14 +125,7 @@ class Rules:
             clock = self.clock(epochs, steps_per_epoch)
             if self._compiled is None:
                 self._compiled = Compiled(self.checked)
-            return resolve(
-                self.checked,
-                inventory,
-                clock,
-                lenient=lenient,
-                compiled=self._compiled,
-                before=self.diagnostics,
-            )
+            return resolve(self._compiled, inventory, clock, lenient=lenient, before=self.diagnostics)
 
     def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""

@@ -47,21 +47,21 @@ class Resolution:
 
 
 def resolve(
-    rules: CheckedRules,
+    rules: CheckedRules | Compiled,
     inventory: Inventory,
     clock: Clock,
     *,
     lenient: bool = False,
-    compiled: Compiled | None = None,
     before: Sequence[Diagnostic] = (),
 ) -> Plan:
     """The plan, with every finding in its `diagnostics`; it is of use only where none is an error.
 
     `lenient` leaves unchecked what is relative to a run of unknown length, instead of refusing it.
-    `compiled` is what is kept of these rules from one model to the next, `before` what was found already.
+    Rules that were compiled before keep what no model can change. `before` is what was found already.
     """
     with collector_paused():
-        return _planned(compiled or Compiled(rules), inventory, clock, lenient, before)
+        compiled = rules if isinstance(rules, Compiled) else Compiled(rules)
+        return _planned(compiled, inventory, clock, lenient, before)
 
 
 def _planned(

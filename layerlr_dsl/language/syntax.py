@@ -122,21 +122,43 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of expressions: `max(a, b)`, `last(i)`."""
+    """A function of expressions: `max(a, b)`, `last(i)`, `last(@blocks)`.
+
+    `keywords` are those of `ramp(..., shape=cosine)` and of a schedule that is called as a function.
+    """
 
     span: Span
     function: str
     function_span: Span
     arguments: tuple[Expression, ...]
+    keywords: tuple[Argument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
-    """`shape[0]`."""
+    """`shape[0]`, or an element of a `let` that is a tuple: `rates[i]`."""
 
     span: Span
     name: str
     index: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCapture:
+    """`@blocks` or `@blocks.i` as the argument of `last`, `first` or `count`; names are without the signs."""
+
+    span: Span
+    group: str
+    capture: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """`200 steps`, `2 epochs`, `5%` of the run (value 5, unit percent)."""
+
+    span: Span
+    value: Expression
+    unit: Literal["epochs", "steps", "percent"]
 
 
 Expression: TypeAlias = (
@@ -154,7 +176,10 @@ Expression: TypeAlias = (
     | Matches
     | Call
     | Subscript
+    | GroupCapture
+    | Duration
 )
+"""A Duration stands only inside the tuples that `ramp` takes as its points."""
 
 # ---------------------------------------------------------------- time
 
@@ -180,15 +205,6 @@ class Condition:
 
 
 Time: TypeAlias = Moment | Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """`200 steps`, `2 epochs`, `5%` of the run (value 5, unit percent)."""
-
-    span: Span
-    value: Expression
-    unit: Literal["epochs", "steps", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +281,23 @@ class Factory:
     arguments: tuple[Argument, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SchedulePart:
+    """`linear(...) for 5 epochs`: one part of a sequence; the last has no length."""
+
+    span: Span
+    factory: Factory
+    length: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSequence:
+    """`A(...) for D then B(...) for D then C(...)`; most schedules are a sequence of one part."""
+
+    span: Span
+    parts: tuple[SchedulePart, ...]
+
+
 # ---------------------------------------------------------------- statements
 
 
@@ -282,6 +315,22 @@ class ModelStatement:
 
 @dataclass(frozen=True, slots=True)
 class EpochsStatement:
+    span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class StepsStatement:
+    """`steps 600_000`: the length of the run in optimizer steps."""
+
+    span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class StepsPerEpochStatement:
+    """`steps_per_epoch 1250`."""
+
     span: Span
     value: Expression
 
@@ -310,28 +359,34 @@ class GroupStatement:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerStatement:
+    """`optimizer adamw(...)`; with a name, `optimizer critic = adam(...)`, a further one."""
+
     span: Span
     factory: Factory
+    name: str | None = None
+    name_span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStatement:
     span: Span
-    factory: Factory
+    sequence: ScheduleSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`OPTION VALUE` or `OPTION *= VALUE`; `schedule` and `optimizer` take a Factory.
+    """`OPTION VALUE` or `OPTION *= VALUE`; `optimizer` takes a Factory, `schedule` a ScheduleSequence.
 
-    `value` is None only for a bare word such as `frozen`, which is an error judged later.
+    `value` is None only for a bare word such as `frozen`, which is an error judged later. `quoted`: the
+    option stood in quotes, and is handed to the optimizer's group unchecked.
     """
 
     span: Span
     option: str
     option_span: Span
     multiply: bool
-    value: Expression | Factory | None
+    value: Expression | Factory | ScheduleSequence | None
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,24 +407,67 @@ class FreezeStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class UnfreezeStatement:
-    """`unfreeze S at TIME`."""
+class FreezeStatisticsStatement:
+    """`freeze statistics of S [from T] [until T]`."""
 
     span: Span
     selector: Selector
-    at: Time
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezeStatement:
+    """`unfreeze S at TIME`, or `unfreeze S`: from the start of the run or of the stage."""
+
+    span: Span
+    selector: Selector
+    at: Time | None
     warmup: Duration | None
 
 
 @dataclass(frozen=True, slots=True)
-class UnfreezeSequenceStatement:
-    """`unfreeze A then B then C every N epochs [starting at TIME]`."""
+class Turn:
+    """One turn of a sequence; with `by`, one for each value of that capture."""
 
     span: Span
-    selectors: tuple[Selector, ...]
+    selector: Selector
+    by: str | None = None
+    by_span: Span | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezeSequenceStatement:
+    """`unfreeze A then B.<i> by i descending then C every N epochs [starting at TIME]`."""
+
+    span: Span
+    turns: tuple[Turn, ...]
     every: Duration
     start: Time | None
     warmup: Duration | None
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        return tuple(turn.selector for turn in self.turns)
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatement:
+    """`stage NAME [for D] [until METRIC stops ...] [, fresh optimizer]`, above what holds in it."""
+
+    span: Span
+    name: str
+    name_span: Span
+    length: Duration | None = None
+    until: Condition | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AfterStagesStatement:
+    """`after stages`: what follows comes last in the cascade and holds throughout."""
+
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,17 +505,27 @@ class ExpectCount:
 
 
 Expectation: TypeAlias = ExpectOption | ExpectState | ExpectCount
-Clause: TypeAlias = RuleStatement | FreezeStatement | UnfreezeStatement | UnfreezeSequenceStatement
+Clause: TypeAlias = (
+    RuleStatement
+    | FreezeStatement
+    | FreezeStatisticsStatement
+    | UnfreezeStatement
+    | UnfreezeSequenceStatement
+)
+Heading: TypeAlias = StageStatement | AfterStagesStatement
 Statement: TypeAlias = (
     VersionStatement
     | ModelStatement
     | EpochsStatement
+    | StepsStatement
+    | StepsPerEpochStatement
     | IncludeStatement
     | LetStatement
     | GroupStatement
     | OptimizerStatement
     | ScheduleStatement
     | Clause
+    | Heading
     | Expectation
 )
 

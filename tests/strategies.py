@@ -20,8 +20,8 @@ from layerlr_dsl.language.source import Source, Span
 NOWHERE = Span(Source("nowhere", ""), 0, 0)
 
 # Words of the language stand among the names wherever names may stand.
-STATEMENT_WORDS = ["version", "model", "epochs", "include", "let", "group", "optimizer", "schedule", "freeze",
-                   "unfreeze", "expect"]  # fmt: skip
+STATEMENT_WORDS = ["version", "model", "epochs", "steps", "steps_per_epoch", "include", "let", "group", "optimizer",
+                   "schedule", "freeze", "unfreeze", "expect", "stage", "after"]  # fmt: skip
 INNER_WORDS = [
     "from",
     "until",
@@ -36,6 +36,11 @@ INNER_WORDS = [
     "is",
     "mod",
     "lr",
+    "statistics",
+    "of",
+    "stages",
+    "fresh",
+    "descending",
 ]
 NAMES = [
     "base",
@@ -93,10 +98,30 @@ def expressions() -> SearchStrategy[Any]:
     return st.recursive(leaves, _larger_expressions, max_leaves=6)
 
 
+def _calls(inner: SearchStrategy[Any]) -> SearchStrategy[s.Call]:
+    """Calls of expressions and groups, with keywords behind; a call takes something."""
+    at = st.just(NOWHERE)
+    group = st.builds(s.GroupCapture, at, words(), st.none() | words())
+    functions = st.sampled_from(["max", "min", "last", "count", "rank", "cosine"])
+    values = st.lists(st.one_of(inner, inner, group), max_size=3).map(tuple)
+    keywords = st.lists(_arguments(inner), max_size=2).map(tuple)
+    calls = st.builds(s.Call, at, functions, at, values, keywords)
+    return calls.filter(lambda call: bool(call.arguments or call.keywords))
+
+
+def _ramps(inner: SearchStrategy[Any]) -> SearchStrategy[s.Call]:
+    """`ramp` alone takes tuples with stretches of time in them."""
+    at = st.just(NOWHERE)
+    when = durations().filter(lambda d: d.unit != "percent") | numbers(st.just(True))
+    point = st.builds(lambda *items: s.Tuple(NOWHERE, items), when, inner)
+    points = st.lists(point, min_size=1, max_size=3).map(tuple)
+    keywords = st.lists(_arguments(inner), max_size=2).map(tuple)
+    return st.builds(s.Call, at, st.just("ramp"), at, points, keywords)
+
+
 def _larger_expressions(inner: SearchStrategy[Any]) -> SearchStrategy[Any]:
     at = st.just(NOWHERE)
     arguments = st.lists(inner, min_size=1, max_size=3).map(tuple)
-    functions = st.sampled_from(["max", "min", "last", "sqrt", "floor"])
     return st.one_of(
         st.builds(s.Arithmetic, at, st.sampled_from(["+", "-", "*", "/", "^", "mod"]), inner, inner),
         st.builds(s.Comparison, at, st.sampled_from(OPERATORS), inner, inner),
@@ -106,8 +131,9 @@ def _larger_expressions(inner: SearchStrategy[Any]) -> SearchStrategy[Any]:
         st.builds(s.Is, at, inner, st.sampled_from(["norm", "Conv2d", "torch.nn.Linear"]), at),
         st.builds(s.Matches, at, inner, regexes()),
         st.builds(s.Tuple, at, arguments),
-        st.builds(s.Call, at, functions, at, arguments),
-        st.builds(s.Subscript, at, st.just("shape"), inner),
+        _calls(inner),
+        st.deferred(lambda: _ramps(inner)),
+        st.builds(s.Subscript, at, st.sampled_from(["shape", "rates"]), inner),
     )
 
 
@@ -194,13 +220,18 @@ def windows() -> SearchStrategy[s.Window]:
 # ---------------------------------------------------------------- statements
 
 
+def _arguments(values: SearchStrategy[Any]) -> SearchStrategy[s.Argument]:
+    """`NAME=VALUE`, the value one of `values` or stretches of time."""
+    at = st.just(NOWHERE)
+    stretches = st.deferred(lambda: durations().filter(lambda d: d.unit != "percent"))
+    several = st.lists(stretches, min_size=1, max_size=3).map(tuple)
+    value = st.one_of(values, stretches, several)
+    return st.builds(s.Argument, at, st.sampled_from(["lr", "warmup", "at", "shape"]), at, value, at)
+
+
 @cache
 def arguments() -> SearchStrategy[s.Argument]:
-    at = st.just(NOWHERE)
-    stretches = durations().filter(lambda d: d.unit != "percent")
-    several = st.lists(stretches, min_size=1, max_size=3).map(tuple)
-    value = st.one_of(expressions(), stretches, several)
-    return st.builds(s.Argument, at, st.sampled_from(["lr", "warmup", "at", "gamma"]), at, value, at)
+    return _arguments(expressions())
 
 
 @cache
@@ -212,12 +243,23 @@ def factories() -> SearchStrategy[s.Factory]:
 
 
 @cache
+def sequences() -> SearchStrategy[s.ScheduleSequence]:
+    """Schedules: all but the last of a sequence have a length."""
+    timed = st.builds(s.SchedulePart, st.just(NOWHERE), factories(), durations())
+    last = st.builds(s.SchedulePart, st.just(NOWHERE), factories())
+    first = st.one_of(st.just([]), st.lists(timed, max_size=2))
+    return st.builds(lambda parts, end: s.ScheduleSequence(NOWHERE, (*parts, end)), first, last)
+
+
+@cache
 def settings() -> SearchStrategy[s.Setting]:
     at = st.just(NOWHERE)
-    factory_of = st.sampled_from(["schedule", "optimizer"])
+    plain = st.just(False)
     return st.one_of(
         st.builds(s.Setting, at, st.sampled_from(OPTIONS), at, st.booleans(), expressions()),
-        st.builds(s.Setting, at, factory_of, at, st.just(False), factories()),
+        st.builds(s.Setting, at, texts(), at, st.booleans(), expressions(), st.just(True)),
+        st.builds(s.Setting, at, st.just("optimizer"), at, plain, factories()),
+        st.builds(s.Setting, at, st.just("schedule"), at, plain, sequences()),
         st.just(s.Setting(NOWHERE, "frozen", NOWHERE, False, None)),
     )
 
@@ -237,13 +279,29 @@ def leading_selectors() -> SearchStrategy[s.Selector]:
 
 
 @cache
+def turns() -> SearchStrategy[s.Turn]:
+    at = st.just(NOWHERE)
+    by = st.builds(s.Turn, at, selectors(), words(), at, st.booleans())
+    return st.one_of(st.builds(s.Turn, at, selectors()), by)
+
+
+@cache
+def headings() -> SearchStrategy[Any]:
+    """Stages; `after stages` stands once and is among what files have one of."""
+    at = st.just(NOWHERE)
+    length, until = st.none() | durations(), st.none() | conditions()
+    return st.builds(s.StageStatement, at, words(), at, length, until, st.booleans())
+
+
+@cache
 def freezing() -> SearchStrategy[Any]:
     at = st.just(NOWHERE)
     warmup = st.none() | durations()
-    several = st.lists(selectors(), min_size=1, max_size=3).map(tuple)
+    several = st.lists(turns(), min_size=1, max_size=3).map(tuple)
     return st.one_of(
         st.builds(s.FreezeStatement, at, selectors(), st.booleans(), st.none() | windows(), warmup),
-        st.builds(s.UnfreezeStatement, at, selectors(), times(), warmup),
+        st.builds(s.FreezeStatisticsStatement, at, selectors(), st.none() | windows()),
+        st.builds(s.UnfreezeStatement, at, selectors(), st.none() | times(), warmup),
         st.builds(s.UnfreezeSequenceStatement, at, several, durations(), st.none() | times(), warmup),
     )
 
@@ -270,13 +328,14 @@ def definitions() -> SearchStrategy[Any]:
         st.builds(s.IncludeStatement, at, strings),
         st.builds(s.LetStatement, at, words(), at, expressions()),
         st.builds(s.GroupStatement, at, words(), at, selectors()),
+        st.builds(s.OptimizerStatement, at, factories(), words(), at),
     )
 
 
 @cache
 def statements() -> SearchStrategy[Any]:
     """Any statement that may stand more than once."""
-    return st.one_of(rules(), rules(), freezing(), expectations(), definitions())
+    return st.one_of(rules(), rules(), freezing(), expectations(), definitions(), headings())
 
 
 @st.composite
@@ -287,8 +346,11 @@ def files(draw: st.DrawFn, most: int = 6) -> list[Any]:
     single = [
         draw(st.none() | st.builds(s.ModelStatement, st.just(at), strings)),
         draw(st.none() | st.builds(s.EpochsStatement, st.just(at), expressions())),
+        draw(st.none() | st.builds(s.StepsStatement, st.just(at), expressions())),
+        draw(st.none() | st.builds(s.StepsPerEpochStatement, st.just(at), expressions())),
         draw(st.none() | st.builds(s.OptimizerStatement, st.just(at), factories())),
-        draw(st.none() | st.builds(s.ScheduleStatement, st.just(at), factories())),
+        draw(st.none() | st.builds(s.ScheduleStatement, st.just(at), sequences())),
+        draw(st.none() | st.builds(s.AfterStagesStatement, st.just(at))),
     ]
     body = [node for node in single if node is not None] + draw(st.lists(statements(), max_size=most))
     version = [s.VersionStatement(at, s.Number(at, "1"))] if draw(st.booleans()) else []
@@ -325,7 +387,7 @@ def untidy(draw: st.DrawFn, nodes: list[Any]) -> str:
 def _joints(depth: int, left: str, right: str) -> SearchStrategy[str]:
     """What may stand between two tokens."""
     options = [" ", "  ", "\t", " \\\n ", "\\ \r\n"]
-    if left == "," or depth > 0:
+    if left in {",", "then"} or depth > 0:
         options += ["\n  ", f" {_COMMENTS[0]}\n\t", f"\n {_COMMENTS[2]}\n\n  ", "\r\n  "]
     if depth > 0:
         options += ["\n", f"{_COMMENTS[3]}\n" if left != "/" else "\n"]

@@ -132,7 +132,7 @@ def factory(node: s.Factory) -> list[str]:
 
 def setting(node: s.Setting) -> list[str]:
     value = tokens(node.value) if node.value is not None else []
-    return [node.option, *(["*="] if node.multiply else []), *value]
+    return [quoted(node.option) if node.quoted else node.option, *(["*="] if node.multiply else []), *value]
 
 
 def rule(node: s.RuleStatement) -> list[str]:
@@ -154,10 +154,43 @@ def thaw(node: Any) -> list[str]:
     return ["warmup", *tokens(node.warmup)] if node.warmup else []
 
 
+def between(word: str, nodes: Any) -> list[str]:
+    out: list[str] = []
+    for node in nodes:
+        out += [*([word] if out else []), *tokens(node)]
+    return out
+
+
+def turn(node: s.Turn) -> list[str]:
+    by = ["by", node.by] if node.by else []
+    return [*selector(node.selector), *by, *(["descending"] if node.descending else [])]
+
+
+def part(node: s.SchedulePart) -> list[str]:
+    return [*factory(node.factory), *(["for", *duration(node.length)] if node.length else [])]
+
+
+def call(node: s.Call) -> list[str]:
+    return [node.function, "(", *listed((*node.arguments, *node.keywords)), ")"]
+
+
+def optimizer(node: s.OptimizerStatement) -> list[str]:
+    return ["optimizer", *([node.name, "="] if node.name else []), *factory(node.factory)]
+
+
+def stage(node: s.StageStatement) -> list[str]:
+    length = ["for", *duration(node.length)] if node.length else []
+    until = ["until", *condition(node.until)] if node.until else []
+    return ["stage", node.name, *length, *until, *([",", "fresh", "optimizer"] if node.fresh else [])]
+
+
+def freeze_statistics(node: s.FreezeStatisticsStatement) -> list[str]:
+    within = window(node.window) if node.window else []
+    return ["freeze", "statistics", "of", *selector(node.selector), *within]
+
+
 def sequence(node: s.UnfreezeSequenceStatement) -> list[str]:
-    out = ["unfreeze"]
-    for index, part in enumerate(node.selectors):
-        out += [*(["then"] if index else []), *selector(part)]
+    out = ["unfreeze", *between("then", node.turns)]
     starting = ["starting", "at", *tokens(node.start)] if node.start else []
     return [*out, "every", *tokens(node.every), *starting, *thaw(node)]
 
@@ -188,7 +221,8 @@ WRITERS: dict[type, Any] = {
     s.Not: lambda n: ["not", *at_least(n.operand, LEVELS["not"])],
     s.Is: is_word,
     s.Matches: lambda n: [*at_least(n.subject, 5), "matches", *tokens(n.pattern)],
-    s.Call: lambda n: [n.function, "(", *listed(n.arguments), ")"],
+    s.Call: call,
+    s.GroupCapture: lambda n: ["@" + n.group + ("." + n.capture if n.capture else "")],
     s.Subscript: lambda n: [n.name, "[", *tokens(n.index), "]"],
     s.Moment: moment,
     s.Duration: duration,
@@ -198,6 +232,9 @@ WRITERS: dict[type, Any] = {
     s.GroupRef: lambda n: ["@" + n.name],
     s.Argument: argument,
     s.Factory: factory,
+    s.SchedulePart: part,
+    s.ScheduleSequence: lambda n: between("then", n.parts),
+    s.Turn: turn,
     s.Setting: setting,
     s.VersionStatement: lambda n: ["version", *tokens(n.number)],
     s.ModelStatement: lambda n: ["model", *tokens(n.spec)],
@@ -205,11 +242,16 @@ WRITERS: dict[type, Any] = {
     s.IncludeStatement: lambda n: ["include", *tokens(n.path)],
     s.LetStatement: lambda n: ["let", n.name, "=", *tokens(n.value)],
     s.GroupStatement: lambda n: ["group", n.name, "=", *selector(n.selector)],
-    s.OptimizerStatement: lambda n: ["optimizer", *tokens(n.factory)],
-    s.ScheduleStatement: lambda n: ["schedule", *tokens(n.factory)],
+    s.StepsStatement: lambda n: ["steps", *tokens(n.value)],
+    s.StepsPerEpochStatement: lambda n: ["steps_per_epoch", *tokens(n.value)],
+    s.OptimizerStatement: optimizer,
+    s.ScheduleStatement: lambda n: ["schedule", *tokens(n.sequence)],
+    s.StageStatement: stage,
+    s.AfterStagesStatement: lambda n: ["after", "stages"],
     s.RuleStatement: rule,
     s.FreezeStatement: freeze,
-    s.UnfreezeStatement: lambda n: ["unfreeze", *selector(n.selector), "at", *tokens(n.at), *thaw(n)],
+    s.FreezeStatisticsStatement: freeze_statistics,
+    s.UnfreezeStatement: lambda n: ["unfreeze", *selector(n.selector), *at(n), *thaw(n)],
     s.UnfreezeSequenceStatement: sequence,
     s.ExpectOption: expect_option,
     s.ExpectState: lambda n: ["expect", *selector(n.selector), "frozen" if n.frozen else "trains", *at(n)],

@@ -30,6 +30,10 @@ _SURROUNDINGS = (
     s.OptimizerStatement,
     s.ScheduleStatement,
     s.EpochsStatement,
+    s.StepsStatement,
+    s.StepsPerEpochStatement,
+    s.StageStatement,
+    s.AfterStagesStatement,
     s.ModelStatement,
     s.IncludeStatement,
 )
@@ -148,8 +152,12 @@ _ONCE = (
     s.VersionStatement,
     s.ModelStatement,
     s.EpochsStatement,
+    s.StepsStatement,
+    s.StepsPerEpochStatement,
     s.OptimizerStatement,
     s.ScheduleStatement,
+    s.StageStatement,
+    s.AfterStagesStatement,
 )
 
 

@@ -44,8 +44,13 @@ def symbols(session: Session) -> Iterator[Symbol]:
             )
         elif isinstance(statement, (s.OptimizerStatement, s.ScheduleStatement)):
             word = "optimizer" if isinstance(statement, s.OptimizerStatement) else "schedule"
-            name = statement.factory.name_span
-            yield _symbol(piece, statement, f"{word} {name.text}", statement.factory.span, word, name)
+            factory = (
+                statement.factory
+                if isinstance(statement, s.OptimizerStatement)
+                else statement.sequence.parts[0].factory
+            )
+            name = factory.name_span
+            yield _symbol(piece, statement, f"{word} {name.text}", factory.span, word, name)
         elif isinstance(statement, s.ModelStatement):
             yield _symbol(piece, statement, "model", statement.spec.span, "model", statement.spec.span)
         elif isinstance(statement, s.IncludeStatement):

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expression_builder import Durations, ExpressionBuilder, share_of, unquoted
+from layerlr_dsl.language.expression_builder import ExpressionBuilder, share_of, unquoted
 from layerlr_dsl.language.expressions import WORDS
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.tokens import Token
@@ -42,6 +42,12 @@ class TreeBuilder(ExpressionBuilder):
     def epochs(self, children: list[Any]) -> s.EpochsStatement:
         return s.EpochsStatement(self._whole(children), children[1])
 
+    def steps(self, children: list[Any]) -> s.StepsStatement:
+        return s.StepsStatement(self._whole(children), children[1])
+
+    def steps_per_epoch(self, children: list[Any]) -> s.StepsPerEpochStatement:
+        return s.StepsPerEpochStatement(self._whole(children), children[1])
+
     def include(self, children: list[Any]) -> s.IncludeStatement:
         return s.IncludeStatement(self._whole(children), children[1])
 
@@ -57,6 +63,10 @@ class TreeBuilder(ExpressionBuilder):
 
     def optimizer(self, children: list[Any]) -> s.OptimizerStatement:
         return s.OptimizerStatement(self._whole(children), children[1])
+
+    def named_optimizer(self, children: list[Any]) -> s.OptimizerStatement:
+        _, name, _, factory = children
+        return s.OptimizerStatement(self._whole(children), factory, name.text, self._token_span(name))
 
     def schedule(self, children: list[Any]) -> s.ScheduleStatement:
         return s.ScheduleStatement(self._whole(children), children[1])
@@ -85,6 +95,17 @@ class TreeBuilder(ExpressionBuilder):
         option, _, value = children
         return s.Setting(self._whole(children), option.text, self._token_span(option), True, value)
 
+    def set_quoted_option(self, children: list[Any]) -> s.Setting:
+        return self._quoted_option(children, multiply=False)
+
+    def multiply_quoted_option(self, children: list[Any]) -> s.Setting:
+        return self._quoted_option(children, multiply=True)
+
+    def _quoted_option(self, children: list[Any], multiply: bool) -> s.Setting:
+        option, value = children[0], children[-1]
+        span, name = self._token_span(option), unquoted(option.text)
+        return s.Setting(self._whole(children), name, span, multiply, value, quoted=True)
+
     # ------------------------------------------------------------ freezing
 
     def freeze(self, children: list[Any]) -> s.FreezeStatement:
@@ -95,20 +116,57 @@ class TreeBuilder(ExpressionBuilder):
     def updating(self, children: list[Token]) -> Token:
         return children[1]
 
+    def freeze_statistics(self, children: list[Any]) -> s.FreezeStatisticsStatement:
+        _, _, _, selector, window = children
+        return s.FreezeStatisticsStatement(self._whole(children), selector, window)
+
     def unfreeze(self, children: list[Any]) -> s.UnfreezeStatement:
-        _, selector, _, time, warmup = children
+        _, selector, time, warmup = children
         return s.UnfreezeStatement(self._whole(children), selector, time, warmup)
 
     def unfreeze_sequence(self, children: list[Any]) -> s.UnfreezeSequenceStatement:
-        _, selectors, _, every, start, warmup = children
+        _, turns, _, every, start, warmup = children
         span = self._whole(children)
-        return s.UnfreezeSequenceStatement(span, tuple(selectors), every, start, warmup)
+        return s.UnfreezeSequenceStatement(span, tuple(turns), every, start, warmup)
+
+    def single_turn(self, children: list[Any]) -> s.Turn:
+        return s.Turn(self._whole(children), children[0])
+
+    def turn(self, children: list[Any]) -> s.Turn:
+        selector, _, name, order = children
+        descending = order is not None and order.kind == "DESCENDING"
+        return s.Turn(self._whole(children), selector, name.text, self._token_span(name), descending)
+
+    def order(self, children: list[Token]) -> Token:
+        return children[0]
 
     def starting(self, children: list[Any]) -> Any:
         return children[2]
 
     def warmup(self, children: list[Any]) -> Any:
         return children[1]
+
+    # ------------------------------------------------------------ stages
+
+    def stage(self, children: list[Any]) -> s.StageStatement:
+        _, name, length, until, fresh = children
+        span = self._whole(children)
+        if isinstance(until, s.Moment):
+            self.faults.append(faults.stage_until_moment(until.span))
+            until = None
+        return s.StageStatement(span, name.text, self._token_span(name), length, until, fresh is not None)
+
+    def lasting(self, children: list[Any]) -> Any:
+        return children[1]
+
+    def ending(self, children: list[Any]) -> Any:
+        return children[1]
+
+    def fresh(self, children: list[Token]) -> Token:
+        return children[2]
+
+    def after_stages(self, children: list[Any]) -> s.AfterStagesStatement:
+        return s.AfterStagesStatement(self._whole(children))
 
     # ------------------------------------------------------------ expectations
 
@@ -234,6 +292,20 @@ class TreeBuilder(ExpressionBuilder):
 
     # ------------------------------------------------------------ optimizers and schedules
 
+    def schedules(self, children: list[Any]) -> s.ScheduleSequence:
+        parts = children[0]
+        *middle, last = parts
+        for part in middle:
+            if part.length is None:
+                self.faults.append(faults.part_without_length(part.span))
+        if last.length is not None:
+            self.faults.append(faults.last_part_with_length(last.span, last.length.span))
+        return s.ScheduleSequence(self._span(parts[0], last), tuple(parts))
+
+    def part(self, children: list[Any]) -> s.SchedulePart:
+        factory, length = children
+        return s.SchedulePart(self._whole(children), factory, length)
+
     def bare_factory(self, children: list[Token]) -> s.Factory:
         name = children[0]
         span = self._token_span(name)
@@ -245,11 +317,3 @@ class TreeBuilder(ExpressionBuilder):
     def factory(self, children: list[Any]) -> s.Factory:
         name, arguments = children[0], children[2]
         return s.Factory(self._whole(children), name.text, self._token_span(name), tuple(arguments))
-
-    def argument(self, children: list[Any]) -> s.Argument:
-        name, _, value = children
-        span, value_span = self._whole(children), self._span(value, value)
-        if type(value) is Durations:
-            self._durations.remove(value)
-            value = value.items
-        return s.Argument(span, name.text, self._token_span(name), value, value_span)

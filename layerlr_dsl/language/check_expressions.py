@@ -53,6 +53,8 @@ def check_expression(expression: s.Expression, names: Names, found: list[Diagnos
         elif isinstance(node, s.Call):
             if _check_call(node, names, found):
                 stack.extend(node.arguments)
+        elif isinstance(node, s.GroupCapture):
+            found.append(error("LR107", f"`{node.span.text}` has no value of its own", node.span))
         elif isinstance(node, s.Comparison) and (fault := _bare_word(node, names)) is not None:
             found.append(fault)
         else:

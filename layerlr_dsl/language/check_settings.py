@@ -181,7 +181,7 @@ class SettingsChecker:
     def _own_optimizer(
         self, setting: s.Setting, statement: s.RuleStatement, names: Names, checked: list[CheckedSetting]
     ) -> OptimizerInfo | None:
-        if not self._is_factory(setting, statement, "`-> optimizer muon(lr=0.02)`"):
+        if not self._takes_factory(setting, statement, "`-> optimizer muon(lr=0.02)`"):
             return None
         assert isinstance(setting.value, s.Factory)
         info = find_optimizer(setting.value, self._found)
@@ -195,8 +195,8 @@ class SettingsChecker:
                 self._value(argument.span, argument.name, False, expression, [info], names, checked)
         return info
 
-    def _is_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
-        if setting.multiply or not isinstance(setting.value, s.Factory):
+    def _takes_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
+        if setting.multiply or not isinstance(setting.value, s.Factory | s.ScheduleSequence):
             self._found.append(
                 error(
                     "LR107",
@@ -230,11 +230,12 @@ class SettingsChecker:
             help = f"write `freeze {statement.selector.span.text}`"
             self._found.append(error("LR118", "`frozen` is no option of a rule", setting.span, help))
         elif option == "schedule":
-            if self._is_factory(setting, statement, "`-> schedule constant`"):
-                assert isinstance(setting.value, s.Factory)
-                checked.append(CheckedSetting(setting.span, "schedule", False, None, None, setting.value))
+            if self._takes_factory(setting, statement, "`-> schedule constant`"):
+                assert isinstance(setting.value, s.ScheduleSequence)
+                factory = setting.value.parts[0].factory
+                checked.append(CheckedSetting(setting.span, "schedule", False, None, None, factory))
         elif self._known(setting.option, setting.option_span, infos):
-            if isinstance(setting.value, s.Factory) or setting.value is None:
+            if isinstance(setting.value, s.Factory | s.ScheduleSequence) or setting.value is None:
                 self._found.append(
                     error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`")
                 )

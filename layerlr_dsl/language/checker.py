@@ -115,7 +115,7 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: list[Diagnostic])
             gathered.model = statement
         elif isinstance(statement, s.EpochsStatement):
             gathered.epochs = statement
-        elif isinstance(statement, s.OptimizerStatement):
+        elif isinstance(statement, s.OptimizerStatement) and statement.name is None:
             gathered.optimizer = statement
         elif isinstance(statement, s.ScheduleStatement):
             gathered.schedule = statement
@@ -223,7 +223,7 @@ def _check_clause(
         captures = compiled[0].captures if compiled[0] is not None else None
         checked = settings.check(statement, captures, selectors.missing_captures(compiled[0]))
         check_window(statement.window, lets, found)
-    else:
+    elif not isinstance(statement, s.FreezeStatisticsStatement):
         _check_freeze_times(statement, lets, found)
     if any(d.severity == "error" for d in found[before:]) or not all(compiled):
         return None
@@ -238,7 +238,8 @@ def _check_freeze_times(
     if isinstance(statement, s.FreezeStatement):
         check_window(statement.window, lets, found)
     elif isinstance(statement, s.UnfreezeStatement):
-        check_window(s.Window(statement.at.span, statement.at, None), lets, found)
+        if statement.at is not None:
+            check_window(s.Window(statement.at.span, statement.at, None), lets, found)
     else:
         check_duration(statement.every, lets, found, positive=True)
         if statement.start is not None:

@@ -23,6 +23,10 @@ FORMS = {
     "FREEZE": "freeze SELECTOR until epoch 5",
     "UNFREEZE": "unfreeze SELECTOR at epoch 5",
     "EXPECT": "expect SELECTOR lr == 1e-4",
+    "STEPS": "steps 10_000",
+    "STEPS_PER_EPOCH": "steps_per_epoch 500",
+    "STAGE": "stage NAME for 5 epochs",
+    "AFTER": "after stages",
 }
 _RULE = "write `SELECTOR -> OPTION VALUE`, as in `fc -> lr 1e-3`"
 _OPTIONS = {"lr", "learning_rate", "weight_decay", "momentum", "betas", "eps"}
@@ -34,6 +38,12 @@ _MEANT = {
     "const": "let",
     "define": "let",
     "thaw": "unfreeze",
+}
+# What follows a word that is near the names of many layers.
+_FOLLOWED = {
+    "steps": re.compile(r"[\d(]"),
+    "stage": re.compile(r"\w+[ \t]*(?:$|[#;,]|(?:for|until)\b)"),
+    "after": re.compile(r"stages?\b"),
 }
 _NO_SPACE = re.compile(r'[^\s"#;]+')
 _DOTTED = re.compile(r"(\w+\.)+(\w+)")
@@ -47,11 +57,17 @@ def misspelled_statement(f: Failure) -> Diagnostic | None:
     word = f.token_span(0)
     if word.text in _OPTIONS or not word.text.isidentifier():
         return None
-    near = _MEANT.get(word.text) or nearest(word.text, STATEMENT_WORDS)
+    near = _MEANT.get(word.text) or nearest(word.text, _likely(f))
     if near is None:
         return None
     fix = replacing(word, near, safe=False)
     return error("LR004", f"unknown statement `{word.text}`", word, f"did you mean `{near}`?", fix=fix)
+
+
+def _likely(f: Failure) -> list[str]:
+    """The words of statements, but for those whose own form does not follow: layers are called `stages`."""
+    rest = f.rest_of_line()
+    return [word for word in STATEMENT_WORDS if word not in _FOLLOWED or _FOLLOWED[word].match(rest)]
 
 
 def option_without_selector(f: Failure) -> Diagnostic | None:
@@ -174,8 +190,10 @@ def unfreeze_without_time(f: Failure) -> Diagnostic | None:
     """LR005: `unfreeze layer4` and no word of when."""
     if f.first != "UNFREEZE" or "EVERY" not in f.accepted:
         return None
-    several = "THEN" in f.types
-    form = "unfreeze A then B every 2 epochs" if several else "unfreeze SELECTOR at epoch 5"
+    several = "THEN" in f.types or "BY" in f.types
+    form = "unfreeze SELECTOR at epoch 5"
+    if several:
+        form = "unfreeze A then B every 2 epochs" if "THEN" in f.types else f"{f.read().text} every 2 epochs"
     if f.ended:
         return error("LR005", "this `unfreeze` does not say when", f.read(), f"write `{form}`")
     if several and f.found == "at":

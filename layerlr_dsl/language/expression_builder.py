@@ -14,7 +14,8 @@ from layerlr_dsl.language.tokens import Token
 
 DEEPEST_NESTING = 200
 
-_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?([0-9]{1,4}))?", re.ASCII)
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_NUMBER = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?[0-9](?:_?[0-9]){{0,3}})?")
 _LONGEST_NUMBER = 1000
 _ESCAPE = re.compile(r'\\(["\\])')
 
@@ -27,12 +28,16 @@ class TooDeep(Exception):
         self.token = token
 
 
+# Whose arguments may be tuples that begin with a stretch of time.
+_TAKES_POINTS = "ramp"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Durations:
-    """A tuple of stretches of time, legal only as the whole value of an argument."""
+    """A tuple that holds stretches of time: the whole value of an argument, or a point of `ramp`."""
 
     span: Span
-    items: tuple[s.Duration, ...]
+    items: tuple[s.Expression, ...]
 
 
 class ExpressionBuilder:
@@ -123,7 +128,7 @@ class ExpressionBuilder:
         if _NUMBER.fullmatch(digits) is None or len(digits) > _LONGEST_NUMBER:
             self.faults.append(faults.malformed_number(span))
             digits = "0"
-        return s.Number(span, digits, percent)
+        return s.Number(span, digits.replace("_", ""), percent)
 
     def name(self, children: list[Token]) -> s.Name:
         token = children[0]
@@ -181,8 +186,39 @@ class ExpressionBuilder:
         return s.Negative(self._whole(children), children[1])
 
     def call(self, children: list[Any]) -> s.Call:
-        name, arguments = children[0], children[2]
-        return s.Call(self._whole(children), name.text, self._token_span(name), tuple(arguments))
+        return self._call(children, children[2], [])
+
+    def keyword_call(self, children: list[Any]) -> s.Call:
+        return self._call(children, [], children[2])
+
+    def mixed_call(self, children: list[Any]) -> s.Call:
+        return self._call(children, children[2], children[4])
+
+    def _call(self, children: list[Any], values: list[Any], keywords: list[Any]) -> s.Call:
+        name = children[0]
+        span = self._whole(children)
+        if name.text == _TAKES_POINTS:
+            values = [self._as_point(value) for value in values]
+        return s.Call(span, name.text, self._token_span(name), tuple(values), tuple(keywords))
+
+    def _as_point(self, value: Any) -> Any:
+        if type(value) is not Durations:
+            return value
+        self._durations.remove(value)
+        return s.Tuple(value.span, value.items)
+
+    def group_capture(self, children: list[Token]) -> s.GroupCapture:
+        token = children[0]
+        group, _, capture = token.text[1:].partition(".")
+        return s.GroupCapture(self._token_span(token), group, capture or None)
+
+    def argument(self, children: list[Any]) -> s.Argument:
+        name, _, value = children
+        span, value_span = self._whole(children), self._span(value, value)
+        if type(value) is Durations:
+            self._durations.remove(value)
+            value = tuple(self._as_duration(item) for item in value.items)
+        return s.Argument(span, name.text, self._token_span(name), value, value_span)
 
     def subscript(self, children: list[Any]) -> s.Subscript:
         self.depth -= 1
@@ -204,7 +240,7 @@ class ExpressionBuilder:
         span = self._whole(children)
         if not any(isinstance(item, s.Duration) for item in items):
             return s.Tuple(span, tuple(items))
-        durations = Durations(span, tuple(self._as_duration(item) for item in items))
+        durations = Durations(span, tuple(items))
         self._durations.append(durations)
         return durations
 

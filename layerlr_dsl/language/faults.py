@@ -153,6 +153,47 @@ def duration_in_expression(span: Span) -> Diagnostic:
     )
 
 
+# ---------------------------------------------------------------- schedules and stages
+
+
+def part_without_length(span: Span) -> Diagnostic:
+    shown = shortened(span.text)
+    return error(
+        "LR005",
+        f"`{shown}` does not say for how long",
+        span,
+        f"write `{shown} for N epochs then ...`; only the last schedule of a sequence goes on to the end",
+    )
+
+
+def last_part_with_length(part: Span, length: Span) -> Diagnostic:
+    """A schedule with a length, and nothing that follows it; the span is from `for` on."""
+    gap = Span(part.source, part.start, length.start)
+    begin = part.start + gap.text.rindex("for")
+    span = Span(part.source, begin, length.end)
+    head = Span(part.source, part.start + len(gap.text[: begin - part.start].rstrip()), length.end)
+    fix = Fix(f"remove `{shortened(span.text)}`", (Edit(head, ""),))
+    return error(
+        "LR005",
+        "the last schedule goes on to the end and takes no length",
+        span,
+        "remove it, or write `then` and the schedule that follows",
+        fix=fix,
+    )
+
+
+def stage_until_moment(span: Span) -> Diagnostic:
+    message = "a stage ends after a stretch of time, or when a metric stops"
+    return error("LR001", message, span, f"write {_as_length(span.text)}")
+
+
+def _as_length(moment: str) -> str:
+    unit, _, count = moment.partition(" ")
+    if unit in _MOMENTS and count:
+        return f"`for {count.strip()} {unit}s`, counted from the stage's start"
+    return "`for 5 epochs`, or `until METRIC stops falling for N epochs`"
+
+
 # ---------------------------------------------------------------- statements
 
 

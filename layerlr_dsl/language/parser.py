@@ -27,6 +27,8 @@ _MOST_FAULTS = 10_000
 # Bounds on the time and memory that a text can cost: the largest statement within takes a second or two.
 _MOST_TOKENS = 200_000
 _MOST_STATEMENTS = 200_000
+# Behind these a statement goes on in the next line, if that is indented.
+_JOINING = ("COMMA", "THEN")
 # What a `let` or `group`, perhaps misspelled, would have named.
 _DEFINITION = re.compile(r"(?:let|group)[ \t]+([^\W\d]\w*)|\w+[ \t]+([^\W\d]\w*)[ \t]*:?=")
 
@@ -174,7 +176,7 @@ class _Reading:
         kind = last.kind if type(last) is Token else ""
         if len(self.builder.opened) + (kind == "OPEN") - (kind == "CLOSE") > 0:
             return True
-        return kind == "COMMA" and self._is_indented_behind(end.end)
+        return kind in _JOINING and self._is_indented_behind(end.end)
 
     def _is_indented_behind(self, newline: int) -> bool:
         """Whether the next line with more than a comment is indented; each run of lines is looked at once."""
@@ -197,13 +199,13 @@ class _Reading:
         else:
             self.diagnostics.append(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
-        if _comma_dangles(self.text, tokens, self.at):
+        if _list_dangles(self.text, tokens, self.at):
             self._pass_rest_of_list()
 
     def _pass_rest_of_list(self) -> None:
-        """Behind a comma that dangles, go past a line that can only be the rest of its list."""
-        comma = self.at
-        blank = _BLANKS_AND_BREAKS.match(self.text, comma)
+        """Behind a comma or a `then` that dangles, go past a line that can only be the rest of its list."""
+        joint = self.at
+        blank = _BLANKS_AND_BREAKS.match(self.text, joint)
         if blank is None:
             return
         start = self.at = blank.end()
@@ -221,7 +223,7 @@ class _Reading:
                     return
         except (TooDeep, _TooLong):
             pass
-        self.at = comma
+        self.at = joint
 
     def _faults_before(self, end: int) -> list[Diagnostic]:
         """What the builder found wrong in the part of a statement that is left out."""
@@ -258,11 +260,11 @@ class _TokenKeeping(_Reading):
         self.kept.append(tokens)
 
 
-def _comma_dangles(text: str, tokens: list[Token], end: int) -> bool:
-    """Whether a statement that could not be read ends at `end` with nothing behind its last comma."""
+def _list_dangles(text: str, tokens: list[Token], end: int) -> bool:
+    """Whether a statement that could not be read ends at `end` with nothing behind its last comma or `then`."""
     return (
         bool(tokens)
-        and tokens[-1].kind == "COMMA"
+        and tokens[-1].kind in _JOINING
         and _NOTHING.fullmatch(text, tokens[-1].end, end) is not None
     )
 

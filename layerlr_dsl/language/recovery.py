@@ -13,6 +13,8 @@ STATEMENT_WORDS = (
     "version",
     "model",
     "epochs",
+    "steps",
+    "steps_per_epoch",
     "include",
     "let",
     "group",
@@ -21,6 +23,8 @@ STATEMENT_WORDS = (
     "freeze",
     "unfreeze",
     "expect",
+    "stage",
+    "after",
 )
 
 _PIECE = re.compile(
@@ -33,8 +37,11 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _REGEX = re.compile(r"/(?=[^\s/])[^/\\\n]*(?:\\[^\n][^/\\\n]*)*/")
-_BEFORE_REGEX = {",", "=", "except", "then", "matches", "freeze", "unfreeze", "expect"}
-_STATEMENT_LINE = re.compile(rf"[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]+[^\s=,)]")
+_BEFORE_REGEX = {",", "=", "except", "then", "matches", "freeze", "of", "unfreeze", "expect"}
+# A line of an expression may begin with the name of a time and an operator.
+_COUNTED = ("epochs", "steps")
+_OTHERS = "|".join(word for word in STATEMENT_WORDS if word not in _COUNTED)
+_STATEMENT_LINE = re.compile(rf"[ \t]*(?:(?:{_OTHERS})[ \t]+[^\s=,)]|(?:{'|'.join(_COUNTED)})[ \t]+[\w(])")
 NEXT_LINE_IS_INDENTED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
 # A parenthesis that is open for longer is taken as never closed, so that no file takes long to give up on.
 _MOST_LINES = 300
@@ -70,6 +77,7 @@ class _Scan:
         self.text = text
         self.at = at
         self.previous = previous
+        self.before_previous = ""
         self.depth = 0
         self.first_open = at
         self.place = at
@@ -92,7 +100,7 @@ class _Scan:
                 elif self._ends(written, place):
                     return self.depth == 0
             if kind not in ("comment", "blank") and written != "\n":
-                self.previous = written
+                self.before_previous, self.previous = self.previous, written
             place += len(written)
         self.place = len(text)
         return self.depth == 0
@@ -121,7 +129,14 @@ class _Scan:
         if self.depth > 0:
             self.lines += 1
             return self.lines > _MOST_LINES or _STATEMENT_LINE.match(self.text, place + 1) is not None
-        return not (self.previous == "," and NEXT_LINE_IS_INDENTED.match(self.text, place + 1))
+        return not (self._joins() and NEXT_LINE_IS_INDENTED.match(self.text, place + 1))
+
+    def _joins(self) -> bool:
+        """Whether the line ends with a comma or a `then`, which is no layer's name behind a comma."""
+        if self.previous == ",":
+            return True
+        before, _, word = f"{self.before_previous} {self.previous.rstrip()}".rpartition(" ")
+        return word == "then" and before.rstrip()[-1:] not in {"", ","}
 
 
 def _before_next_statement(text: str, start: int, opened: int, found: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from layerlr_dsl.language import characters
@@ -14,9 +15,14 @@ _ONCE: dict[type, str] = {
     s.VersionStatement: "version",
     s.ModelStatement: "model",
     s.EpochsStatement: "epochs",
+    s.StepsStatement: "steps",
+    s.StepsPerEpochStatement: "steps_per_epoch",
     s.OptimizerStatement: "optimizer",
     s.ScheduleStatement: "schedule",
+    s.AfterStagesStatement: "after stages",
 }
+# A heading that could not be read is one still: what stands behind it is not above it.
+_DAMAGED_HEADING = re.compile(r"stage\b|after[ \t]+stages\b")
 
 
 def check(file: s.File) -> list[Diagnostic]:
@@ -38,12 +44,27 @@ def _versions(file: s.File) -> Iterator[Diagnostic]:
 
 def _repeated(file: s.File) -> Iterator[Diagnostic]:
     seen: dict[type, s.Statement] = {}
-    for statement in file.statements:
-        word = _ONCE.get(type(statement))
-        if word is None:
+    headed = False
+    for node in sorted((*file.statements, *file.damaged), key=lambda node: node.span.start):
+        if _is_heading(node):
+            seen.pop(s.ScheduleStatement, None)
+            headed = True
+        word = _ONCE.get(type(node))
+        if word is None or isinstance(node, s.Damaged) or _is_further_optimizer(node):
             continue
-        before = seen.setdefault(type(statement), statement)
-        if before is not statement:
+        before = seen.setdefault(type(node), node)
+        if before is not node:
+            stage = headed and isinstance(node, s.ScheduleStatement)
             related = (Related(f"the first `{word}` is here", before.span),)
-            message = f"`{word}` may stand only once in a file"
-            yield error("LR009", message, statement.span, "remove one of the two", related=related)
+            message = f"`{word}` may stand only once in a {'stage' if stage else 'file'}"
+            yield error("LR009", message, node.span, "remove one of the two", related=related)
+
+
+def _is_heading(node: s.Statement | s.Damaged) -> bool:
+    if isinstance(node, s.Damaged):
+        return _DAMAGED_HEADING.match(node.span.source.text, node.span.start) is not None
+    return isinstance(node, s.StageStatement | s.AfterStagesStatement)
+
+
+def _is_further_optimizer(node: s.Statement) -> bool:
+    return isinstance(node, s.OptimizerStatement) and node.name is not None

@@ -16,7 +16,7 @@ from layerlr_dsl.plan.schedules import ArgumentInfo, Schedule, ScheduleFault, ar
 
 def factories(rules: CheckedRules) -> list[s.Factory]:
     """Every schedule that the file names, the file's own first."""
-    found = [] if rules.schedule is None else [rules.schedule.factory]
+    found = [] if rules.schedule is None else [rules.schedule.sequence.parts[0].factory]
     for clause in rules.clauses:
         found.extend(x.factory for x in clause.settings if x.option == "schedule" and x.factory is not None)
     return found

@@ -115,6 +115,10 @@ def _freezing_ticks(plan: Plan) -> list[int]:
     return [0, *sorted(tick for tick in ticks if total is None or tick < total)]
 
 
+def _start(statement: s.UnfreezeStatement) -> str:
+    return "epoch 0" if statement.at is None else statement.at.span.text
+
+
 def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
     """`unfreeze S at T` where nothing freezes S before T."""
     frozen_before: dict[int, bool] = {}
@@ -139,7 +143,7 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
                 "LR307",
                 f"nothing freezes `{selector}` before this",
                 clause.span,
-                f"write `freeze {selector} until {statement.at.span.text}`, which says both",
+                f"write `freeze {selector} until {_start(statement)}`, which says both",
             )
 
 

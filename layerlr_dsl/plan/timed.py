@@ -49,17 +49,18 @@ class Timed:
     def file_schedule(self) -> Schedule | None:
         """The schedule of everything that no rule gives its own."""
         written = self.rules.schedule
-        return None if written is None else self.schedules.get(id(written.factory))
+        return None if written is None else self.schedules.get(id(written.sequence.parts[0].factory))
 
     def _times(self, clause: CheckedClause) -> ClauseTimes:
         statement, timeline = clause.statement, self.timeline
-        if isinstance(statement, s.RuleStatement):
+        if isinstance(statement, s.RuleStatement | s.FreezeStatisticsStatement):
             return ClauseTimes((timeline.window(statement.window),), 0)
         warmup = timeline.ticks(statement.warmup) if statement.warmup is not None else 0
         if isinstance(statement, s.FreezeStatement):
             return ClauseTimes((timeline.window(statement.window),), warmup)
         if isinstance(statement, s.UnfreezeStatement):
-            window = timeline.window(s.Window(statement.at.span, statement.at, None))
+            at = statement.at
+            window = ALWAYS if at is None else timeline.window(s.Window(at.span, at, None))
             return ClauseTimes((window,), warmup)
         start = ALWAYS.opens if statement.start is None else timeline.mark(statement.start, ALWAYS.opens)
         marks = [timeline.after(start, statement.every, turn) for turn in range(len(statement.selectors))]

@@ -28,7 +28,8 @@ def codes(text: str) -> list[str]:
     return [d.code for d in parse(Source("file.lr", text))[1]]
 
 
-WORDS = ["version", "model", "epochs", "include", "let", "group", "optimizer", "schedule", "freeze", "unfreeze",
+WORDS = ["version", "model", "epochs", "steps", "steps_per_epoch", "stage", "after", "stages", "statistics", "of",
+         "fresh", "ascending", "descending", "ramp", "include", "let", "group", "optimizer", "schedule", "freeze", "unfreeze",
          "expect", "except", "where", "from", "until", "warmup", "at", "then", "every", "starting", "updating",
          "frozen", "trains", "stops", "and", "or", "not", "is", "matches", "mod", "true", "false", "lr", "epoch",
          "step", "0", "groups", "trainable", "freezer", "lettuce"]  # fmt: skip
@@ -170,7 +171,7 @@ def test_arguments_keep_stretches_of_time() -> None:
     statement = one(
         "schedule multistep(at=(30 epochs, 60 epochs,), every=n steps, warmup=5%, one=(3 epochs))"
     )
-    at, every, warmup, single = (argument.value for argument in statement.factory.arguments)
+    at, every, warmup, single = (argument.value for argument in statement.sequence.parts[0].factory.arguments)
     assert [d.unit for d in at] == ["epochs", "epochs"]
     assert every.unit == "steps"
     assert isinstance(warmup, s.Number)

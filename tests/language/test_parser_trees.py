@@ -53,7 +53,7 @@ def test_spans_hold_what_they_speak_of(text: str) -> None:
             if isinstance(node, s.Pattern) and not node.quoted:
                 assert node.span.text == node.text
             if isinstance(node, s.Setting):
-                assert node.option_span.text == node.option
+                assert node.option_span.text == (writing.quoted(node.option) if node.quoted else node.option)
     for comment in file.comments:
         assert comment.span.text == comment.text
         assert comment.text.startswith("#")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -15,7 +16,9 @@ from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.clock import Clock, ImpossibleTime
+from layerlr_dsl.language.expressions import evaluate
+from layerlr_dsl.language.syntax import Duration
+from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,17 +78,34 @@ class Rules:
         """The length of the run that the file names, if it names one."""
         return None if self.checked.epochs is None else float(self.checked.epochs)
 
+    @property
+    def steps(self) -> int | None:
+        """The length of the run in optimizer steps that the file names, if it names one."""
+        return self.checked.steps
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """The optimizer steps in an epoch that the file names, if it names them."""
+        return self.checked.steps_per_epoch
+
     def resolve(
-        self, model: nn.Module | Inventory, epochs: float | None = None, steps_per_epoch: int | None = None
+        self,
+        model: nn.Module | Inventory | Mapping[str, nn.Module],
+        epochs: float | None = None,
+        steps_per_epoch: int | None = None,
+        steps: int | None = None,
     ) -> Plan:
         """What every parameter does at every time.
 
         model: a module, wrapped (DDP, FSDP2, torch.compile, ...) or not, or an Inventory.
-        epochs: the length of the run, in epochs; the file's own `epochs` if not given.
-        steps_per_epoch: optimizer steps in an epoch; without it the schedule is stepped once an epoch.
+            Several modules under one plan come as a mapping: names begin with the key.
+        epochs, steps: the length of the run, in epochs or in optimizer steps; the file's own if neither is
+            given. Not both.
+        steps_per_epoch: optimizer steps in an epoch; the file's own if not given. Without it, and without
+            `steps`, the schedule is stepped once an epoch.
         Raises RuleError where any finding is an error, ValueError for impossible numbers.
         """
-        plan = self._plan(model, epochs, steps_per_epoch, lenient=False)
+        plan = self._plan(model, epochs, steps_per_epoch, steps, lenient=False)
         if has_errors(plan.diagnostics):
             raise RuleError(plan.diagnostics)
         return plan
@@ -95,6 +115,7 @@ class Rules:
         model: nn.Module | Inventory | None = None,
         epochs: float | None = None,
         steps_per_epoch: int | None = None,
+        steps: int | None = None,
     ) -> tuple[Diagnostic, ...]:
         """Every finding, worst or not; nothing is raised.
 
@@ -103,7 +124,7 @@ class Rules:
         if model is None:
             return self.diagnostics
         try:
-            return self._plan(model, epochs, steps_per_epoch, lenient=True).diagnostics
+            return self._plan(model, epochs, steps_per_epoch, steps, lenient=True).diagnostics
         except ModelError as fault:
             return (*self.diagnostics, error("LR210", str(fault), None, fault.help))
         except ImpossibleTime as fault:
@@ -114,6 +135,7 @@ class Rules:
         model: nn.Module | Inventory,
         epochs: float | None,
         steps_per_epoch: int | None,
+        steps: int | None,
         *,
         lenient: bool,
     ) -> Plan:
@@ -122,22 +144,62 @@ class Rules:
 
         with collector_paused():
             inventory = model if isinstance(model, Inventory) else Inventory.of(model)
-            clock = self.clock(epochs, steps_per_epoch)
+            clock = self.clock(epochs, steps_per_epoch, steps)
             if self._compiled is None:
                 self._compiled = Compiled(self.checked)
             return resolve(self._compiled, inventory, clock, lenient=lenient, before=self.diagnostics)
 
-    def clock(self, epochs: float | None = None, steps_per_epoch: int | None = None) -> Clock:
+    def clock(
+        self, epochs: float | None = None, steps_per_epoch: int | None = None, steps: int | None = None
+    ) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""
-        length = self.checked.epochs if epochs is None else _exact(epochs)
-        if (length is None and epochs is not None) or (length is not None and length <= 0):
-            raise ImpossibleTime(f"epochs is {epochs}: it must be a positive number")
-        steps = None if steps_per_epoch is None else _exact(steps_per_epoch)
-        if steps_per_epoch is not None and (steps is None or steps.denominator != 1 or steps < 1):
-            raise ImpossibleTime(
-                f"steps_per_epoch is {steps_per_epoch}: it must be a whole number of 1 or more"
-            )
-        return Clock(length, None if steps is None else int(steps))
+        if epochs is not None and steps is not None:
+            raise ImpossibleTime("epochs and steps both give the length of the run: give one of them")
+        per_epoch = _whole("steps_per_epoch", steps_per_epoch)
+        per_epoch = self.checked.steps_per_epoch if per_epoch is None else per_epoch
+        if steps is not None:
+            return Clock(None, per_epoch, _whole("steps", steps))
+        if epochs is not None:
+            length = _exact(epochs)
+            if length is None or length <= 0:
+                raise ImpossibleTime(f"epochs is {epochs}: it must be a positive number")
+            return Clock(length, per_epoch)
+        if self.checked.steps is not None:
+            return Clock(None, per_epoch, self.checked.steps)
+        if self.checked.epochs is not None:
+            return Clock(self.checked.epochs, per_epoch)
+        return self._sum_of_stages(per_epoch)
+
+    def _sum_of_stages(self, per_epoch: int | None) -> Clock:
+        """Without a length anywhere, a run is as long as its stages, where all of them say how long they are."""
+        clock = Clock(None, per_epoch)
+        total = Fraction(0)
+        in_steps = bool(self.checked.stages)
+        for stage in self.checked.stages:
+            if stage.length is None or stage.length.unit == "percent":
+                return clock
+            in_steps = in_steps and stage.length.unit == "steps"
+        if in_steps and per_epoch is None:
+            return Clock(None, None, sum(int(self._number(x.length)) for x in self.checked.stages if x.length))
+        for stage in self.checked.stages:
+            assert stage.length is not None
+            try:
+                total += clock.exact(Length(self._number(stage.length), stage.length.unit))
+            except UnknownTime:
+                return clock
+        return Clock(total / clock.ticks_per_epoch, per_epoch) if total else clock
+
+    def _number(self, duration: Duration) -> Fraction:
+        return Fraction(evaluate(duration.value, self.checked.exact_scope))
+
+
+def _whole(name: str, number: object) -> int | None:
+    if number is None:
+        return None
+    exact = _exact(number)
+    if exact is None or exact.denominator != 1 or exact < 1:
+        raise ImpossibleTime(f"{name} is {number}: it must be a whole number of 1 or more")
+    return int(exact)
 
 
 def _exact(number: object) -> Fraction | None:
@@ -150,10 +212,14 @@ def _exact(number: object) -> Fraction | None:
 
 def _schedule_findings(checked: CheckedRules) -> list[Diagnostic]:
     """Faults in schedules that show without knowing the run: names and arguments."""
-    from layerlr_dsl.plan.factories import factories, make_schedule
+    from layerlr_dsl.plan.factories import Faulty
+    from layerlr_dsl.plan.scheduled import sequence
+    from layerlr_dsl.plan.timed import sequences
 
     found: list[Diagnostic] = []
-    nominal = Clock(Fraction(1000), 1000)
-    for factory in factories(checked):
-        make_schedule(factory, checked, nominal, found)
+    for _, _, _, written in sequences(checked):
+        try:
+            sequence(written, checked.lets, Clock(Fraction(10**6), 1000))
+        except Faulty as faulty:
+            found.extend(d for d in faulty.found if d.code not in ("LR304",))
     return found

@@ -10,13 +10,18 @@ from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import (
     ARITY,
     ATTRIBUTES,
+    CALLED_SCHEDULES,
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
+    LATER_FUNCTIONS,
+    NUMBERS,
+    TIME_NAMES,
     children,
 )
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.regex import RegexFault, full_match
+from layerlr_dsl.language.source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,18 @@ class Names:
     """Captures that one item of the selector does not bind, with that item."""
     reason: str | None = None
     """Why attributes and captures are out of reach here."""
+    time: bool = False
+    """Whether a value may move here."""
+    moving: Set[str] = frozenset()
+    """The `let` names that move, where nothing may."""
 
     def all(self) -> Iterable[str]:
         yield from self.lets
         yield from self.captures
         if self.attributes:
             yield from ATTRIBUTES
+        if self.time:
+            yield from TIME_NAMES
 
 
 def check_expression(expression: s.Expression, names: Names, found: list[Diagnostic]) -> None:
@@ -95,14 +106,29 @@ def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:
                 f"give `{item.span.text}` a rule of its own, or bind `<{name}>` in every item",
             )
         )
-    elif name in names.captures or name in names.lets or name in DTYPES:
+    elif name in names.moving and name not in names.captures:
+        found.append(_moves_here(f"`{name}`", node.span))
+    elif name in names.captures or name in names.lets or name in DTYPES or name in NUMBERS:
         return
+    elif name in TIME_NAMES:
+        if not names.time:
+            found.append(_moves_here(f"`{name}`", node.span))
     elif names.attributes and name in ATTRIBUTES:
         if name in ("module", "shape"):
             say = "`module is Conv2d`" if name == "module" else "`shape[0]`"
             found.append(error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}"))
     else:
         found.append(_unknown(node, names))
+
+
+def _moves_here(what: str, span: Span) -> Diagnostic:
+    return error(
+        "LR126",
+        f"{what} changes with time, and this value cannot",
+        span,
+        "what moves stands in the values of lr, weight_decay, betas, momentum and eps, in a `let` that is used "
+        "there, and as `schedule NAME`",
+    )
 
 
 def _unknown(node: s.Name, names: Names) -> Diagnostic:
@@ -157,9 +183,18 @@ def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
 
 def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
     """Whether the arguments are expressions that want checking too."""
+    if node.function in CALLED_SCHEDULES or node.function == "ramp":
+        if not names.time:
+            found.append(_moves_here(f"`{node.function}(...)`", node.function_span))
+            return False
+        return check_ramp(node, found) if node.function == "ramp" else _check_called_schedule(node, names, found)
+    for keyword in node.keywords:
+        message = f"`{node.function}` takes no argument by name"
+        found.append(error("LR109", message, keyword.span, f"leave out `{keyword.name}=`"))
     if node.function not in ARITY:
-        near = nearest(node.function, [*FUNCTIONS, *CAPTURE_FUNCTIONS])
-        help = f"did you mean `{near}`?" if near else "known: " + ", ".join([*FUNCTIONS, *CAPTURE_FUNCTIONS])
+        known = [*FUNCTIONS, *CAPTURE_FUNCTIONS, *LATER_FUNCTIONS]
+        near = nearest(node.function, [*known, *(CALLED_SCHEDULES if names.time else ())])
+        help = f"did you mean `{near}`?" if near else "known: " + ", ".join(known)
         found.append(error("LR109", f"unknown function `{node.function}`", node.function_span, help))
         return True
     low, high = ARITY[node.function]
@@ -184,6 +219,41 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
             )
         )
     return False
+
+
+def _check_called_schedule(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
+    if node.arguments:
+        message = f"the arguments of `{node.function}` have names"
+        found.append(error("LR109", message, node.arguments[0].span, f"write {node.function}(warmup=5%)"))
+        return False
+    # What its arguments are worth is judged where the schedule is made.
+    return True
+
+
+_RAMP_WORDS = ("shape", "endpoint")
+
+
+def check_ramp(node: s.Call, found: list[Diagnostic]) -> bool:
+    """Whether `ramp((WHEN, VALUE), ..., shape=, endpoint=)` has that form."""
+    before = len(found)
+    for point in node.arguments:
+        if not isinstance(point, s.Tuple) or len(point.items) != 2:
+            message = "a point of a ramp is a time and a value"
+            found.append(error("LR109", message, point.span, "write (30%, 0.1) or (2 epochs, 0.1)"))
+        elif not (
+            isinstance(when := point.items[0], s.Duration) or (isinstance(when, s.Number) and when.percent)
+        ):
+            message = f"`{when.span.text}` is no stretch of time from the start"
+            help = f"write {when.span.text}%, {when.span.text} steps or {when.span.text} epochs"
+            found.append(error("LR106", message, when.span, help))
+        elif isinstance(value := point.items[1], s.Duration):
+            found.append(error("LR107", f"`{value.span.text}` is a stretch of time, not a value", value.span))
+    for keyword in node.keywords:
+        if keyword.name not in _RAMP_WORDS:
+            near = nearest(keyword.name, _RAMP_WORDS)
+            help = f"did you mean `{near}`?" if near else "it takes shape and endpoint"
+            found.append(error("LR109", f"`ramp` has no argument `{keyword.name}`", keyword.name_span, help))
+    return len(found) == before
 
 
 def _check_regex(regex: s.Regex, found: list[Diagnostic]) -> None:

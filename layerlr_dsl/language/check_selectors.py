@@ -23,6 +23,7 @@ class SelectorChecker:
 
     def __init__(self, lets: Lets, groups: dict[str, s.GroupStatement], found: list[Diagnostic]) -> None:
         self._lets = lets.keys()
+        self._moving = lets.moving
         self._statements = groups
         self._found = found
         self._groups: dict[str, CheckedSelector | None] = {}
@@ -52,7 +53,7 @@ class SelectorChecker:
             captures,
         )
         if selector.where is not None:
-            names = Names(self._lets, captures, True, self.missing_captures(checked))
+            names = Names(self._lets, captures, True, self.missing_captures(checked), moving=self._moving)
             check_expression(selector.where, names, self._found)
         return None if len(self._found) > before or not all(include) or not all(exclude) else checked
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
-from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, show
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, warning
+from layerlr_dsl.language.diagnostics import info as info_
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, moves, show
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 
 DEFAULT_OPTIMIZER = "adamw"
+_STRUCTURE = ("params", "param_names", "name", "initial_lr", "optimizer", "schedule")
 Missing = dict[str, s.Pattern | s.Regex | s.GroupRef]
 
 
@@ -31,7 +34,8 @@ def check_optimizer_statement(
         return CheckedOptimizer(default, {}, statement.span)
     _given_once(statement.factory, found)
     settings: dict[str, Value] = {}
-    names = Names(lets.keys(), reason="the optimizer's arguments are the same for every parameter")
+    reason = "the optimizer's arguments are the same for every parameter"
+    names = Names(lets.keys(), reason=reason, moving=lets.moving)
     for argument in statement.factory.arguments:
         expression = _argument(info, argument, found)
         if expression is None:
@@ -47,7 +51,7 @@ def check_optimizer_statement(
         option, why = clash
         span = next((a.span for a in statement.factory.arguments if a.name == option), statement.factory.span)
         found.append(error("LR120", f"`{option}` {why}", span))
-    return CheckedOptimizer(info, settings, statement.span)
+    return CheckedOptimizer(info, settings, statement.span, statement.name)
 
 
 def find_optimizer(factory: s.Factory, found: list[Diagnostic]) -> OptimizerInfo | None:
@@ -121,18 +125,24 @@ class SettingsChecker:
         self,
         lets: Lets,
         optimizer: CheckedOptimizer,
+        further: Mapping[str, CheckedOptimizer],
         clauses: Iterable[s.Clause],
         found: list[Diagnostic],
     ) -> None:
         self._lets = lets
         self._found = found
         self._file = optimizer.info
-        named = {optimizer.info.name: optimizer.info}
+        self._further = further
+        self._chosen: set[str] = set()
+        """The further optimizers that some rule chooses."""
+        named = {optimizer.info.name: optimizer.info, **{x.info.name: x.info for x in further.values()}}
         # An optimizer that is not known may have any option: its own finding is enough.
         self._any_option = any(d.code == "LR104" for d in found)
         for clause in clauses:
             for setting in clause.settings if isinstance(clause, s.RuleStatement) else ():
                 if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
+                    if setting.value.name in further:
+                        continue
                     info = optimizers.find(setting.value.name)
                     if info is None:
                         self._any_option = True
@@ -147,8 +157,8 @@ class SettingsChecker:
         infos = self._infos
         checked: list[CheckedSetting] = []
         seen: dict[str, s.Setting] = {}
-        names = Names(self._lets.keys(), captures or frozenset(), True, missing)
-        own = next((x for x in statement.settings if x.option == "optimizer"), None)
+        names = Names(self._lets.keys(), captures or frozenset(), True, missing, time=True)
+        own = next((x for x in statement.settings if x.option == "optimizer" and not x.quoted), None)
         if own is not None:
             info = self._own_optimizer(own, statement, names, checked)
             infos = self._infos if info is None else [info]
@@ -184,6 +194,8 @@ class SettingsChecker:
         if not self._takes_factory(setting, statement, "`-> optimizer muon(lr=0.02)`"):
             return None
         assert isinstance(setting.value, s.Factory)
+        if setting.value.name in self._further:
+            return self._further_optimizer(setting, setting.value, checked)
         info = find_optimizer(setting.value, self._found)
         if info is None:
             return None
@@ -194,6 +206,27 @@ class SettingsChecker:
             if expression is not None:
                 self._value(argument.span, argument.name, False, expression, [info], names, checked)
         return info
+
+    def _further_optimizer(
+        self, setting: s.Setting, factory: s.Factory, checked: list[CheckedSetting]
+    ) -> OptimizerInfo:
+        """`-> optimizer critic`, one that an `optimizer critic = ...` makes."""
+        name = factory.name
+        self._chosen.add(name)
+        if factory.arguments:
+            message = f"the arguments of `{name}` stand where it is made"
+            help = f"write `-> optimizer {name}`, and options of these parameters behind it"
+            self._found.append(error("LR120", message, factory.arguments[0].span, help))
+        checked.append(CheckedSetting(setting.span, "optimizer", False, None, name, factory))
+        return self._further[name].info
+
+    def unused(self, found: list[Diagnostic]) -> None:
+        """Warn of an optimizer that is made and that no rule chooses."""
+        for name, made in self._further.items():
+            if name not in self._chosen and made.span is not None:
+                message = f"no rule chooses the optimizer `{name}`"
+                help = f"write `SELECTOR -> optimizer {name}`, or remove it"
+                found.append(warning("LR214", message, made.span, help))
 
     def _takes_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
         if setting.multiply or not isinstance(setting.value, s.Factory | s.ScheduleSequence):
@@ -226,14 +259,17 @@ class SettingsChecker:
         checked: list[CheckedSetting],
     ) -> None:
         option = setting.option
-        if option == "frozen":
+        if setting.quoted:
+            self._handed_on(setting, statement, infos, names, checked)
+        elif option == "frozen":
             help = f"write `freeze {statement.selector.span.text}`"
             self._found.append(error("LR118", "`frozen` is no option of a rule", setting.span, help))
         elif option == "schedule":
             if self._takes_factory(setting, statement, "`-> schedule constant`"):
                 assert isinstance(setting.value, s.ScheduleSequence)
-                factory = setting.value.parts[0].factory
-                checked.append(CheckedSetting(setting.span, "schedule", False, None, None, factory))
+                checked.append(
+                    CheckedSetting(setting.span, "schedule", False, None, None, sequence=setting.value)
+                )
         elif self._known(setting.option, setting.option_span, infos):
             if isinstance(setting.value, s.Factory | s.ScheduleSequence) or setting.value is None:
                 self._found.append(
@@ -250,6 +286,41 @@ class SettingsChecker:
                 self._found.append(error("LR107", message, setting.span, f"set it: `{option} ...`"))
                 return
             self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
+
+    def _handed_on(
+        self,
+        setting: s.Setting,
+        statement: s.RuleStatement,
+        infos: list[OptimizerInfo],
+        names: Names,
+        checked: list[CheckedSetting],
+    ) -> None:
+        """`-> "rank" 128`: for optimizers that read keys of a group which their signature lacks."""
+        option, span, value = setting.option, setting.option_span, setting.value
+        if any(option in info.options for info in infos) or option in _STRUCTURE:
+            known = option not in _STRUCTURE
+            message = f"`{option}` is {'an option of the optimizer' if known else 'no option: every group has it'}"
+            help = f"write it bare: `{option} ...`" if known else "give another name"
+            fix = Fix(f"replace by `{option}`", (Edit(span, option),)) if known else None
+            self._found.append(error("LR127", message, span, help, fix=fix))
+            return
+        if setting.multiply:
+            self._found.append(error("LR127", f'"{option}" is handed on as it is', setting.span, "set it"))
+            return
+        if statement.window is not None:
+            self._window_refused(option, "it is handed on as it is", statement.window)
+            return
+        if not isinstance(value, s.Factory | s.ScheduleSequence | None):
+            fixed = replace(names, time=False, moving=self._lets.moving)
+            before = len(self._found)
+            check_expression(value, fixed, self._found)
+            if len(self._found) == before:
+                constant = None
+                if is_constant(value, self._lets):
+                    constant = _constant(value, self._lets, self._found)
+                checked.append(CheckedSetting(setting.span, option, False, value, constant, quoted=True))
+                note = f'"{option}" is handed to the optimizer unchecked'
+                self._found.append(info_("LR128", note, span))
 
     def expected(self, statement: s.ExpectOption) -> None:
         """An `expect` may ask for what some optimizer of the file has."""
@@ -289,6 +360,9 @@ class SettingsChecker:
         check_expression(expression, names, self._found)
         if len(self._found) > before:
             return
+        moving = moves(expression, self._lets, names.captures)
+        if moving and not self._may_move(option, expression, infos):
+            return
         constant = None
         if is_constant(expression, self._lets):
             constant = _constant(expression, self._lets, self._found)
@@ -298,7 +372,16 @@ class SettingsChecker:
                 self._factor(option, constant, expression)
             else:
                 self._domain(option, constant, expression, infos)
-        checked.append(CheckedSetting(span, option, multiply, expression, constant))
+        checked.append(CheckedSetting(span, option, multiply, expression, constant, moving=moving))
+
+    def _may_move(self, option: str, expression: s.Expression, infos: list[OptimizerInfo]) -> bool:
+        having = [info for info in infos if option in info.options]
+        reasons = [optimizers.windowed(info, option) for info in having]
+        if not reasons or not all(reasons):
+            return True
+        message = f"`{option}` cannot move: {reasons[0]}"
+        self._found.append(error("LR117", message, expression.span, "give it a value that stays as it is"))
+        return False
 
     def _factor(self, option: str, value: Value, expression: s.Expression) -> None:
         why = factor_problem(option, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
@@ -64,7 +65,8 @@ def _number(
 ) -> bool:
     """Whether the number can be taken; else a finding was added."""
     before = len(found)
-    check_expression(expression, Names(lets.keys(), reason="times are the same for every parameter"), found)
+    reason = "times are the same for every parameter"
+    check_expression(expression, Names(lets.keys(), reason=reason, moving=lets.moving), found)
     if len(found) > before:
         return False
     try:
@@ -77,3 +79,16 @@ def _number(
     elif value < 0 or (positive and value == 0) or value > LIMIT:
         found.append(error("LR312", f"`{expression.span.text}` is out of range: {want}", expression.span))
     return len(found) == before
+
+
+def check_stages(stages: Sequence[s.StageStatement], lets: Lets, found: list[Diagnostic]) -> None:
+    """Check headings: lengths and conditions, and that each stage but the last comes to an end."""
+    for number, stage in enumerate(stages):
+        if stage.length is not None:
+            check_duration(stage.length, lets, found, positive=True)
+        if stage.until is not None:
+            _check_condition(stage.until, lets, found)
+        if stage.length is None and stage.until is None and number < len(stages) - 1:
+            message = f"stage `{stage.name}` has no end, and another stage follows"
+            help = f"write `stage {stage.name} for 5 epochs`, or `until val_loss stops falling for 3 epochs`"
+            found.append(error("LR316", message, stage.span, help))

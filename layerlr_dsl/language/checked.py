@@ -58,8 +58,9 @@ class CheckedSelector:
 class CheckedSetting:
     """One option of a rule.
 
-    `constant` holds the value where it depends on no parameter. `optimizer` is set for an argument
-    of `-> optimizer NAME(...)`, `factory` for `optimizer` and `schedule` themselves.
+    `constant` holds the value where it depends on no parameter and no time. `factory` is set for
+    `optimizer`, `sequence` for `schedule`; `moving` says that the value changes with time, `quoted` that it
+    is handed to the optimizer as it is.
     """
 
     span: Span
@@ -68,6 +69,9 @@ class CheckedSetting:
     expression: s.Expression | None
     constant: Value | None
     factory: s.Factory | None = None
+    sequence: s.ScheduleSequence | None = None
+    moving: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,8 @@ class CheckedClause:
     settings: tuple[CheckedSetting, ...]
     included: bool
     """Whether it came from an included file, where a selector may match nothing."""
+    stage: int = 0
+    """The stage that it stands under, from 1; 0 for what holds throughout."""
 
     @property
     def span(self) -> Span:
@@ -90,6 +96,7 @@ class CheckedClause:
 class CheckedExpectation:
     statement: s.Expectation
     selector: CheckedSelector | None
+    stage: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +106,8 @@ class CheckedOptimizer:
     info: OptimizerInfo
     settings: Mapping[str, Value]
     span: Span | None
+    name: str | None = None
+    """What `optimizer NAME = ...` calls it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +118,14 @@ class CheckedRules:
     sources: tuple[Source, ...]
     model: s.ModelStatement | None
     epochs: Fraction | None
+    steps: int | None
+    steps_per_epoch: int | None
     optimizer: CheckedOptimizer
-    schedule: s.ScheduleStatement | None
+    optimizers: Mapping[str, CheckedOptimizer]
+    """Further optimizers by the name that the file gives them."""
+    schedules: Mapping[int, s.ScheduleStatement]
+    """By stage, 0 for the file's own."""
+    stages: tuple[s.StageStatement, ...]
     lets: Lets
     groups: Mapping[str, CheckedSelector]
     clauses: tuple[CheckedClause, ...]
@@ -120,6 +135,11 @@ class CheckedRules:
     """False where a faulty statement was left out, so that what is missing must not be complained of."""
     sought: tuple[Path, ...] = ()
     """Every path that was looked at for an included file, found there or not."""
+
+    @property
+    def schedule(self) -> s.ScheduleStatement | None:
+        """The file's own schedule."""
+        return self.schedules.get(0)
 
     @property
     def scope(self) -> Scope:

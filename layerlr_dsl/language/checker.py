@@ -7,14 +7,21 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.check_selectors import SelectorChecker
 from layerlr_dsl.language.check_settings import SettingsChecker, check_optimizer_statement
-from layerlr_dsl.language.check_time import check_duration, check_window
-from layerlr_dsl.language.checked import CheckedClause, CheckedExpectation, CheckedRules, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.check_time import check_duration, check_stages, check_window
+from layerlr_dsl.language.checked import (
+    CheckedClause,
+    CheckedExpectation,
+    CheckedRules,
+    CheckedSelector,
+    CheckedSetting,
+)
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
 from layerlr_dsl.language.expressions import (
     ATTRIBUTES,
     RESERVED,
@@ -23,9 +30,10 @@ from layerlr_dsl.language.expressions import (
     evaluate,
     is_constant,
 )
-from layerlr_dsl.language.includes import Expansion, expand
+from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets
-from layerlr_dsl.language.source import Source
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.source import Source, Span
 
 
 @dataclass
@@ -34,12 +42,23 @@ class _Gathered:
 
     model: s.ModelStatement | None = None
     epochs: s.EpochsStatement | None = None
+    steps: s.StepsStatement | None = None
+    steps_per_epoch: s.StepsPerEpochStatement | None = None
     optimizer: s.OptimizerStatement | None = None
-    schedule: s.ScheduleStatement | None = None
+    optimizers: dict[str, s.OptimizerStatement] = field(default_factory=dict)
+    schedules: dict[int, s.ScheduleStatement] = field(default_factory=dict)
+    stages: list[s.StageStatement] = field(default_factory=list)
+    after: s.AfterStagesStatement | None = None
     lets: dict[str, s.LetStatement] = field(default_factory=dict)
     groups: dict[str, s.GroupStatement] = field(default_factory=dict)
-    clauses: list[tuple[s.Clause, bool]] = field(default_factory=list)
-    expectations: list[s.Expectation] = field(default_factory=list)
+    clauses: list[tuple[s.Clause, bool, int]] = field(default_factory=list)
+    """Each with whether it is included, and the stage that it stands under."""
+    expectations: list[tuple[s.Expectation, int]] = field(default_factory=list)
+
+    @property
+    def stage(self) -> int:
+        """The stage that the next statement stands under; 0 for what holds throughout."""
+        return 0 if self.after is not None else len(self.stages)
 
 
 def check(source: Source, root: Path | None = None) -> CheckedRules:
@@ -55,25 +74,43 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
     selectors = SelectorChecker(lets, gathered.groups, found)
     groups = selectors.check_groups()
     optimizer = check_optimizer_statement(gathered.optimizer, lets, found)
-    settings = SettingsChecker(lets, optimizer, [clause for clause, _ in gathered.clauses], found)
+    named = {
+        name: check_optimizer_statement(statement, lets, found)
+        for name, statement in gathered.optimizers.items()
+    }
+    rules = [clause for clause, _, _ in gathered.clauses]
+    settings = SettingsChecker(lets, optimizer, named, rules, found)
     clauses: list[CheckedClause] = []
-    for statement, included in gathered.clauses:
-        checked = _check_clause(len(clauses), statement, included, selectors, settings, lets, found)
+    for statement, included, stage in gathered.clauses:
+        checked = _check_clause(len(clauses), statement, included, stage, selectors, settings, lets, found)
         if checked is not None:
             clauses.append(checked)
     expectations = [
         e
-        for e in (_check_expectation(x, selectors, settings, lets, found) for x in gathered.expectations)
+        for e in (
+            _check_expectation(x, stage, selectors, settings, lets, found) for x, stage in gathered.expectations
+        )
         if e
     ]
+    settings.unused(found)
     _check_model(gathered.model, found)
+    check_stages(gathered.stages, lets, found)
+    steps = _whole(gathered.steps, lets, found)
+    if steps is not None and gathered.epochs is not None and gathered.steps is not None:
+        message = "the length of the run is given twice, in epochs and in steps"
+        related = (Related("the epochs are here", gathered.epochs.span),)
+        found.append(error("LR009", message, gathered.steps.span, "keep one of them", related=related))
     return CheckedRules(
         source=source,
         sources=tuple(expansion.sources),
         model=gathered.model,
         epochs=_check_epochs(gathered.epochs, lets, found),
+        steps=steps,
+        steps_per_epoch=_whole(gathered.steps_per_epoch, lets, found),
         optimizer=optimizer,
-        schedule=gathered.schedule,
+        optimizers=named,
+        schedules=gathered.schedules,
+        stages=tuple(gathered.stages),
         lets=lets,
         groups=groups,
         clauses=tuple(clauses),
@@ -105,23 +142,95 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: list[Diagnostic])
             _define(gathered.lets, statement, found)
         elif isinstance(statement, s.GroupStatement):
             _define(gathered.groups, statement, found)
-        elif isinstance(
-            statement, (s.RuleStatement, s.FreezeStatement, s.UnfreezeStatement, s.UnfreezeSequenceStatement)
-        ):
-            gathered.clauses.append((statement, included))
+        elif isinstance(statement, CLAUSES):
+            _refuse_own_optimizer(statement, gathered.stage, found)
+            gathered.clauses.append((statement, included, gathered.stage))
         elif included:
             continue
+        elif isinstance(statement, (s.StageStatement, s.AfterStagesStatement)):
+            _head(gathered, statement, found)
+        elif _misplaced(statement, gathered, found):
+            continue
+        elif isinstance(statement, s.StepsStatement):
+            gathered.steps = statement
+        elif isinstance(statement, s.StepsPerEpochStatement):
+            gathered.steps_per_epoch = statement
         elif isinstance(statement, s.ModelStatement):
             gathered.model = statement
         elif isinstance(statement, s.EpochsStatement):
             gathered.epochs = statement
-        elif isinstance(statement, s.OptimizerStatement) and statement.name is None:
-            gathered.optimizer = statement
+        elif isinstance(statement, s.OptimizerStatement):
+            _take_optimizer(gathered, statement, found)
         elif isinstance(statement, s.ScheduleStatement):
-            gathered.schedule = statement
+            gathered.schedules[gathered.stage] = statement
         elif isinstance(statement, (s.ExpectOption, s.ExpectState, s.ExpectCount)):
-            gathered.expectations.append(statement)
+            gathered.expectations.append((statement, gathered.stage))
     return gathered
+
+
+def _take_optimizer(gathered: _Gathered, statement: s.OptimizerStatement, found: list[Diagnostic]) -> None:
+    name = statement.name
+    if name is None:
+        gathered.optimizer = statement
+        return
+    assert statement.name_span is not None
+    first = gathered.optimizers.get(name)
+    if first is not None:
+        message = f"optimizer `{name}` is defined twice"
+        related = (Related("first defined here", first.span),)
+        found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))
+    elif optimizers.find(name) is not None or name == "default":
+        message = f"`{name}` is the name of an optimizer itself"
+        found.append(error("LR102", message, statement.name_span, "call this one something else, such as `critic`"))
+    else:
+        gathered.optimizers[name] = statement
+
+
+def _head(gathered: _Gathered, statement: s.Heading, found: list[Diagnostic]) -> None:
+    """A heading: what follows stands under it."""
+    if isinstance(statement, s.AfterStagesStatement):
+        if not gathered.stages:
+            found.append(error("LR116", "there is no stage before this", statement.span, "remove it"))
+        gathered.after = statement
+        return
+    if gathered.after is not None:
+        related = (Related("the last part of the file begins here", gathered.after.span),)
+        message = "a stage stands before `after stages`"
+        found.append(error("LR116", message, statement.span, "move it up", related=related))
+    first = next((x for x in gathered.stages if x.name == statement.name), None)
+    if first is not None:
+        related = (Related("first named here", first.name_span),)
+        message = f"stage `{statement.name}` is named twice"
+        found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))
+    gathered.stages.append(statement)
+
+
+def _misplaced(statement: s.Statement, gathered: _Gathered, found: list[Diagnostic]) -> bool:
+    """Whether a statement stands under a heading where it says something of the whole file."""
+    words = {
+        s.ModelStatement: "model",
+        s.EpochsStatement: "epochs",
+        s.StepsStatement: "steps",
+        s.StepsPerEpochStatement: "steps_per_epoch",
+        s.OptimizerStatement: "optimizer",
+    }
+    if not gathered.stages:
+        return False
+    word = words.get(type(statement))
+    if gathered.after is not None and isinstance(statement, s.ScheduleStatement):
+        word = "schedule"
+    if word is not None:
+        message = f"`{word}` holds for the whole file and cannot stand under a stage"
+        found.append(error("LR116", message, statement.span, "move it above the first stage"))
+    return word is not None
+
+
+def _refuse_own_optimizer(statement: s.Clause, stage: int, found: list[Diagnostic]) -> None:
+    if stage and isinstance(statement, s.RuleStatement):
+        for setting in statement.settings:
+            if setting.option == "optimizer" and not setting.quoted:
+                message = "an optimizer is chosen for the whole run and cannot stand under a stage"
+                found.append(error("LR116", message, setting.span, "move the rule above the first stage"))
 
 
 def _define(
@@ -171,7 +280,8 @@ def _check_epochs(
     if statement is None:
         return None
     before = len(found)
-    check_expression(statement.value, Names(lets.keys(), reason="the length of the run is a constant"), found)
+    names = Names(lets.keys(), reason="the length of the run is a constant", moving=lets.moving)
+    check_expression(statement.value, names, found)
     if len(found) > before:
         return None
     try:
@@ -192,6 +302,30 @@ def _check_epochs(
     return Fraction(value)
 
 
+def _whole(
+    statement: s.StepsStatement | s.StepsPerEpochStatement | None, lets: Lets, found: list[Diagnostic]
+) -> int | None:
+    """A number of steps, which is whole."""
+    if statement is None:
+        return None
+    before = len(found)
+    names = Names(lets.keys(), reason="the length of the run is a constant", moving=lets.moving)
+    check_expression(statement.value, names, found)
+    if len(found) > before:
+        return None
+    try:
+        value = evaluate(statement.value, Scope(lets, exact=True))
+    except Fault as fault:
+        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        return None
+    word = "steps" if isinstance(statement, s.StepsStatement) else "steps_per_epoch"
+    if isinstance(value, (bool, str, tuple)) or value != int(value) or not 0 < value <= 10**12:
+        message = f"`{word}` is a whole number of 1 or more"
+        found.append(error("LR312", message, statement.value.span, f"write `{word} 1000`"))
+        return None
+    return int(value)
+
+
 def _check_model(statement: s.ModelStatement | None, found: list[Diagnostic]) -> None:
     if statement is not None and statement.spec.value.strip().startswith("python:"):
         found.append(
@@ -208,6 +342,7 @@ def _check_clause(
     index: int,
     statement: s.Clause,
     included: bool,
+    stage: int,
     selectors: SelectorChecker,
     settings: SettingsChecker,
     lets: Lets,
@@ -223,18 +358,57 @@ def _check_clause(
         captures = compiled[0].captures if compiled[0] is not None else None
         checked = settings.check(statement, captures, selectors.missing_captures(compiled[0]))
         check_window(statement.window, lets, found)
-    elif not isinstance(statement, s.FreezeStatisticsStatement):
+    else:
         _check_freeze_times(statement, lets, found)
+        if isinstance(statement, s.UnfreezeSequenceStatement):
+            _check_turns(statement, compiled, found)
     if any(d.severity == "error" for d in found[before:]) or not all(compiled):
         return None
-    return CheckedClause(index, statement, tuple(c for c in compiled if c is not None), checked, included)
+    return CheckedClause(index, statement, tuple(c for c in compiled if c is not None), checked, included, stage)
+
+
+def _check_turns(
+    statement: s.UnfreezeSequenceStatement,
+    selectors: tuple[CheckedSelector | None, ...],
+    found: list[Diagnostic],
+) -> None:
+    """A sequence has several turns, each by a capture that its selector binds."""
+    for turn, selector in zip(statement.turns, selectors, strict=True):
+        if turn.by is not None and selector is not None and turn.by not in selector.captures:
+            near = nearest(turn.by, selector.captures)
+            help = f"did you mean `by {near}`?" if near else f"bind it in the selector: `layer<{turn.by}>`"
+            message = f"`{turn.by}` is no capture of `{turn.selector.span.text}`"
+            found.append(error("LR119", message, turn.by_span or turn.span, help))
+    if len(statement.turns) > 1 or statement.turns[0].by is not None:
+        return
+    selector = statement.turns[0].selector
+    items = [item.span.text for item in selector.include]
+    every = statement.every.span.text
+    message = f"`every {every}` has but one turn: nothing is ever frozen"
+    fix = None
+    if len(items) > 1 and not selector.exclude and selector.where is None:
+        edits = tuple(
+            Edit(Span(left.span.source, left.span.end, right.span.start), " then ")
+            for left, right in zip(selector.include, selector.include[1:], strict=False)
+        )
+        fix = Fix("write `then` between the turns", edits)
+        help = f"write `unfreeze {' then '.join(items)} every {every}`"
+    else:
+        help = f"name more turns with `then`, or write `freeze {selector.span.text} until ...`"
+    found.append(error("LR315", message, statement.span, help, fix=fix))
 
 
 def _check_freeze_times(
-    statement: s.FreezeStatement | s.UnfreezeStatement | s.UnfreezeSequenceStatement,
+    statement: s.FreezeStatement
+    | s.FreezeStatisticsStatement
+    | s.UnfreezeStatement
+    | s.UnfreezeSequenceStatement,
     lets: Lets,
     found: list[Diagnostic],
 ) -> None:
+    if isinstance(statement, s.FreezeStatisticsStatement):
+        check_window(statement.window, lets, found)
+        return
     if isinstance(statement, s.FreezeStatement):
         check_window(statement.window, lets, found)
     elif isinstance(statement, s.UnfreezeStatement):
@@ -250,6 +424,7 @@ def _check_freeze_times(
 
 def _check_expectation(
     statement: s.Expectation,
+    stage: int,
     selectors: SelectorChecker,
     settings: SettingsChecker,
     lets: Lets,
@@ -263,7 +438,7 @@ def _check_expectation(
     elif not isinstance(statement, s.ExpectState):
         if isinstance(statement, s.ExpectOption):
             settings.expected(statement)
-        names = Names(lets.keys(), captures, attributes=selector is not None)
+        names = Names(lets.keys(), captures, attributes=selector is not None, moving=lets.moving)
         check_expression(statement.value, names, found)
         if len(found) == before and is_constant(statement.value, lets):
             _try(statement.value, Scope(lets), found)
@@ -271,4 +446,4 @@ def _check_expectation(
         check_window(s.Window(statement.at.span, statement.at, None), lets, found)
     if len(found) > before:
         return None
-    return CheckedExpectation(statement, selector)
+    return CheckedExpectation(statement, selector, stage)

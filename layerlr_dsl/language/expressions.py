@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -22,6 +22,32 @@ Value = Any
 
 ATTRIBUTES = ("name", "path", "depth", "ndim", "numel", "shape", "dtype", "index", "tied", "module")
 FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
+LATER_FUNCTIONS = ("cos", "sin", "exp", "log", "abs", "choose", "ramp")
+"""Functions whose names a file may give to something of its own: files that are older must go on to work."""
+TIME_NAMES: Mapping[str, str] = {
+    "step": "optimizer steps done",
+    "steps": "optimizer steps of the run, or of the stage",
+    "epoch": "epochs done, a fraction",
+    "epochs": "epochs of the run, or of the stage",
+    "progress": "the share of the run, or of the stage, that is done",
+}
+"""What an expression may ask of the clock; a `let` or a capture of that name hides it."""
+NUMBERS: Mapping[str, float] = {"pi": math.pi}
+CALLED_SCHEDULES = (
+    "constant",
+    "step",
+    "multistep",
+    "exponential",
+    "linear",
+    "cosine",
+    "cosine_restarts",
+    "polynomial",
+    "one_cycle",
+    "slanted_triangular",
+    "inverse_sqrt",
+    "wsd",
+)
+"""Schedules that a value that moves may call as a function of time; `plateau` waits for a metric."""
 CAPTURE_FUNCTIONS = ("last", "first", "count")
 WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))
 FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
@@ -48,6 +74,9 @@ class Subject(Protocol):
 
 class Constants(Protocol):
     """The `let` names of a file."""
+
+    moving: Set[str]
+    """Those whose value changes with time."""
 
     def __contains__(self, name: object, /) -> bool: ...
 
@@ -83,8 +112,17 @@ def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript
         if isinstance(node, s.Call):
             yield node
             stack.extend(a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS)
+            stack.extend(keyword_values(node))
         else:
             stack.extend(children(node))
+
+
+def keyword_values(node: s.Call) -> Iterator[s.Expression]:
+    """What the keywords of a call are worked out from."""
+    for keyword in node.keywords:
+        values = keyword.value if isinstance(keyword.value, tuple) else (keyword.value,)
+        for value in values:
+            yield value.value if isinstance(value, s.Duration) else value
 
 
 def children(node: s.Expression) -> tuple[s.Expression, ...]:
@@ -101,15 +139,33 @@ def children(node: s.Expression) -> tuple[s.Expression, ...]:
         return node.arguments
     if isinstance(node, s.Subscript):
         return (node.index,)
+    if isinstance(node, s.Duration):
+        return (node.value,)
     return ()
 
 
-def is_constant(expression: s.Expression, lets: Container[str]) -> bool:
+def moves(expression: s.Expression, lets: Constants, captures: Container[str] = ()) -> bool:
+    """Whether a value changes with time: it asks the clock, or calls what does."""
+    for node in names_in(expression):
+        if isinstance(node, s.Call):
+            if node.function in CALLED_SCHEDULES or node.function == "ramp":
+                return True
+        elif isinstance(node, s.Name) and node.name not in captures:
+            if node.name in lets.moving or (node.name in TIME_NAMES and node.name not in lets):
+                return True
+    return False
+
+
+def is_constant(expression: s.Expression, lets: Constants) -> bool:
     """Whether the value depends on nothing but literals and lets."""
     for node in names_in(expression):
         if isinstance(node, s.Name) and node.name in lets:
+            if node.name in lets.moving:
+                return False
             continue
-        if isinstance(node, s.Call) and node.function in FUNCTIONS:
+        if isinstance(node, s.Name) and node.name in NUMBERS:
+            continue
+        if isinstance(node, s.Call) and node.function in _FUNCTIONS:
             continue
         return False
     return True
@@ -144,6 +200,8 @@ def _name(node: s.Name, scope: Scope) -> Value:
         return _attribute(name, node.span, scope.subject)
     if name in DTYPES:
         return name
+    if name in NUMBERS:
+        return NUMBERS[name]
     raise Fault("LR101", f"unknown name `{name}`", node.span)
 
 
@@ -400,6 +458,9 @@ def _matches(node: s.Matches, scope: Scope) -> Value:
 def _call(node: s.Call, scope: Scope) -> Value:
     if node.function in CAPTURE_FUNCTIONS:
         return _capture_function(node, scope)
+    if node.function == "choose":
+        condition, first, second = node.arguments
+        return evaluate(first if _truth(evaluate(condition, scope), condition) else second, scope)
     values = [_need_number(evaluate(a, scope), a) for a in node.arguments]
     try:
         value = _FUNCTIONS[node.function](*values)
@@ -427,11 +488,21 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "log2": math.log2,
     "floor": math.floor,
     "ceil": math.ceil,
+    "cos": math.cos,
+    "sin": math.sin,
+    "exp": math.exp,
+    "log": math.log,
+    "abs": abs,
+    "choose": lambda *_: None,  # only the chosen one is worked out, so this is never called
 }
 ARITY = {
     "min": (1, 64),
     "max": (1, 64),
-    **dict.fromkeys(("sqrt", "log2", "floor", "ceil", *CAPTURE_FUNCTIONS), (1, 1)),
+    "choose": (3, 3),
+    "ramp": (1, 1000),
+    **dict.fromkeys(
+        ("sqrt", "log2", "floor", "ceil", "cos", "sin", "exp", "log", "abs", *CAPTURE_FUNCTIONS), (1, 1)
+    ),
 }
 
 _EVALUATORS: dict[type, Callable[[Any, Scope], Value]] = {

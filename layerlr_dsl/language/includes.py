@@ -13,6 +13,14 @@ from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source
 
 MAX_FILES = 1000
+CLAUSES = (
+    s.RuleStatement,
+    s.FreezeStatement,
+    s.FreezeStatisticsStatement,
+    s.UnfreezeStatement,
+    s.UnfreezeSequenceStatement,
+)
+"""The statements that take part in the cascade."""
 
 
 @dataclass
@@ -27,6 +35,11 @@ class Expansion:
     sought: list[Path] = field(default_factory=list)
     """Every path that was looked at for an included file, found there or not."""
     _seen: dict[Path, s.IncludeStatement | None] = field(default_factory=dict)
+    _laid: dict[Path, list[s.Statement]] = field(default_factory=dict)
+    """Each included file's statements, its own includes laid in place."""
+    _places: set[tuple[Path, int]] = field(default_factory=set)
+    """Files by the stage that they are laid under: a stage takes the rules of each once."""
+    _stage: int = 0
     _open: list[tuple[Path, s.IncludeStatement | None]] = field(default_factory=list)
 
 
@@ -46,12 +59,28 @@ def _lay(expansion: Expansion, source: Source, path: Path, by: s.IncludeStatemen
     expansion.diagnostics.extend(diagnostics)
     expansion._seen[path] = by
     expansion._open.append((path, by))
+    expansion._places.add((path, expansion._stage))
+    start = len(expansion.statements)
     for statement in file.statements:
         if isinstance(statement, s.IncludeStatement):
             _include(expansion, source, statement)
+        elif isinstance(statement, s.StageStatement | s.AfterStagesStatement) and by is not None:
+            message = "an included file has no stages"
+            help = "write the stages in the main file, and include the rules under them"
+            related = (Related("included here", by.path.span),)
+            expansion.diagnostics.append(error("LR116", message, statement.span, help, related=related))
         else:
+            expansion._stage += isinstance(statement, s.StageStatement | s.AfterStagesStatement)
             expansion.statements.append((statement, by is not None))
     expansion._open.pop()
+    expansion._laid[path] = [statement for statement, _ in expansion.statements[start:]]
+
+
+def _again(expansion: Expansion, path: Path) -> None:
+    """Lay the rules of a file under one more stage; its lets and groups are there already."""
+    if (path, expansion._stage) not in expansion._places:
+        expansion._places.add((path, expansion._stage))
+        expansion.statements.extend((one, True) for one in expansion._laid[path] if isinstance(one, CLAUSES))
 
 
 def _include(expansion: Expansion, source: Source, statement: s.IncludeStatement) -> None:
@@ -65,6 +94,7 @@ def _include(expansion: Expansion, source: Source, statement: s.IncludeStatement
         expansion.diagnostics.append(_cycle(expansion, statement, found))
         return
     if found in expansion._seen:
+        _again(expansion, found)
         return
     if len(expansion.sources) >= MAX_FILES or len(expansion._open) > 100:
         expansion.diagnostics.append(error("LR113", "too many included files", statement.span))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
-from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, names_in
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, moves, names_in
 
 
 class Lets(dict[str, s.Expression]):
@@ -15,7 +15,15 @@ class Lets(dict[str, s.Expression]):
 
     def __init__(self, expressions: Mapping[str, s.Expression] | None = None) -> None:
         super().__init__(expressions or {})
+        self.given: frozenset[str] = frozenset()
+        """Those whose value was given from outside, in the place of the file's own."""
+        self.moving: set[str] = set()
+        """Those whose value changes with time: worked out where they are used, on the clock of that place."""
         self._worth: dict[tuple[str, bool], Value | Fault] = {}
+
+    def replaced(self, name: str) -> bool:
+        """Whether its value was given from outside."""
+        return name in self.given
 
     def worth(self, name: str, exact: bool) -> Value:
         """The value of a name; `exact` for time, in fractions. Raises Fault."""
@@ -33,6 +41,7 @@ class Lets(dict[str, s.Expression]):
     def void(self, name: str) -> None:
         """Let a name that has no value count as 0, so that its own finding is the only one."""
         self[name] = s.Number(self[name].span, "0")
+        self.moving.discard(name)
         self._worth.pop((name, False), None)
 
 
@@ -44,11 +53,13 @@ def check_lets(statements: Mapping[str, s.LetStatement], found: list[Diagnostic]
         found.append(_circular([statements[name] for name in circle]))
         for name in circle:
             lets.void(name)
-    names = Names(lets.keys(), reason="a `let` holds a constant: it cannot depend on a parameter")
+    names = Names(lets.keys(), reason="a `let` cannot depend on a single parameter", time=True)
     for name in order:
         before = len(found)
         check_expression(lets[name], names, found)
-        if len(found) == before:
+        if len(found) == before and moves(lets[name], lets):
+            lets.moving.add(name)
+        elif len(found) == before:
             _work_out(lets, name, found)
         if len(found) > before:
             lets.void(name)

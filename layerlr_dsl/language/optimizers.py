@@ -65,6 +65,8 @@ class OptimizerInfo:
     target: str
     options: Mapping[str, OptionInfo] = field(hash=False)
     refuses: str | None = None
+    scheduled: str = "lr"
+    """The option that schedules and thaw warm-ups drive."""
 
 
 def find(name: str) -> OptimizerInfo | None:

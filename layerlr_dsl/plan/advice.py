@@ -43,7 +43,7 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
     rates = {}
     for number, trains in _classes(plan):
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
-        lr = behaviour.options(0).get("lr")
+        lr = behaviour.options(0).get(behaviour.scheduled or "")
         if trains and lr:
             rates[number] = float(lr)
     if not rates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import ClassVar
@@ -23,23 +23,11 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.schedules import Schedule
+from layerlr_dsl.plan.course import Effect, ScheduleEffect
+from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.timed import Timed
-from layerlr_dsl.plan.timeline import ALWAYS, Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """One option that one clause gives, inside its window."""
-
-    clause: int
-    option: str
-    multiply: bool
-    value: Value
-    window: Interval
-    setting: CheckedSetting = field(compare=False)
-    bindings: Bindings = ()
+from layerlr_dsl.plan.timeline import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +38,20 @@ class FreezeEffect:
     multiply: ClassVar[bool] = False
     clause: int
     frozen: bool
-    statistics: bool
     warmup: int
     window: Interval
     span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsEffect:
+    """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`."""
+
+    option: ClassVar[str] = "statistics"
+    multiply: ClassVar[bool] = False
+    clause: int
+    held: bool
+    window: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,13 @@ class OptimizerChoice:
     info: OptimizerInfo
     settings: Mapping[str, Value]
     span: Span | None = None
+    name: str | None = None
+    """What the file calls it, where it gives it a name."""
+
+    @property
+    def called(self) -> str:
+        """Its name in the file, else the optimizer's own."""
+        return self.name or self.info.name
 
 
 @dataclass(eq=False, slots=True)
@@ -73,17 +78,25 @@ class Cascade:
     optimizer: int
     own_optimizer: int | None
     """The clause that gives these parameters an optimizer of their own."""
-    schedule: Schedule | None
-    schedule_clause: int | None
+    schedules: tuple[ScheduleEffect, ...]
+    """What drives the rate: the file's own first, then the stages', then what rules give."""
     effects: tuple[Effect, ...]
     """One object for all classes to which a setting does the same."""
     lapsed: tuple[Effect, ...]
     freezes: tuple[FreezeEffect, ...]
+    statistics: tuple[StatisticsEffect, ...]
+    came_frozen: bool
+    """Whether the model itself froze these parameters."""
 
     @property
     def planned(self) -> bool:
         """Whether a freeze or unfreeze names these parameters."""
         return bool(self.freezes)
+
+    @property
+    def by_model(self) -> bool:
+        """Whether they are frozen because the model froze them, and no rule says otherwise."""
+        return self.came_frozen and not self.freezes
 
     def of(self, option: str) -> tuple[Effect, ...]:
         return tuple(e for e in self.effects if e.option == option)
@@ -110,7 +123,7 @@ class CascadeBuilder:
         """Effects (by id) that an optimizer (by number) is known to allow."""
         self._known: dict[tuple[int, Bindings, int], list[Effect]] = {}
         """All that a clause says with some captures under an optimizer (by number), where it is sound."""
-        self._frozen: dict[tuple[int, int], list[FreezeEffect]] = {}
+        self._frozen: dict[tuple[int, int, int], list[FreezeEffect | StatisticsEffect]] = {}
         """All that a freeze or unfreeze says through one of its selectors."""
         self._said: set[tuple[str, int, int]] = set()
 
@@ -121,7 +134,8 @@ class CascadeBuilder:
         effects: list[Effect] = []
         lapsed: list[Effect] = []
         freezes: list[FreezeEffect] = []
-        schedule, schedule_clause = self.timed.file_schedule, None
+        statistics: list[StatisticsEffect] = []
+        schedules = list(self.timed.defaults)
         for one in selected:
             key = (one.clause, one.bindings, choice)
             known = self._known.get(key)
@@ -130,17 +144,26 @@ class CascadeBuilder:
                 continue
             clause = self.rules.clauses[one.clause]
             if not isinstance(clause.statement, s.RuleStatement):
-                freezes += self._freezes(clause, one)
+                for found in self._freezes(clause, one):
+                    if isinstance(found, FreezeEffect):
+                        freezes.append(found)
+                    else:
+                        statistics.append(found)
                 continue
             before = len(effects)
             for setting in clause.settings:
                 if setting.option == "schedule":
-                    schedule, schedule_clause = self.timed.schedules.get(id(setting.factory)), one.clause
+                    made = self.timed.schedules.get((one.clause, clause.settings.index(setting)))
+                    if made is not None:
+                        window = self.timed.windows[one.clause].windows[0]
+                        schedules.append(ScheduleEffect(one.clause, made, window))
                 elif setting.option != "optimizer":
                     effect = self._effect(clause, setting, one, kind)
                     if effect is None:
                         continue
-                    if setting.option not in chosen.options:
+                    if setting.quoted:
+                        effects.append(effect)
+                    elif setting.option not in chosen.options:
                         if own is not None and one.clause < own:
                             lapsed.append(effect)
                         else:
@@ -157,44 +180,78 @@ class CascadeBuilder:
             selected,
             choice,
             own,
-            schedule,
-            schedule_clause,
+            tuple(schedules),
             tuple(effects),
             tuple(lapsed),
             tuple(freezes),
+            tuple(statistics),
+            kind.came_frozen,
         )
+
+    def driven(self, cascade: Cascade) -> str:
+        """The option that schedules drive under the optimizer of a cascade."""
+        return self.optimizers[cascade.optimizer].info.scheduled
 
     # ------------------------------------------------------------ time
 
-    def _freezes(self, clause: CheckedClause, one: Selected) -> list[FreezeEffect]:
+    def _freezes(self, clause: CheckedClause, one: Selected) -> list[FreezeEffect | StatisticsEffect]:
         """What a freeze or unfreeze says: the same objects for all classes it says it of."""
-        key = (one.clause, one.selector)
+        turn = self._turn(clause, one)
+        key = (one.clause, one.selector, turn)
         found = self._frozen.get(key)
         if found is None:
-            found = self._frozen[key] = list(self._freeze_effects(clause, one))
+            found = self._frozen[key] = list(self._freeze_effects(clause, one, turn))
         return found
 
-    def _freeze_effects(self, clause: CheckedClause, one: Selected) -> Iterator[FreezeEffect]:
+    def _turn(self, clause: CheckedClause, one: Selected) -> int:
+        """Which turn of a sequence it is for these parameters: a turn `by i` has one for each value."""
+        statement = clause.statement
+        if not isinstance(statement, s.UnfreezeSequenceStatement):
+            return 0
+        before = sum(len(self._values(clause, n)) for n in range(one.selector))
+        values = self._values(clause, one.selector)
+        by = statement.turns[one.selector].by
+        return before + (values.index(dict(one.bindings)[by]) if by is not None else 0)
+
+    def _values(self, clause: CheckedClause, selector: int) -> Sequence[int]:
+        """The values of the capture that a turn goes by, in its order; one for a plain turn."""
+        statement = clause.statement
+        assert isinstance(statement, s.UnfreezeSequenceStatement)
+        turn = statement.turns[selector]
+        if turn.by is None:
+            return (0,)
+        values = self.decider.values(clause.selectors[selector], turn.by)
+        return values[::-1] if turn.descending else values
+
+    def _freeze_effects(
+        self, clause: CheckedClause, one: Selected, turn: int
+    ) -> Iterator[FreezeEffect | StatisticsEffect]:
         statement, times = clause.statement, self.timed.windows[one.clause]
-        window = times.windows[one.selector]
-        if isinstance(statement, s.FreezeStatement):
-            span = statement.span
-            yield FreezeEffect(one.clause, True, statement.updating_statistics, times.warmup, window, span)
-            return
+        number = one.clause
         if isinstance(statement, s.UnfreezeSequenceStatement):
             span = statement.selectors[one.selector].span
-            if window.opens != ALWAYS.opens:
-                before = Interval(ALWAYS.opens, window.opens)
-                yield FreezeEffect(one.clause, True, False, times.warmup, before, span)
-            yield FreezeEffect(one.clause, False, False, times.warmup, window, span)
+            window = self.timed.turn(clause, turn)
+            start = self.timed.timeline.window(None, clause.stage).opens
+            if window.opens != start:
+                before = Interval(start, window.opens, clause.stage)
+                yield FreezeEffect(number, True, times.warmup, before, span)
+                yield StatisticsEffect(number, True, before)
+            yield FreezeEffect(number, False, times.warmup, window, span)
             return
-        yield FreezeEffect(one.clause, False, False, times.warmup, window, statement.span)
+        window = times.windows[one.selector]
+        if isinstance(statement, s.FreezeStatisticsStatement):
+            yield StatisticsEffect(number, True, window)
+        elif isinstance(statement, s.FreezeStatement):
+            yield FreezeEffect(number, True, times.warmup, window, statement.span)
+            yield StatisticsEffect(number, not statement.updating_statistics, window)
+        else:
+            yield FreezeEffect(number, False, times.warmup, window, statement.span)
 
     # ------------------------------------------------------------ optimizers
 
     def _own_optimizer(self, selected: tuple[Selected, ...]) -> tuple[int | None, int]:
         own, name = None, None
-        span = None
+        span: Span | None = None
         for one in selected if self._choosing else ():
             if one.clause not in self._choosing:
                 continue
@@ -205,10 +262,14 @@ class CascadeBuilder:
             return None, 0
         index = self._optimizer_index.get(name)
         if index is None:
-            found = optimizers.find(name)
-            assert found is not None  # the checker looked it up
             index = self._optimizer_index[name] = len(self.optimizers)
-            self.optimizers.append(OptimizerChoice(found, {}, span))
+            further = self.rules.optimizers.get(name)
+            if further is not None:
+                self.optimizers.append(OptimizerChoice(further.info, further.settings, further.span, name))
+            else:
+                found = optimizers.find(name)
+                assert found is not None  # the checker looked it up
+                self.optimizers.append(OptimizerChoice(found, {}, span))
         return own, index
 
     def _lacking(self, setting: CheckedSetting, chosen: OptimizerInfo, own: int | None, row: Row) -> None:
@@ -235,14 +296,26 @@ class CascadeBuilder:
     def _made(
         self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
     ) -> Effect | None:
-        value = setting.constant
-        if value is None:
+        value: Value | Moving = setting.constant
+        if setting.moving:
+            value = self._fold(clause, setting, one, kind.row)
+        elif value is None:
             value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
         if value is None:
             return None
         window = self.timed.windows[one.clause].windows[0]
         made = Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
         return self._interned.setdefault((id(setting), one.bindings, type(value), value), made)
+
+    def _fold(self, clause: CheckedClause, setting: CheckedSetting, one: Selected, row: Row) -> Moving | None:
+        assert setting.expression is not None
+        scope = self.decider.scope(clause.selectors[one.selector], one.bindings, row)
+        try:
+            return fold(setting.expression, scope, self.rules.lets, clause.stage)
+        except Fault as fault:
+            message = f"{fault.message}, for `{row.name}`{with_values(setting.expression, scope)}"
+            self._say(error(fault.code, message, fault.span, fault.help))
+            return None
 
     def _evaluate(
         self, setting: CheckedSetting, selector: CheckedSelector, bindings: Bindings, row: Row
@@ -269,15 +342,19 @@ class CascadeBuilder:
             message = f"`{option}` of {chosen.name} holds for the whole optimizer, not for `{row.name}`"
             self._say(error("LR103", message, setting.span))
             return False
-        if effect.window is not ALWAYS:
+        if not effect.window.always or isinstance(effect.value, Moving):
             why = optimizers.windowed(chosen, option)
             if why is not None:
-                message = f"`{option}` cannot have a time window: {why}"
-                self._say(
-                    error("LR117", message, setting.span, "give it in a rule without `from` or `until`")
-                )
+                stage = effect.window.stage
+                what = "move" if isinstance(effect.value, Moving) else "have a time window"
+                what = "be given under a stage" if stage and what != "move" else what
+                message = f"`{option}` cannot {what}: {why}"
+                help = "give it in a rule without `from` or `until`"
+                if stage:
+                    help = "give it above the first stage"
+                self._say(error("LR117", message, setting.span, help))
                 return False
-        if effect.multiply:
+        if effect.multiply or isinstance(effect.value, Moving):
             return True
         why = optimizers.problem(chosen, option, effect.value)
         if why is None:

@@ -1,6 +1,6 @@
-"""Time as whole ticks: optimizer steps where the steps of an epoch are known, else epochs.
+"""Time as whole ticks: optimizer steps where they can be counted, else epochs.
 
-Marks are exact fractions until the very end, so that `epoch 0.1` of 10 steps is step 1
+Places in time are exact fractions of ticks until the very end, so that `epoch 0.1` of 10 steps is step 1
 and not the step after it: step k lies before epoch E when k < E x steps_per_epoch.
 """
 
@@ -12,13 +12,14 @@ from math import ceil
 from typing import Literal
 
 Unit = Literal["epochs", "steps", "percent"]
+Missing = Literal["steps_per_epoch", "epochs"]
 
 
 class UnknownTime(Exception):
-    """A time that cannot be placed because `missing` (steps_per_epoch or epochs) is not known."""
+    """A time that cannot be placed because `missing` (steps_per_epoch or the length) is not known."""
 
-    def __init__(self, missing: Literal["steps_per_epoch", "epochs"]) -> None:
-        self.missing = missing
+    def __init__(self, missing: Missing) -> None:
+        self.missing: Missing = missing
         super().__init__(f"{missing} is not known")
 
 
@@ -42,44 +43,92 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The run's length in epochs and the optimizer steps in an epoch, each None where unknown."""
+    """How long a run, or a stage of one, is and what a tick of it is; None where it is not known.
+
+    epochs: the length in epochs. steps_per_epoch: optimizer steps in an epoch. steps: the length in
+    optimizer steps, which counts where it is given; with `steps` alone the clock knows no epochs.
+    """
 
     epochs: Fraction | None = None
     steps_per_epoch: int | None = None
+    steps: int | None = None
 
     @property
     def counts_steps(self) -> bool:
-        return self.steps_per_epoch is not None
+        return self.steps_per_epoch is not None or self.steps is not None
+
+    @property
+    def knows_epochs(self) -> bool:
+        """Whether a tick can be placed in an epoch."""
+        return self.steps_per_epoch is not None or self.steps is None
 
     @property
     def ticks_per_epoch(self) -> int:
         return 1 if self.steps_per_epoch is None else self.steps_per_epoch
 
     @property
+    def length(self) -> Fraction | None:
+        """The length of the run in ticks, exactly."""
+        if self.steps is not None:
+            return Fraction(self.steps)
+        return None if self.epochs is None else self.epochs * self.ticks_per_epoch
+
+    @property
     def total(self) -> int | None:
         """Ticks in the run, or None where its length is unknown."""
-        return None if self.epochs is None else ceil(self.epochs * self.ticks_per_epoch)
+        length = self.length
+        return None if length is None else ceil(length)
+
+    @property
+    def run_epochs(self) -> Fraction | None:
+        """The length of the run in epochs, a fraction where it is given in steps."""
+        if self.steps is None:
+            return self.epochs
+        return None if self.steps_per_epoch is None else Fraction(self.steps, self.steps_per_epoch)
+
+    def part(self, ticks: int | None) -> Clock:
+        """The clock of a part of the run that lasts so many ticks (None: nobody knows)."""
+        if not self.knows_epochs:
+            return Clock(None, None, ticks if ticks is not None else None) if ticks is not None else self
+        if ticks is None:
+            return Clock(None, self.steps_per_epoch)
+        return Clock(Fraction(ticks, self.ticks_per_epoch), self.steps_per_epoch)
 
     def tick_of_epoch(self, epoch: Fraction) -> int:
-        """The first tick that does not lie before `epoch`."""
+        """The first tick that does not lie before `epoch`. Raises UnknownTime."""
+        self._need_epochs()
         # In whole numbers: this is asked for every mark at every tick, and products of fractions are slow.
         return -(-epoch.numerator * self.ticks_per_epoch // epoch.denominator)
 
     def epoch_of(self, tick: int) -> Fraction:
+        """Raises UnknownTime."""
+        self._need_epochs()
         return Fraction(tick, self.ticks_per_epoch)
 
-    def epochs_of(self, length: Length) -> Fraction:
-        """A stretch of time in epochs, exactly. Raises UnknownTime."""
+    def exact(self, length: Length) -> Fraction:
+        """A stretch of time in ticks, exactly. Raises UnknownTime."""
         if length.unit == "epochs":
-            return length.value
+            self._need_epochs()
+            return length.value * self.ticks_per_epoch
         if length.unit == "steps":
-            if self.steps_per_epoch is None:
+            if not self.counts_steps:
                 raise UnknownTime("steps_per_epoch")
-            return length.value / self.steps_per_epoch
-        if self.epochs is None:
+            return length.value
+        if self.length is None:
             raise UnknownTime("epochs")
-        return length.value / 100 * self.epochs
+        return length.value / 100 * self.length
 
     def ticks_of(self, length: Length) -> int:
         """A stretch of time in ticks, rounded up. Raises UnknownTime."""
-        return ceil(self.epochs_of(length) * self.ticks_per_epoch)
+        return ceil(self.exact(length))
+
+    def words(self, tick: int | Fraction) -> str:
+        """A tick in words: `epoch 3`, or `step 40` where no epochs are known."""
+        if not self.knows_epochs:
+            return f"step {ceil(tick)}"
+        value = Fraction(tick) / self.ticks_per_epoch
+        return f"epoch {value.numerator if value.denominator == 1 else f'{float(value):.10g}'}"
+
+    def _need_epochs(self) -> None:
+        if not self.knows_epochs:
+            raise UnknownTime("steps_per_epoch")

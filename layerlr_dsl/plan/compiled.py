@@ -58,7 +58,7 @@ class Compiled:
         self.local = {id(x) for c in rules.clauses for x in c.settings if _needs_row(x)}
         """Settings, by id, whose values differ from one parameter to the next."""
         self.choosing = {c.index for c in rules.clauses if any(_chooses(x) for x in c.settings)}
-        """Clauses that choose an optimizer or a schedule."""
+        """Clauses that choose an optimizer."""
         self.plain = {
             id(x): numbers for x in all_selectors(rules) if (numbers := self._plain_items(x)) is not None
         }
@@ -189,4 +189,4 @@ def _needs_row(setting: CheckedSetting) -> bool:
 
 
 def _chooses(setting: CheckedSetting) -> bool:
-    return setting.option in ("schedule", "optimizer")
+    return setting.factory is not None

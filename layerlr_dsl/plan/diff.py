@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from layerlr_dsl.language.expressions import Value, show
+from layerlr_dsl.language.expressions import show
 from layerlr_dsl.plan.behaviour import Behaviour
+from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.stages import NEVER, Fired
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +64,54 @@ def _compare(old: Plan, left: Behaviour, new: Plan, right: Behaviour) -> Iterato
 
 def _words(plan: Plan, behaviour: Behaviour) -> dict[str, str]:
     out = {
-        "optimizer": plan.optimizers[behaviour.optimizer].info.name,
-        "schedule": "none" if behaviour.schedule is None else behaviour.schedule.text(),
-        "frozen": _over_time(plan, behaviour, None),
+        "optimizer": plan.optimizers[behaviour.optimizer].called,
+        "schedule": _over_time(plan, behaviour, _schedule_in_words),
+        "frozen": _over_time(plan, behaviour, lambda b, tick, fired: show(b.freeze(tick, fired).frozen)),
+        "statistics": _over_time(plan, behaviour, _statistics_in_words),
     }
-    for option in behaviour.options(0):
-        out[option] = _over_time(plan, behaviour, option)
+    for option in behaviour.courses:
+        out[option] = _over_time(plan, behaviour, partial(_option_in_words, option))
     return out
 
 
-def _over_time(plan: Plan, behaviour: Behaviour, option: str | None) -> str:
+def _schedule_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
+    schedule = behaviour.schedule_at(tick, fired)
+    return "none" if schedule is None else schedule.text()
+
+
+def _statistics_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
+    state = behaviour.freeze(tick, fired)
+    return "held" if state.held else "going on" if state.statistics else "none"
+
+
+def _option_in_words(option: str, behaviour: Behaviour, tick: int, fired: Fired) -> str:
+    product = behaviour.now(tick, fired).products[option]
+    if not product.movers:
+        return show(product.scale)
+    stretches = behaviour.timeline.stretches(fired)
+    words = " * ".join(shown(mover) for mover in product.movers)
+    return f"{show(product.at(tick, stretches))}, moving by {words}"
+
+
+def _over_time(plan: Plan, behaviour: Behaviour, words: Callable[[Behaviour, int, Fired], str]) -> str:
     """`1e-3, from epoch 5 on 1e-4`."""
-
-    def value(tick: int, fired: dict[int, int]) -> Value:
-        state = behaviour.freeze(tick, fired)
-        return state.frozen if option is None else behaviour.options(tick, fired).get(option)
-
-    course = [(0, value(0, {}))]
+    course = [(0, words(behaviour, 0, {}))]
     for tick in behaviour.changes():
-        now = value(tick, {})
+        now = words(behaviour, tick, {})
         if now != course[-1][1]:
             course.append((tick, now))
-    text = show(course[0][1])
+    text = course[0][1]
     for tick, now in course[1:]:
-        text += f", from epoch {show(plan.clock.epoch_of(tick))} {show(now)}"
+        text += f", from {plan.clock.words(tick)} {now}"
     fired: dict[int, int] = {}
     last = course[-1][1]
     for event in plan.events:
-        fired[event.index] = course[-1][0]
-        now = value(course[-1][0], fired)
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens == NEVER:
+            continue
+        fired[event.index] = max(course[-1][0], opens)
+        now = words(behaviour, fired[event.index], fired)
         if now != last:
-            text += f", when {event.text} {show(now)}"
+            text += f", when {event.text} {now}"
             last = now
     return text

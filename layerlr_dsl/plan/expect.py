@@ -18,7 +18,8 @@ from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Decider
-from layerlr_dsl.plan.timeline import START, Fired, Timeline
+from layerlr_dsl.plan.stages import Fired
+from layerlr_dsl.plan.timeline import Timeline
 
 TOLERANCE = 1e-9
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
@@ -57,7 +58,7 @@ def run_expectations(plan: Plan) -> list[Outcome]:
 
 def _failure(plan: Plan, expectation: CheckedExpectation) -> Diagnostic | None:
     statement = expectation.statement
-    moments = _moments(plan, statement)
+    moments = _moments(plan, expectation)
     if isinstance(moments, Diagnostic):
         return moments
     for moment in moments:
@@ -70,12 +71,15 @@ def _failure(plan: Plan, expectation: CheckedExpectation) -> Diagnostic | None:
     return None
 
 
-def _moments(plan: Plan, statement: s.Expectation) -> list[_Moment] | Diagnostic:
-    """When to look: at the time given, else at the start of every phase."""
+def _moments(plan: Plan, expectation: CheckedExpectation) -> list[_Moment] | Diagnostic:
+    """When to look: at the time given, else at the start of every phase, or every tick of what moves."""
+    statement, stage = expectation.statement, expectation.stage
     if statement.at is None:
-        return _phase_starts(plan)
-    timeline = Timeline(plan.rules, plan.clock, events=list(plan.events))
-    mark = timeline.mark(statement.at, START)
+        starts = [m for m in _phase_starts(plan) if not stage or plan.stage(m.tick, m.fired) == stage]
+        return [*starts, *_moving_ticks(plan, statement, stage)]
+    timeline = Timeline(plan.rules, plan.clock)
+    timeline.events, timeline.found = list(plan.events), []
+    mark = timeline.mark(statement.at, timeline.window(None, stage).opens, stage)
     if timeline.found:
         failed = timeline.found[0]
         if failed.severity == "error":
@@ -91,17 +95,31 @@ def _moments(plan: Plan, statement: s.Expectation) -> list[_Moment] | Diagnostic
     return [_Moment(last, {mark.event: last}, words)]
 
 
+def _moving_ticks(plan: Plan, statement: s.Expectation, stage: int) -> list[_Moment]:
+    """Every tick at which an option that moves is looked at."""
+    if not isinstance(statement, s.ExpectOption):
+        return []
+    if not any(statement.option in behaviour.moving for behaviour in plan.behaviours):
+        return []
+    ticks = [tick for tick in plan.looked_at() if not stage or plan.stage(tick) == stage]
+    return [_Moment(tick, {}, f"at {_place(plan, tick)}") for tick in ticks]
+
+
+def _place(plan: Plan, tick: int) -> str:
+    return f"step {tick}" if plan.clock.counts_steps else plan.clock.words(tick)
+
+
 def _phase_starts(plan: Plan) -> list[_Moment]:
     moments = []
     fired: dict[int, int] = {}
     conditions = iter(plan.events)
     last = max((p.start for p in plan.phases if p.when is None), default=0)
     for phase in plan.phases:
-        words = f"at epoch {show(plan.clock.epoch_of(phase.start))}"
+        words = f"at {plan.clock.words(phase.start)}"
         if phase.when is None:
             moments.append(_Moment(phase.start, {}, words))
         else:
-            event = next(conditions)
+            event = next(event for event in conditions if event.text == phase.when)
             fired[event.index] = phase.start
             moments.append(_Moment(max(last, phase.start), dict(fired), f"when {phase.when}"))
     return moments
@@ -163,9 +181,8 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
             continue
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
         state = behaviour.freeze(moment.tick, moment.fired)
-        by_model = not plan.inventory.requires_grad[kind.row.parameter] and not plan.cascades[number].planned
         if isinstance(statement, s.ExpectState):
-            if (state.frozen or by_model) is not statement.frozen:
+            if state.frozen is not statement.frozen:
                 was = "is frozen" if not statement.frozen else "trains"
                 want = "to be frozen" if statement.frozen else "to train"
                 message = f"expected `{kind.row.name}` {want}, but it {was} {moment.words}"
@@ -202,10 +219,12 @@ def _choice(
     wanted = expected_choice(statement) or ""
     if statement.option == "optimizer":
         info = optimizers.find(wanted)
-        shown = plan.optimizers[behaviour.optimizer].info.name
-        same = info is not None and info.name == shown
+        choice = plan.optimizers[behaviour.optimizer]
+        shown = choice.called
+        same = shown == wanted or (info is not None and info.name == choice.info.name)
     else:
-        shown = "constant" if behaviour.schedule is None else behaviour.schedule.text()
+        schedule = behaviour.schedule_at(moment.tick, moment.fired)
+        shown = "constant" if schedule is None else schedule.text()
         same = wanted.replace(" ", "") in (shown.replace(" ", ""), shown.partition("(")[0])
     if same is (statement.operator != "=="):
         message = (

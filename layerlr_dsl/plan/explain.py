@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Value, fill_in, show
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.cascade import Cascade, Effect
-from layerlr_dsl.plan.timeline import Fired
+from layerlr_dsl.plan.cascade import Cascade
+from layerlr_dsl.plan.course import Effect, product_of
+from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.plan.stages import Fired
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -73,22 +75,31 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
     now = behaviour.options(tick, fired)
     options: dict[str, OptionExplanation] = {}
     told = dict.fromkeys(e.option for e in (*cascade.effects, *cascade.lapsed))
-    for option in dict.fromkeys(["lr", *told, *sorted(behaviour.settled)]):
-        source = "optimizer statement" if option in behaviour.settled else f"{_info(plan, cascade)}'s default"
+    driven = behaviour.scheduled or ""
+    settled = sorted(option for option, course in behaviour.courses.items() if course.settled)
+    for option in dict.fromkeys([driven, *told, *settled]):
+        course = behaviour.courses.get(option)
+        base_value = None if course is None else course.base
+        source = "optimizer statement" if option in settled else f"{_info(plan, cascade)}'s default"
         steps = _steps(plan, cascade, option, tick, fired)
-        options[option] = OptionExplanation(behaviour.base.get(option), source, steps, now.get(option))
-    for option in ("optimizer", "schedule"):
-        chosen = _choices(plan, cascade, option)
-        if chosen:
-            options[option] = OptionExplanation(None, "the file", chosen, chosen[-1].value)
+        options[option] = OptionExplanation(base_value, source, steps, now.get(option))
+    chosen = _optimizers(plan, cascade)
+    if chosen:
+        options["optimizer"] = OptionExplanation(None, "the file", chosen, chosen[-1].value)
+    drives = _schedules(plan, cascade, tick, fired)
+    if drives:
+        schedule = behaviour.schedule_at(tick, fired)
+        options["schedule"] = OptionExplanation(
+            None, "the file", drives, None if schedule is None else schedule.text()
+        )
     freeze = behaviour.freeze(tick, fired)
-    by_model = not plan.inventory.requires_grad[row] and not cascade.planned
+    by_model = cascade.by_model
     options["frozen"] = OptionExplanation(
-        by_model, "the model", _freezes(plan, cascade, tick, fired), freeze.frozen or by_model
+        cascade.came_frozen, "the model", _freezes(plan, cascade, tick, fired), freeze.frozen
     )
-    applied = plan._options(behaviour, tick, fired)
-    lr = applied.get("lr")
-    base = now.get("lr")
+    applied = behaviour.applied(tick, fired)
+    lr = applied.get(driven)
+    base = now.get(driven)
     canonical = plan.inventory.names[row]
     others = [canonical, *(a.name for a in plan.inventory.aliases.get(row, ()))]
     return Explanation(
@@ -96,9 +107,9 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
         aliases=tuple(n for n in others if n != name),
         group=plan.groups[plan.group_of[row]].name,
         optimizer=_info(plan, cascade),
-        schedule=None if behaviour.schedule is None else behaviour.schedule.text(),
+        schedule=None if (in_force := behaviour.schedule_at(tick, fired)) is None else in_force.text(),
         tick=tick,
-        epoch=float(plan.clock.epoch_of(tick)),
+        epoch=float(plan.clock.epoch_of(tick)) if plan.clock.knows_epochs else float(tick),
         lr=lr,
         factor=lr / base if lr is not None and base else 1.0,
         frozen_by_model=by_model,
@@ -107,7 +118,7 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
 
 
 def _info(plan: Plan, cascade: Cascade) -> str:
-    return plan.optimizers[cascade.optimizer].info.name
+    return plan.optimizers[cascade.optimizer].called
 
 
 def _text(plan: Plan, clause: int) -> str:
@@ -115,7 +126,7 @@ def _text(plan: Plan, clause: int) -> str:
 
 
 def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -> tuple[Step, ...]:
-    behaviour = plan.behaviours[0]
+    timeline = plan.timeline
     effects = [(e, False) for e in cascade.effects if e.option == option]
     effects += [(e, True) for e in cascade.lapsed if e.option == option]
     effects.sort(key=lambda pair: pair[0].clause)
@@ -126,32 +137,38 @@ def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -
         status: Status
         if lapsed:
             status = "lapsed"
-        elif not behaviour.active(effect.window, tick, fired):
+        elif not timeline.active(effect.window, tick, fired):
             status = "outside"
         else:
             status = "overridden" if decided else "applies" if won else "wins"
             won, decided = True, decided or not effect.multiply
-        steps.append(_step(plan, effect, status))
+        steps.append(_step(plan, effect, status, tick, fired))
     return tuple(reversed(steps))
 
 
-def _step(plan: Plan, effect: Effect, status: Status) -> Step:
+def _step(plan: Plan, effect: Effect, status: Status, tick: int, fired: Fired) -> Step:
     span = plan.rules.clauses[effect.clause].span
+    value = product_of(effect.value).at(tick, plan.timeline.stretches(fired)) if status != "outside" else None
+    if not isinstance(effect.value, Moving):
+        value = effect.value
     return Step(
         span.place,
         span,
         _text(plan, effect.clause),
         "multiply" if effect.multiply else "set",
-        effect.value,
-        _filled(plan, effect),
+        value,
+        _filled(plan, effect, value),
         status,
     )
 
 
-def _filled(plan: Plan, effect: Effect) -> str | None:
+def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
     expression = effect.setting.expression
     if expression is None or isinstance(expression, (s.Number, s.String, s.Boolean, s.Tuple)):
         return None
+    if isinstance(effect.value, Moving):
+        words = " ".join(expression.span.text.split())
+        return words if value is None else f"{words} = {show(value)} at this time"
     clause = plan.rules.clauses[effect.clause]
     numbers: dict[str, tuple[int, ...]] = {}
     for name, _ in effect.bindings:
@@ -164,14 +181,13 @@ def _filled(plan: Plan, effect: Effect) -> str | None:
         return None
 
 
-def _choices(plan: Plan, cascade: Cascade, option: str) -> tuple[Step, ...]:
+def _optimizers(plan: Plan, cascade: Cascade) -> tuple[Step, ...]:
     steps = []
     for one in cascade.selected:
         clause = plan.rules.clauses[one.clause]
         for setting in clause.settings:
-            if setting.option == option and setting.factory is not None:
-                winner = cascade.schedule_clause if option == "schedule" else cascade.own_optimizer
-                status: Status = "wins" if winner == one.clause else "overridden"
+            if setting.factory is not None:
+                status: Status = "wins" if cascade.own_optimizer == one.clause else "overridden"
                 text = " ".join(setting.factory.span.text.split())
                 steps.append(
                     Step(clause.span.place, clause.span, _text(plan, one.clause), "set", text, None, status)
@@ -179,13 +195,26 @@ def _choices(plan: Plan, cascade: Cascade, option: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def _schedules(plan: Plan, cascade: Cascade, tick: int, fired: Fired) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    won = False
+    for effect in reversed(cascade.schedules):
+        status: Status = "outside"
+        if plan.timeline.active(effect.window, tick, fired):
+            status, won = "overridden" if won else "wins", True
+        if effect.clause is not None:
+            span = plan.rules.clauses[effect.clause].span
+            text = _text(plan, effect.clause)
+            steps.append(Step(span.place, span, text, "set", effect.schedule.text(), None, status))
+    return tuple(reversed(steps))
+
+
 def _freezes(plan: Plan, cascade: Cascade, tick: int, fired: Fired) -> tuple[Step, ...]:
-    behaviour = plan.behaviours[0]
     steps: list[Step] = []
     won = False
     for effect in reversed(cascade.freezes):
         status: Status = "outside"
-        if behaviour.active(effect.window, tick, fired):
+        if plan.timeline.active(effect.window, tick, fired):
             status = "overridden" if won else "wins"
             won = True
         span = plan.rules.clauses[effect.clause].span

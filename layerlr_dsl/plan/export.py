@@ -27,7 +27,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "version": 1,
         "model": {"source": inventory.source, "parameters": len(inventory), "numel": inventory.total_numel},
-        "epochs": number(clock.epochs),
+        "epochs": number(clock.run_epochs),
         "steps_per_epoch": clock.steps_per_epoch,
         "total_steps": clock.total if clock.counts_steps else None,
         "groups": [_group(plan, group) for group in plan.groups],
@@ -44,8 +44,9 @@ def _group(plan: Plan, group: Group) -> dict[str, Any]:
         "numel": group.numel,
         "options": _plain(group.options),
         "schedule": None if group.schedule is None else group.schedule.text(),
-        "optimizer": plan.optimizers[group.optimizer].info.name,
+        "optimizer": plan.optimizers[group.optimizer].called,
         "kind": group.kind,
+        "moving": list(group.behaviour.moving),
     }
 
 
@@ -61,16 +62,19 @@ def _phase(plan: Plan, phase: Phase) -> dict[str, Any]:
         "frozen": list(phase.frozen),
         "trainable_numel": phase.trainable_numel,
         "trainable_share": phase.trainable_share,
+        "stage": phase.stage,
     }
 
 
 def _place(plan: Plan, tick: int) -> dict[str, Any]:
-    return {"epoch": number(plan.clock.epoch_of(tick)), "step": tick if plan.clock.counts_steps else None}
+    epoch = number(plan.clock.epoch_of(tick)) if plan.clock.knows_epochs else None
+    return {"epoch": epoch, "step": tick if plan.clock.counts_steps else None}
 
 
 def _parameters(plan: Plan) -> dict[str, Any]:
     inventory = plan.inventory
     options = [_plain(behaviour.options(0)) for behaviour in plan.behaviours]
+    moving = [list(behaviour.moving) for behaviour in plan.behaviours]
     rules = [_rules(plan, cascade) for cascade in plan.cascades]
     out: dict[str, Any] = {}
     for row, name in enumerate(inventory.names):
@@ -80,6 +84,7 @@ def _parameters(plan: Plan) -> dict[str, Any]:
             "aliases": [alias.name for alias in inventory.aliases.get(row, ())],
             "requires_grad": inventory.requires_grad[row],
             "options": options[plan.behaviour_of_class[number_of]],
+            "moving": moving[plan.behaviour_of_class[number_of]],
             "rules": rules[number_of],
         }
     return out

@@ -1,61 +1,139 @@
-"""Schedules as a file writes them, made for one clock."""
+"""The arguments of schedules and ramps as a file writes them, and curves made of them for one clock."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
-from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
-from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
-from layerlr_dsl.plan.schedules import ArgumentInfo, Schedule, ScheduleFault, arguments_of, make, names
+from layerlr_dsl.plan.schedules import (
+    ArgumentInfo,
+    Curve,
+    Easing,
+    ScheduleFault,
+    arguments_of,
+    make,
+    meant,
+    names,
+)
 
 
-def factories(rules: CheckedRules) -> list[s.Factory]:
-    """Every schedule that the file names, the file's own first."""
-    found = [] if rules.schedule is None else [rules.schedule.sequence.parts[0].factory]
-    for clause in rules.clauses:
-        found.extend(x.factory for x in clause.settings if x.option == "schedule" and x.factory is not None)
-    return found
+class Faulty(Exception):
+    """What is wrong with a schedule or its arguments, as findings."""
+
+    def __init__(self, found: Iterable[Diagnostic]) -> None:
+        self.found = tuple(found)
+        super().__init__(self.found)
 
 
-def make_schedule(
-    factory: s.Factory, rules: CheckedRules, clock: Clock, found: list[Diagnostic]
-) -> Schedule | None:
-    """The schedule for one clock, or None where a finding was added."""
+@dataclass(frozen=True, slots=True)
+class TimeArguments:
+    """Reads arguments: they are constants, the same for every parameter."""
+
+    lets: Lets
+
+    def value(self, argument: s.Argument, info: ArgumentInfo | None) -> object:
+        """A number, Length, word or Easing. Raises Faulty."""
+        value = argument.value
+        if isinstance(value, tuple):
+            return tuple(self.length(duration) for duration in value)
+        if isinstance(value, s.Duration):
+            return self.length(value)
+        kind = None if info is None else info.kind
+        if kind in ("metric", "word", "shape") and isinstance(value, s.Name) and value.name not in self.lets:
+            return value.name
+        if kind == "shape":
+            return self.word(argument)
+        if kind in ("length", "lengths") and isinstance(value, s.Number) and value.percent:
+            return Length(value.exact * 100, "percent")
+        return self._worked_out(value, "a schedule is the same for every parameter of its group", exact=False)
+
+    def word(self, argument: s.Argument) -> object:
+        """`cosine`, `power(2)`, `true`. Raises Faulty."""
+        value = argument.value
+        if isinstance(value, s.Name) and value.name not in self.lets:
+            return value.name
+        if isinstance(value, s.Call) and value.function == "power" and len(value.arguments) == 1:
+            power = self._worked_out(value.arguments[0], "a shape is a constant", exact=False)
+            if isinstance(power, bool) or not isinstance(power, (int, float)) or power <= 0:
+                message = "the power of a shape is a number above 0"
+                raise Faulty([error("LR107", message, value.arguments[0].span, "write power(2)")])
+            return Easing("power", float(power))
+        if isinstance(value, s.Call):
+            message = f"`{argument.value_span.text}` is no shape"
+            raise Faulty([error("LR107", message, argument.value_span, "write power(2), cosine or linear")])
+        if isinstance(value, (tuple, s.Duration)):
+            raise Faulty([error("LR107", f"`{argument.name}` is a word", argument.value_span)])
+        return self._worked_out(value, "a shape is a constant", exact=False)
+
+    def length(self, node: s.Expression) -> Length:
+        """`30%`, `2 epochs`. Raises Faulty."""
+        if isinstance(node, s.Number) and node.percent:
+            return Length(node.exact * 100, "percent")
+        assert isinstance(node, s.Duration)
+        value = self._worked_out(node.value, "a stretch of time is a constant", exact=True)
+        if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
+            raise Faulty([error("LR107", f"`{node.value.span.text}` is not a number", node.value.span)])
+        return Length(Fraction(value), node.unit)
+
+    def _worked_out(self, expression: s.Expression, reason: str, *, exact: bool) -> object:
+        found: list[Diagnostic] = []
+        check_expression(
+            expression, Names(self.lets.keys(), reason=reason, moving=self.lets.moving), found
+        )
+        if found:
+            raise Faulty(found)
+        try:
+            value: object = evaluate(expression, Scope(self.lets, exact=exact))
+            return value
+        except Fault as fault:
+            raise Faulty([error(fault.code, fault.message, fault.span, fault.help)]) from None
+
+
+def curve(factory: s.Factory, lets: Lets, clock: Clock) -> Curve:
+    """A schedule that the language has, on one clock. Raises Faulty."""
     infos = arguments_of(factory.name)
     if infos is None:
-        near = nearest(factory.name, names())
+        near = meant(factory.name)
         help = f"did you mean `{near}`?" if near else "known: " + ", ".join(names())
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
-        found.append(error("LR105", f"unknown schedule `{factory.name}`", factory.name_span, help, fix=fix))
-        return None
-    before = len(found)
+        message = f"unknown schedule `{factory.name}`"
+        raise Faulty([error("LR105", message, factory.name_span, help, fix=fix)])
+    found: list[Diagnostic] = []
     values: dict[str, object] = {}
     for argument in factory.arguments:
         if argument.name in values:
-            found.append(
-                error("LR120", f"`{argument.name}` is given twice", argument.name_span, "keep one of them")
-            )
-        values[argument.name] = _value(argument, infos.get(argument.name), rules, found)
-    if len(found) > before:
-        return None
+            message = f"`{argument.name}` is given twice"
+            found.append(error("LR120", message, argument.name_span, "keep one of them"))
+        try:
+            values[argument.name] = TimeArguments(lets).value(argument, infos.get(argument.name))
+        except Faulty as faulty:
+            found.extend(faulty.found)
+    if found:
+        raise Faulty(found)
     try:
         return make(factory.name, values, clock)
     except ScheduleFault as fault:
         span = next((a.span for a in factory.arguments if a.name == fault.argument), factory.span)
-        found.append(error("LR120", fault.message, span, fault.help))
+        raise Faulty([error("LR120", fault.message, span, fault.help)]) from None
     except UnknownTime as unknown:
-        found.append(_unknown(unknown, factory))
-    return None
+        raise Faulty([_unknown(unknown, factory)]) from None
 
 
-def argument_value(argument: s.Argument, factory: s.Factory, rules: CheckedRules) -> object:
-    """The value of an argument of a schedule that could be made."""
-    return _value(argument, (arguments_of(factory.name) or {}).get(argument.name), rules, [])
+def called_schedule(node: s.Call, lets: Lets, clock: Clock) -> Curve:
+    """A schedule that an expression calls as a function of time. Raises Faulty."""
+    for keyword in node.keywords:
+        if keyword.name in ("min_lr", "warmup_lr"):
+            message = f"`{keyword.name}` is a rate, and a schedule that is called gives a factor"
+            help = "use floor= or warmup_start_factor=, or write it as `schedule` statement"
+            raise Faulty([error("LR120", message, keyword.span, help)])
+    return curve(s.Factory(node.span, node.function, node.function_span, node.keywords), lets, clock)
 
 
 def _unknown(unknown: UnknownTime, factory: s.Factory) -> Diagnostic:
@@ -67,52 +145,3 @@ def _unknown(unknown: UnknownTime, factory: s.Factory) -> Diagnostic:
     return error(
         "LR309", message, factory.span, "give steps_per_epoch (on the command line --steps-per-epoch)"
     )
-
-
-def _value(
-    argument: s.Argument, info: ArgumentInfo | None, rules: CheckedRules, found: list[Diagnostic]
-) -> object:
-    value = argument.value
-    if isinstance(value, tuple):
-        return tuple(_length(duration, rules, found) for duration in value)
-    if isinstance(value, s.Duration):
-        return _length(value, rules, found)
-    if (
-        info is not None
-        and info.kind in ("metric", "word")
-        and isinstance(value, s.Name)
-        and value.name not in rules.lets
-    ):
-        return value.name
-    if (
-        info is not None
-        and info.kind in ("length", "lengths")
-        and isinstance(value, s.Number)
-        and value.percent
-    ):
-        return Length(value.exact * 100, "percent")
-    names_here = Names(rules.lets.keys(), reason="a schedule is the same for every parameter of its group")
-    before = len(found)
-    check_expression(value, names_here, found)
-    return None if len(found) > before else _evaluate(value, rules.scope, found)
-
-
-def _length(duration: s.Duration, rules: CheckedRules, found: list[Diagnostic]) -> Length:
-    names_here = Names(rules.lets.keys(), reason="a stretch of time is a constant")
-    before = len(found)
-    check_expression(duration.value, names_here, found)
-    value = None if len(found) > before else _evaluate(duration.value, rules.exact_scope, found)
-    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
-        if len(found) == before:
-            found.append(error("LR107", f"`{duration.value.span.text}` is not a number", duration.value.span))
-        return Length(Fraction(0), duration.unit)
-    return Length(Fraction(value), duration.unit)
-
-
-def _evaluate(expression: s.Expression, scope: Scope, found: list[Diagnostic]) -> object:
-    try:
-        value: object = evaluate(expression, scope)
-        return value
-    except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
-        return None

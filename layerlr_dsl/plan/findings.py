@@ -9,6 +9,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
+from layerlr_dsl.plan.findings_moving import moving
 from layerlr_dsl.plan.findings_optimizers import (
     bad_products,
     clashing,
@@ -50,17 +51,10 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.without_lr(resolution)
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
+    yield from moving(plan)
     yield from several_groups(resolution)
     yield from time.nothing_trains(plan, resolution)
     yield from time.behind_training(plan, resolution)
-    if not resolution.ruling.quiet:
-        found = list(_of_ruling(resolution))
-        yield from found
-        resolution.ruling.quiet = not found
-
-
-def _of_ruling(resolution: Resolution) -> Iterator[Diagnostic]:
-    """What depends on nothing but the ruling, names aside: where there is nothing, there never is."""
     yield from model.holes(resolution)
     yield from fixed_rates(resolution)
     yield from clashing(resolution)

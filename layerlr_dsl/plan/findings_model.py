@@ -268,8 +268,11 @@ def _difference(
             own = cascade.own_optimizer
             return cascade.optimizer, clauses[own].span if own is not None else None
         if option == "schedule":
-            own = cascade.schedule_clause
-            return cascade.schedule, clauses[own].span if own is not None else None
+            driving = cascade.schedules[-1] if cascade.schedules else None
+            own = None if driving is None else driving.clause
+            return [(one.schedule, one.window) for one in cascade.schedules], (
+                clauses[own].span if own is not None else None
+            )
         effects = cascade.of(option)
         return [(e.multiply, e.value, e.window) for e in effects], clauses[
             effects[-1].clause
@@ -297,12 +300,13 @@ def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     names = [
         name
         for row, name in enumerate(inventory.names)
-        if matches.class_of[row] in bare
-        and (inventory.requires_grad[row] or resolution.ruling.cascades[matches.class_of[row]].planned)
+        if matches.class_of[row] in bare and not resolution.ruling.cascades[matches.class_of[row]].by_model
     ]
     if not names:
         return
-    default = resolution.ruling.behaviours[0].base.get("lr")
+    behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[min(bare)]]
+    driven = behaviour.scheduled or ""
+    default = behaviour.courses[driven].base
     tops = list(dict.fromkeys(name.split(".")[0] for name in names))
     shown = ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + (
         f" and {len(tops) - _SHOWN} more" if len(tops) > _SHOWN else ""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
-from layerlr_dsl.language.expressions import show
+from layerlr_dsl.language.expressions import Value, show
+from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import finite
 
 if TYPE_CHECKING:
@@ -39,17 +40,13 @@ def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR117: schedules over parameters whose optimizer reads its rate once."""
     said: set[int | None] = set()
     for kind, cascade in zip(resolution.matches.classes, resolution.ruling.cascades, strict=True):
-        schedule, described = cascade.schedule, resolution.ruling.optimizers[cascade.optimizer].info
-        why = optimizers.windowed(described, "lr")
-        if (
-            schedule is None
-            or schedule.text() == "constant"
-            or why is None
-            or cascade.schedule_clause in said
-        ):
+        described = resolution.ruling.optimizers[cascade.optimizer].info
+        driving = cascade.schedules[-1] if cascade.schedules else None
+        why = optimizers.windowed(described, described.scheduled)
+        if driving is None or driving.schedule.text() == "constant" or why is None or driving.clause in said:
             continue
-        said.add(cascade.schedule_clause)
-        rules, clause = resolution.rules, cascade.schedule_clause
+        said.add(driving.clause)
+        rules, clause = resolution.rules, driving.clause
         written = rules.schedule.span if rules.schedule is not None else None
         span = written if clause is None else rules.clauses[clause].span
         message = f"a schedule cannot move the rate of `{kind.row.name}`: {why}"
@@ -68,7 +65,7 @@ def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
             continue
         behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for tick in (0, *behaviour.changes()):
-            clash = optimizers.conflict(described, behaviour.planned_options(tick))
+            clash = optimizers.conflict(described, _fixed(behaviour, tick))
             if clash is not None:
                 said.add(given[-1].clause)
                 message = f"`{clash[0]}` {clash[1]}, for `{kind.row.name}`"
@@ -109,6 +106,12 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:
+    """The options at a tick, less those that move."""
+    products = behaviour.now(tick).products
+    return {option: product.scale for option, product in products.items() if not product.movers}
+
+
 def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
     """Options that `*=` drives out of their domain."""
     said: set[int] = set()
@@ -120,9 +123,11 @@ def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
         behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         chosen = resolution.ruling.optimizers[cascade.optimizer].info
         for tick in (0, *behaviour.changes()):
-            options = behaviour.planned_options(tick)
+            options = _fixed(behaviour, tick)
             for option in dict.fromkeys([e.option for e in products]):
-                value = options[option]
+                value = options.get(option)
+                if value is None:
+                    continue
                 key = (cascade.optimizer, option, value)
                 if key in sound:
                     continue

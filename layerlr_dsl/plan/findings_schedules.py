@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
-from layerlr_dsl.plan.factories import argument_value, factories
-from layerlr_dsl.plan.schedules import arguments_of
+from layerlr_dsl.plan.factories import TimeArguments
+from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of
 from layerlr_dsl.plan.timeline import rounded_up
 
 
 def schedule_lengths(
-    rules: CheckedRules, made: Mapping[int, object], clock: Clock, *, nominal: bool, lenient: bool
+    written: s.ScheduleSequence, rules: CheckedRules, clock: Clock, *, nominal: bool, lenient: bool
 ) -> Iterator[Diagnostic]:
-    """Findings on the stretches of time that the schedules of a file are given.
+    """Findings on the stretches of time that a schedule, which could be made, is given.
 
-    `made` holds, by id, the factories that came to a schedule. `nominal` says that the length of the run
-    was made up; `lenient` that nobody steps by this clock yet: a share of the run, which any run that
-    counts its steps takes exactly, is then left unchecked.
+    `nominal` says that the length of the run was made up; `lenient` that nobody steps by this clock yet: a
+    share of the run, which any run that counts its steps takes exactly, is then left unchecked.
     """
-    for factory in factories(rules):
-        if id(factory) not in made:
-            continue
-        for argument in factory.arguments:
-            info = (arguments_of(factory.name) or {})[argument.name]
+    alone = len(written.parts) == 1
+    for part in written.parts:
+        infos = arguments_of(part.factory.name) or {}
+        for argument in part.factory.arguments:
+            info = infos[argument.name]
             if info.kind in ("length", "lengths"):
-                for length, span in _lengths(argument, factory, rules):
+                for length, span in _lengths(argument, info, rules):
                     if not info.exact and not (lenient and length.unit == "percent"):
                         words = "epoch {}" if info.kind == "lengths" else "{} epochs"
                         yield from _rounded(length, span, words, clock)
-                    known = clock.epochs is not None and (not nominal or length.unit == "percent")
-                    if argument.name == "warmup" and known:
+                    known = clock.length is not None and (not nominal or length.unit == "percent")
+                    if argument.name == "warmup" and known and alone:
                         yield from _too_long(length, span, clock)
 
 
 def _rounded(length: Length, span: Span, words: str, clock: Clock) -> Iterator[Diagnostic]:
-    epochs = clock.epochs_of(length)
-    if not clock.counts_steps and epochs.denominator != 1:
-        yield rounded_up(clock, epochs, span, words)
+    ticks = clock.exact(length)
+    if not clock.counts_steps and ticks.denominator != 1:
+        yield rounded_up(clock, ticks, span, words)
 
 
 def _too_long(length: Length, span: Span, clock: Clock) -> Iterator[Diagnostic]:
-    if clock.epochs_of(length) >= (clock.epochs or 0):
+    if clock.exact(length) >= (clock.length or 0):
         message = f"`{span.text}` takes up the whole run: no group ever reaches its own rate"
         yield warning("LR304", message, span, "shorten the warm-up, or give more epochs")
 
 
-def _lengths(argument: s.Argument, factory: s.Factory, rules: CheckedRules) -> Iterator[tuple[Length, Span]]:
-    value = argument_value(argument, factory, rules)
+def _lengths(
+    argument: s.Argument, info: ArgumentInfo, rules: CheckedRules
+) -> Iterator[tuple[Length, Span]]:
+    value = TimeArguments(rules.lets).value(argument, info)
     if isinstance(value, Length):
         yield value, argument.span
     elif isinstance(value, tuple) and isinstance(argument.value, tuple):

@@ -21,7 +21,7 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Spans of the run in which every parameter is frozen."""
     if resolution.nominal or not len(resolution.inventory):
         return
-    if any(group.kind == "trains" and not group.behaviour.freezes for group in plan.groups):
+    if any(g.kind == "trains" and not g.behaviour.freezes and not g.behaviour.came_frozen for g in plan.groups):
         return
     for phase in plan.phases:
         if phase.when is None and len(phase.frozen) == len(plan.groups):
@@ -46,10 +46,10 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 def _between(plan: Plan, phase: Phase) -> str:
-    start = show(plan.clock.epoch_of(phase.start))
+    start = plan.clock.words(phase.start)
     if phase.end is None:
-        return "at any time" if phase.start == 0 else f"from epoch {start} on"
-    return f"from epoch {start} to epoch {show(plan.clock.epoch_of(phase.end))}"
+        return "at any time" if phase.start == 0 else f"from {start} on"
+    return f"from {start} to {plan.clock.words(phase.end)}"
 
 
 def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -128,7 +128,7 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
             if not isinstance(clause.statement, s.UnfreezeStatement):
                 continue
             opens = effect.window.opens
-            held = any(
+            held = cascade.came_frozen or any(
                 other.frozen and other.clause != effect.clause and _not_after(other.window.opens, opens)
                 for other in cascade.freezes
             )
@@ -139,6 +139,9 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
             statement = clause.statement
             assert isinstance(statement, s.UnfreezeStatement)
             selector = statement.selector.span.text
+            if clause.stage:
+                yield info("LR317", f"`{selector}` trains already in this stage", clause.span)
+                continue
             yield error(
                 "LR307",
                 f"nothing freezes `{selector}` before this",
@@ -148,8 +151,10 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 def _not_after(mark: Mark, other: Mark) -> bool:
+    if mark.stage != other.stage:
+        return mark.stage < other.stage
     if mark.event is None and other.event is None:
-        return mark.epochs <= other.epochs
+        return (mark.share, mark.ticks) <= (other.share, other.ticks)
     return mark == other or mark.event is None
 
 

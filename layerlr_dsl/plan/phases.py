@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED
-from layerlr_dsl.plan.timeline import Fired
+from layerlr_dsl.plan.stages import NEVER, Fired
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Phase, Plan
@@ -28,18 +28,23 @@ def phases(plan: Plan) -> tuple[Phase, ...]:
     last = starts[-1]
     fired: dict[int, int] = {}
     for event in plan.events:
-        opens = plan.behaviours[0].timeline.tick(event.opens, fired)
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens == NEVER:
+            continue
         fired[event.index] = opens
         found.append(_phase(plan, max(opens, 0), total, event.text, dict(fired), at=max(last, opens)))
     return tuple(found)
 
 
 def _boundaries(plan: Plan) -> list[int]:
-    return sorted({tick for group in plan.groups for tick in group.behaviour.changes()})
+    changes = {tick for group in plan.groups for tick in group.behaviour.changes()}
+    starts = {stretch.start for stretch in plan.timeline.stretches(NOTHING_FIRED)[1:]}
+    return sorted({tick for tick in changes | starts if 0 < tick < NEVER})
 
 
 def _signature(plan: Plan, tick: int, fired: Fired) -> list[object]:
-    return [(s.options, s.frozen, s.statistics) for s in plan.state(tick, fired)]
+    states = [(s.products, s.schedule, s.frozen, s.statistics, s.held) for s in plan.state(tick, fired)]
+    return [plan.stage(tick, fired), *states]
 
 
 def _phase(
@@ -51,4 +56,5 @@ def _phase(
     frozen = tuple(g.name for g, s in zip(plan.groups, states, strict=True) if s.frozen)
     trainable = sum(g.numel for g, s in zip(plan.groups, states, strict=True) if not s.frozen)
     whole = sum(g.numel for g in plan.groups)
-    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0)
+    stage = plan.stage_name(start if at is None else at, fired)
+    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0, stage)

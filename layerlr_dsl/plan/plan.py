@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector
@@ -21,9 +22,12 @@ from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.compiled import Compiled, all_selectors
-from layerlr_dsl.plan.schedules import Schedule
+from layerlr_dsl.plan.course import Product
+from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.selection import Matches
-from layerlr_dsl.plan.timeline import NEVER, Event, Fired
+from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.plan.timed import Timed
+from layerlr_dsl.plan.timeline import Event, Timeline
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.explain import Explanation
     from layerlr_dsl.training.schedule import LayerSchedule
 
+MOST_LOOKED_AT = 10_000
 GroupKind = Literal["trains", "frozen", "model"]
 
 
@@ -47,7 +52,7 @@ class Group:
     parameters: tuple[str, ...]
     numel: int
     optimizer: int
-    schedule: Schedule | None
+    schedule: Scheduled | None
     options: Mapping[str, Value]
     given: frozenset[str]
     kind: GroupKind
@@ -57,12 +62,19 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group at one tick: options before the schedule, and the thaw warm-up (first tick, ticks) if one runs."""
+    """A group at one tick: options before the schedule, and the thaw warm-up (first tick, ticks) if one runs.
+
+    products: the options as they are made, for those that move on until the next change. statistics: they go
+    on though the group is frozen; held: they stand still though it trains.
+    """
 
     options: Mapping[str, Value]
     frozen: bool
     statistics: bool
     warmup: tuple[int, int] | None
+    products: Mapping[str, Product] = field(default_factory=dict, repr=False)
+    schedule: Scheduled | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class Phase:
     frozen: tuple[str, ...]
     trainable_numel: int
     trainable_share: float
+    stage: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +102,7 @@ class Plan:
     events: tuple[Event, ...]
     diagnostics: tuple[Diagnostic, ...]
     compiled: Compiled = field(repr=False)
+    timed: Timed = field(repr=False)
     matches: Matches = field(repr=False)
     cascades: tuple[Cascade, ...] = field(repr=False)
     behaviours: tuple[Behaviour, ...] = field(repr=False)
@@ -126,16 +140,51 @@ class Plan:
         `fired` gives the tick at which each metric condition came true, by its number in `events`.
         `defaults` stand in for options that the file leaves to the optimizer.
         """
-        return tuple(_group_state(group, tick, fired, defaults) for group in self.groups)
+        at = self.held(tick, fired)
+        return tuple(_group_state(group, at, fired, defaults) for group in self.groups)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The windows and stages of the rules on the clock."""
+        return self.timed.timeline
+
+    def held(self, tick: int, fired: Fired = NOTHING_FIRED) -> int:
+        """A tick, or the last one of the last stage where that is over: its state holds."""
+        over = self.over(fired)
+        return tick if over is None or tick < over else max(over - 1, 0)
+
+    def over(self, fired: Fired = NOTHING_FIRED) -> int | None:
+        """The tick at which the last stage is over before the run is; None where it is not."""
+        return self.timeline.calendar.over(self.timeline.stretches(fired))
+
+    def stage(self, tick: int, fired: Fired = NOTHING_FIRED) -> int:
+        """The number of the stage at a tick, from 1; 0 where the rules have none."""
+        return self.timeline.calendar.stage_at(tick, self.timeline.stretches(fired))
+
+    def stage_name(self, tick: int, fired: Fired = NOTHING_FIRED) -> str | None:
+        """The name of the stage at a tick; None where the rules have none."""
+        number = self.stage(tick, fired)
+        return self.timeline.calendar.stages[number - 1].name if number else None
 
     def next_change(self, tick: int, fired: Fired = NOTHING_FIRED) -> int | None:
         """The first tick after `tick` at which `state` may differ; None if there is none."""
         later = [t for t in self.changes(fired) if t > tick]
         return min(later, default=None)
 
+    def looked_at(self) -> list[int]:
+        """The ticks at which what moves is checked: all of a run of up to 10,000, else so many evenly spread."""
+        total = self.clock.total or 0
+        if total <= MOST_LOOKED_AT:
+            return list(range(total + 1))
+        return sorted({*(total * k // MOST_LOOKED_AT for k in range(MOST_LOOKED_AT)), total})
+
     def changes(self, fired: Fired = NOTHING_FIRED) -> list[int]:
         """Every tick after 0 at which some group changes, thaw warm-ups' ends included."""
-        ticks: set[int] = set()
+        starts = (stretch.start for stretch in self.timeline.stretches(fired)[1:])
+        ticks = {start for start in starts if 0 < start < NEVER}
+        over = self.over(fired)
+        if over:
+            ticks.add(over)
         for behaviour in self._group_behaviours:
             own = behaviour.changes(fired)
             ticks.update(own)
@@ -173,16 +222,12 @@ class Plan:
         tick = self.tick(epoch=epoch, step=step)
         self._waited_for(events or {})
         fired = self.fire(events or {})
-        made = [self._options(behaviour, tick, fired) for behaviour in self.behaviours]
+        tick = self.held(tick, fired)
+        made = [self.options_of(behaviour, tick, fired) for behaviour in self.behaviours]
         out: dict[str, Mapping[str, Value]] = {}
         aliases = self.inventory.aliases
-        grads = self.inventory.requires_grad
         for row, name in enumerate(self.inventory.names):
-            number = self.matches.class_of[row]
-            options = made[self.behaviour_of_class[number]]
-            if not grads[row] and not self.cascades[number].planned:
-                options = {**options, "frozen": True}
-            out[name] = options
+            out[name] = options = made[self.behaviour_of_class[self.matches.class_of[row]]]
             for alias in aliases.get(row, ()):
                 out[alias.name] = options
         return out
@@ -193,7 +238,7 @@ class Plan:
             raise ValueError("give either epoch or step")
         if step is not None:
             if not self.clock.counts_steps:
-                raise ValueError("step needs steps_per_epoch: resolve(model, steps_per_epoch=...)")
+                raise ValueError("step needs steps_per_epoch: resolve(model, steps_per_epoch=...), or steps=")
             if step < 0:
                 raise ValueError(f"step is {step}: it cannot be negative")
             return int(step)
@@ -201,6 +246,8 @@ class Plan:
         exact = epoch if isinstance(epoch, Fraction) else Fraction(str(epoch))
         if exact < 0:
             raise ValueError(f"epoch is {epoch}: it cannot be negative")
+        if not self.clock.knows_epochs:
+            raise ValueError("epoch needs steps_per_epoch: the length of the run is given in steps alone")
         return self.clock.tick_of_epoch(exact)
 
     def _waited_for(self, events: Mapping[str, float]) -> None:
@@ -217,26 +264,21 @@ class Plan:
     def fire(self, events: Mapping[str, float]) -> dict[int, int]:
         """From metric -> epoch to event -> tick; no event comes true before its window opens."""
         fired: dict[int, int] = {}
-        timeline = self.behaviours[0].timeline if self.behaviours else None
         for event in self.events:
-            if event.metric in events and timeline is not None:
-                opens = timeline.tick(event.opens, fired)
+            if event.metric in events:
+                opens = self.timeline.tick(event.opens, fired)
                 if opens < NEVER:
-                    fired[event.index] = max(
-                        opens, self.clock.tick_of_epoch(Fraction(str(events[event.metric])))
-                    )
+                    fired[event.index] = max(opens, self._event_tick(events[event.metric]))
         return fired
 
-    def _options(self, behaviour: Behaviour, tick: int, fired: Fired) -> Mapping[str, Value]:
-        options = behaviour.options(tick, fired)
-        factor = 1.0 if behaviour.schedule is None else behaviour.schedule.factor(tick)
-        warmup = behaviour.warmup(tick, fired)
-        if warmup is not None:
-            factor *= (tick - warmup[0]) / warmup[1]
-        if factor != 1.0 and "lr" in options:
-            options["lr"] *= factor
-        options["frozen"] = behaviour.freeze(tick, fired).frozen
-        return options
+    def _event_tick(self, when: float) -> int:
+        """An epoch; a step where the clock knows no epochs."""
+        exact = Fraction(str(when))
+        return self.clock.tick_of_epoch(exact) if self.clock.knows_epochs else ceil(exact)
+
+    def options_of(self, behaviour: Behaviour, tick: int, fired: Fired) -> Mapping[str, Value]:
+        """A class's options as the optimizer would have them, and whether it is frozen."""
+        return {**behaviour.applied(tick, fired), "frozen": behaviour.freeze(tick, fired).frozen}
 
     def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
         """Every rule that matches a parameter, option by option. Raises KeyError for an unknown name."""
@@ -281,6 +323,11 @@ def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, A
         return GroupState(
             group.options, True, group.planned and behaviour.freeze(tick, fired).statistics, None
         )
-    options = behaviour.options(tick, fired, defaults)
-    state = behaviour.freeze(tick, fired)
-    return GroupState(options, state.frozen, state.statistics, behaviour.warmup(tick, fired))
+    now = behaviour.now(tick, fired, defaults)
+    state = now.freeze
+    stretches = behaviour.timeline.stretches(fired)
+    options = {option: product.at(tick, stretches) for option, product in now.products.items()}
+    warmup = behaviour.warmup(tick, fired)
+    return GroupState(
+        options, state.frozen, state.statistics, warmup, now.products, now.schedule, state.held
+    )

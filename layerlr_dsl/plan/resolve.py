@@ -10,11 +10,12 @@ from math import prod
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.language.expressions import show
+from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.compiled import Compiled
+from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings import findings
 from layerlr_dsl.plan.naming import group_name, told_apart
 from layerlr_dsl.plan.plan import Group, GroupKind, Plan
@@ -78,6 +79,7 @@ def _planned(
         events=tuple(resolution.timed.timeline.events),
         diagnostics=(),
         compiled=compiled,
+        timed=resolution.timed,
         matches=resolution.matches,
         cascades=ruled.cascades,
         behaviours=ruled.behaviours,
@@ -91,7 +93,7 @@ def _planned(
 
 
 def _resolve(compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool) -> Resolution:
-    nominal = lenient and clock.epochs is None
+    nominal = lenient and clock.length is None
     used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
     timed = compiled.timed(used, nominal, lenient)
     matches = Matcher(compiled, inventory).run()
@@ -113,10 +115,9 @@ def _groups(
     numbers: dict[int, int] = {}
     of_row: list[int] = []
     rows: list[list[int]] = []
-    untouched = all(inventory.requires_grad)
     for row, kind in enumerate(matches.class_of[: len(inventory)]):
         key = keys[kind]
-        if not untouched and not inventory.requires_grad[row] and not ruled.cascades[kind].planned:
+        if ruled.cascades[kind].by_model:
             key = _BY_MODEL
         number = numbers.get(key, -1)
         if number < 0:
@@ -141,7 +142,7 @@ def _named(
     if len(set(called)) < len(called):
         often = Counter(called)
         details = [
-            {**behaviour.options(0), **_course(behaviour)} if often[name] > 1 else {}
+            {**_at_start(behaviour), **_course(behaviour)} if often[name] > 1 else {}
             for name, behaviour in zip(called, behaviours, strict=True)
         ]
         called = told_apart(called, details)
@@ -151,8 +152,8 @@ def _named(
             tuple(own),
             _numel(inventory, own_rows),
             behaviour.optimizer if key >= 0 else 0,
-            behaviour.schedule if key >= 0 else None,
-            behaviour.options(0),
+            behaviour.schedule_at(0) if key >= 0 else None,
+            _at_start(behaviour),
             behaviour.explicit if key >= 0 else frozenset(),
             _KINDS.get(key, "trains"),
             ruled.cascades[kind].planned,
@@ -164,6 +165,14 @@ def _named(
     ]
 
 
+def _at_start(behaviour: Behaviour) -> dict[str, Value]:
+    """The options at the start; what has no value there is found with all that is wrong with it."""
+    try:
+        return behaviour.options(0)
+    except (Fault, Faulty, UnknownTime):
+        return {option: product.scale for option, product in behaviour.now(0).products.items()}
+
+
 def _course(behaviour: Behaviour) -> dict[str, str]:
     """When a group first trains, in words, to tell apart groups that differ in nothing else."""
     if not behaviour.freezes:
@@ -171,7 +180,7 @@ def _course(behaviour: Behaviour) -> dict[str, str]:
     clock = behaviour.timeline.clock
     for tick in (0, *behaviour.changes()):
         if not behaviour.freeze(tick).frozen:
-            return {"trains": f"from epoch {show(clock.epoch_of(tick))}"}
+            return {"trains": f"from {clock.words(tick)}"}
     return {"trains": "when a metric says so"}
 
 

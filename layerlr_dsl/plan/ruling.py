@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, GroupItem, PatternItem
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.checked import CheckedClause, CheckedRules, CheckedSelector, GroupItem, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
-from layerlr_dsl.plan.cascade import Cascade, CascadeBuilder, Effect, FreezeEffect, OptimizerChoice
+from layerlr_dsl.plan.cascade import (
+    Cascade,
+    CascadeBuilder,
+    FreezeEffect,
+    OptimizerChoice,
+    StatisticsEffect,
+)
 from layerlr_dsl.plan.choosing import Chooser
+from layerlr_dsl.plan.course import Effect
 from layerlr_dsl.plan.selection import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
 
-_MOST_CLASSES = 5_000
-_MOST_RULINGS = 4
+
+Heard: TypeAlias = "Effect | FreezeEffect | StatisticsEffect | _Driving"
 
 
 @dataclass(slots=True, eq=False)
@@ -41,27 +50,10 @@ class Ruling:
     without_lr: frozenset[int]
     """Classes that train by the optimizer's own rate."""
     found: tuple[Diagnostic, ...]
-    quiet: bool = False
-    """Whether it is known to lead to no finding by itself."""
 
 
 def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
-    """The ruling on some classes: one that was made before where it holds for them too."""
-    key = tuple([kind.told_by for kind in kinds])
-    known: Ruling | None = timed.rulings.get(key)
-    if known is not None:
-        decider.numbers = known.numbers
-        return known
-    made = _made(decider, timed, kinds)
-    # What there is to say of faults names parameters, so it is found again for the next model.
-    if not made.found and not decider.troubles and len(kinds) <= _MOST_CLASSES:
-        if len(timed.rulings) >= _MOST_RULINGS:
-            timed.rulings.clear()
-        timed.rulings[key] = made
-    return made
-
-
-def _made(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
+    """The ruling on some classes."""
     decider.numbers = _numbers(decider, kinds)
     builder = CascadeBuilder(decider, timed)
     chooser = Chooser(decider)
@@ -78,7 +70,7 @@ def _made(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
         frozenset(
             number
             for number, cascade in enumerate(cascades)
-            if not any(effect.option == "lr" for effect in cascade.effects)
+            if not any(effect.option == builder.driven(cascade) for effect in cascade.effects)
             and not behaviours[of_class[number]].frozen_for_ever
         ),
         tuple(builder.found),
@@ -142,7 +134,8 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     of_class: list[int] = []
     for cascade in cascades:
         said = tuple(map(id, cascade.effects)), tuple(map(id, cascade.freezes))
-        words = (cascade.optimizer, id(cascade.schedule), said)
+        held, drives = tuple(map(id, cascade.statistics)), tuple(map(id, cascade.schedules))
+        words = (cascade.optimizer, drives, held, cascade.came_frozen, said)
         number = by_words.get(words)
         if number is None:
             behaviour = makes.build(cascade)
@@ -161,24 +154,42 @@ def _verdict(cascade: Cascade, rules: CheckedRules, choosing: set[int]) -> Verdi
     verdict = Verdict({lapsed.clause for lapsed in cascade.lapsed}, [])
     _hear(cascade.effects, verdict)
     _hear(cascade.freezes, verdict)
+    # What a freeze says of statistics goes with what it says of freezing; only the rest is heard by itself.
+    _hear([e for e in cascade.statistics if _is_of_statistics(e, rules)], verdict)
+    _hear([_Driving(e.clause, e.window) for e in cascade.schedules if e.clause is not None], verdict)
     for one in cascade.selected if choosing else ():
-        if one.clause not in choosing:
-            continue
-        for setting in rules.clauses[one.clause].settings:
-            if setting.option in ("schedule", "optimizer"):
-                winner = cascade.schedule_clause if setting.option == "schedule" else cascade.own_optimizer
-                if winner is not None and winner != one.clause:
-                    verdict.losses.append((one.clause, winner))
-                else:
-                    verdict.winners.add(one.clause)
+        if one.clause in choosing and _chooses_optimizer(rules.clauses[one.clause]):
+            winner = cascade.own_optimizer
+            if winner is not None and winner != one.clause:
+                verdict.losses.append((one.clause, winner))
+            else:
+                verdict.winners.add(one.clause)
     return verdict
 
 
-def _hear(effects: Sequence[Effect | FreezeEffect], verdict: Verdict) -> None:
+@dataclass(frozen=True, slots=True)
+class _Driving:
+    """A schedule that a rule gives, as the cascade hears it."""
+
+    clause: int
+    window: Interval
+    option: str = "schedule"
+    multiply: bool = False
+
+
+def _is_of_statistics(effect: StatisticsEffect, rules: CheckedRules) -> bool:
+    return isinstance(rules.clauses[effect.clause].statement, s.FreezeStatisticsStatement)
+
+
+def _chooses_optimizer(clause: CheckedClause) -> bool:
+    return any(setting.option == "optimizer" and setting.factory is not None for setting in clause.settings)
+
+
+def _hear(effects: Sequence[Heard], verdict: Verdict) -> None:
     # From last to first. Of what later ones say of an option: the last that hides all before it, and, of
     # those behind it, the ones with windows, which hide what lies inside.
     whole: dict[str, int] = {}
-    windowed: dict[str, list[Effect | FreezeEffect]] = {}
+    windowed: dict[str, list[Heard]] = {}
     for effect in reversed(effects):
         option, clause = effect.option, effect.clause
         hider = whole.get(option)
@@ -202,10 +213,14 @@ def covers(outer: Interval, inner: Interval) -> bool:
     """Whether one window holds another whole, as far as that can be known."""
     if outer.always or outer == inner:
         return True
+    if outer.stage != inner.stage:
+        return False
+    if outer.opens.share or inner.opens.share or (outer.closes and outer.closes.share):
+        return False  # shares of a length that is not known beforehand
     begins = outer.opens == inner.opens or (
         outer.opens.event is None
-        and (inner.opens.event is not None or outer.opens.epochs <= inner.opens.epochs)
-        and (inner.opens.event is None or outer.opens.epochs == 0)
+        and (inner.opens.event is not None or outer.opens.ticks <= inner.opens.ticks)
+        and (inner.opens.event is None or outer.opens.ticks == 0)
     )
     if outer.closes is None:
         return begins
@@ -214,7 +229,8 @@ def covers(outer: Interval, inner: Interval) -> bool:
         or (
             outer.closes.event is None
             and inner.closes.event is None
-            and outer.closes.epochs >= inner.closes.epochs
+            and not inner.closes.share
+            and outer.closes.ticks >= inner.closes.ticks
         )
     )
     return begins and ends

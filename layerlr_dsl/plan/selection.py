@@ -74,6 +74,8 @@ class RowClass:
     regexes: tuple[int, ...]
     told_by: Any
     """What tells the class from others, of this model and of any: equal where rules cannot tell them apart."""
+    came_frozen: bool = False
+    """Whether the model itself froze them."""
     count: int = 0
     projections: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
 
@@ -124,7 +126,7 @@ class Matcher:
         """Walk the inventory once."""
         states = self._module_states()
         matches = Matches([], [], [])
-        if not self.attributes and not self.regexes:
+        if not self.attributes and not self.regexes and all(self.inventory.requires_grad):
             self._plain_rows(states, matches)
         else:
             self._attribute_rows(states, matches)
@@ -153,7 +155,7 @@ class Matcher:
             if number is None:
                 number = numbers[accepted] = len(classes)
                 row = self._row(len(matches.class_of))
-                classes.append(RowClass(row, accepted, (), (accepted.hits, (), ())))
+                classes.append(RowClass(row, accepted, (), (accepted.hits, (), (), False)))
             add(number)
 
     def _attribute_rows(self, states: list[State], matches: Matches) -> None:
@@ -172,6 +174,8 @@ class Matcher:
             columns.append([row in inventory.aliases for row in range(len(inventory))])
         if self.regexes:
             columns.append([self._regex_hits(name) for name in inventory.names])
+        if not all(inventory.requires_grad):
+            columns.append(inventory.requires_grad)
         if wanted & UNIQUE:
             columns.append(range(len(inventory)))
         keys: Iterable[Any] = zip(*columns, strict=True) if len(columns) > 1 else inventory.leaves
@@ -221,7 +225,8 @@ class Matcher:
         accepted = (state.table.get(row.leaf) or self.automaton.step(state, row.leaf)).accepted
         regexes = self._regex_hits(row.name) if self.regexes else ()
         values = row.projection(looked_at)
-        return RowClass(row, accepted, regexes, (accepted.hits, regexes, values))
+        came_frozen = not self.inventory.requires_grad[row.parameter]
+        return RowClass(row, accepted, regexes, (accepted.hits, regexes, values, came_frozen), came_frozen)
 
     def _row(self, parameter: int) -> Row:
         inventory = self.inventory
@@ -299,6 +304,10 @@ class Decider:
         if selector.where is not None and not self._where(kind, selector, bindings):
             return None
         return bindings
+
+    def values(self, selector: CheckedSelector, capture: str) -> tuple[int, ...]:
+        """Every value that a capture of a selector is bound to, ascending."""
+        return self.numbers.get(id(selector), {}).get(capture, ())
 
     def scope(self, selector: CheckedSelector, bindings: Bindings, row: Row | None) -> Scope:
         return Scope(self.compiled.rules.lets, dict(bindings), self.numbers.get(id(selector), {}), row)

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedClause, CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.clock import Clock
-from layerlr_dsl.plan.factories import factories, make_schedule
+from layerlr_dsl.plan.course import ScheduleEffect
+from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings_schedules import schedule_lengths
-from layerlr_dsl.plan.schedules import Schedule
-from layerlr_dsl.plan.timeline import ALWAYS, Interval, Timeline
+from layerlr_dsl.plan.scheduled import Scheduled, placed
+from layerlr_dsl.plan.timeline import Interval, Mark, Timeline
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseTimes:
-    """The windows of a clause: one for each selector of `unfreeze A then B`, else one."""
+    """The windows of a clause, one for each selector; a sequence has those of its turns in `Timed.turn`."""
 
     windows: tuple[Interval, ...]
     warmup: int
+
+
+def sequences(rules: CheckedRules) -> Iterator[tuple[int, int, int, s.ScheduleSequence]]:
+    """Every schedule of a file: its clause and place in it (-1: a statement of its own), its stage, itself."""
+    for stage, statement in sorted(rules.schedules.items()):
+        yield -1, stage, stage, statement.sequence
+    for clause in rules.clauses:
+        for place, setting in enumerate(clause.settings):
+            if setting.sequence is not None:
+                yield clause.index, place, clause.stage, setting.sequence
 
 
 class Timed:
@@ -32,38 +43,63 @@ class Timed:
     def __init__(self, rules: CheckedRules, clock: Clock, nominal: bool, lenient: bool) -> None:
         self.rules = rules
         self.timeline = Timeline(rules, clock, nominal)
+        self.timeline.check_stages()
         self.windows = [self._times(clause) for clause in rules.clauses]
-        self.schedules: dict[int, Schedule] = {}
-        """By id of the factory."""
+        self._turns: dict[tuple[int, int], Interval] = {}
+        self.schedules: dict[tuple[int, int], Scheduled] = {}
+        """By clause and the place of the setting in it."""
         found: list[Diagnostic] = []
-        for factory in factories(rules):
-            schedule = make_schedule(factory, rules, clock, found)
-            if schedule is not None:
-                self.schedules[id(factory)] = schedule
-        found.extend(schedule_lengths(rules, self.schedules, clock, nominal=nominal, lenient=lenient))
-        self.rulings: dict[Any, Any] = {}
-        """The latest rulings on this clock, by what told their classes apart."""
+        for clause, place, stage, written in sequences(rules):
+            try:
+                made = placed(written, rules.lets, stage, self.timeline.clock_of(stage))
+            except Faulty as faulty:
+                found.extend(faulty.found)
+                continue
+            self.schedules[clause, place] = made
+            found.extend(
+                schedule_lengths(
+                    written, rules, self.timeline.clock_of(stage), nominal=nominal, lenient=lenient
+                )
+            )
+        self.defaults = tuple(
+            ScheduleEffect(None, made, self.timeline.window(None, stage))
+            for (clause, stage), made in sorted(self.schedules.items())
+            if clause == -1
+        )
+        """The schedules of everything that no rule gives its own: the file's, then the stages'."""
         self.found: tuple[Diagnostic, ...] = (*self.timeline.found, *found)
 
-    @property
-    def file_schedule(self) -> Schedule | None:
-        """The schedule of everything that no rule gives its own."""
-        written = self.rules.schedule
-        return None if written is None else self.schedules.get(id(written.sequence.parts[0].factory))
+    def turn(self, clause: CheckedClause, number: int) -> Interval:
+        """From when on a turn of `unfreeze A then B` trains, counted from 0."""
+        found = self._turns.get((clause.index, number))
+        if found is None:
+            statement, timeline = clause.statement, self.timeline
+            assert isinstance(statement, s.UnfreezeSequenceStatement)
+            start = self._first_turn(clause, statement)
+            mark = timeline.after(start, statement.every, number, clause.stage)
+            found = self._turns[clause.index, number] = Interval(mark, None, clause.stage)
+        return found
+
+    def _first_turn(self, clause: CheckedClause, statement: s.UnfreezeSequenceStatement) -> Mark:
+        opens = self.timeline.window(None, clause.stage).opens
+        return opens if statement.start is None else self.timeline.mark(statement.start, opens, clause.stage)
 
     def _times(self, clause: CheckedClause) -> ClauseTimes:
-        statement, timeline = clause.statement, self.timeline
+        statement, timeline, stage = clause.statement, self.timeline, clause.stage
         if isinstance(statement, s.RuleStatement | s.FreezeStatisticsStatement):
-            return ClauseTimes((timeline.window(statement.window),), 0)
-        warmup = timeline.ticks(statement.warmup) if statement.warmup is not None else 0
+            return ClauseTimes((timeline.window(statement.window, stage),), 0)
+        warmup = timeline.ticks(statement.warmup, stage) if statement.warmup is not None else 0
         if isinstance(statement, s.FreezeStatement):
-            return ClauseTimes((timeline.window(statement.window),), warmup)
+            return ClauseTimes((timeline.window(statement.window, stage),), warmup)
         if isinstance(statement, s.UnfreezeStatement):
             at = statement.at
-            window = ALWAYS if at is None else timeline.window(s.Window(at.span, at, None))
-            return ClauseTimes((window,), warmup)
-        start = ALWAYS.opens if statement.start is None else timeline.mark(statement.start, ALWAYS.opens)
-        marks = [timeline.after(start, statement.every, turn) for turn in range(len(statement.selectors))]
-        for selector, mark in zip(statement.selectors, marks, strict=True):
-            timeline.never_thaws(selector, mark)
-        return ClauseTimes(tuple(Interval(mark, None) for mark in marks), warmup)
+            written = None if at is None else s.Window(at.span, at, None)
+            return ClauseTimes((timeline.window(written, stage),), warmup)
+        start = self._first_turn(clause, statement)
+        windows = []
+        for turn, selector in enumerate(statement.selectors):
+            mark = timeline.after(start, statement.every, turn, stage)
+            if not any(one.by for one in statement.turns):
+                timeline.never_thaws(selector, mark, stage)
+            windows.append(Interval(mark, None, stage))
+        return ClauseTimes(tuple(windows), warmup)

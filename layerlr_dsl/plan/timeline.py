@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate, show
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
+from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
+from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 
-NEVER = 2**62
-"""A tick that no run reaches: the end of a window that stays open."""
 NOMINAL_EPOCHS = Fraction(100)
 
 _MOMENT, _STRETCH = "epoch {}", "{} epochs"
 
-Fired = Mapping[int, int]
-"""Metric conditions that have come true: number of the event -> tick."""
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in time: so many epochs after the start of the run, or after an event."""
+    """A place in time: so many ticks, and such a share of its length, after a stage's start, or after an event.
 
-    epochs: Fraction
+    stage: 0 for the whole run.
+    """
+
+    ticks: Fraction
     event: int | None = None
+    stage: int = 0
+    share: Fraction = Fraction(0)
 
 
 START = Mark(Fraction(0))
@@ -53,22 +55,28 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A half-open window between two marks; `closes` None stays open."""
+    """A half-open window between two marks, inside a stage (0: the run); `closes` None stays open."""
 
     opens: Mark
     closes: Mark | None
-    always: bool = field(init=False, compare=False)
+    stage: int = 0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "always", self.closes is None and self.opens == START)
+    @property
+    def always(self) -> bool:
+        return self.stage == 0 and self.closes is None and self.opens == START
+
+    @property
+    def conditional(self) -> bool:
+        """Whether a metric condition opens or closes it."""
+        return self.opens.event is not None or (self.closes is not None and self.closes.event is not None)
 
 
 ALWAYS = Interval(START, None)
 
 
-def rounded_up(clock: Clock, epochs: Fraction, span: Span, words: str) -> Diagnostic:
+def rounded_up(clock: Clock, ticks: Fraction, span: Span, words: str) -> Diagnostic:
     """LR310 for what a clock of whole epochs cannot place exactly."""
-    whole = words.format(clock.tick_of_epoch(epochs)).replace("1 epochs", "1 epoch")
+    whole = words.format(ceil(ticks)).replace("1 epochs", "1 epoch")
     return warning(
         "LR310",
         f"`{span.text}` is rounded up to {whole}: the steps of an epoch are not known",
@@ -87,68 +95,137 @@ class Timeline:
     """The length of the run was made up, so nothing may be said that rests on it."""
     events: list[Event] = field(default_factory=list)
     found: list[Diagnostic] = field(default_factory=list)
+    calendar: Calendar = field(init=False)
     _rounded: set[tuple[int, int]] = field(default_factory=set)
+    _stretches: dict[frozenset[tuple[int, int]], Stretches] = field(default_factory=dict)
 
-    def window(self, written: s.Window | None) -> Interval:
+    def __post_init__(self) -> None:
+        self.calendar = Calendar(self.clock)
+        for statement in self.rules.stages:
+            self._add_stage(statement)
+
+    def _add_stage(self, statement: s.StageStatement) -> None:
+        number = len(self.calendar.stages) + 1
+        length = None
+        if statement.length is not None:
+            length = self.length(statement.length)
+            try:
+                self.clock.exact(length)
+            except UnknownTime as unknown:
+                self._unknown(unknown, statement.length.span)
+                length = Length(Fraction(1), "epochs") if self.clock.knows_epochs else Length(Fraction(1), "steps")
+        until = None if statement.until is None else self._event(statement.until, Mark(Fraction(0), None, number))
+        stage = Stage(statement.name, length, until, statement.fresh, statement.span)
+        self.calendar = Calendar(self.clock, (*self.calendar.stages, stage))
+
+    def stretches(self, fired: Fired) -> Stretches:
+        """The run and its stages, given the conditions that have come true."""
+        key = frozenset(fired.items())
+        found = self._stretches.get(key)
+        if found is None:
+            found = self._stretches[key] = self.calendar.stretches(fired)
+        return found
+
+    def clock_of(self, stage: int) -> Clock:
+        """The clock that a statement under a stage counts by, as far as it is known beforehand."""
+        return self.stretches({})[stage].clock
+
+    def window(self, written: s.Window | None, stage: int = 0) -> Interval:
+        start = START if not stage else Mark(Fraction(0), None, stage)
         if written is None:
-            return ALWAYS
+            return ALWAYS if not stage else Interval(start, None, stage)
         before = len(self.found)
-        opens = START if written.opens is None else self.mark(written.opens, START)
-        closes = None if written.closes is None else self.mark(written.closes, opens)
+        opens = start if written.opens is None else self.mark(written.opens, start, stage)
+        closes = None if written.closes is None else self.mark(written.closes, opens, stage)
         if not has_errors(self.found[before:]):  # a mark that could not be placed says nothing of the window
-            self._check_window(written, opens, closes)
-        return Interval(opens, closes)
+            self._check_window(written, opens, closes, stage)
+        return Interval(opens, closes, stage)
 
-    def mark(self, time: s.Time, opens: Mark) -> Mark:
+    def mark(self, time: s.Time, opens: Mark, stage: int = 0) -> Mark:
         """A mark; a condition counts its reports from `opens`."""
         if isinstance(time, s.Condition):
-            return Mark(Fraction(0), self._event(time, opens))
+            return Mark(Fraction(0), self._event(time, opens), stage)
         value = self.number(time.value)
-        unit = {"epoch": "epochs", "step": "steps", "percent": "percent"}[time.unit]
-        return Mark(self._epochs(Length(value, unit), time.span, _MOMENT))  # type: ignore[arg-type]
+        unit: Unit = {"epoch": "epochs", "step": "steps", "percent": "percent"}[time.unit]  # type: ignore[assignment]
+        return self._mark(Length(value, unit), time.span, _MOMENT, stage)
 
-    def after(self, mark: Mark, duration: s.Duration, times: int) -> Mark:
+    def _mark(self, length: Length, span: Span, words: str, stage: int) -> Mark:
+        ticks = self._ticks(length, span, words, stage)
+        if stage and length.unit == "percent":  # a stage's length may hang on when it begins
+            return Mark(Fraction(0), None, stage, length.value / 100)
+        return Mark(ticks, None, stage)
+
+    def after(self, mark: Mark, duration: s.Duration, times: int, stage: int = 0) -> Mark:
         """`times` durations after a mark."""
-        epochs = self._epochs(self.length(duration), duration.span, "whole epochs")
-        return Mark(mark.epochs + epochs * times, mark.event)
+        step = self._mark(self.length(duration), duration.span, "whole epochs", stage)
+        return Mark(mark.ticks + step.ticks * times, mark.event, stage, mark.share + step.share * times)
 
     def length(self, duration: s.Duration) -> Length:
         return Length(self.number(duration.value), duration.unit)
 
-    def ticks(self, duration: s.Duration) -> int:
+    def ticks(self, duration: s.Duration, stage: int = 0) -> int:
         """A duration in ticks, rounded up; 0 where it cannot be placed (a finding says so)."""
-        epochs = self._epochs(self.length(duration), duration.span, _STRETCH)
-        return self.clock.tick_of_epoch(epochs)
+        return ceil(self._ticks(self.length(duration), duration.span, _STRETCH, stage))
 
     def number(self, expression: s.Expression) -> Fraction:
         return Fraction(evaluate(expression, self.rules.exact_scope))
 
+    def exact(self, mark: Mark, fired: Fired) -> Fraction | None:
+        """The place of a mark in ticks; None while it waits for an event."""
+        if mark.event is not None:
+            at = fired.get(mark.event)
+            return None if at is None else at + mark.ticks
+        if not mark.stage:
+            return mark.ticks
+        stretch = self.stretches(fired)[mark.stage]
+        if stretch.start == NEVER:
+            return None
+        return stretch.start + mark.ticks + mark.share * (stretch.clock.length or 0)
+
     def tick(self, mark: Mark, fired: Fired) -> int:
         """The first tick at or after a mark; NEVER while it waits for an event."""
-        if mark.event is None:
-            return self.clock.tick_of_epoch(mark.epochs)
-        at = fired.get(mark.event)
-        if at is None:
-            return NEVER
-        return at if not mark.epochs else self.clock.tick_of_epoch(self.clock.epoch_of(at) + mark.epochs)
+        if mark.event is None and not mark.stage:
+            return -(-mark.ticks.numerator // mark.ticks.denominator)
+        exact = self.exact(mark, fired)
+        return NEVER if exact is None else ceil(exact)
+
+    def active(self, window: Interval, tick: int, fired: Fired) -> bool:
+        """Whether a window is open at a tick."""
+        if window.stage and self.calendar.stage_at(tick, self.stretches(fired)) != window.stage:
+            return False
+        if tick < self.tick(window.opens, fired):
+            return False
+        return window.closes is None or tick < self.tick(window.closes, fired)
+
+    def opens_and_closes(self, window: Interval, fired: Fired) -> Iterator[int]:
+        """The ticks at which a window opens and closes, as far as they are known."""
+        yield self.tick(window.opens, fired)
+        if window.closes is not None:
+            yield self.tick(window.closes, fired)
+        if window.stage:
+            stretches = self.stretches(fired)
+            yield stretches[window.stage].start
+            if window.stage + 1 < len(stretches):
+                yield stretches[window.stage + 1].start
 
     # ------------------------------------------------------------ findings
 
-    def _epochs(self, length: Length, span: Span, words: str) -> Fraction:
+    def _ticks(self, length: Length, span: Span, words: str, stage: int) -> Fraction:
+        clock = self.clock_of(stage)
         try:
-            epochs = self.clock.epochs_of(length)
+            ticks = clock.exact(length)
         except UnknownTime as unknown:
             self._unknown(unknown, span)
             return Fraction(0)
         if (
-            not self.clock.counts_steps
-            and epochs.denominator != 1
+            not clock.counts_steps
+            and ticks.denominator != 1
             and not (self.nominal and length.unit == "percent")
             and (id(span.source), span.start) not in self._rounded
         ):
             self._rounded.add((id(span.source), span.start))
-            self.found.append(rounded_up(self.clock, epochs, span, words))
-        return epochs
+            self.found.append(rounded_up(clock, ticks, span, words))
+        return ticks
 
     def _unknown(self, unknown: UnknownTime, span: Span) -> None:
         if unknown.missing == "steps_per_epoch":
@@ -176,68 +253,94 @@ class Timeline:
         self.events.append(new)
         return new.index
 
-    def _check_window(self, written: s.Window, opens: Mark, closes: Mark | None) -> None:
-        if closes is not None and opens.event is None and closes.event is None:
+    def _check_window(self, written: s.Window, opens: Mark, closes: Mark | None, stage: int) -> None:
+        first, last = self.exact(opens, {}), None if closes is None else self.exact(closes, {})
+        if first is not None and last is not None:
             assert written.closes is not None
-            if closes.epochs < opens.epochs:
+            if last < first:
                 text = f"`{written.closes.span.text}` lies before `{written.opens.span.text if written.opens else 0}`"
-                self.found.append(
-                    error("LR303", f"the window ends before it opens: {text}", written.span, "swap them")
-                )
+                message = f"the window ends before it opens: {text}"
+                self.found.append(error("LR303", message, written.span, "swap them"))
                 return
-            if closes.epochs == opens.epochs:
-                message = "the window never opens: it ends where it starts"
-                self.found.append(
-                    warning("LR302", message, written.span, "widen the window or remove the statement")
-                )
+            why = self._holds_nothing(first, last)
+            if why is not None:
+                message = f"the window never opens: {why}"
+                help = "widen the window or remove the statement"
+                self.found.append(warning("LR302", message, written.span, help))
                 return
-            if not self.nominal and self.tick(closes, {}) == self.tick(opens, {}):
-                unit = "step" if self.clock.counts_steps else "whole epoch"
-                message = f"the window never opens: it holds no {unit}"
-                self.found.append(
-                    warning("LR302", message, written.span, "widen the window or remove the statement")
-                )
-                return
-        self.check_end(written.opens, opens, written.closes, closes)
+        self.check_end(written.opens, first, written.closes, last, stage)
+
+    def _holds_nothing(self, first: Fraction, last: Fraction) -> str | None:
+        if first == last:
+            return "it ends where it starts"
+        if not self.nominal and ceil(first) == ceil(last):
+            return f"it holds no {'step' if self.clock.counts_steps else 'whole epoch'}"
+        return None
 
     def check_end(
-        self, opens_time: s.Time | None, opens: Mark, closes_time: s.Time | None, closes: Mark | None
+        self,
+        opens_time: s.Time | None,
+        opens: Fraction | None,
+        closes_time: s.Time | None,
+        closes: Fraction | None,
+        stage: int = 0,
     ) -> None:
-        """Warn of a window that opens after the run or ends after it."""
-        total = self.clock.epochs
-        if self.nominal or total is None:
+        """Warn of a window that opens after the run, or its stage, or ends after it."""
+        stretch = self.stretches({})[stage]
+        total = stretch.clock.length
+        if self.nominal or total is None or stretch.start == NEVER:
             return
-        if opens_time is not None and opens.event is None and opens.epochs >= total:
-            self.found.append(
-                warning(
-                    "LR302",
-                    f"`{opens_time.span.text}` is never reached: the run ends at epoch {show(total)}",
-                    opens_time.span,
-                    "move it into the run, or give more epochs",
-                )
+        what = f"stage {self.calendar.stages[stage - 1].name}" if stage else "the run"
+        end = stretch.clock.words(total)
+        total += stretch.start
+        if opens_time is not None and opens is not None and opens >= total:
+            message = f"`{opens_time.span.text}` is never reached: {what} ends at {end}"
+            help = f"move it into {'the stage' if stage else 'the run'}, or give more {self._unit}"
+            self.found.append(warning("LR302", message, opens_time.span, help))
+        elif closes_time is not None and closes is not None and closes > total:
+            whole = "epochs" if self.clock.knows_epochs else "steps"
+            message = (
+                f"`{closes_time.span.text}` lies after the end of {what}, which has {end.partition(' ')[2]} {whole}"
             )
-        elif (
-            closes_time is not None and closes is not None and closes.event is None and closes.epochs > total
-        ):
-            self.found.append(
-                warning(
-                    "LR304",
-                    f"`{closes_time.span.text}` lies after the end of the run, which has {show(total)} epochs",
-                    closes_time.span,
-                    "the window stays open to the end; shorten it, or give more epochs",
-                )
-            )
+            help = f"the window stays open to the end; shorten it, or give more {self._unit}"
+            self.found.append(warning("LR304", message, closes_time.span, help))
 
-    def never_thaws(self, selector: s.Selector, mark: Mark) -> None:
-        """Warn of a turn of `unfreeze A then B` that lies after the run."""
-        total = self.clock.epochs
-        if not self.nominal and total is not None and mark.event is None and mark.epochs >= total:
-            self.found.append(
-                warning(
-                    "LR302",
-                    f"`{selector.span.text}` never thaws: its turn is epoch {show(mark.epochs)}, "
-                    f"and the run ends at epoch {show(total)}",
-                    selector.span,
-                    "shorten `every`, or give more epochs",
-                )
+    @property
+    def _unit(self) -> str:
+        return "epochs" if self.clock.knows_epochs else "steps"
+
+    def never_thaws(self, selector: s.Selector, mark: Mark, stage: int = 0) -> None:
+        """Warn of a turn of `unfreeze A then B` that lies after the run, or its stage."""
+        stretch, exact = self.stretches({})[stage], self.exact(mark, {})
+        total = stretch.clock.length
+        if self.nominal or total is None or exact is None or exact - stretch.start < total:
+            return
+        what = f"stage {self.calendar.stages[stage - 1].name}" if stage else "the run"
+        turn, end = stretch.clock.words(exact - stretch.start), stretch.clock.words(total)
+        self.found.append(
+            warning(
+                "LR302",
+                f"`{selector.span.text}` never thaws: its turn is {turn}, and {what} ends at {end}",
+                selector.span,
+                f"shorten `every`, or give more {self._unit}",
             )
+        )
+
+    def check_stages(self) -> None:
+        """Stages against the length of the run: too long, or with time left over."""
+        if not self.calendar.stages or self.nominal or self.clock.length is None:
+            return
+        stretches = self.stretches({})
+        for stage, stretch in zip(self.calendar.stages, stretches[1:], strict=True):
+            length = None if stage.length is None else self.clock.exact(stage.length)
+            if length is not None and stretch.start != NEVER and stretch.start + length > self.clock.length:
+                message = f"stage {stage.name} ends at {self.clock.words(stretch.start + length)}, after the run"
+                help = f"the run ends at {self.clock.words(self.clock.length)}: shorten a stage, or lengthen the run"
+                self.found.append(error("LR313", message, stage.span, help))
+                return
+        over = self.calendar.over(stretches)
+        if over is not None:
+            left = f"the run goes on to {self.clock.words(self.clock.length)}"
+            message = f"the last stage ends at {self.clock.words(over)}, and {left}"
+            help = "leave out its `for`, and it lasts to the end; as it is, its last state holds"
+            self.found.append(warning("LR314", message, self.calendar.stages[-1].span, help))

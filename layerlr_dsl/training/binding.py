@@ -189,9 +189,10 @@ def _course(plan: Plan, row: int) -> str:
     tick: int | None = 0
     while tick is not None:
         state = plan.state(tick)[row]
-        course.append([sorted((key, state.options[key]) for key in group.given), state.warmup])
+        given = sorted((key, repr(state.products.get(key))) for key in group.given)
+        course.append([given, repr(state.schedule), state.warmup])
         tick = plan.next_change(tick)
-    return repr((group.schedule, course))
+    return repr(course)
 
 
 def innermost(optimizer: Optimizer) -> Optimizer:
@@ -215,6 +216,6 @@ def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:
     for row, name in enumerate(plan.inventory.names):
         if name in for_ever:
             behaviour = plan.behaviours[plan.behaviour_of_class[plan.matches.class_of[row]]]
-            if any(effect.statistics for effect in behaviour.freezes):
+            if any(not effect.held for effect in behaviour.statistics):
                 found.append((name, behaviour))
     return found

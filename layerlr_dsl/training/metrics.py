@@ -15,10 +15,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.training.errors import ScheduleWarning, listed
 
 if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.plan.timeline import Event
 
 
@@ -48,9 +48,9 @@ class Wait:
 class Waits:
     """All conditions of a plan, and the tick at which each came true."""
 
-    def __init__(self, events: Iterable[Event], clock: Clock) -> None:
-        self.clock = clock
-        self.waits = [Wait(event) for event in events]
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.waits = [Wait(event) for event in plan.events]
         self.fired: dict[int, int] = {}
 
     @property
@@ -69,13 +69,7 @@ class Waits:
     def _is_open(self, event: Event, tick: int) -> bool:
         if event.index in self.fired:
             return False
-        opens = event.opens
-        if opens.event is None:
-            start = self.clock.tick_of_epoch(opens.epochs)
-        elif opens.event in self.fired:
-            start = self.clock.tick_of_epoch(self.clock.epoch_of(self.fired[opens.event]) + opens.epochs)
-        else:
-            return False
+        start = self.plan.timeline.tick(event.opens, self.fired)
         # A report made at the very tick of the opening speaks of the epoch before it.
         return tick > start or start == 0
 

@@ -132,7 +132,7 @@ def fingerprint(plan: Plan) -> str:
     shapes = [tuple(shape) for shape in inventory.shapes]
     whole.update(repr((inventory.names, shapes, inventory.dtypes)).encode())
     whole.update(
-        repr((plan.clock, [(c.info.name, sorted(c.settings.items())) for c in plan.optimizers])).encode()
+        repr((plan.clock, [(c.called, sorted(c.settings.items())) for c in plan.optimizers])).encode()
     )
     for group in plan.groups:
         text = None if group.schedule is None else group.schedule.text()
@@ -154,7 +154,7 @@ def fingerprint(plan: Plan) -> str:
         tick: int | None = 0
         while tick is not None:
             states = [
-                (sorted(s.options.items()), s.frozen, s.statistics, s.warmup)
+                (sorted(map(repr, s.products.items())), repr(s.schedule), s.frozen, s.statistics, s.held, s.warmup)
                 for s in plan.state(tick, happened)
             ]
             free = [name for name, behaviour in going_on if behaviour.freeze(tick, happened).statistics]

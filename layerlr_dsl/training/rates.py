@@ -1,7 +1,8 @@
 """Writing learning rates and other options into parameter groups as time goes by.
 
-Between two changes of the plan only the schedule moves, and all that is left to do is one multiplication
-and one dictionary entry a group; that is worked out at each change.
+Between two changes of the plan only schedules and values that move do anything. What drives several groups
+alike is worked out once a tick; then all that is left is one multiplication and one dictionary entry a group
+and option. That is prepared at each change.
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from layerlr_dsl.plan.schedules import Plateau, PlateauState
-from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, listed
+from layerlr_dsl.language import optimizers
+from layerlr_dsl.language.expressions import Fault
+from layerlr_dsl.plan.schedules import Plateau, PlateauState, Sequence as ScheduleSequence
+from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError, listed
 
 if TYPE_CHECKING:
+    from layerlr_dsl.plan.course import Product
+    from layerlr_dsl.plan.moving import Moving
     from layerlr_dsl.plan.plan import Group, GroupState, Plan
+    from layerlr_dsl.plan.scheduled import Scheduled
     from layerlr_dsl.plan.schedules import Schedule
+    from layerlr_dsl.plan.stages import Stretches
 
-Factor: TypeAlias = Callable[[int], float]
+Drive: TypeAlias = Callable[[int], Any]
+"""From a tick to what a value is multiplied by."""
+Rate: TypeAlias = Callable[[float, int], float]
+"""From a peak and a tick to what a schedule leaves of it."""
 
 
 @dataclass(slots=True)
@@ -34,21 +44,38 @@ class Track:
     follows: int
     initial: float
     base: float
-    warming: bool
+    driven: bool
     options: dict[str, Any]
 
 
+@dataclass(slots=True)
 class Factors:
-    """From a schedule to its factor over time, with what a plateau has taken off so far."""
+    """From a schedule to what it leaves of a rate, with what a plateau has taken off so far."""
 
-    def __init__(self, plateaus: Mapping[Plateau, PlateauState]) -> None:
-        self.plateaus = plateaus
+    plateaus: Mapping[tuple[int, Plateau], PlateauState]
 
-    def of(self, schedule: Schedule) -> Factor:
-        if not isinstance(schedule, Plateau):
-            return schedule.factor
-        state = self.plateaus[schedule]
-        return lambda tick: schedule.factor(tick) * state.factor
+    def of(self, scheduled: Scheduled, stretches: Stretches) -> tuple[Drive | None, Rate]:
+        """The factor by tick, None where it hangs on the rate; and the rate itself."""
+        stretch = stretches[scheduled.stage]
+        schedule, start = scheduled.on(stretch), stretch.start
+        rate = self._rate(schedule, scheduled.stage)
+        if schedule.absolute:
+            return None, lambda peak, tick: rate(peak, tick - start)
+        return (lambda tick: rate(1.0, tick - start)), (lambda peak, tick: rate(peak, tick - start))
+
+    def _rate(self, schedule: Schedule, stage: int) -> Rate:
+        if isinstance(schedule, Plateau):
+            state = self.plateaus[stage, schedule]
+            return lambda peak, tick: schedule.rate(peak, tick) * state.factor
+        if isinstance(schedule, ScheduleSequence):
+            parts = [self._rate(part, stage) for part in schedule.parts]
+
+            def rate(peak: float, tick: int) -> float:
+                place = schedule.place(tick)
+                return parts[place](peak, tick - schedule.starts[place])
+
+            return rate
+        return schedule.rate
 
 
 class Writer:
@@ -63,8 +90,8 @@ class Writer:
         self.factors = factors
         self.tracks: list[Track | None] = []
         self.groups: list[dict[str, Any]] | None = None
-        self._runs: list[tuple[Factor, list[tuple[dict[str, Any], float]]]] = []
-        self._special: list[Callable[[int], None]] = []
+        self._runs: dict[object, _Run] = {}
+        self._special: list[Drive] = []
         self._tick = 0
         self._warned = False
 
@@ -78,94 +105,207 @@ class Writer:
     def _track(self, follows: int, group: dict[str, Any]) -> Track:
         planned = self.plan.groups[follows]
         initial = float(group["initial_lr"])
-        base = float(planned.options["lr"]) if "lr" in planned.given else initial
+        driven = planned.behaviour.scheduled or ""
+        base = float(planned.options[driven]) if driven in planned.given else initial
         return Track(follows, initial, base, False, dict(planned.options))
 
-    def enter(self, param_groups: list[dict[str, Any]], states: Sequence[GroupState], tick: int) -> None:
+    def enter(
+        self,
+        param_groups: list[dict[str, Any]],
+        states: Sequence[GroupState],
+        tick: int,
+        stretches: Stretches,
+    ) -> None:
         """Write what `states` change, and prepare for the ticks up to the next change."""
-        runs: dict[Schedule, tuple[Factor, list[tuple[dict[str, Any], float]]]] = {}
-        self.groups, self._special = param_groups, []
+        self.groups, self._special, self._runs = param_groups, [], {}
         for group, track in zip(param_groups, self.tracks, strict=False):
             if track is None:
                 continue
             planned, state = self.plan.groups[track.follows], states[track.follows]
-            _write_options(group, track, planned, state)
-            base = float(state.options["lr"]) if "lr" in planned.given else track.initial
-            schedule = planned.schedule
-            moves = base != track.base or (state.warmup is not None and not track.warming)
-            if moves and schedule is None and tick == self._tick + 1:  # and not where a run resumes
-                self._warn_if_driven(group, track.base, planned.name)
-            if state.warmup is not None:
-                factor = None if schedule is None else self.factors.of(schedule)
-                self._special.append(_warming(group, base, factor, *state.warmup))
-            elif schedule is not None:
-                if isinstance(group["lr"], torch.Tensor):
-                    self._special.append(_filling(group, base, self.factors.of(schedule)))
-                else:
-                    runs.setdefault(schedule, (self.factors.of(schedule), []))[1].append((group, base))
-            elif base != track.base or track.warming:
-                _set_rate(group, base)
-            track.base, track.warming = base, state.warmup is not None
-        self._runs = list(runs.values())
+            driven = planned.behaviour.scheduled or ""
+            for option in planned.given - {driven}:
+                self._prepare(group, track, planned, state, option, stretches)
+            self._prepare_driven(group, track, planned, state, driven, stretches, tick)
         self.write(tick)
 
-    def _warn_if_driven(self, group: dict[str, Any], written: float, name: str) -> None:
-        # A tensor is not looked at: reading it would make the host wait for its device.
-        rate = group["lr"]
-        if self._warned or isinstance(rate, torch.Tensor) or math.isclose(rate, written, rel_tol=1e-9):
+    def _prepare(
+        self,
+        group: dict[str, Any],
+        track: Track,
+        planned: Group,
+        state: GroupState,
+        option: str,
+        stretches: Stretches,
+    ) -> None:
+        product = state.products.get(option)
+        value = state.options.get(option)
+        moves = product is not None and bool(product.movers)
+        if option not in state.options or (not moves and value == track.options.get(option)):
             return
-        self._warned = True
-        warnings.warn(
-            f"the rate of group {name} is {rate:g} where the rules have {written:g}, so something else drives it, and a "
-            "window or a thaw warm-up of the rules now writes over that; write the schedule into the rules",
-            ScheduleWarning,
-            stacklevel=5,
-        )
-
-    def write(self, tick: int) -> None:
-        """The learning rates of one tick. This is the hot path."""
-        self._tick = tick
-        for factor, pairs in self._runs:
-            now = factor(tick)
-            for group, base in pairs:
-                group["lr"] = base * now
-        for write in self._special:
-            write(tick)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is prepared for the hot path refers to live groups, and is made anew from them.
-        return {**self.__dict__, "groups": None, "_runs": [], "_special": []}
-
-
-def _write_options(group: dict[str, Any], track: Track, planned: Group, state: GroupState) -> None:
-    for option, value in state.options.items():
-        if option == "lr" or option not in planned.given or value == track.options.get(option):
-            continue
         if option not in group:
             raise ModelMismatch(
                 f"the rules change {option} of group {planned.name}, and the optimizer has no such option "
                 f"(it has {listed(key for key in group if key not in ('params', 'param_names', 'name'))})"
             )
-        track.options[option] = group[option] = value
+        if moves:
+            assert product is not None
+            track.options[option] = None  # a value to come back to is written whatever it is
+            self._run(group, planned, option, product, None, stretches)
+        else:
+            track.options[option] = group[option] = value
+
+    def _prepare_driven(
+        self,
+        group: dict[str, Any],
+        track: Track,
+        planned: Group,
+        state: GroupState,
+        option: str,
+        stretches: Stretches,
+        tick: int,
+    ) -> None:
+        product = state.products.get(option) if option in planned.given else None
+        moves = product is not None and bool(product.movers)
+        base = float(state.options[option]) if option in planned.given else track.initial
+        schedule, warmup = state.schedule, state.warmup
+        driven = moves or schedule is not None or warmup is not None
+        if (base != track.base or (driven and not track.driven)) and schedule is None and tick == self._tick + 1:
+            if not track.driven:  # and not where a run resumes
+                self._warn_if_driven(group, track.base, planned.name, option)
+        if driven and warmup is None and not isinstance(group[option], torch.Tensor):
+            self._run(group, planned, option, product if moves else base, schedule, stretches)
+        elif driven:
+            self._special.append(self._slow(group, option, product if moves else base, state, stretches))
+        elif base != track.base or track.driven:
+            _set(group, option, base)
+        track.base, track.driven = base, driven
+
+    def _run(
+        self,
+        group: dict[str, Any],
+        planned: Group,
+        option: str,
+        value: Product | float,
+        schedule: Scheduled | None,
+        stretches: Stretches,
+    ) -> None:
+        """Have a group's option written at every tick, together with all that are driven alike."""
+        movers: tuple[Moving, ...] = ()
+        scale: Any = value
+        if not isinstance(value, (int, float)):
+            movers, scale = value.movers, value.scale
+        info = self.plan.optimizers[planned.optimizer].info
+        key = (option, movers, schedule, scale is None)
+        run = self._runs.get(key)
+        if run is None:
+            factor, rate = (None, None) if schedule is None else self.factors.of(schedule, stretches)
+            drives = [mover.course(stretches) for mover in movers]
+            if factor is not None:
+                drives.append(factor)
+            run = self._runs[key] = _Run(option, drives, None if factor is not None else rate, bool(movers))
+        run.add(group, scale, info)
+
+    def _slow(
+        self,
+        group: dict[str, Any],
+        option: str,
+        value: Product | float,
+        state: GroupState,
+        stretches: Stretches,
+    ) -> Drive:
+        rate = None if state.schedule is None else self.factors.of(state.schedule, stretches)[1]
+        warmup = state.warmup
+
+        def write(tick: int) -> None:
+            now = value if isinstance(value, (int, float)) else value.at(tick, stretches)
+            if rate is not None:
+                now = rate(now, tick)
+            if warmup is not None:
+                now *= (tick - warmup[0]) / warmup[1]
+            _set(group, option, now)
+
+        return write
+
+    def _warn_if_driven(self, group: dict[str, Any], written: float, name: str, option: str) -> None:
+        # A tensor is not looked at: reading it would make the host wait for its device.
+        rate = group[option]
+        if self._warned or isinstance(rate, torch.Tensor) or math.isclose(rate, written, rel_tol=1e-9):
+            return
+        self._warned = True
+        warnings.warn(
+            f"the rate of group {name} is {rate:g} where the rules have {written:g}, so something else drives it, and "
+            "what the rules move now writes over that; write the schedule into the rules",
+            ScheduleWarning,
+            stacklevel=6,
+        )
+
+    def write(self, tick: int) -> None:
+        """What every tick changes. This is the hot path."""
+        self._tick = tick
+        for run in self._runs.values():
+            run.write(tick)
+        for write in self._special:
+            write(tick)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is prepared for the hot path refers to live groups, and is made anew from them.
+        return {**self.__dict__, "groups": None, "_runs": {}, "_special": []}
 
 
-def _set_rate(group: dict[str, Any], rate: float) -> None:
-    current = group["lr"]
+class _Run:
+    """One option of all groups that are driven alike: each has a number, times what drives them at a tick."""
+
+    __slots__ = ("checked", "drives", "high", "infos", "low", "option", "pairs", "rate")
+
+    def __init__(self, option: str, drives: list[Drive], rate: Rate | None, checked: bool) -> None:
+        self.option = option
+        self.drives = drives
+        self.rate = rate
+        self.checked = checked
+        self.pairs: list[tuple[dict[str, Any], Any]] = []
+        self.infos: list[optimizers.OptimizerInfo] = []
+
+    def add(self, group: dict[str, Any], scale: Any, info: optimizers.OptimizerInfo) -> None:
+        self.pairs.append((group, scale))
+        self.infos.append(info)
+
+    def write(self, tick: int) -> None:
+        option = self.option
+        now: Any = 1.0
+        try:
+            first = True
+            for drive in self.drives:
+                now = drive(tick) if first else now * drive(tick)
+                first = False
+        except Fault as fault:
+            raise TrainingError(f"{fault.span.place}: {fault.message} at tick {tick}") from None
+        if self.checked:
+            self._check(now, tick)
+        if self.rate is not None:
+            for group, scale in self.pairs:
+                group[option] = self.rate(scale * now, tick)
+        elif self.pairs[0][1] is None:
+            for group, _ in self.pairs:
+                group[option] = now
+        else:
+            for group, scale in self.pairs:
+                group[option] = scale * now
+
+    def _check(self, now: Any, tick: int) -> None:
+        """Refuse what the optimizer would take in silence, as it was refused when the rules were resolved."""
+        if isinstance(now, float) and 0.0 <= now < 1.0:
+            return  # within every domain, whatever it is
+        for (group, scale), info in zip(self.pairs, self.infos, strict=True):
+            value = now if scale is None else scale * now
+            why = optimizers.problem(info, self.option, value) if self.option in info.options else None
+            if why is not None:
+                name = group.get("name", "a group")
+                raise TrainingError(f"{self.option} {why}, and it is {value} at tick {tick} for group {name}")
+
+
+def _set(group: dict[str, Any], option: str, value: float) -> None:
+    current = group[option]
     if isinstance(current, torch.Tensor):
-        current.fill_(rate)
+        current.fill_(value)
     else:
-        group["lr"] = rate
-
-
-def _filling(group: dict[str, Any], base: float, factor: Factor) -> Callable[[int], None]:
-    return lambda tick: _set_rate(group, base * factor(tick))
-
-
-def _warming(
-    group: dict[str, Any], base: float, factor: Factor | None, start: int, length: int
-) -> Callable[[int], None]:
-    def write(tick: int) -> None:
-        rate = base * (tick - start) / length
-        _set_rate(group, rate if factor is None else rate * factor(tick))
-
-    return write
+        group[option] = value

@@ -17,7 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.model import live
 from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
+from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.training import compiling, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
@@ -55,7 +57,7 @@ class LayerSchedule(LRScheduler):
         for_ever = {name for group in plan.groups if group.kind == "frozen" for name in group.parameters}
         self._freezer = Freezer(live.unwrap(model), self._binding.owned, for_ever, way)
         self._first_step = FirstStep(self._binding, self._freezer)
-        self._waits = metrics.Waits(plan.events, plan.clock)
+        self._waits = metrics.Waits(plan)
         self._plateaus = _plateaus(plan)
         follows = self._binding.follow(optimizer.param_groups)
         self._writer = Writer(plan, follows, Factors(self._plateaus))
@@ -65,6 +67,7 @@ class LayerSchedule(LRScheduler):
         self._defaults = _defaults(plan, innermost(optimizer))
         _warn_of_lapsed(given, innermost(optimizer))
         self._going_on = statistics_go_on(plan)
+        self._stage: int | None = None
         self._next = NEVER
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
@@ -114,7 +117,9 @@ class LayerSchedule(LRScheduler):
             "_step_count": self._step_count,
             "frozen": sorted(self._freezer.frozen),
             "conditions": self._waits.state_dict(),
-            "plateaus": {schedule.text(): state.state_dict() for schedule, state in self._plateaus.items()},
+            "plateaus": {_called(key): state.state_dict() for key, state in self._plateaus.items()},
+            "stage": self.stage,
+            "stages": self._stages(),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -126,6 +131,12 @@ class LayerSchedule(LRScheduler):
         """
         if state_dict.get("version") != VERSION or "conditions" not in state_dict:
             raise ValueError("this is no state of a layerlr schedule, or one of another version")
+        saved_stages = [name for name, _ in state_dict.get("stages", ())]
+        stages = [stage.name for stage in self.plan.timeline.calendar.stages]
+        if saved_stages != stages:
+            raise ValueError(
+                f"this state was saved with {_listed_stages(saved_stages)}, and the rules have {_listed_stages(stages)}"
+            )
         clock = self.plan.clock
         saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
 
@@ -139,12 +150,34 @@ class LayerSchedule(LRScheduler):
         self.last_epoch = here(int(state_dict["last_epoch"]))
         self._step_count = int(state_dict["_step_count"])
         self._waits.load_state_dict(state_dict["conditions"], here)
-        for schedule, state in self._plateaus.items():
-            if schedule.text() in state_dict["plateaus"]:
-                state.load_state_dict(state_dict["plateaus"][schedule.text()])
+        for key, state in self._plateaus.items():
+            if _called(key) in state_dict["plateaus"]:
+                state.load_state_dict(state_dict["plateaus"][_called(key)])
+        self._stage = None  # the optimizer's state is loaded by itself: nothing begins here
         self._resume()
 
+    def _stages(self) -> list[list[Any]]:
+        """Each stage's name and the tick at which it began; None for those to come."""
+        stretches = self.plan.timeline.stretches(self._waits.fired)[1:]
+        names = [stage.name for stage in self.plan.timeline.calendar.stages]
+        return [
+            [name, stretch.start if stretch.start <= self.last_epoch else None]
+            for name, stretch in zip(names, stretches, strict=True)
+        ]
+
     # ------------------------------------------------------------ what it adds
+
+    @property
+    def stage(self) -> str | None:
+        """The name of the stage that runs now; None where the rules have no stages."""
+        fired = self._waits.fired
+        return self.plan.stage_name(self.plan.held(self.last_epoch, fired), fired)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last stage is over before the run is: its last state holds, and there is nothing to train for."""
+        over = self.plan.over(self._waits.fired)
+        return over is not None and self.last_epoch >= over
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -162,7 +195,7 @@ class LayerSchedule(LRScheduler):
         Names that are no Python names go in a mapping. Where several processes train, all must call
         this, and what rank 0 reports counts. Raises TypeError for a value that is no number.
         """
-        wanted = self._waits.metrics | {schedule.metric for schedule in self._plateaus}
+        wanted = self._waits.metrics | {schedule.metric for _, schedule in self._plateaus}
         if not wanted:
             return
         reported = {**(values or {}), **named}
@@ -172,16 +205,30 @@ class LayerSchedule(LRScheduler):
             self._warned.add("metric")
             metrics.warn_of_unknown(reported, wanted)
         changed = self._waits.observe(known, self.last_epoch)
-        for schedule, state in self._plateaus.items():
-            if schedule.metric in known:
+        for (stage, schedule), state in self._plateaus.items():
+            if schedule.metric in known and self._waits_now(stage, schedule):
                 before = state.factor
                 changed |= state.report(known[schedule.metric]) != before
         if changed:
             self._enter()
 
+    def _waits_now(self, stage: int, plateau: Plateau) -> bool:
+        """Whether a plateau is the part that runs, in the stage that runs: it begins afresh with these."""
+        fired = self._waits.fired
+        tick = self.plan.held(self.last_epoch, fired)
+        if stage and self.plan.stage(tick, fired) != stage:
+            return False
+        stretch = self.plan.timeline.stretches(fired)[stage]
+        for scheduled in _scheduled(self.plan):
+            if scheduled.stage == stage and plateau in scheduled.plateaus():
+                schedule = scheduled.on(stretch)
+                if isinstance(schedule, ScheduleSequence):
+                    return schedule.parts[schedule.place(tick - stretch.start)] == plateau
+        return True
+
     def unreported(self) -> tuple[str, ...]:
         """The conditions and plateaus whose metric was never reported, in the words of the rules."""
-        silent = (s.text() for s, state in self._plateaus.items() if not math.isfinite(state.best))
+        silent = (s.text() for (_, s), state in self._plateaus.items() if not math.isfinite(state.best))
         return (*self._waits.unreported(), *silent)
 
     def verify(self) -> int:
@@ -215,7 +262,9 @@ class LayerSchedule(LRScheduler):
     def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
         self._install()
-        tick, fired = self.last_epoch, self._waits.fired
+        fired = self._waits.fired
+        tick = self.plan.held(self.last_epoch, fired)
+        self._begin_stage(tick, fired)
         states = self.plan.state(tick, fired, self._defaults)
         frozen, updating = self._frozen_in(states)
         if frozen != self._freezer.frozen and self._freezer.applied:
@@ -223,9 +272,20 @@ class LayerSchedule(LRScheduler):
         if self._freezer.apply(frozen, updating):
             self._arm()
             self._count_patterns()
-        self._writer.enter(self.optimizer.param_groups, states, tick)
+        stretches = self.plan.timeline.stretches(fired)
+        self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
         later = self.plan.next_change(tick, fired)
         self._next = NEVER if later is None else later
+        if self.done:
+            self._next = -1  # what holds is written again at every tick, since the clock itself goes on
+
+    def _begin_stage(self, tick: int, fired: Mapping[int, int]) -> None:
+        """Note the stage, and drop the optimizer's state where one begins that asks for a fresh one."""
+        number = self.plan.stage(tick, fired)
+        begins = number != self._stage and self._stage is not None
+        self._stage = number
+        if begins and number and self.plan.timeline.calendar.stages[number - 1].fresh:
+            self._state.forget(self.optimizer, self._binding.parameters.values())
 
     def _resume(self) -> None:
         # Gradients from before a load belong to no step of this run.
@@ -266,7 +326,7 @@ class LayerSchedule(LRScheduler):
     def _check_capture(self) -> None:
         """Refuse a CUDA graph of the optimizer step that would outlive what it was captured for."""
         groups = self.optimizer.param_groups
-        if any(g.schedule is not None for g in self.plan.groups) and not all(
+        if any(g.schedule is not None or g.behaviour.moving for g in self.plan.groups) and not all(
             isinstance(group["lr"], Tensor) for group in groups
         ):
             raise TrainingError(
@@ -334,9 +394,29 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _plateaus(plan: Plan) -> dict[Plateau, PlateauState]:
-    found = {group.schedule for group in plan.groups if isinstance(group.schedule, Plateau)}
-    return {schedule: schedule.controller() for schedule in sorted(found, key=lambda s: s.text())}
+def _scheduled(plan: Plan) -> list[Scheduled]:
+    """Every schedule that drives a group at some time."""
+    found = [
+        effect.schedule
+        for group in plan.groups
+        for course in group.behaviour.courses.values()
+        for effect in course.schedules
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _plateaus(plan: Plan) -> dict[tuple[int, Plateau], PlateauState]:
+    found = {(one.stage, plateau) for one in _scheduled(plan) for plateau in one.plateaus()}
+    return {key: key[1].controller() for key in sorted(found, key=_called)}
+
+
+def _called(key: tuple[int, Plateau]) -> str:
+    stage, schedule = key
+    return f"stage {stage}: {schedule.text()}" if stage else schedule.text()
+
+
+def _listed_stages(names: Sequence[str]) -> str:
+    return f"the stages {', '.join(names)}" if names else "no stages"
 
 
 def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,11 @@ class StateByName:
             optimizer.register_load_state_dict_pre_hook(self)
             remove(optimizer._optimizer_load_state_dict_post_hooks, _AfterLoad)
             optimizer.register_load_state_dict_post_hook(_AfterLoad(self))
+
+    def forget(self, optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
+        """Drop the state of some parameters, so that they begin as with a fresh optimizer."""
+        for parameter in parameters:
+            optimizer.state.pop(parameter, None)
 
     def uninstall(self, optimizer: Optimizer) -> None:
         remove(optimizer._optimizer_load_state_dict_pre_hooks, StateByName)

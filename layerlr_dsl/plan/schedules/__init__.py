@@ -9,17 +9,23 @@ waits for a metric.
 from __future__ import annotations
 
 from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault
+from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.plan.schedules.plateau import Plateau, PlateauState
-from layerlr_dsl.plan.schedules.registry import arguments_of, make, names
-from layerlr_dsl.plan.schedules.shapes import Schedule
+from layerlr_dsl.plan.schedules.registry import arguments_of, make, meant, names
+from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, inner
 
 __all__ = [
     "ArgumentInfo",
+    "Curve",
+    "Easing",
     "Plateau",
     "PlateauState",
     "Schedule",
     "ScheduleFault",
+    "Sequence",
     "arguments_of",
+    "inner",
     "make",
+    "meant",
     "names",
 ]

@@ -11,8 +11,10 @@ from typing import Literal
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.signatures import Interval
 from layerlr_dsl.plan.clock import Length
+from layerlr_dsl.plan.schedules import easing
+from layerlr_dsl.plan.schedules.easing import Easing
 
-Kind = Literal["number", "length", "lengths", "metric", "fraction", "word"]
+Kind = Literal["number", "length", "lengths", "metric", "fraction", "word", "flag", "shape"]
 
 ANYTHING = Interval()
 
@@ -22,7 +24,8 @@ class ArgumentInfo:
     """One argument of a schedule.
 
     kind: "length" is a stretch of time (`3 epochs`, `200 steps`, `5%`), "lengths" a tuple of
-    them, "fraction" a number from 0 to 1 or a percentage, "word" one of `choices`.
+    them, "fraction" a number from 0 to 1 or a percentage, "word" one of `choices`, "flag" true or
+    false, "shape" an Easing: `linear`, `power(2)`.
     exact: a length that whole epochs need not round up.
     domain: what a number must lie in. whole: it must be a whole number.
     """
@@ -106,6 +109,12 @@ def _value(name: str, argument: str, info: ArgumentInfo, value: object) -> objec
         )
     if info.kind == "word":
         return _word(argument, info, value)
+    if info.kind == "flag":
+        if isinstance(value, bool):
+            return value
+        raise ScheduleFault(argument, f"{argument} must be true or false")
+    if info.kind == "shape":
+        return _shape(argument, value)
     return _number(argument, info, value)
 
 
@@ -141,6 +150,16 @@ def _word(argument: str, info: ArgumentInfo, value: object) -> str:
     )
 
 
+def _shape(argument: str, value: object) -> Easing:
+    if isinstance(value, Easing):
+        return value
+    known = ", ".join("power(2)" if name == "power" else name for name in easing.NAMES)
+    if isinstance(value, str) and value in easing.NAMES and value != "power":
+        return Easing(value)
+    near = nearest(value, easing.NAMES) if isinstance(value, str) else None
+    raise ScheduleFault(argument, f"{argument} must be one of {known}", f"did you mean {near}?" if near else None)
+
+
 def _number(argument: str, info: ArgumentInfo, value: object) -> int | float:
     if isinstance(value, Length):
         value = _plain(argument, info, value)
@@ -168,6 +187,10 @@ def _plain(argument: str, info: ArgumentInfo, value: Length) -> Fraction:
 def _text(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"({', '.join(_text(item) for item in value)})"
+    if isinstance(value, Easing):
+        return value.text()
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, float):

@@ -26,7 +26,6 @@ class Plateau(Curve):
     threshold: float
     rising: bool
     cooldown: int
-    floor: float
 
     def controller(self) -> PlateauState:
         """A fresh state, which remembers what was reported."""

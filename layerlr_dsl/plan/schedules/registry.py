@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import pi
 from typing import Any, TypeAlias
 
 from layerlr_dsl.language.nearest import nearest
@@ -13,6 +12,7 @@ from layerlr_dsl.language.signatures import Interval
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.schedules import shapes
 from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault, read, written
+from layerlr_dsl.plan.schedules.easing import LINEAR
 from layerlr_dsl.plan.schedules.plateau import Plateau
 
 Values: TypeAlias = dict[str, Any]
@@ -22,19 +22,65 @@ SHARE = Interval(0, 1, True, True)
 ABOVE_ZERO = Interval(low=0)
 NOT_NEGATIVE = Interval(low=0, closed_low=True)
 
-WARMUP = ArgumentInfo("length", "linear warm-up: factor k/w at tick k of w", Length(Fraction(0), "epochs"))
-FLOOR = ArgumentInfo("fraction", "the least factor, as a share of each group's own peak", 0.0, domain=SHARE)
-OWN_FLOOR = ArgumentInfo("fraction", "the last factor, as a share of each group's own peak", domain=SHARE)
+WARMUP = {
+    "warmup": ArgumentInfo("length", "how long the warm-up lasts", Length(Fraction(0), "epochs")),
+    "warmup_start_factor": ArgumentInfo(
+        "fraction", "the share of the rate that a warm-up begins with; 0 if not given", domain=NOT_NEGATIVE
+    ),
+    "warmup_lr": ArgumentInfo("number", "the rate that a warm-up begins with", domain=NOT_NEGATIVE),
+    "warmup_type": ArgumentInfo("shape", "the shape of the warm-up", LINEAR),
+}
+FLOOR = ArgumentInfo("fraction", "the least factor, as a share of each group's own peak", domain=SHARE)
+MIN_LR = ArgumentInfo("number", "the least rate, the same for every group", domain=NOT_NEGATIVE)
+INTERVAL = ArgumentInfo(
+    "word", "look the schedule up at every step, or at the start of each epoch", "step", choices=("step", "epoch")
+)
+ENDPOINT = ArgumentInfo("flag", "whether ends are reached at the last tick before them", False)
+PREFIX = ArgumentInfo(
+    "flag", "whether the decay begins behind the warm-up; else the warm-up replaces its first part", True
+)
 GAMMA = ArgumentInfo("number", "what the factor is multiplied by each time", 0.1, domain=SHARE)
-COMMON = {"warmup": WARMUP, "floor": FLOOR}
+END_FACTOR = ArgumentInfo("number", "the factor at the end", domain=NOT_NEGATIVE)
+FLOORS = {"floor": FLOOR, "min_lr": MIN_LR}
+COMMON = {**WARMUP, **FLOORS, "interval": INTERVAL}
+STRETCHED = {**COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}
 
-_MOST_CYCLES = 10_000
+FAMILIAR: Mapping[str, str] = {
+    "lambdalr": "schedule NAME",
+    "steplr": "step",
+    "multisteplr": "multistep",
+    "constantlr": "constant",
+    "linearlr": "linear",
+    "exponentiallr": "exponential",
+    "polynomiallr": "polynomial",
+    "cosineannealinglr": "cosine",
+    "cosineannealingwarmrestarts": "cosine_restarts",
+    "onecyclelr": "one_cycle",
+    "reducelronplateau": "plateau",
+    "getcosineschedulewithwarmup": "cosine",
+    "getlinearschedulewithwarmup": "linear",
+    "getconstantschedule": "constant",
+    "getconstantschedulewithwarmup": "constant",
+    "getpolynomialdecayschedulewithwarmup": "polynomial",
+    "getinversesqrtschedule": "inverse_sqrt",
+    "getcosinewithhardrestartsschedulewithwarmup": "cosine_restarts",
+    "getcosinewithminlrschedulewithwarmup": "cosine",
+    "getwsdschedule": "wsd",
+    "cosinelrscheduler": "cosine",
+    "steplrscheduler": "step",
+    "multisteplrscheduler": "multistep",
+    "polylrscheduler": "polynomial",
+    "plateaulrscheduler": "plateau",
+}
+"""What torch, transformers and timm call these, in lower case and without `_`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     arguments: Mapping[str, ArgumentInfo]
     parts: Callable[[Values, Clock, Parts], shapes.Curve]
+    aims_at_peak: bool = True
+    """Whether `warmup_prefix=false` and a warm-up of its own make sense."""
 
 
 def names() -> tuple[str, ...]:
@@ -48,7 +94,13 @@ def arguments_of(name: str) -> Mapping[str, ArgumentInfo] | None:
     return None if entry is None else entry.arguments
 
 
-def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Schedule:
+def meant(name: str) -> str | None:
+    """The schedule that a name of another library, or a slip, stands for."""
+    familiar = FAMILIAR.get(name.lower().replace("_", ""))
+    return familiar if familiar in ENTRIES else nearest(name, ENTRIES)
+
+
+def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Curve:
     """The schedule `name` on this clock.
 
     Raises ScheduleFault for an unknown name or a wrong argument, and UnknownTime where the
@@ -56,165 +108,197 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Sch
     """
     entry = ENTRIES.get(name)
     if entry is None:
-        meant = nearest(name, ENTRIES)
-        help = f"did you mean {meant}?" if meant else f"there are {', '.join(ENTRIES)}"
+        near = meant(name)
+        help = f"did you mean {near}?" if near else f"there are {', '.join(ENTRIES)}"
         raise ScheduleFault(None, f"there is no schedule called {name}", help)
     values = read(name, entry.arguments, arguments)
+    _refuse_contradictions(name, values)
     common: Parts = {
         "name": name,
         "written": written(name, entry.arguments, arguments),
-        "warmup": clock.ticks_of(values["warmup"]),  # type: ignore[arg-type]
+        "warmup": _warmup(values, clock),
+        "floor": float(values.get("floor") or 0.0),
+        "min_lr": None if values.get("min_lr") is None else float(values["min_lr"]),
+        "held": _held_for(values, clock),
     }
     return entry.parts(values, clock, common)
+
+
+def _refuse_contradictions(name: str, values: Values) -> None:
+    for first, second in (("floor", "min_lr"), ("warmup_start_factor", "warmup_lr")):
+        _one_of(values, first, second)
+    if values["warmup_type"].name == "exponential" and not (
+        values["warmup_start_factor"] or values["warmup_lr"]
+    ):
+        raise ScheduleFault(
+            "warmup_type",
+            "an exponential warm-up cannot begin at 0",
+            "give warmup_start_factor=0.01, or warmup_lr",
+        )
+
+
+def _warmup(values: Values, clock: Clock) -> shapes.Warmup:
+    ticks = clock.ticks_of(values["warmup"])
+    rate = values["warmup_lr"]
+    return shapes.Warmup(
+        ticks,
+        max(ticks - 1, 0) if values.get("endpoint") else ticks,
+        float(values["warmup_start_factor"] or 0.0),
+        None if rate is None else float(rate),
+        values["warmup_type"],
+        values.get("warmup_prefix") is False,
+    )
+
+
+def _held_for(values: Values, clock: Clock) -> int:
+    if values.get("interval") != "epoch":
+        return 1
+    if not clock.knows_epochs:
+        raise UnknownTime("steps_per_epoch")
+    return clock.ticks_per_epoch
+
+
+def _begins(values: Values, common: Parts) -> int:
+    """The tick from which a decay is counted."""
+    return 0 if values.get("warmup_prefix") is False else common["warmup"].ticks
+
+
+def _stretch(values: Values, clock: Clock, common: Parts) -> Parts:
+    """Where a decay that fills the run begins, and how many ticks it takes."""
+    total, begins = _total(clock), _begins(values, common)
+    span = total - begins - (1 if values.get("endpoint") else 0)
+    return {**common, "end": max(total, common["warmup"].ticks), "start": begins, "span": max(span, 1)}
 
 
 # ---------------------------------------------------------------- counted in absolute epochs
 
 
 def _constant(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    return shapes.Constant(**common, end=shapes.FOREVER, last=1.0)
+    return shapes.Constant(**common, level=float(values["factor"]))
 
 
 def _step(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    period = clock.epochs_of(values["every"]) * clock.ticks_per_epoch
-    return _held(
-        shapes.Step,
-        clock,
-        common,
-        period=period.numerator,
-        parts=period.denominator,
-        gamma=float(values["gamma"]),
-        floor=float(values["floor"]),
+    period = clock.exact(values["every"])
+    return shapes.Step(
+        **_open(clock, common), period=period.numerator, parts=period.denominator, gamma=float(values["gamma"])
     )
 
 
 def _multistep(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    return _held(
-        shapes.MultiStep,
-        clock,
-        common,
-        marks=tuple(sorted(clock.ticks_of(mark) for mark in values["at"])),
-        gamma=float(values["gamma"]),
-        floor=float(values["floor"]),
-    )
+    marks = tuple(sorted(clock.ticks_of(mark) for mark in values["at"]))
+    return shapes.MultiStep(**_open(clock, common), marks=marks, gamma=float(values["gamma"]))
 
 
 def _exponential(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    return _held(
-        shapes.Exponential,
-        clock,
-        common,
-        ticks_per_epoch=clock.ticks_per_epoch,
-        gamma=float(values["gamma"]),
-        floor=float(values["floor"]),
-    )
+    end = values["end_factor"]
+    if (end is None) is (values["gamma"] is None):
+        raise ScheduleFault(
+            None if end is None else "end_factor",
+            "exponential needs gamma, or end_factor, and not both",
+            "write exponential(gamma=0.9) or exponential(end_factor=0.01)",
+        )
+    if end is None:
+        if not clock.knows_epochs:
+            raise UnknownTime("steps_per_epoch")
+        period = float(clock.ticks_per_epoch)
+        return shapes.Exponential(**_open(clock, common), gamma=float(values["gamma"]), period=period)
+    _no_floor(values, "end_factor")
+    if end == 0:
+        raise ScheduleFault("end_factor", "an exponential never reaches 0", "give a small number, or use cosine")
+    stretch = _stretch(values, clock, common)
+    return shapes.Exponential(**{**stretch, "gamma": float(end), "period": float(stretch.pop("span"))})
 
 
 def _inverse_sqrt(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     timescale = values["timescale"]
-    ticks = clock.ticks_of(timescale) if timescale is not None else common["warmup"]
+    ticks = clock.ticks_of(timescale) if timescale is not None else common["warmup"].ticks
     if ticks == 0:
         ticks = clock.ticks_of(Length(Fraction(10_000), "steps"))
-    return _held(shapes.InverseSqrt, clock, common, timescale=ticks, floor=float(values["floor"]))
+    return shapes.InverseSqrt(**_open(clock, common), timescale=ticks, start=common["warmup"].ticks)
 
 
-def _held(shape: type[shapes.Curve], clock: Clock, common: Parts, **parts: Any) -> shapes.Curve:
+def _open(clock: Clock, common: Parts) -> Parts:
     """A curve that goes on as it is; after the end of a run of known length it stays where it stands."""
-    endless = shape(**common, **parts, end=shapes.FOREVER, last=0.0)
-    if clock.total is None:
-        return endless
-    end = max(clock.total, common["warmup"])
-    return shape(**common, **parts, end=end, last=endless.factor(end))
+    end = shapes.FOREVER if clock.total is None else max(clock.total, common["warmup"].ticks)
+    return {**common, "end": end}
 
 
 # ---------------------------------------------------------------- stretched over the run
 
 
-def _polynomial(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    total, floor = _total(clock), float(values["floor"])
-    return shapes.Polynomial(
-        **common,
-        end=max(total, common["warmup"]),
-        last=floor,
-        span=max(total - common["warmup"], 1),
-        power=float(values.get("power", 1)),
-        floor=floor,
+def _linear(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
+    first, last = values["start_factor"], values["end_factor"]
+    if first is None and last is None:
+        return shapes.Polynomial(**_stretch(values, clock, common), power=1.0)
+    _no_floor(values, "end_factor" if last is not None else "start_factor")
+    return shapes.Linear(
+        **_stretch(values, clock, common),
+        first=1.0 if first is None else float(first),
+        last=1.0 if last is None else float(last),
     )
+
+
+def _polynomial(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
+    return shapes.Polynomial(**_stretch(values, clock, common), power=float(values["power"]))
 
 
 def _cosine(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    total, floor = _total(clock), float(values["floor"])
-    return shapes.Cosine(
-        **common,
-        end=max(total, common["warmup"]),
-        last=floor,
-        rate=pi / max(total - common["warmup"], 1),
-        depth=0.5 * (1.0 - floor),
-        floor=floor,
-    )
+    return shapes.Cosine(**_stretch(values, clock, common))
 
 
 def _cosine_restarts(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    period = float(clock.epochs_of(values["every"]) * clock.ticks_per_epoch)
-    multiply = float(values["multiply"])
-    starts = [0.0]
-    if multiply > 1.0:
-        while starts[-1] < shapes.FOREVER and len(starts) < _MOST_CYCLES:
-            starts.append(starts[-1] + period * multiply ** (len(starts) - 1))
-    floor = float(values["floor"])
-    parts: Parts = {"starts": tuple(starts), "period": period, "multiply": multiply, "floor": floor}
-    endless = shapes.CosineRestarts(**common, **parts, end=shapes.FOREVER, last=0.0)
-    if clock.total is None:
-        return endless
-    end = max(clock.total, common["warmup"])
-    last = endless.factor(end)
-    # A run that ends with a cycle ends low: the restart at its last mark belongs to no step.
-    if end > common["warmup"] and last > endless.factor(end - 1):
-        last = floor
-    return shapes.CosineRestarts(**common, **parts, end=end, last=last)
+    return shapes.CosineRestarts(
+        **_open(clock, common),
+        start=_begins(values, common),
+        period=float(clock.exact(values["every"])),
+        multiply=float(values["multiply"]),
+    )
 
 
 def _one_cycle(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    _one_of(values, "floor", "final_div_factor")
-    total = _total(clock)
+    for other in ("floor", "min_lr"):
+        _one_of(values, other, "final_div_factor")
+    total, ticks = _total(clock), common["warmup"].ticks
     start = 1.0 / (values["div_factor"] or 25.0)
     floor = values["floor"]
     final = start / (values["final_div_factor"] or 1e4) if floor is None else float(floor)
-    start = max(start, final)
     close = max(float(total - 1), 1.0)
-    peak = float(common["warmup"])
-    if not common["warmup"]:
+    peak = float(ticks)
+    if not ticks:
         share = values["peak_at"] or Length(Fraction(30), "percent")
-        peak = float(clock.epochs_of(share) * clock.ticks_per_epoch) - 1.0
+        peak = float(clock.exact(share)) - 1.0
     else:
-        _one_of(values, "warmup", "peak_at", given_first=True)
-        _one_of(values, "warmup", "div_factor", given_first=True)
-    peak = min(max(peak, 0.0), close)
-    end = max(total, common["warmup"])
-    return shapes.OneCycle(**common, end=end, last=final, peak=peak, close=close, start=start, final=final)
+        for other in ("peak_at", "div_factor"):
+            _one_of(values, "warmup", other, given_first=True)
+    common = {**common, "floor": final, "end": max(total, ticks)}
+    return shapes.OneCycle(**common, peak=min(max(peak, 0.0), close), close=close, start=max(start, final))
 
 
 def _slanted_triangular(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    _one_of(values, "floor", "ratio")
-    total = _total(clock)
+    for other in ("floor", "min_lr"):
+        _one_of(values, other, "ratio")
+    total, ticks = _total(clock), common["warmup"].ticks
     floor = 1.0 / (values["ratio"] or 32.0) if values["floor"] is None else float(values["floor"])
-    if common["warmup"]:
+    if ticks:
         _one_of(values, "warmup", "cut_frac", given_first=True)
-        cut = common["warmup"]
-        fall = float(max(total - cut, 1))
+        cut, fall = ticks, float(max(total - ticks, 1))
     else:
         share = 0.1 if values["cut_frac"] is None else float(values["cut_frac"])
         cut = int(total * share)
         fall = max(cut * (1.0 / share - 1.0) if cut else float(total), 1.0)
-    end = max(total, common["warmup"])
-    return shapes.SlantedTriangular(**common, end=end, last=floor, cut=cut, fall=fall, floor=floor)
+    common = {**common, "floor": floor, "end": max(total, ticks)}
+    return shapes.SlantedTriangular(**common, peak=cut, fall=fall)
 
 
 def _wsd(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    total, floor = _total(clock), float(values["floor"])
-    start = max(total - clock.ticks_of(values["decay"]), common["warmup"])
-    end = max(total, common["warmup"])
-    return shapes.WarmupStableDecay(**common, end=end, last=floor, start=start, floor=floor)
+    easing = values["decay_type"]
+    if easing.name == "exponential" and not (values["floor"] or values["min_lr"]):
+        raise ScheduleFault("decay_type", "an exponential fall never reaches 0", "give floor=0.01, or min_lr")
+    total, ticks = _total(clock), common["warmup"].ticks
+    start = max(total - clock.ticks_of(values["decay"]), 0 if common["warmup"].to_peak else ticks)
+    span = total - start - (1 if values["endpoint"] else 0)
+    common = {**common, "end": max(total, ticks)}
+    return shapes.WarmupStableDecay(**common, start=start, span=span, easing=easing)
 
 
 def _total(clock: Clock) -> int:
@@ -224,10 +308,16 @@ def _total(clock: Clock) -> int:
 
 
 def _one_of(values: Values, first: str, second: str, given_first: bool = False) -> None:
-    if (given_first or values[first] is not None) and values[second] is not None:
+    if (given_first or values.get(first) is not None) and values.get(second) is not None:
         raise ScheduleFault(
             second, f"{first} and {second} say the same thing in two ways", f"leave out {second}"
         )
+
+
+def _no_floor(values: Values, factor: str) -> None:
+    for floor in ("floor", "min_lr"):
+        if values.get(floor) is not None:
+            raise ScheduleFault(floor, f"{floor} and {factor} both say where it ends", f"leave out {floor}")
 
 
 # ---------------------------------------------------------------- waiting for a metric
@@ -236,15 +326,12 @@ def _one_of(values: Values, first: str, second: str, given_first: bool = False) 
 def _plateau(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     return Plateau(
         **common,
-        end=shapes.FOREVER,
-        last=1.0,
         metric=values["metric"],
         decay=float(values["factor"]),
         patience=values["patience"],
         threshold=float(values["threshold"]),
         rising=values["mode"] == "max",
         cooldown=values["cooldown"],
-        floor=float(values["floor"]),
     )
 
 
@@ -258,27 +345,40 @@ REPORTS = ArgumentInfo(
 )
 
 ENTRIES: Mapping[str, Entry] = {
-    "constant": Entry({"warmup": WARMUP}, _constant),
-    "step": Entry({"every": EVERY, "gamma": GAMMA, **COMMON}, _step),
+    "constant": Entry(
+        {
+            "factor": ArgumentInfo("number", "the share of the rate", 1, domain=NOT_NEGATIVE),
+            **WARMUP,
+            "endpoint": ENDPOINT,
+        },
+        _constant,
+    ),
+    "step": Entry({"every": EVERY, "gamma": GAMMA, **COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}, _step),
     "multistep": Entry(
         {
             "at": ArgumentInfo("lengths", "when the factor drops, from the start of the run", required=True),
             "gamma": GAMMA,
-            **COMMON,
+            **STRETCHED,
         },
         _multistep,
     ),
     "exponential": Entry(
         {
-            "gamma": ArgumentInfo(
-                "number", "what an epoch multiplies the factor by", required=True, domain=SHARE
-            ),
-            **COMMON,
+            "gamma": ArgumentInfo("number", "what an epoch multiplies the factor by", domain=SHARE),
+            "end_factor": ArgumentInfo("number", "the factor at the end of the run", domain=NOT_NEGATIVE),
+            **STRETCHED,
         },
         _exponential,
     ),
-    "linear": Entry(COMMON, _polynomial),
-    "cosine": Entry(COMMON, _cosine),
+    "linear": Entry(
+        {
+            "start_factor": ArgumentInfo("number", "the factor to begin with", domain=NOT_NEGATIVE),
+            "end_factor": END_FACTOR,
+            **STRETCHED,
+        },
+        _linear,
+    ),
+    "cosine": Entry(STRETCHED, _cosine),
     "cosine_restarts": Entry(
         {
             "every": ArgumentInfo(
@@ -288,11 +388,12 @@ ENTRIES: Mapping[str, Entry] = {
                 "number", "how much longer each next cycle is", 1, domain=Interval(1, closed_low=True)
             ),
             **COMMON,
+            "warmup_prefix": PREFIX,
         },
         _cosine_restarts,
     ),
     "polynomial": Entry(
-        {"power": ArgumentInfo("number", "the exponent", 1, domain=ABOVE_ZERO), **COMMON}, _polynomial
+        {"power": ArgumentInfo("number", "the exponent", 1, domain=ABOVE_ZERO), **STRETCHED}, _polynomial
     ),
     "one_cycle": Entry(
         {
@@ -307,8 +408,7 @@ ENTRIES: Mapping[str, Entry] = {
                 "the first rate over the last; 1e4 if not given",
                 domain=Interval(1, closed_low=True),
             ),
-            "warmup": WARMUP,
-            "floor": OWN_FLOOR,
+            **COMMON,
         },
         _one_cycle,
     ),
@@ -322,8 +422,7 @@ ENTRIES: Mapping[str, Entry] = {
                 "the peak over the lowest rate; 32 if not given",
                 domain=Interval(1, closed_low=True),
             ),
-            "warmup": WARMUP,
-            "floor": OWN_FLOOR,
+            **COMMON,
         },
         _slanted_triangular,
     ),
@@ -343,7 +442,8 @@ ENTRIES: Mapping[str, Entry] = {
             "decay": ArgumentInfo(
                 "length", "how long the fall at the end lasts", Length(Fraction(10), "percent")
             ),
-            **COMMON,
+            "decay_type": ArgumentInfo("shape", "the shape of the fall", LINEAR),
+            **STRETCHED,
         },
         _wsd,
     ),

@@ -1,15 +1,18 @@
-"""The curves. Every constant is worked out when the schedule is made; `factor` only computes.
+"""The curves. Every constant is worked out when the schedule is made; `rate` only computes.
 
-Two schedules are equal when they give the same factors for the same reason, however their
+Two schedules are equal when they give the same rates for the same reason, however their
 arguments were written: `warmup=5%` and `warmup=1 epoch` are one schedule in a run of 20 epochs.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import cos, pi, sqrt
-from typing import Protocol, runtime_checkable
+from math import cos, floor, log, pi, sqrt
+from typing import ClassVar, Protocol, runtime_checkable
+
+from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
 
 FOREVER = 1 << 62
 """The last tick of a run whose length is unknown."""
@@ -17,15 +20,24 @@ FOREVER = 1 << 62
 
 @runtime_checkable
 class Schedule(Protocol):
-    """What every schedule offers; all are frozen and hashable."""
+    """What every schedule offers; all are frozen and hashable. Ticks count from its own start."""
 
     @property
     def name(self) -> str:
         """As a rule file writes it."""
         ...
 
+    @property
+    def absolute(self) -> bool:
+        """Whether the share that is left depends on the rate itself, so that `factor` says nothing."""
+        ...
+
     def factor(self, tick: int) -> float:
-        """The share of its peak that a rate has at `tick`, between 0 and 1."""
+        """The share of its peak that a rate has at `tick`."""
+        ...
+
+    def rate(self, peak: float, tick: int) -> float:
+        """What is left of a rate at `tick`."""
         ...
 
     def text(self) -> str:
@@ -33,36 +45,100 @@ class Schedule(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """What comes before a curve: `ticks` from `start` (a factor) or `rate` (absolute) up to the curve.
+
+    reached: the tick at which the end is reached, `ticks` itself or the one before it.
+    to_peak: it aims at the peak, and not at the curve's value where it ends.
+    """
+
+    ticks: int = 0
+    reached: int = 0
+    start: float = 0.0
+    rate: float | None = None
+    easing: Easing = LINEAR
+    to_peak: bool = False
+
+    def between(self, first: float, last: float, tick: int) -> float:
+        if tick >= self.reached:
+            return last
+        return self.easing.between(first, last, tick / self.reached)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """Common to all: the warm-up before the curve, and the value kept after the end of the run.
 
-    warmup: ticks of linear warm-up, factor k/warmup at tick k. end: the run's ticks. last: the
-    factor from there on. written: the canonical text.
+    end: the run's ticks. floor: the least share of the peak. min_lr: the least rate instead, absolute.
+    held: ticks for which a value is held (an epoch's, for `interval=epoch`). written: the canonical text.
     """
 
     name: str = field(compare=False)
     written: str = field(compare=False)
-    warmup: int
-    end: int
-    last: float
+    warmup: Warmup = Warmup()
+    end: int = FOREVER
+    floor: float = 0.0
+    min_lr: float | None = None
+    held: int = 1
+    cut: ClassVar[bool] = False
+    """Whether the floor cuts the curve off; else the curve is squeezed to end at it."""
+
+    @property
+    def absolute(self) -> bool:
+        return self.min_lr is not None or self.warmup.rate is not None
 
     def factor(self, tick: int) -> float:
-        if tick < self.warmup:
-            return tick / self.warmup
-        if tick >= self.end:
-            return self.last
-        return self.after_warmup(tick)
+        if self.held > 1:
+            tick -= tick % self.held
+        warmup = self.warmup
+        if tick < warmup.ticks:
+            target = 1.0 if warmup.to_peak else self.decayed(warmup.ticks, self.floor)
+            return warmup.between(warmup.start * target, target, tick)
+        return self.decayed(tick, self.floor)
 
-    def after_warmup(self, tick: int) -> float:
-        """The factor at an absolute tick, warm-up over and the run not."""
+    def rate(self, peak: float, tick: int) -> float:
+        if not self.absolute:
+            return peak * self.factor(tick)
+        if peak <= 0.0:
+            return peak
+        if self.held > 1:
+            tick -= tick % self.held
+        least = self.floor if self.min_lr is None else min(self.min_lr / peak, 1.0)
+        warmup = self.warmup
+        if tick >= warmup.ticks:
+            return peak * self.decayed(tick, least)
+        target = peak if warmup.to_peak else peak * self.decayed(warmup.ticks, least)
+        first = warmup.start * target if warmup.rate is None else warmup.rate
+        return warmup.between(first, target, tick)
+
+    def decayed(self, tick: int, least: float) -> float:
+        """The share of the peak at a tick behind the warm-up, which is never less than `least`."""
+        share = self.share(tick) if tick < self.end else self.last_share()
+        if self.cut:
+            return share if share > least else least
+        return least + (1.0 - least) * share
+
+    def share(self, tick: int) -> float:
+        """How far up between the floor and the peak, at an absolute tick before the end."""
         return 1.0
+
+    def last_share(self) -> float:
+        """The same for all ticks from the end on."""
+        return self.share(self.end)
 
     def text(self) -> str:
         return self.written
 
 
-Constant = Curve
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant(Curve):
+    """`level` of the peak throughout."""
+
+    level: float = 1.0
+
+    def share(self, tick: int) -> float:
+        return self.level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +148,10 @@ class Step(Curve):
     period: int
     parts: int
     gamma: float
-    floor: float
+    cut: ClassVar[bool] = True
 
-    def after_warmup(self, tick: int) -> float:
-        value: float = self.gamma ** (tick * self.parts // self.period)
-        return value if value > self.floor else self.floor
+    def share(self, tick: int) -> float:
+        return float(self.gamma ** (tick * self.parts // self.period))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,75 +160,101 @@ class MultiStep(Curve):
 
     marks: tuple[int, ...]
     gamma: float
-    floor: float
+    cut: ClassVar[bool] = True
 
-    def after_warmup(self, tick: int) -> float:
-        value: float = self.gamma ** bisect_right(self.marks, tick)
-        return value if value > self.floor else self.floor
+    def share(self, tick: int) -> float:
+        return float(self.gamma ** bisect_right(self.marks, tick))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential(Curve):
-    """`gamma` to the epochs passed, fractions of an epoch included."""
+    """`gamma` to the number of `period`s (ticks) passed since tick `start`, fractions included."""
 
-    ticks_per_epoch: int
     gamma: float
-    floor: float
+    period: float
+    start: int = 0
+    cut: ClassVar[bool] = True
 
-    def after_warmup(self, tick: int) -> float:
-        value = self.gamma ** (tick / self.ticks_per_epoch)
-        return value if value > self.floor else self.floor
+    def share(self, tick: int) -> float:
+        return float(self.gamma ** ((tick - self.start) / self.period))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear(Curve):
+    """A straight line from one share of the peak at tick `start` to another, `span` ticks later."""
+
+    start: int
+    span: int
+    first: float
+    last: float
+    cut: ClassVar[bool] = True
+
+    def share(self, tick: int) -> float:
+        return self.first + (self.last - self.first) * min((tick - self.start) / self.span, 1.0)
+
+    def last_share(self) -> float:
+        return self.last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polynomial(Curve):
-    """From 1 to the floor along (1 - progress)^power; power 1 is the straight line."""
+    """From 1 at tick `start` to the floor, `span` ticks later, along (1 - progress)^power."""
 
+    start: int
     span: int
     power: float
-    floor: float
 
-    def after_warmup(self, tick: int) -> float:
-        left = 1.0 - (tick - self.warmup) / self.span
-        return self.floor + (1.0 - self.floor) * float(left**self.power)
+    def share(self, tick: int) -> float:
+        return float((1.0 - min((tick - self.start) / self.span, 1.0)) ** self.power)
+
+    def last_share(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cosine(Curve):
-    """Half a cosine from 1 to the floor over what remains after the warm-up."""
+    """Half a cosine from 1 at tick `start` to the floor, `span` ticks later."""
 
-    rate: float
-    depth: float
-    floor: float
+    start: int
+    span: int
 
-    def after_warmup(self, tick: int) -> float:
-        value = 1.0 - self.depth * (1.0 - cos(self.rate * (tick - self.warmup)))
-        return value if value > self.floor else self.floor
+    def share(self, tick: int) -> float:
+        return 0.5 * (1.0 + cos(pi * min((tick - self.start) / self.span, 1.0)))
+
+    def last_share(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosineRestarts(Curve):
-    """Half a cosine again and again; `starts` are where the cycles begin, in ticks after the warm-up.
+    """Half a cosine again and again from tick `start` on; each cycle is `multiply` times as long as the last."""
 
-    Where all cycles are equally long there is but one start, and `period` says how long.
-    """
-
-    starts: tuple[float, ...]
+    start: int
     period: float
     multiply: float
-    floor: float
 
-    def after_warmup(self, tick: int) -> float:
-        since = float(tick - self.warmup)
-        if len(self.starts) == 1:
-            return self.at(since % self.period / self.period)
-        cycle = bisect_right(self.starts, since) - 1
-        return self.at((since - self.starts[cycle]) / (self.period * self.multiply**cycle))
+    def share(self, tick: int) -> float:
+        return 0.5 * (1.0 + cos(pi * self._progress(float(tick - self.start))))
 
-    def at(self, progress: float) -> float:
-        """The factor at a share of a cycle."""
-        value = 1.0 - 0.5 * (1.0 - self.floor) * (1.0 - cos(pi * progress))
-        return value if value > self.floor else self.floor
+    def last_share(self) -> float:
+        last = self.share(self.end)
+        # A run that ends with a cycle ends low: the restart at its last mark belongs to no step.
+        return 0.0 if self.end > self.start and last > self.share(self.end - 1) else last
+
+    def _progress(self, since: float) -> float:
+        """The share of the cycle that is running."""
+        if self.multiply == 1.0:
+            return since % self.period / self.period
+        cycle = max(floor(log(1.0 + since * (self.multiply - 1.0) / self.period, self.multiply)), 0)
+        # The logarithm may be off by a hair at the very place where a cycle begins.
+        while self._begins(cycle + 1) <= since:
+            cycle += 1
+        while cycle and self._begins(cycle) > since:
+            cycle -= 1
+        return (since - self._begins(cycle)) / (self.period * self.multiply**cycle)
+
+    def _begins(self, cycle: int) -> float:
+        return float(self.period * (self.multiply**cycle - 1.0) / (self.multiply - 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +264,13 @@ class OneCycle(Curve):
     peak: float
     close: float
     start: float
-    final: float
 
-    def after_warmup(self, tick: int) -> float:
+    def decayed(self, tick: int, least: float) -> float:
         if tick < self.peak:
-            return _eased(self.start, 1.0, tick / self.peak)
+            return _eased(max(self.start, least), 1.0, tick / self.peak)
         if tick >= self.close:
-            return self.final
-        return _eased(1.0, self.final, (tick - self.peak) / (self.close - self.peak))
+            return least
+        return _eased(1.0, least, (tick - self.peak) / (self.close - self.peak))
 
 
 def _eased(first: float, last: float, progress: float) -> float:
@@ -179,37 +279,76 @@ def _eased(first: float, last: float, progress: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlantedTriangular(Curve):
-    """A short straight rise to tick `cut`, then a long straight fall over `fall` ticks."""
+    """A short straight rise to tick `peak`, then a long straight fall over `fall` ticks."""
 
-    cut: int
+    peak: int
     fall: float
-    floor: float
 
-    def after_warmup(self, tick: int) -> float:
-        share = tick / self.cut if tick < self.cut else 1.0 - (tick - self.cut) / self.fall
-        return self.floor + (1.0 - self.floor) * (share if share > 0.0 else 0.0)
+    def share(self, tick: int) -> float:
+        share = tick / self.peak if tick < self.peak else 1.0 - (tick - self.peak) / self.fall
+        return share if share > 0.0 else 0.0
+
+    def last_share(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InverseSqrt(Curve):
-    """sqrt(timescale / (ticks since the warm-up + timescale))."""
+    """sqrt(timescale / (ticks since `start` + timescale))."""
 
     timescale: int
-    floor: float
+    start: int
+    cut: ClassVar[bool] = True
 
-    def after_warmup(self, tick: int) -> float:
-        value = sqrt(self.timescale / (tick - self.warmup + self.timescale))
-        return value if value > self.floor else self.floor
+    def share(self, tick: int) -> float:
+        return sqrt(self.timescale / (tick - self.start + self.timescale))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupStableDecay(Curve):
-    """Level until tick `start`, then a straight fall to the floor at the end of the run."""
+    """Level until tick `start`, then a fall to the floor over `span` ticks."""
 
     start: int
-    floor: float
+    span: int
+    easing: Easing = LINEAR
 
-    def after_warmup(self, tick: int) -> float:
+    def decayed(self, tick: int, least: float) -> float:
         if tick < self.start:
             return 1.0
-        return 1.0 - (1.0 - self.floor) * ((tick - self.start) / (self.end - self.start))
+        p = min((tick - self.start) / self.span, 1.0) if self.span > 0 else 1.0
+        return least if p >= 1.0 else self.easing.between(1.0, least, p)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One schedule behind the other: each begins at its tick of `starts`, as if that were a run's start."""
+
+    starts: tuple[int, ...]
+    parts: tuple[Schedule, ...]
+    name: ClassVar[str] = "sequence"
+
+    @property
+    def absolute(self) -> bool:
+        return any(part.absolute for part in self.parts)
+
+    def factor(self, tick: int) -> float:
+        place = self.place(tick)
+        return self.parts[place].factor(tick - self.starts[place])
+
+    def rate(self, peak: float, tick: int) -> float:
+        place = self.place(tick)
+        return self.parts[place].rate(peak, tick - self.starts[place])
+
+    def place(self, tick: int) -> int:
+        """Which part is running."""
+        return max(bisect_right(self.starts, tick) - 1, 0)
+
+    def text(self) -> str:
+        return " then ".join(part.text() for part in self.parts)
+
+
+def inner(schedule: Schedule) -> Iterator[Schedule]:
+    """A schedule and the parts that it is made of."""
+    yield schedule
+    for part in getattr(schedule, "parts", ()) if isinstance(schedule, Sequence) else ():
+        yield from inner(part)

@@ -53,7 +53,7 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
         names = [plan.matches.classes[number].row.name for number in (low, high)]
         yield info(
             "LR401",
-            f"learning rates differ by more than {RATIO:g}: {show(rates[low])} for `{names[0]}`, "
+            f"learning rates differ by more than {show(RATIO)}: {show(rates[low])} for `{names[0]}`, "
             f"{show(rates[high])} for `{names[1]}`",
             _winner(plan, low, "lr"),
             "a layer that moves this slowly is nearly frozen: `freeze` saves its time too",

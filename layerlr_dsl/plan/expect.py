@@ -13,6 +13,7 @@ from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import Fault, Value, evaluate, show
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
@@ -142,7 +143,7 @@ def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic 
         trains = sum(g.numel for g, st in zip(plan.groups, states, strict=True) if not st.frozen)
         whole = sum(g.numel for g in plan.groups)
         found = trains / whole if whole else 0.0
-        shown = f"{100 * found:.4g}%"
+        shown = f"{spelled(100 * found, 4)}%"
         help = f"{trains:,} of {whole:,} elements train"
     if _holds(found, statement.operator, wanted):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
@@ -11,7 +11,7 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
 from layerlr_dsl.plan.factories import argument_value, factories
 from layerlr_dsl.plan.schedules import arguments_of
-from layerlr_dsl.plan.timeline import rounded_up
+from layerlr_dsl.plan.timeline import moment_in_words, rounded_up, stretch_in_words
 
 
 def schedule_lengths(
@@ -31,14 +31,14 @@ def schedule_lengths(
             if info.kind in ("length", "lengths"):
                 for length, span in _lengths(argument, factory, rules):
                     if not info.exact and not (lenient and length.unit == "percent"):
-                        words = "epoch {}" if info.kind == "lengths" else "{} epochs"
+                        words = moment_in_words if info.kind == "lengths" else stretch_in_words
                         yield from _rounded(length, span, words, clock)
                     known = clock.epochs is not None and (not nominal or length.unit == "percent")
                     if argument.name == "warmup" and known:
                         yield from _too_long(length, span, clock)
 
 
-def _rounded(length: Length, span: Span, words: str, clock: Clock) -> Iterator[Diagnostic]:
+def _rounded(length: Length, span: Span, words: Callable[[int], str], clock: Clock) -> Iterator[Diagnostic]:
     epochs = clock.epochs_of(length)
     if not clock.counts_steps and epochs.denominator != 1:
         yield rounded_up(clock, epochs, span, words)

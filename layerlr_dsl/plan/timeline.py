@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -10,6 +10,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate, show
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 
@@ -17,7 +18,18 @@ NEVER = 2**62
 """A tick that no run reaches: the end of a window that stays open."""
 NOMINAL_EPOCHS = Fraction(100)
 
-_MOMENT, _STRETCH = "epoch {}", "{} epochs"
+
+def moment_in_words(epoch: int) -> str:
+    return f"epoch {epoch}"
+
+
+def stretch_in_words(epochs: int) -> str:
+    return plural(epochs, "epoch")
+
+
+def whole_epochs_in_words(epochs: int) -> str:
+    return "whole epochs"
+
 
 Fired = Mapping[int, int]
 """Metric conditions that have come true: number of the event -> tick."""
@@ -66,9 +78,9 @@ class Interval:
 ALWAYS = Interval(START, None)
 
 
-def rounded_up(clock: Clock, epochs: Fraction, span: Span, words: str) -> Diagnostic:
+def rounded_up(clock: Clock, epochs: Fraction, span: Span, words: Callable[[int], str]) -> Diagnostic:
     """LR310 for what a clock of whole epochs cannot place exactly."""
-    whole = words.format(clock.tick_of_epoch(epochs)).replace("1 epochs", "1 epoch")
+    whole = words(clock.tick_of_epoch(epochs))
     return warning(
         "LR310",
         f"`{span.text}` is rounded up to {whole}: the steps of an epoch are not known",
@@ -105,11 +117,11 @@ class Timeline:
             return Mark(Fraction(0), self._event(time, opens))
         value = self.number(time.value)
         unit = {"epoch": "epochs", "step": "steps", "percent": "percent"}[time.unit]
-        return Mark(self._epochs(Length(value, unit), time.span, _MOMENT))  # type: ignore[arg-type]
+        return Mark(self._epochs(Length(value, unit), time.span, moment_in_words))  # type: ignore[arg-type]
 
     def after(self, mark: Mark, duration: s.Duration, times: int) -> Mark:
         """`times` durations after a mark."""
-        epochs = self._epochs(self.length(duration), duration.span, "whole epochs")
+        epochs = self._epochs(self.length(duration), duration.span, whole_epochs_in_words)
         return Mark(mark.epochs + epochs * times, mark.event)
 
     def length(self, duration: s.Duration) -> Length:
@@ -117,7 +129,7 @@ class Timeline:
 
     def ticks(self, duration: s.Duration) -> int:
         """A duration in ticks, rounded up; 0 where it cannot be placed (a finding says so)."""
-        epochs = self._epochs(self.length(duration), duration.span, _STRETCH)
+        epochs = self._epochs(self.length(duration), duration.span, stretch_in_words)
         return self.clock.tick_of_epoch(epochs)
 
     def number(self, expression: s.Expression) -> Fraction:
@@ -134,7 +146,7 @@ class Timeline:
 
     # ------------------------------------------------------------ findings
 
-    def _epochs(self, length: Length, span: Span, words: str) -> Fraction:
+    def _epochs(self, length: Length, span: Span, words: Callable[[int], str]) -> Fraction:
         try:
             epochs = self.clock.epochs_of(length)
         except UnknownTime as unknown:
@@ -222,7 +234,7 @@ class Timeline:
             self.found.append(
                 warning(
                     "LR304",
-                    f"`{closes_time.span.text}` lies after the end of the run, which has {show(total)} epochs",
+                    f"`{closes_time.span.text}` lies after the end of the run, which has {plural(total, 'epoch')}",
                     closes_time.span,
                     "the window stays open to the end; shorten it, or give more epochs",
                 )

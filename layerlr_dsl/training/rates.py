@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, listed
 
@@ -116,7 +117,7 @@ class Writer:
             return
         self._warned = True
         warnings.warn(
-            f"the rate of group {name} is {rate:g} where the rules have {written:g}, so something else drives it, and a "
+            f"the rate of group {name} is {spelled(rate, 6)} where the rules have {spelled(written, 6)}, so something else drives it, and a "
             "window or a thaw warm-up of the rules now writes over that; write the schedule into the rules",
             ScheduleWarning,
             stacklevel=5,

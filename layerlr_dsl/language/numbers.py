@@ -47,8 +47,11 @@ def plural(number: int | float | Fraction, noun: str) -> str:
 def respelled(literal: str) -> str:
     """The one spelling of a number of a rule file, exactly: `1E-05` is `1e-5`, `.50` is `0.5`.
 
-    What has a point or an exponent is no whole number, and stays none: `5.` is `5.0`.
+    What has a point or an exponent is no whole number, and stays none: `5.` is `5.0`. A percentage is
+    none in any spelling, so `5.0%` is `5%`.
     """
+    if literal.endswith("%"):
+        return respelled(literal[:-1]).removesuffix(".0") + "%"
     if _WHOLE.fullmatch(literal):
         return literal.lstrip("0") or "0"
     spelling = _shorter(*_digits(literal))

@@ -389,15 +389,16 @@ def untidy(draw: st.DrawFn, nodes: list[Any]) -> str:
             depth += token.count("(") * (token == "(") - (token[:1] == ")")
             out += token
             if index + 1 < len(written):
-                out += draw(_joints(depth, token, written[index + 1]))
+                goes_on = token == "," or (token == "then" and index > 0)
+                out += draw(_joints(depth, token, written[index + 1], goes_on))
         out += draw(st.sampled_from(ends))
     return out
 
 
-def _joints(depth: int, left: str, right: str) -> SearchStrategy[str]:
-    """What may stand between two tokens."""
+def _joints(depth: int, left: str, right: str, goes_on: bool) -> SearchStrategy[str]:
+    """What may stand between two tokens; behind some a statement goes on in the next line."""
     options = [" ", "  ", "\t", " \\\n ", "\\ \r\n"]
-    if left in {",", "then"} or depth > 0:
+    if goes_on or depth > 0:
         options += ["\n  ", f" {_COMMENTS[0]}\n\t", f"\n {_COMMENTS[2]}\n\n  ", "\r\n  "]
     if depth > 0:
         options += ["\n", f"{_COMMENTS[3]}\n" if left != "/" else "\n"]

@@ -12,12 +12,12 @@ from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
+from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.language.syntax import Duration
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.language.expressions import evaluate
-from layerlr_dsl.language.syntax import Duration
 from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
 
 if TYPE_CHECKING:
@@ -180,7 +180,9 @@ class Rules:
                 return clock
             in_steps = in_steps and stage.length.unit == "steps"
         if in_steps and per_epoch is None:
-            return Clock(None, None, sum(int(self._number(x.length)) for x in self.checked.stages if x.length))
+            return Clock(
+                None, None, sum(int(self._number(x.length)) for x in self.checked.stages if x.length)
+            )
         for stage in self.checked.stages:
             assert stage.length is not None
             try:

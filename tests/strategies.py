@@ -103,16 +103,20 @@ def _calls(inner: SearchStrategy[Any]) -> SearchStrategy[s.Call]:
     at = st.just(NOWHERE)
     group = st.builds(s.GroupCapture, at, words(), st.none() | words())
     functions = st.sampled_from(["max", "min", "last", "count", "rank", "cosine"])
-    values = st.lists(st.one_of(inner, inner, group), max_size=3).map(tuple)
-    keywords = st.lists(_arguments(inner), max_size=2).map(tuple)
-    calls = st.builds(s.Call, at, functions, at, values, keywords)
-    return calls.filter(lambda call: bool(call.arguments or call.keywords))
+    values = st.lists(st.one_of(inner, inner, group), min_size=1, max_size=3).map(tuple)
+    keywords = st.lists(_arguments(inner), min_size=1, max_size=2).map(tuple)
+    none = st.just(())
+    return st.one_of(
+        st.builds(s.Call, at, functions, at, values, none | keywords),
+        st.builds(s.Call, at, functions, at, none, keywords),
+    )
 
 
 def _ramps(inner: SearchStrategy[Any]) -> SearchStrategy[s.Call]:
     """`ramp` alone takes tuples with stretches of time in them."""
     at = st.just(NOWHERE)
-    when = durations().filter(lambda d: d.unit != "percent") | numbers(st.just(True))
+    share = st.builds(s.Duration, at, names(), st.just("percent"))
+    when = st.one_of(stretches(), numbers(st.just(True)), share)
     point = st.builds(lambda *items: s.Tuple(NOWHERE, items), when, inner)
     points = st.lists(point, min_size=1, max_size=3).map(tuple)
     keywords = st.lists(_arguments(inner), max_size=2).map(tuple)
@@ -212,6 +216,12 @@ def durations() -> SearchStrategy[s.Duration]:
 
 
 @cache
+def stretches() -> SearchStrategy[s.Duration]:
+    """Durations that are none of the numbers: not `5%`."""
+    return st.builds(s.Duration, st.just(NOWHERE), counts(), st.sampled_from(["epochs", "steps"]))
+
+
+@cache
 def windows() -> SearchStrategy[s.Window]:
     some = st.tuples(st.none() | times(), st.none() | times()).filter(any)
     return some.map(lambda ends: s.Window(NOWHERE, *ends))
@@ -223,9 +233,9 @@ def windows() -> SearchStrategy[s.Window]:
 def _arguments(values: SearchStrategy[Any]) -> SearchStrategy[s.Argument]:
     """`NAME=VALUE`, the value one of `values` or stretches of time."""
     at = st.just(NOWHERE)
-    stretches = st.deferred(lambda: durations().filter(lambda d: d.unit != "percent"))
-    several = st.lists(stretches, min_size=1, max_size=3).map(tuple)
-    value = st.one_of(values, stretches, several)
+    stretch = st.deferred(lambda: stretches())
+    several = st.lists(stretch, min_size=1, max_size=3).map(tuple)
+    value = st.one_of(values, stretch, several)
     return st.builds(s.Argument, at, st.sampled_from(["lr", "warmup", "at", "shape"]), at, value, at)
 
 
@@ -379,15 +389,16 @@ def untidy(draw: st.DrawFn, nodes: list[Any]) -> str:
             depth += token.count("(") * (token == "(") - (token[:1] == ")")
             out += token
             if index + 1 < len(written):
-                out += draw(_joints(depth, token, written[index + 1]))
+                goes_on = token == "," or (token == "then" and index > 0)
+                out += draw(_joints(depth, token, written[index + 1], goes_on))
         out += draw(st.sampled_from(ends))
     return out
 
 
-def _joints(depth: int, left: str, right: str) -> SearchStrategy[str]:
-    """What may stand between two tokens."""
+def _joints(depth: int, left: str, right: str, goes_on: bool) -> SearchStrategy[str]:
+    """What may stand between two tokens; behind some a statement goes on in the next line."""
     options = [" ", "  ", "\t", " \\\n ", "\\ \r\n"]
-    if left in {",", "then"} or depth > 0:
+    if goes_on or depth > 0:
         options += ["\n  ", f" {_COMMENTS[0]}\n\t", f"\n {_COMMENTS[2]}\n\n  ", "\r\n  "]
     if depth > 0:
         options += ["\n", f"{_COMMENTS[3]}\n" if left != "/" else "\n"]

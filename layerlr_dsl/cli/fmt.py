@@ -13,8 +13,8 @@ from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.language.formatting import format_text
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +133,4 @@ def summary(results: list[Formatted], check: bool) -> str:
     states = [result.state for result in results]
     parts = [f"{states.count(state)} {word}" for state, word in names.items() if state in states]
     lines = [f"would change: {escape(r.entry.name)}" for r in results if check and r.state == "changed"]
-    return "\n".join([*lines, f"{count(len(results), 'file')}: {', '.join(parts)}"])
+    return "\n".join([*lines, f"{plural(len(results), 'file')}: {', '.join(parts)}"])

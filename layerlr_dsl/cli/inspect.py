@@ -44,9 +44,9 @@ def command(
 
         write("\n".join(render(inventory, chosen, depth, every, Screen.of_stdout())))
     else:
-        from layerlr_dsl.reports.words import count
+        from layerlr_dsl.language.numbers import plural
 
-        write(f"wrote {output}: {count(len(inventory), 'tensor')}")
+        write(f"wrote {output}: {plural(len(inventory), 'tensor')}")
     return 0
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from layerlr_dsl.language.numbers import in_words, spelled
 from layerlr_dsl.plan.plan import Group, Phase, Plan
 from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import fraction, share, short, value
+from layerlr_dsl.reports.words import share, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _courses(plan: Plan, place: int) -> dict[str, str]:
         if phase.when is not None:
             continue
         for name, option in plan.state(phase.start)[place].options.items():
-            values.setdefault(name, []).append(value(option, 4))
+            values.setdefault(name, []).append(in_words(option, 4))
     return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
 
 
@@ -145,10 +146,10 @@ def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
 def _span(plan: Plan, phase: Phase) -> str:
     if phase.when is not None:
         return f"when {escape(phase.when)}"
-    start = fraction(plan.clock.epoch_of(phase.start))
+    start = spelled(plan.clock.epoch_of(phase.start), 6)
     if phase.end is None:
         return f"{start} on"
-    return f"{start} to {fraction(plan.clock.epoch_of(phase.end))}"
+    return f"{start} to {spelled(plan.clock.epoch_of(phase.end), 6)}"
 
 
 def backward(plan: Plan, frozen: frozenset[str]) -> Backward:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.language.numbers import plural
 
 
 def summary_line(files: int, found: Sequence[str], hidden: int, fixed: int, modelled: bool) -> str:
@@ -13,11 +13,11 @@ def summary_line(files: int, found: Sequence[str], hidden: int, fixed: int, mode
     found: what there is, counted. hidden: notes that were not shown. modelled: whether any file was held
     against a model.
     """
-    line = f"{count(files, 'file')}: {', '.join(found) or 'no errors, no warnings'}"
+    line = f"{plural(files, 'file')}: {', '.join(found) or 'no errors, no warnings'}"
     if fixed:
-        line += f"; {count(fixed, 'fix').replace('fixs', 'fixes')} applied"
+        line += f"; {plural(fixed, 'fix').replace('fixs', 'fixes')} applied"
     if not modelled:
         line += " (checked without a model)"
     if hidden:
-        line += f" ({count(hidden, 'note')} with --info)"
+        line += f" ({plural(hidden, 'note')} with --info)"
     return line

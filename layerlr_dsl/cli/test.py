@@ -17,9 +17,9 @@ from layerlr_dsl.cli.validation import Outcome as FileOutcome
 from layerlr_dsl.cli.validation import Report, once_each
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.plan.expect import Outcome, run_expectations
 from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def summary(results: Sequence[Tested]) -> str:
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{broken} with errors"] if broken else []
     parts += [f"{unusable} unusable"] if unusable else []
-    return f"{count(len(results), 'file')}: {', '.join(parts)}"
+    return f"{plural(len(results), 'file')}: {', '.join(parts)}"
 
 
 def _report(result: Tested) -> None:

@@ -11,7 +11,7 @@ from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.summary import summary_line
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.files import Unreadable
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.language.numbers import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ def once_each(batches: Iterable[Sequence[Diagnostic]]) -> tuple[Diagnostic, ...]
 def summary(report: Report, hidden: int) -> str:
     """`2 files: 1 error, 2 warnings`."""
     errors, warnings = report.number("error"), report.number("warning")
-    parts = [count(report.unreadable, "file") + " unreadable"] if report.unreadable else []
-    parts += [count(errors, "error")] if errors else []
-    parts += [count(warnings, "warning")] if warnings else []
+    parts = [plural(report.unreadable, "file") + " unreadable"] if report.unreadable else []
+    parts += [plural(errors, "error")] if errors else []
+    parts += [plural(warnings, "warning")] if warnings else []
     notes = report.number("info") - hidden
-    parts += [count(notes, "note")] if notes else []
+    parts += [plural(notes, "note")] if notes else []
     modelled = any(o.checked is None or o.checked.spec is not None for o in report.outcomes)
     return summary_line(len(report.outcomes), parts, hidden, report.fixed, modelled)

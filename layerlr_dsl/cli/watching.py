@@ -12,7 +12,7 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import STDIN, Input, gather
 from layerlr_dsl.cli.terminal import is_terminal, write
 from layerlr_dsl.cli.validation import Report
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.language.numbers import plural
 
 INTERVAL = 0.4
 
@@ -48,7 +48,7 @@ def _round(run: Callable[[], Report], first: bool) -> int:
             raise
         refusal.show()
         return refusal.exit_code
-    write(f"watching {count(len(report.outcomes), 'file')}; Ctrl-C stops")
+    write(f"watching {plural(len(report.outcomes), 'file')}; Ctrl-C stops")
     sys.stdout.flush()
     return report.exit_status
 

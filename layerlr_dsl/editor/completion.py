@@ -14,10 +14,11 @@ from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.reports.words import short
 
 MOST = 1000
 _AFTER_SELECTOR = {
@@ -178,7 +179,7 @@ def _segments(tree: Tree, at: Context) -> Iterator[Suggestion]:
             yield Suggestion(name, "parameter", start, f"{shape} {found.dtype}".strip())
         else:
             node = tree.nodes[found]
-            covers = f"{count(node.tensors, 'tensor')}, {short(node.numel)}"
+            covers = f"{plural(node.tensors, 'tensor')}, {short(node.numel)}"
             if node.tensors:
                 yield Suggestion(name, "module", start, f"{node.class_name}: {covers}")
 

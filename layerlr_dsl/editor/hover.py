@@ -14,12 +14,13 @@ from layerlr_dsl.editor.nodes import path_to, walk
 from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.editor.shown import Here
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant, show
+from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.numbers import plural, spelled
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.reports.words import short
 
 _WORD = re.compile(r"[a-z]+")
 _NAMING = (s.Pattern, s.Regex, s.GroupRef, s.String, s.Name)
@@ -53,7 +54,7 @@ def hover(session: Session, offset: int) -> Explained | None:
 
 def coverage_text(covered: Covered) -> str:
     """`15 tensors, 8.4 M parameters`, and the first names."""
-    lines = [f"{count(covered.tensors, 'tensor')}, {short(covered.numel)} parameters"]
+    lines = [f"{plural(covered.tensors, 'tensor')}, {short(covered.numel)} parameters"]
     lines += [f"- `{name}`" for name in covered.examples]
     more = covered.tensors - len(covered.examples)
     if more > 0 and covered.examples:
@@ -148,7 +149,7 @@ class _Asker:
         rules = self.session.judge.rules
         lets = rules.lets if rules is not None else Lets()
         try:
-            return show(evaluate(node, Scope(lets))) if is_constant(node, lets) else None
+            return spelled(evaluate(node, Scope(lets))) if is_constant(node, lets) else None
         except Fault:
             return None
 

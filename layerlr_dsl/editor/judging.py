@@ -142,10 +142,11 @@ def as_a_whole(pieces: Pieces) -> list[Diagnostic]:
     """LR008 to LR010: what holds for the text as a whole."""
     source = Source(pieces.name, pieces.text, pieces.path)
     own = [p for p in pieces.pieces if isinstance(p.statement, _ONCE)]
-    first = pieces.pieces[:1]
+    # A heading that cannot be read is one still.
+    damaged = [p for p in pieces.pieces[1:] if p.damage is not None]
     placed = [_placed(piece, source) for piece in own]
-    damaged = tuple(s.Damaged(Span(source, p.start, p.end)) for p in first)
-    return wholeness.check(s.File(source, tuple(placed), (), damaged))
+    others = tuple(s.Damaged(Span(source, p.start, p.end)) for p in (*pieces.pieces[:1], *damaged))
+    return wholeness.check(s.File(source, tuple(placed), (), others))
 
 
 _ONCE = (

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from layerlr_dsl.editor.pieces import Piece
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.reports.words import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def hints(session: Session, start: int, end: int) -> Iterator[Hint]:
             continue
         apart = isinstance(statement, s.UnfreezeSequenceStatement)
         at = place.end if apart else place.piece.fragment.start + statement.span.end
-        yield Hint(at, f"-> {count(covered.tensors, 'tensor')}, {short(covered.numel)}")
+        yield Hint(at, f"-> {plural(covered.tensors, 'tensor')}, {short(covered.numel)}")
 
 
 def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind: str, span: Span) -> Symbol:

@@ -24,6 +24,7 @@ _TRIVIA = re.compile(r"(?:[ \t\r\f\ufeff\n;]+|\\[ \t\r]*\n|#[^\n]*)+")
 # How far the parser may look behind the end of a statement that it could not read: past blank lines and
 # comments to the first sign of the next line.
 _LOOKED_AT = re.compile(r"[^\n]*\n?(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t\r]*(?:#[^\n]*|\S)?")
+_LOOKS_ON = re.compile(r"[(,]|then")
 # Nothing that is written behind this belongs to the statement before it. A `;` does not do: it may be part of
 # a comment that goes on, as the line break may be part of a `\`.
 _OVER = re.compile(r"[^\\ \t\r][ \t\r]*\n\Z")
@@ -200,8 +201,9 @@ def read_piece(text: str, at: int, name: str, path: Path | None) -> Piece:
 
 
 def _reach(text: str, start: int, end: int, begin: int) -> int:
-    # An open parenthesis, or a comma with nothing behind it, makes the parser look for what may belong to it.
-    if "(" in text[start : end + 1] or "," in text[start : end + 1]:
+    # An open parenthesis, or a comma or `then` with nothing behind it, makes the parser look for what may
+    # belong to it.
+    if _LOOKS_ON.search(text, start, end + 1):
         return UNKNOWN
     looked = _LOOKED_AT.match(text, end)
     return (looked.end() if looked else end) - begin + 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from layerlr_dsl.language.numbers import in_words
 from layerlr_dsl.language.optimizers import MISSING
 from layerlr_dsl.language.signatures import OptionInfo
 from layerlr_dsl.plan.schedules import ArgumentInfo
-from layerlr_dsl.reports.words import value
 
 STATEMENTS = {
     "version": "The version of the language: `version 1`, first in the file.",
@@ -142,7 +142,7 @@ def option_text(info: OptionInfo) -> str:
     """`weight_decay: how strongly ... (number >= 0, default 0.01)`."""
     about = OPTIONS.get(info.name, "an option of the optimizer")
     domain = f" {info.domains[0]}" if info.domains and info.kind == "number" else ""
-    default = "required" if info.default is MISSING else f"default {value(info.default)}"
+    default = "required" if info.default is MISSING else f"default {in_words(info.default, 6)}"
     return f"{about} ({info.kind}{domain}, {default})"
 
 

@@ -28,6 +28,17 @@ _BARE_WORDS = {"frozen"}
 class TreeBuilder(ExpressionBuilder):
     """Builds the statements of one source at a time."""
 
+    def begin_statement(self) -> None:
+        super().begin_statement()
+        self._sequences: list[tuple[s.SchedulePart, ...]] = []
+
+    def finish_statement(self) -> None:
+        super().finish_statement()
+        for *middle, last in self._sequences:
+            self.faults += [faults.part_without_length(part.span) for part in middle if part.length is None]
+            if last.length is not None:
+                self.faults.append(faults.last_part_with_length(last.span, last.length.span))
+
     # ------------------------------------------------------------ the file
 
     def start(self, children: list[Any]) -> Any:
@@ -152,7 +163,7 @@ class TreeBuilder(ExpressionBuilder):
         _, name, length, until, fresh = children
         span = self._whole(children)
         if isinstance(until, s.Moment):
-            self.faults.append(faults.stage_until_moment(until.span))
+            self.faults.append(faults.stage_until_moment(until.span, length is not None))
             until = None
         return s.StageStatement(span, name.text, self._token_span(name), length, until, fresh is not None)
 
@@ -293,14 +304,9 @@ class TreeBuilder(ExpressionBuilder):
     # ------------------------------------------------------------ optimizers and schedules
 
     def schedules(self, children: list[Any]) -> s.ScheduleSequence:
-        parts = children[0]
-        *middle, last = parts
-        for part in middle:
-            if part.length is None:
-                self.faults.append(faults.part_without_length(part.span))
-        if last.length is not None:
-            self.faults.append(faults.last_part_with_length(last.span, last.length.span))
-        return s.ScheduleSequence(self._span(parts[0], last), tuple(parts))
+        parts = tuple(children[0])
+        self._sequences.append(parts)
+        return s.ScheduleSequence(self._span(parts[0], parts[-1]), parts)
 
     def part(self, children: list[Any]) -> s.SchedulePart:
         factory, length = children

@@ -187,7 +187,9 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
         if not names.time:
             found.append(_moves_here(f"`{node.function}(...)`", node.function_span))
             return False
-        return check_ramp(node, found) if node.function == "ramp" else _check_called_schedule(node, names, found)
+        return (
+            check_ramp(node, found) if node.function == "ramp" else _check_called_schedule(node, names, found)
+        )
     for keyword in node.keywords:
         message = f"`{node.function}` takes no argument by name"
         found.append(error("LR109", message, keyword.span, f"leave out `{keyword.name}=`"))

@@ -11,9 +11,10 @@ from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, warning
 from layerlr_dsl.language.diagnostics import info as info_
-from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, moves, show
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, moves
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 
@@ -104,7 +105,7 @@ def _constant(expression: s.Expression, lets: Lets, found: list[Diagnostic]) -> 
 def _fits(info: OptimizerInfo, option: str, value: Value, span: Span, found: list[Diagnostic]) -> bool:
     why = optimizers.problem(info, option, value)
     if why is not None:
-        found.append(error("LR107", f"`{option}` {why}, and this is {show(value)}", span))
+        found.append(error("LR107", f"`{option}` {why}, and this is {spelled(value)}", span))
     return why is None
 
 
@@ -299,7 +300,9 @@ class SettingsChecker:
         option, span, value = setting.option, setting.option_span, setting.value
         if any(option in info.options for info in infos) or option in _STRUCTURE:
             known = option not in _STRUCTURE
-            message = f"`{option}` is {'an option of the optimizer' if known else 'no option: every group has it'}"
+            message = (
+                f"`{option}` is {'an option of the optimizer' if known else 'no option: every group has it'}"
+            )
             help = f"write it bare: `{option} ...`" if known else "give another name"
             fix = Fix(f"replace by `{option}`", (Edit(span, option),)) if known else None
             self._found.append(error("LR127", message, span, help, fix=fix))
@@ -394,14 +397,14 @@ class SettingsChecker:
         having = [info for info in infos if option in info.options]
         problems = [optimizers.problem(info, option, value) for info in having]
         if problems and all(problems):
-            message = f"`{option}` {problems[0]}, and this is {show(value)}"
+            message = f"`{option}` {problems[0]}, and this is {spelled(value)}"
             self._found.append(error("LR107", message, expression.span))
 
 
 def factor_problem(option: str, value: Value) -> str | None:
     """Why `OPTION *= value` cannot be; None if it can."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"`{option} *=` takes a number, and this is {show(value)}"
+        return f"`{option} *=` takes a number, and this is {spelled(value)}"
     if option == "lr" and value < 0:
-        return f"`lr *=` takes a factor of 0 or more, and this is {show(value)}"
+        return f"`lr *=` takes a factor of 0 or more, and this is {spelled(value)}"
     return None

@@ -88,7 +88,8 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
     expectations = [
         e
         for e in (
-            _check_expectation(x, stage, selectors, settings, lets, found) for x, stage in gathered.expectations
+            _check_expectation(x, stage, selectors, settings, lets, found)
+            for x, stage in gathered.expectations
         )
         if e
     ]
@@ -181,7 +182,9 @@ def _take_optimizer(gathered: _Gathered, statement: s.OptimizerStatement, found:
         found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))
     elif optimizers.find(name) is not None or name == "default":
         message = f"`{name}` is the name of an optimizer itself"
-        found.append(error("LR102", message, statement.name_span, "call this one something else, such as `critic`"))
+        found.append(
+            error("LR102", message, statement.name_span, "call this one something else, such as `critic`")
+        )
     else:
         gathered.optimizers[name] = statement
 
@@ -364,7 +367,9 @@ def _check_clause(
             _check_turns(statement, compiled, found)
     if any(d.severity == "error" for d in found[before:]) or not all(compiled):
         return None
-    return CheckedClause(index, statement, tuple(c for c in compiled if c is not None), checked, included, stage)
+    return CheckedClause(
+        index, statement, tuple(c for c in compiled if c is not None), checked, included, stage
+    )
 
 
 def _check_turns(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from layerlr_dsl.language import explain_expressions as expressions
 from layerlr_dsl.language import explain_parts as parts
 from layerlr_dsl.language import explain_signs as signs
+from layerlr_dsl.language import explain_stages as stages
 from layerlr_dsl.language import explain_statements as statements
 from layerlr_dsl.language import explain_time as time
 from layerlr_dsl.language.diagnostics import Diagnostic, error
@@ -27,6 +28,22 @@ _EXPLAINERS: tuple[Explainer, ...] = (
     signs.unclosed_regex,
     signs.unclosed_bracket,
     statements.misspelled_statement,
+    stages.stage_without_name,
+    stages.name_of_a_stage,
+    stages.fresh_without_comma,
+    stages.sign_in_heading,
+    stages.comma_in_heading,
+    stages.beginning_of_a_stage,
+    stages.length_without_for,
+    stages.moment_for_length,
+    stages.nothing_behind_then,
+    stages.joined_schedules,
+    stages.named_optimizer,
+    stages.capture_of_a_turn,
+    stages.statistics_of,
+    stages.group_as_value,
+    stages.value_behind_keyword,
+    stages.grouped_digits,
     statements.option_without_selector,
     statements.statement_with_equal,
     statements.quotes_missing,

@@ -18,6 +18,8 @@ _COMMAS = re.compile(r",(?:[ \t]*,)*")
 # Directions by their meaning: by spelling, `decreasing` is nearer to `rising`.
 _MEANT = {
     **dict.fromkeys(("decreasing", "falls", "fall", "dropping", "declining", "shrinking"), "falling"),
+    **dict.fromkeys(("desc", "reversed", "reverse", "down", "downwards"), "descending"),
+    **dict.fromkeys(("asc", "up", "upwards"), "ascending"),
     **dict.fromkeys(("increasing", "rises", "rise", "growing", "climbing"), "rising"),
 }
 _DASHED = re.compile(r"warm-?up\b")
@@ -29,7 +31,9 @@ _NEEDED = {
     "AT": ("`at` has no time", "write `at epoch N`, `at step N` or `at N%`"),
     "WARMUP": ("`warmup` has no length", "write `warmup N steps`, `warmup N epochs` or `warmup N%`"),
     "EVERY": ("`every` has no length", "write `every N epochs`"),
-    "THEN": ("`then` has no selector", "write what is unfrozen next"),
+    "FOR": ("`for` has no length", "write `for N epochs`, `for N steps` or `for N%`"),
+    "BY": ("`by` is incomplete", "write the capture that the turns go by, as in `by i descending`"),
+    "FRESH": ("`fresh` is incomplete", "write `fresh optimizer`"),
     "UPDATING": ("`updating` is incomplete", "write `updating statistics`"),
     "IS": ("`is` has no word", "write a class or a family, as in `module is norm`"),
     "MATCHES": ("`matches` has no regular expression", "write one between slashes, as in `/bias$/`"),
@@ -78,6 +82,8 @@ def part_out_of_order(f: Failure) -> Diagnostic | None:
     """LR005: `except` behind `where`, `from` behind `until`, a window behind the warm-up."""
     order = {"except": {"WHERE"}, "updating": {"FROM", "UNTIL", "WARMUP"}, "from": {"UNTIL", "WARMUP"},
              "until": {"WARMUP"}, "starting": {"WARMUP"}}  # fmt: skip
+    if f.first == "STAGE":
+        order = {"for": {"UNTIL"}}
     later = order.get(f.found, set()) & set(f.types)
     if not later:
         return None
@@ -140,7 +146,11 @@ def missing_comma(f: Failure) -> Diagnostic | None:
         and f.inside_parentheses()
     ):
         return _no_comma(f, f.token_span(-1), f.token_span(-2).end)  # read as a number and its unit
-    if "COMMA" not in f.accepted or not (f.word() or f.found[:1].isdigit() or f.found[:1] in {'"', "@"}):
+    if (
+        "COMMA" not in f.accepted
+        or f.first == "STAGE"
+        or not (f.word() or f.found[:1].isdigit() or f.found[:1] in {'"', "@"})
+    ):
         return None
     if f.found == "and" and not f.after_expression():
         fix = replacing(f.span, ",", safe=False)
@@ -226,8 +236,9 @@ def misspelled_word(f: Failure) -> Diagnostic | None:
     """LR004: a word inside the statement that is nearly one that could stand there."""
     if not f.word() or f.found in WORDS.values() or f.found in TIME_WORDS - {"till"}:
         return None
-    meant = _MEANT.get(f.found) if "FALLING" in f.accepted else None
-    near = meant or nearest(f.found, f.accepted_words())
+    words = f.accepted_words()
+    meant = _MEANT.get(f.found)
+    near = meant if meant in words else nearest(f.found, words)
     if near is None:
         return None
     written = _DASHED.match(f.source.text, f.at)
@@ -241,4 +252,6 @@ def ends_too_early(f: Failure) -> Diagnostic | None:
     if not (f.ended or f.found == "->") or f.last not in _NEEDED or len(f.tokens) == 1:
         return None
     message, help_ = _NEEDED[f.last]
+    if f.first == "STAGE" and f.last == "UNTIL":
+        help_ = "write `until METRIC stops falling for N epochs`"
     return error("LR005", message, f.token_span(-1), help_)

@@ -145,7 +145,7 @@ def _no_name(f: Failure, start: int, form: str) -> Diagnostic:
 
 def quoted_name(f: Failure) -> Diagnostic | None:
     """`optimizer "adamw"`: optimizers, schedules and options are bare words."""
-    if f.last not in {"OPTIMIZER", "SCHEDULE", "ARROW", "LET", "GROUP"} or not f.found.startswith('"'):
+    if f.last not in {"OPTIMIZER", "SCHEDULE", "STAGE", "LET", "GROUP"} or not f.found.startswith('"'):
         return None
     bare = f.found[1:-1]
     if not bare.isidentifier():
@@ -174,6 +174,8 @@ def second_optimizer(f: Failure) -> Diagnostic | None:
         return None
     word = f.tokens[0].text
     help_ = f"write `SELECTOR -> {word} NAME` to give some parameters another"
+    if f.first == "SCHEDULE":
+        help_ += ", or `A for N epochs then B` for one after the other"
     return error("LR001", f"a file has one `{word}` for all", f.span, help_)
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 
@@ -275,20 +276,11 @@ def describe(value: Value) -> str:
         return f'the string "{value}"'
     if isinstance(value, tuple):
         return "a tuple"
-    return show(value)
+    return spelled(value)
 
 
-def show(value: Value) -> str:
-    """A value as one would write it in a rule file."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, tuple):
-        return "(" + ", ".join(show(v) for v in value) + (",)" if len(value) == 1 else ")")
-    if isinstance(value, Fraction):
-        value = float(value) if value.denominator != 1 else value.numerator
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+show = spelled
+"""A value as one would write it in a rule file."""
 
 
 def _negative(node: s.Negative, scope: Scope) -> Value:
@@ -465,7 +457,7 @@ def _call(node: s.Call, scope: Scope) -> Value:
     try:
         value = _FUNCTIONS[node.function](*values)
     except (ValueError, OverflowError):
-        given = ", ".join(show(v) for v in values)
+        given = ", ".join(spelled(v) for v in values)
         raise Fault("LR108", f"`{node.function}({given})` has no value", node.span) from None
     return _finite(value, node)
 
@@ -533,7 +525,7 @@ def fill_in(expression: s.Expression, scope: Scope) -> str:
             isinstance(node, s.Call) and node.function in CAPTURE_FUNCTIONS
         )
         if replaced:
-            pieces.append((node.span.start, node.span.end, show(evaluate(node, scope))))
+            pieces.append((node.span.start, node.span.end, spelled(evaluate(node, scope))))
         else:
             stack.extend(children(node))
     text = expression.span.source.text

@@ -149,7 +149,8 @@ def duration_in_expression(span: Span) -> Diagnostic:
         "LR001",
         "stretches of time cannot stand in an expression",
         span,
-        "they are values of arguments only, as in `multistep(at=(30 epochs, 60 epochs))`",
+        "they are values of arguments, as in `multistep(at=(30 epochs, 60 epochs))`, "
+        "and points of `ramp((0%, A), (5 epochs, B))`",
     )
 
 
@@ -182,9 +183,10 @@ def last_part_with_length(part: Span, length: Span) -> Diagnostic:
     )
 
 
-def stage_until_moment(span: Span) -> Diagnostic:
+def stage_until_moment(span: Span, has_length: bool) -> Diagnostic:
     message = "a stage ends after a stretch of time, or when a metric stops"
-    return error("LR001", message, span, f"write {_as_length(span.text)}")
+    help_ = "leave it out: the stage has its length" if has_length else f"write {_as_length(span.text)}"
+    return error("LR001", message, span, help_)
 
 
 def _as_length(moment: str) -> str:

@@ -43,6 +43,7 @@ def format_text(source: Source) -> str:
     if has_errors(diagnostics):
         raise RuleError(diagnostics)
     items = _items(file, tokens)
+    _set_headings_apart(items)
     _align(items)
     written = _written(items)
     _refuse_change(file, Source(source.name, written))
@@ -110,6 +111,16 @@ def _separated(item: _Item) -> list[_Item]:
         _Item([first], after_blank=item.after_blank),
         *(_Item([o]) for o in others),
     ]
+
+
+def _set_headings_apart(items: list[_Item]) -> None:
+    """A blank line stands above each heading, and above the comments that introduce it."""
+    for index, item in enumerate(items):
+        if item.layouts and item.layouts[0].is_heading:
+            top = index
+            while top and not items[top].after_blank and not items[top - 1].layouts:
+                top -= 1
+            items[top].after_blank = top > 0
 
 
 # ---------------------------------------------------------------- arrows

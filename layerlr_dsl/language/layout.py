@@ -41,7 +41,9 @@ class Layout:
                 self._called.add(node.name_span.end)
             elif isinstance(node, s.Negative):
                 self._signs.add(node.span.start)
-        self._defines = 2 if isinstance(statement, s.LetStatement | s.GroupStatement) else -1
+        self.is_heading = isinstance(statement, s.Heading)
+        named = isinstance(statement, s.OptimizerStatement) and statement.name is not None
+        self._defines = 2 if named or isinstance(statement, s.LetStatement | s.GroupStatement) else -1
 
     @property
     def has_comments(self) -> bool:
@@ -64,10 +66,10 @@ class Layout:
         return self._joined(0, self._tokens)
 
     def wrapped(self) -> list[str]:
-        """Lines of at most 100 columns, broken behind commas as late as can be."""
+        """Lines of at most 100 columns, broken behind commas and `then` as late as can be."""
         lines: list[str] = []
         line = ""
-        for index, piece in self._between_commas():
+        for index, piece in self._pieces():
             written = self._joined(index, piece)
             joint = " " if line and index and self._apart(self._tokens[index - 1], piece[0], index) else ""
             if not line:
@@ -90,10 +92,10 @@ class Layout:
             lines.append(indent + "  ".join(part for part in (written, line.comment) if part))
         return lines
 
-    def _between_commas(self) -> Iterable[tuple[int, list[Token]]]:
+    def _pieces(self) -> Iterable[tuple[int, list[Token]]]:
         begin = 0
         for index, token in enumerate(self._tokens):
-            if token.kind == "COMMA" or index == len(self._tokens) - 1:
+            if token.kind in ("COMMA", "THEN") or index == len(self._tokens) - 1:
                 yield begin, self._tokens[begin : index + 1]
                 begin = index + 1
 
@@ -122,7 +124,7 @@ class Layout:
     def _apart(self, left: Token, right: Token, index: int) -> bool:
         """Whether a space stands between two neighbours, the right one at `index`."""
         if right.kind == "COMMA" and left.kind == "PATTERN":
-            return _is_open(left.text)
+            return is_open(left.text)
         if right.kind in _TIGHT_BEFORE or left.kind in _TIGHT_AFTER:
             return False
         if right.kind == "EQUAL":
@@ -137,6 +139,6 @@ class Layout:
         return token.kind == "MINUS" and token.start in self._signs
 
 
-def _is_open(pattern: str) -> bool:
+def is_open(pattern: str) -> bool:
     """Whether a bracket is unclosed, which would take the comma in if it touched."""
     return any(pattern.rfind(opening) > pattern.rfind(closing) for opening, closing in ("[]", "{}", "<>"))

@@ -13,6 +13,8 @@ from math import inf
 from numbers import Real
 from typing import Literal
 
+from layerlr_dsl.language.numbers import spelled
+
 Kind = Literal["number", "boolean", "pair", "triple", "string", "optional"]
 
 IMPLEMENTATION_FLAGS = frozenset({"foreach", "fused", "capturable", "differentiable", "compiled"})
@@ -54,11 +56,11 @@ class Interval:
     def __str__(self) -> str:
         """As a message says it: `>= 0`, `in [0, 1)`."""
         if self.high == inf:
-            return "finite" if self.low == -inf else f"{'>=' if self.closed_low else '>'} {self.low:g}"
+            return "finite" if self.low == -inf else f"{'>=' if self.closed_low else '>'} {spelled(self.low)}"
         if self.low == -inf:
-            return f"{'<=' if self.closed_high else '<'} {self.high:g}"
+            return f"{'<=' if self.closed_high else '<'} {spelled(self.high)}"
         opening, closing = "(["[self.closed_low], ")]"[self.closed_high]
-        return f"in {opening}{self.low:g}, {self.high:g}{closing}"
+        return f"in {opening}{spelled(self.low)}, {spelled(self.high)}{closing}"
 
 
 @dataclass(frozen=True, slots=True)

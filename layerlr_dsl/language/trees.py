@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.numbers import respelled
 from layerlr_dsl.language.source import Source, Span
 
 
@@ -23,7 +25,7 @@ def walk(*roots: object) -> Iterator[object]:
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two trees say the same, wherever they stand: spans are not compared."""
+    """Whether two trees say the same, wherever they stand: neither spans nor spellings of numbers count."""
     waiting = [(left, right)]
     while waiting:
         a, b = waiting.pop()
@@ -39,8 +41,16 @@ def same(left: object, right: object) -> bool:
             if a != b:
                 return False
             continue
+        if isinstance(a, s.Number) and isinstance(b, s.Number):
+            waiting.append((_said(a), _said(b)))
+            continue
         waiting.extend((getattr(a, part), getattr(b, part)) for part in parts)
     return True
+
+
+def _said(number: s.Number) -> str:
+    """Which number it is, however it is spelled; `5` and `5.0` are different ones."""
+    return respelled(number.text + "%" * number.percent)
 
 
 def _is_leaf(value: object) -> bool:

@@ -22,7 +22,7 @@ _ONCE: dict[type, str] = {
     s.AfterStagesStatement: "after stages",
 }
 # A heading that could not be read is one still: what stands behind it is not above it.
-_DAMAGED_HEADING = re.compile(r"stage\b|after[ \t]+stages\b")
+_DAMAGED_HEADING = re.compile(r"stage(?![\w.*?\[{<-])|after[ \t]+stages\b")
 
 
 def check(file: s.File) -> list[Diagnostic]:

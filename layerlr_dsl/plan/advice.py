@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from layerlr_dsl.language.diagnostics import Diagnostic, info
-from layerlr_dsl.language.expressions import show
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Row
@@ -53,8 +53,8 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
         names = [plan.matches.classes[number].row.name for number in (low, high)]
         yield info(
             "LR401",
-            f"learning rates differ by more than {RATIO:g}: {show(rates[low])} for `{names[0]}`, "
-            f"{show(rates[high])} for `{names[1]}`",
+            f"learning rates differ by more than {spelled(RATIO)}: {spelled(rates[low])} for `{names[0]}`, "
+            f"{spelled(rates[high])} for `{names[1]}`",
             _winner(plan, low, "lr"),
             "a layer that moves this slowly is nearly frozen: `freeze` saves its time too",
         )
@@ -71,7 +71,7 @@ def _decayed(plan: Plan) -> Iterator[Diagnostic]:
             said.add(span.start if span else -1)
             yield info(
                 "LR402",
-                f"`{row.name}` decays with weight_decay {show(decay)}",
+                f"`{row.name}` decays with weight_decay {spelled(decay)}",
                 span,
                 "biases and norms usually skip it: `** where ndim <= 1 or module is norm -> weight_decay 0`",
             )

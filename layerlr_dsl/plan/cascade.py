@@ -18,7 +18,6 @@ from layerlr_dsl.language.expressions import (
     Value,
     evaluate,
     names_in,
-    show,
 )
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import Bindings
@@ -366,7 +365,7 @@ class CascadeBuilder:
             clause = self.rules.clauses[effect.clause]
             scope = self.decider.scope(clause.selectors[0], bindings, row)
             tail = with_values(expression, scope)
-        message = f"`{option}` {why}, and this is {show(effect.value)} for `{row.name}`{tail}"
+        message = f"`{option}` {why}, and this is {spelled(effect.value)} for `{row.name}`{tail}"
         self._say(error("LR107", message, span))
         return False
 
@@ -388,7 +387,7 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
         if isinstance(node, s.Call) and node.function not in ("last", "first", "count"):
             continue
         try:
-            shown.setdefault(text, show(evaluate(node, scope)))
+            shown.setdefault(text, spelled(evaluate(node, scope)))
         except Fault:
             continue
     pairs = ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))

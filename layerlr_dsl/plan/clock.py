@@ -11,6 +11,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
+from layerlr_dsl.language.numbers import plural, spelled
+
 Unit = Literal["epochs", "steps", "percent"]
 Missing = Literal["steps_per_epoch", "epochs"]
 
@@ -35,10 +37,7 @@ class Length:
     unit: Unit
 
     def __str__(self) -> str:
-        number = f"{float(self.value):g}"
-        if self.unit == "percent":
-            return f"{number}%"
-        return f"{number} {self.unit if self.value != 1 else self.unit[:-1]}"
+        return f"{spelled(self.value, 6)}%" if self.unit == "percent" else plural(self.value, self.unit[:-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from layerlr_dsl.language.expressions import show
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
@@ -66,7 +66,7 @@ def _words(plan: Plan, behaviour: Behaviour) -> dict[str, str]:
     out = {
         "optimizer": plan.optimizers[behaviour.optimizer].called,
         "schedule": _over_time(plan, behaviour, _schedule_in_words),
-        "frozen": _over_time(plan, behaviour, lambda b, tick, fired: show(b.freeze(tick, fired).frozen)),
+        "frozen": _over_time(plan, behaviour, lambda b, tick, fired: spelled(b.freeze(tick, fired).frozen)),
         "statistics": _over_time(plan, behaviour, _statistics_in_words),
     }
     for option in behaviour.courses:
@@ -87,10 +87,10 @@ def _statistics_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
 def _option_in_words(option: str, behaviour: Behaviour, tick: int, fired: Fired) -> str:
     product = behaviour.now(tick, fired).products[option]
     if not product.movers:
-        return show(product.scale)
+        return spelled(product.scale)
     stretches = behaviour.timeline.stretches(fired)
     words = " * ".join(shown(mover) for mover in product.movers)
-    return f"{show(product.at(tick, stretches))}, moving by {words}"
+    return f"{spelled(product.at(tick, stretches))}, moving by {words}"
 
 
 def _over_time(plan: Plan, behaviour: Behaviour, words: Callable[[Behaviour, int, Fired], str]) -> str:

@@ -11,8 +11,9 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
-from layerlr_dsl.language.expressions import Fault, Value, evaluate, show
+from layerlr_dsl.language.expressions import Fault, Value, evaluate
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
@@ -152,7 +153,7 @@ def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic 
     wanted = evaluate(statement.value, plan.rules.scope)
     if statement.subject == "groups":
         found: Value = len(plan.groups)
-        shown = show(found)
+        shown = spelled(found)
         names = ", ".join(group.name for group in plan.groups[:8])
         help = f"the groups are: {names}" + (", ..." if len(plan.groups) > 8 else "")
     else:
@@ -160,7 +161,7 @@ def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic 
         trains = sum(g.numel for g, st in zip(plan.groups, states, strict=True) if not st.frozen)
         whole = sum(g.numel for g in plan.groups)
         found = trains / whole if whole else 0.0
-        shown = f"{100 * found:.4g}%"
+        shown = f"{spelled(100 * found, 4)}%"
         help = f"{trains:,} of {whole:,} elements train"
     if _holds(found, statement.operator, wanted):
         return None
@@ -207,8 +208,8 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
             continue
         found = options[statement.option]
         if not _holds(found, statement.operator, wanted):
-            written = f"{statement.option} {statement.operator} {show(wanted)}"
-            message = f"expected {written} for `{kind.row.name}`, but its {statement.option} is {show(found)} {moment.words}"
+            written = f"{statement.option} {statement.operator} {spelled(wanted)}"
+            message = f"expected {written} for `{kind.row.name}`, but its {statement.option} is {spelled(found)} {moment.words}"
             yield _fail(plan, statement, kind.row.name, statement.option, message, moment)
 
 

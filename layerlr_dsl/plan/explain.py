@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import Fault, Value, fill_in, show
+from layerlr_dsl.language.expressions import Fault, Value, fill_in
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade
 from layerlr_dsl.plan.course import Effect, product_of
@@ -168,7 +169,7 @@ def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
         return None
     if isinstance(effect.value, Moving):
         words = " ".join(expression.span.text.split())
-        return words if value is None else f"{words} = {show(value)} at this time"
+        return words if value is None else f"{words} = {spelled(value)} at this time"
     clause = plan.rules.clauses[effect.clause]
     numbers: dict[str, tuple[int, ...]] = {}
     for name, _ in effect.bindings:
@@ -176,7 +177,7 @@ def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
     scope = type(plan.rules.scope)(plan.rules.lets, dict(effect.bindings), numbers, None)
     try:
         left = expression.span.text if isinstance(expression, s.Name) else fill_in(expression, scope)
-        return f"{left} = {show(effect.value)}"
+        return f"{left} = {spelled(effect.value)}"
     except Fault:
         return None
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
-from layerlr_dsl.language.expressions import names_in, show
+from layerlr_dsl.language.expressions import names_in
 from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.compiled import all_selectors
@@ -316,7 +317,7 @@ def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     at = resolution.rules.optimizer.span or Span(source, 0, 0)
     yield warning(
         "LR204",
-        f"{len(names)} {plural} no lr and train with the optimizer's own ({show(default)}): {shown}",
+        f"{len(names)} {plural} no lr and train with the optimizer's own ({spelled(default)}): {shown}",
         at,
         "begin with a broad rule, such as `** -> lr 1e-4`, or freeze them",
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.expressions import Fault, Value, show
+from layerlr_dsl.language.expressions import Fault, Value
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
@@ -82,7 +83,7 @@ def _refused(
     effect = _deciding(behaviour, option, tick)
     expression = effect.setting.expression
     span = effect.setting.span if expression is None else expression.span
-    message = f"`{option}` {why}, and this is {show(value)} at {_place(plan, tick)} for `{name}`"
+    message = f"`{option}` {why}, and this is {spelled(value)} at {_place(plan, tick)} for `{name}`"
     return error("LR107", message, span, "bound it with min(...) or max(...), or change the numbers")
 
 
@@ -104,10 +105,14 @@ def _not_to_be_had(
     words = " ".join(expression.span.text.split())
     if fault.missing == "epochs":
         help = "give epochs or steps, or write `epochs 30` in the file"
-        yield error("LR311", f"`{words}` needs the length of the run, which is not known", expression.span, help)
+        yield error(
+            "LR311", f"`{words}` needs the length of the run, which is not known", expression.span, help
+        )
     else:
         help = "give steps_per_epoch (on the command line --steps-per-epoch), or write it in the file"
-        yield error("LR309", f"`{words}` needs the steps of an epoch, which are not known", expression.span, help)
+        yield error(
+            "LR309", f"`{words}` needs the steps of an epoch, which are not known", expression.span, help
+        )
 
 
 def _place(plan: Plan, tick: int) -> str:

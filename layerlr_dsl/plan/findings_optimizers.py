@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
-from layerlr_dsl.language.expressions import Value, show
+from layerlr_dsl.language.expressions import Value
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import finite
 
@@ -140,6 +141,6 @@ def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
                 if active and active[-1].clause not in said:
                     said.add(active[-1].clause)
                     name = resolution.matches.classes[number].row.name
-                    message = f"`{option}` {why}, and this makes it {show(value)} for `{name}`"
+                    message = f"`{option}` {why}, and this makes it {spelled(value)} for `{name}`"
                     code = "LR107" if finite(value) else "LR108"
                     yield error(code, message, active[-1].setting.span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
@@ -11,7 +11,7 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
 from layerlr_dsl.plan.factories import TimeArguments
 from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of
-from layerlr_dsl.plan.timeline import rounded_up
+from layerlr_dsl.plan.timeline import moment_in_words, rounded_up, stretch_in_words
 
 
 def schedule_lengths(
@@ -30,14 +30,14 @@ def schedule_lengths(
             if info.kind in ("length", "lengths"):
                 for length, span in _lengths(argument, info, rules):
                     if not info.exact and not (lenient and length.unit == "percent"):
-                        words = "epoch {}" if info.kind == "lengths" else "{} epochs"
+                        words = moment_in_words if info.kind == "lengths" else stretch_in_words
                         yield from _rounded(length, span, words, clock)
                     known = clock.length is not None and (not nominal or length.unit == "percent")
                     if argument.name == "warmup" and known and alone:
                         yield from _too_long(length, span, clock)
 
 
-def _rounded(length: Length, span: Span, words: str, clock: Clock) -> Iterator[Diagnostic]:
+def _rounded(length: Length, span: Span, words: Callable[[int], str], clock: Clock) -> Iterator[Diagnostic]:
     ticks = clock.exact(length)
     if not clock.counts_steps and ticks.denominator != 1:
         yield rounded_up(clock, ticks, span, words)
@@ -49,9 +49,7 @@ def _too_long(length: Length, span: Span, clock: Clock) -> Iterator[Diagnostic]:
         yield warning("LR304", message, span, "shorten the warm-up, or give more epochs")
 
 
-def _lengths(
-    argument: s.Argument, info: ArgumentInfo, rules: CheckedRules
-) -> Iterator[tuple[Length, Span]]:
+def _lengths(argument: s.Argument, info: ArgumentInfo, rules: CheckedRules) -> Iterator[tuple[Length, Span]]:
     value = TimeArguments(rules.lets).value(argument, info)
     if isinstance(value, Length):
         yield value, argument.span

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
-from layerlr_dsl.language.expressions import show
 from layerlr_dsl.plan.timeline import Mark
 
 if TYPE_CHECKING:
@@ -21,7 +20,9 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Spans of the run in which every parameter is frozen."""
     if resolution.nominal or not len(resolution.inventory):
         return
-    if any(g.kind == "trains" and not g.behaviour.freezes and not g.behaviour.came_frozen for g in plan.groups):
+    if any(
+        g.kind == "trains" and not g.behaviour.freezes and not g.behaviour.came_frozen for g in plan.groups
+    ):
         return
     for phase in plan.phases:
         if phase.when is None and len(phase.frozen) == len(plan.groups):

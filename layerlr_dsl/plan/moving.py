@@ -26,9 +26,9 @@ from layerlr_dsl.language.expressions import (
     Value,
     evaluate,
     moves,
-    show,
 )
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
 from layerlr_dsl.plan.schedules import Easing
@@ -134,7 +134,11 @@ class _Folder:
         self.depth = 0
 
     def fold(self, node: s.Expression) -> s.Expression:
-        if isinstance(node, s.Name) and node.name in self.lets.moving and node.name not in self.scope.captures:
+        if (
+            isinstance(node, s.Name)
+            and node.name in self.lets.moving
+            and node.name not in self.scope.captures
+        ):
             return self._nested(node, self.lets[node.name])
         if not moves(node, self.lets, self.scope.captures):
             return _literal(evaluate(node, self.scope), node)
@@ -143,7 +147,9 @@ class _Folder:
     def _nested(self, at: s.Expression, node: s.Expression) -> s.Expression:
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise Fault("LR007", "this value is nested too deeply", at.span, "name fewer `let`s in each other")
+            raise Fault(
+                "LR007", "this value is nested too deeply", at.span, "name fewer `let`s in each other"
+            )
         try:
             return self.fold(node) if node is not at else self._parts(node)
         finally:
@@ -329,7 +335,9 @@ class _Maker:
 
     def _ramp(self, node: s.Call) -> Course:
         shape, endpoint = self._words(node)
-        points = [(self._when(point), point.items[1]) for point in node.arguments if isinstance(point, s.Tuple)]
+        points = [
+            (self._when(point), point.items[1]) for point in node.arguments if isinstance(point, s.Tuple)
+        ]
         _check_points(node, points)
         ticks = [ceil(when) for when, _ in points]
         if endpoint and len(ticks) > 1:
@@ -368,14 +376,18 @@ class _Maker:
                 shape = Easing(str(value))
             else:
                 known = ", ".join("power(2)" if name == "power" else name for name in SHAPES)
-                raise Fault("LR107", f"`{keyword.value_span.text}` is no shape", keyword.value_span, f"known: {known}")
+                raise Fault(
+                    "LR107", f"`{keyword.value_span.text}` is no shape", keyword.value_span, f"known: {known}"
+                )
         return shape, endpoint
 
 
 def _check_points(node: s.Call, points: Sequence[tuple[Fraction, s.Expression]]) -> None:
     for (before, _), (after, _), point in zip(points, points[1:], node.arguments[1:], strict=False):
         if after <= before:
-            message = f"the points of a ramp rise, and `{_words(point)}` does not lie behind the one before it"
+            message = (
+                f"the points of a ramp rise, and `{_words(point)}` does not lie behind the one before it"
+            )
             raise Fault("LR107", message, point.span, "put them in order")
 
 
@@ -437,5 +449,9 @@ _MAKERS: Mapping[type, Callable[[_Maker, Any], Course]] = {
 def shown(value: Value | Moving) -> str:
     """A value in words, for messages."""
     if not isinstance(value, Moving):
-        return show(value)
-    return _words(value.expression) if value.scale in (None, 1.0) else f"{show(value.scale)} * {_words(value.expression)}"
+        return spelled(value)
+    return (
+        _words(value.expression)
+        if value.scale in (None, 1.0)
+        else f"{spelled(value.scale)} * {_words(value.expression)}"
+    )

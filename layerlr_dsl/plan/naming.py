@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
-from layerlr_dsl.language.expressions import Value, show
+from layerlr_dsl.language.expressions import Value
+from layerlr_dsl.language.numbers import in_words
 
 
 def group_name(parameters: Sequence[str]) -> str:
@@ -35,7 +36,7 @@ def told_apart(names: list[str], options: Sequence[dict[str, Value]]) -> list[st
             option for option in options[places[0]] if len({repr(options[i].get(option)) for i in places}) > 1
         ]
         for i in places:
-            told = ", ".join(f"{o} {_words(options[i].get(o))}" for o in differing[:2])
+            told = ", ".join(f"{o} {in_words(options[i].get(o))}" for o in differing[:2])
             out[i] = f"{name} ({told})" if told else name
     # Numbers come last: a name that a rule elsewhere could change is worse than a plain one.
     seen: dict[str, int] = {}
@@ -44,7 +45,3 @@ def told_apart(names: list[str], options: Sequence[dict[str, Value]]) -> list[st
         if seen[name] > 1:
             out[i] = f"{name} #{seen[name]}"
     return out
-
-
-def _words(value: Value) -> str:
-    return value if isinstance(value, str) else show(value)

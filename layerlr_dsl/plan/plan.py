@@ -328,6 +328,4 @@ def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, A
     stretches = behaviour.timeline.stretches(fired)
     options = {option: product.at(tick, stretches) for option, product in now.products.items()}
     warmup = behaviour.warmup(tick, fired)
-    return GroupState(
-        options, state.frozen, state.statistics, warmup, now.products, now.schedule, state.held
-    )
+    return GroupState(options, state.frozen, state.statistics, warmup, now.products, now.schedule, state.held)

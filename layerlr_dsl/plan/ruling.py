@@ -24,7 +24,6 @@ from layerlr_dsl.plan.selection import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
 
-
 Heard: TypeAlias = "Effect | FreezeEffect | StatisticsEffect | _Driving"
 
 

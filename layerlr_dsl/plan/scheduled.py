@@ -127,7 +127,9 @@ def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
         found.append(error("LR120", message, factory.span, f"write `schedule {factory.name}`"))
     if factory.name not in lets.moving and not lets.replaced(factory.name):
         message = f"the `let` `{factory.name}` does not move, and a schedule does"
-        found.append(error("LR107", message, factory.name_span, "write `schedule constant`, and multiply the rates"))
+        found.append(
+            error("LR107", message, factory.name_span, "write `schedule constant`, and multiply the rates")
+        )
     if found:
         raise Faulty(found)
     try:

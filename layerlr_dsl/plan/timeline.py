@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -10,14 +10,25 @@ from math import ceil
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
-from layerlr_dsl.language.expressions import evaluate, show
+from layerlr_dsl.language.expressions import evaluate
+from layerlr_dsl.language.numbers import plural, spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 
 NOMINAL_EPOCHS = Fraction(100)
 
-_MOMENT, _STRETCH = "epoch {}", "{} epochs"
+
+def moment_in_words(epoch: int) -> str:
+    return f"epoch {epoch}"
+
+
+def stretch_in_words(epochs: int) -> str:
+    return plural(epochs, "epoch")
+
+
+def whole_epochs_in_words(epochs: int) -> str:
+    return "whole epochs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +85,9 @@ class Interval:
 ALWAYS = Interval(START, None)
 
 
-def rounded_up(clock: Clock, ticks: Fraction, span: Span, words: str) -> Diagnostic:
+def rounded_up(clock: Clock, ticks: Fraction, span: Span, words: Callable[[int], str]) -> Diagnostic:
     """LR310 for what a clock of whole epochs cannot place exactly."""
-    whole = words.format(ceil(ticks)).replace("1 epochs", "1 epoch")
+    whole = words(ceil(ticks))
     return warning(
         "LR310",
         f"`{span.text}` is rounded up to {whole}: the steps of an epoch are not known",
@@ -113,8 +124,12 @@ class Timeline:
                 self.clock.exact(length)
             except UnknownTime as unknown:
                 self._unknown(unknown, statement.length.span)
-                length = Length(Fraction(1), "epochs") if self.clock.knows_epochs else Length(Fraction(1), "steps")
-        until = None if statement.until is None else self._event(statement.until, Mark(Fraction(0), None, number))
+                length = (
+                    Length(Fraction(1), "epochs") if self.clock.knows_epochs else Length(Fraction(1), "steps")
+                )
+        until = (
+            None if statement.until is None else self._event(statement.until, Mark(Fraction(0), None, number))
+        )
         stage = Stage(statement.name, length, until, statement.fresh, statement.span)
         self.calendar = Calendar(self.clock, (*self.calendar.stages, stage))
 
@@ -147,9 +162,9 @@ class Timeline:
             return Mark(Fraction(0), self._event(time, opens), stage)
         value = self.number(time.value)
         unit: Unit = {"epoch": "epochs", "step": "steps", "percent": "percent"}[time.unit]  # type: ignore[assignment]
-        return self._mark(Length(value, unit), time.span, _MOMENT, stage)
+        return self._mark(Length(value, unit), time.span, moment_in_words, stage)
 
-    def _mark(self, length: Length, span: Span, words: str, stage: int) -> Mark:
+    def _mark(self, length: Length, span: Span, words: Callable[[int], str], stage: int) -> Mark:
         ticks = self._ticks(length, span, words, stage)
         if stage and length.unit == "percent":  # a stage's length may hang on when it begins
             return Mark(Fraction(0), None, stage, length.value / 100)
@@ -157,7 +172,7 @@ class Timeline:
 
     def after(self, mark: Mark, duration: s.Duration, times: int, stage: int = 0) -> Mark:
         """`times` durations after a mark."""
-        step = self._mark(self.length(duration), duration.span, "whole epochs", stage)
+        step = self._mark(self.length(duration), duration.span, whole_epochs_in_words, stage)
         return Mark(mark.ticks + step.ticks * times, mark.event, stage, mark.share + step.share * times)
 
     def length(self, duration: s.Duration) -> Length:
@@ -165,7 +180,7 @@ class Timeline:
 
     def ticks(self, duration: s.Duration, stage: int = 0) -> int:
         """A duration in ticks, rounded up; 0 where it cannot be placed (a finding says so)."""
-        return ceil(self._ticks(self.length(duration), duration.span, _STRETCH, stage))
+        return ceil(self._ticks(self.length(duration), duration.span, stretch_in_words, stage))
 
     def number(self, expression: s.Expression) -> Fraction:
         return Fraction(evaluate(expression, self.rules.exact_scope))
@@ -210,7 +225,7 @@ class Timeline:
 
     # ------------------------------------------------------------ findings
 
-    def _ticks(self, length: Length, span: Span, words: str, stage: int) -> Fraction:
+    def _ticks(self, length: Length, span: Span, words: Callable[[int], str], stage: int) -> Fraction:
         clock = self.clock_of(stage)
         try:
             ticks = clock.exact(length)
@@ -241,7 +256,7 @@ class Timeline:
         delta = 0.0 if condition.delta is None else float(self.number(condition.delta))
         metric = condition.metric
         plural = "epoch" if patience == 1 else "epochs"
-        by = f" by {show(delta)}" if delta else ""
+        by = f" by {spelled(delta)}" if delta else ""
         text = f"{metric} stops {condition.direction} for {patience} {plural}{by}"
         new = Event(
             len(self.events), metric, condition.direction, patience, delta, opens, text, condition.span
@@ -299,9 +314,7 @@ class Timeline:
             self.found.append(warning("LR302", message, opens_time.span, help))
         elif closes_time is not None and closes is not None and closes > total:
             whole = "epochs" if self.clock.knows_epochs else "steps"
-            message = (
-                f"`{closes_time.span.text}` lies after the end of {what}, which has {end.partition(' ')[2]} {whole}"
-            )
+            message = f"`{closes_time.span.text}` lies after the end of {what}, which has {end.partition(' ')[2]} {whole}"
             help = f"the window stays open to the end; shorten it, or give more {self._unit}"
             self.found.append(warning("LR304", message, closes_time.span, help))
 
@@ -334,7 +347,9 @@ class Timeline:
         for stage, stretch in zip(self.calendar.stages, stretches[1:], strict=True):
             length = None if stage.length is None else self.clock.exact(stage.length)
             if length is not None and stretch.start != NEVER and stretch.start + length > self.clock.length:
-                message = f"stage {stage.name} ends at {self.clock.words(stretch.start + length)}, after the run"
+                message = (
+                    f"stage {stage.name} ends at {self.clock.words(stretch.start + length)}, after the run"
+                )
                 help = f"the run ends at {self.clock.words(self.clock.length)}: shorten a stage, or lengthen the run"
                 self.found.append(error("LR313", message, stage.span, help))
                 return

@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable
 from math import log10
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plots.series import Picture, Series
 from layerlr_dsl.reports.cells import cells, clip, escape, pad, pad_left, shorten_all, wrap
-from layerlr_dsl.reports.words import number, short
+from layerlr_dsl.reports.words import short
 
 KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 LABEL = 9
@@ -55,13 +56,9 @@ def _curves(picture: Picture, across: int, height: int, unicode: bool) -> list[s
     }
     lines = []
     for row, drawn in enumerate(canvas):
-        label = f"{10 ** labels[row]:.2g}" if row in labels else ""
-        lines.append(f"{_tidy(label):>{LABEL - 2}} {bar}{''.join(drawn)}".rstrip())
+        label = spelled(10 ** labels[row], 2) if row in labels else ""
+        lines.append(f"{label:>{LABEL - 2}} {bar}{''.join(drawn)}".rstrip())
     return lines
-
-
-def _tidy(label: str) -> str:
-    return label.replace("e-0", "e-").replace("e+0", "e")
 
 
 def _index(picture: Picture, column: int, across: int) -> int:
@@ -76,10 +73,10 @@ def axis(picture: Picture, across: int) -> str:
         (s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000) if picture.epochs / s * 8 <= across),
         None,
     )
-    epoch = 0.0
+    epoch = 0
     while step is not None and epoch < picture.epochs:
         at = round(epoch / picture.epochs * across)
-        for offset, char in enumerate(f"{epoch:g}"):
+        for offset, char in enumerate(str(epoch)):
             if at + offset < across:
                 line[at + offset] = char
         epoch += step
@@ -116,5 +113,5 @@ def lane(picture: Picture, one: Series, across: int, unicode: bool) -> str:
 def _notes(picture: Picture) -> list[str]:
 
     low, high = picture.rate_range
-    notes = [f"rates from {number(low)} to {number(high)}; solid: trains, light: frozen"]
+    notes = [f"rates from {spelled(low, 6)} to {spelled(high, 6)}; solid: trains, light: frozen"]
     return [*notes, *(f"waits for: {escape(marker.text)}" for marker in picture.markers)]

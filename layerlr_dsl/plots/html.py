@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plots.series import Picture
 
 
@@ -49,7 +50,7 @@ def _data(picture: Picture) -> dict[str, Any]:
                 "numel": one.numel,
                 "optimizer": one.optimizer,
                 "schedule": one.schedule,
-                "rates": [float(f"{rate:.6g}") for rate in one.rates],
+                "rates": [float(spelled(rate, 6)) for rate in one.rates],
                 "frozen": [int(state) for state in one.frozen],
                 "everTrains": one.ever_trains,
                 "lanes": picture.spans(one, frozen=True),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.errors import RunnerError
 
 CONFIG_FILE = "config.json"
@@ -109,4 +110,4 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
 
 
 def _said(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return spelled(value, 6) if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.reports.cells import escape
 
 FEWEST_GROUPS = 4
@@ -279,7 +280,7 @@ def _groups_table(groups: Sequence[GroupRow], width: int, room: int) -> Renderab
         size = [f"{row.numel:,}"] if sizes else []
         state = "frozen" if row.frozen else "trains"
         style = "blue" if row.frozen else None
-        table.add_row(Text(escape(row.name)), *size, f"{row.lr:.2e}", state, style=style)
+        table.add_row(Text(escape(row.name)), *size, spelled(row.lr, 3), state, style=style)
     if left:
         frozen = sum(row.frozen for row in left)
         table.add_row(f"{len(left)} more" + (f", {frozen} frozen" if frozen else ""))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.display import Display
@@ -84,7 +85,7 @@ class FeedChoice:
             return "nothing is frozen"
         left = self.phases.remaining_epochs(progress.total)
         if left is not None and left < WORTH_EPOCHS:
-            return f"this phase lasts only {left:g} epochs more, and filling the table costs one"
+            return f"this phase lasts only {plural(left, 'epoch')} more, and filling the table costs one"
         return None
 
     def _remembered(self) -> Feed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.display import Display, GroupRow
 from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.evaluate import Scores
@@ -99,7 +100,7 @@ class PhaseWatch:
         ]
         if said:
             epoch = float(self._plan.clock.epoch_of(self._schedule.last_epoch))
-            self._news = f"{epoch:>5.3g}  {'; '.join(said)}: {self.trainable_share:.1%} trains"
+            self._news = f"{spelled(epoch, 3):>5}  {'; '.join(said)}: {self.trainable_share:.1%} trains"
         return True
 
     def tell(self, display: Display) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.config import Precision
 from layerlr_dsl.runner.data import Batch
 from layerlr_dsl.runner.processes import Processes
@@ -191,4 +192,4 @@ def _norms_by_group(owners: list[str], norms: Tensor | None) -> dict[str, float]
 
 def _largest(norms: dict[str, float]) -> str:
     name = max(norms, key=lambda group: norms[group])
-    return f"group {name} (norm {norms[name]:.3g})"
+    return f"group {name} (norm {spelled(norms[name], 3)})"

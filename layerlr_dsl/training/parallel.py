@@ -154,7 +154,14 @@ def fingerprint(plan: Plan) -> str:
         tick: int | None = 0
         while tick is not None:
             states = [
-                (sorted(map(repr, s.products.items())), repr(s.schedule), s.frozen, s.statistics, s.held, s.warmup)
+                (
+                    sorted(map(repr, s.products.items())),
+                    repr(s.schedule),
+                    s.frozen,
+                    s.statistics,
+                    s.held,
+                    s.warmup,
+                )
                 for s in plan.state(tick, happened)
             ]
             free = [name for name, behaviour in going_on if behaviour.freeze(tick, happened).statistics]

@@ -17,7 +17,9 @@ import torch
 
 from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.expressions import Fault
-from layerlr_dsl.plan.schedules import Plateau, PlateauState, Sequence as ScheduleSequence
+from layerlr_dsl.language.numbers import spelled
+from layerlr_dsl.plan.schedules import Plateau, PlateauState
+from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError, listed
 
 if TYPE_CHECKING:
@@ -169,7 +171,11 @@ class Writer:
         base = float(state.options[option]) if option in planned.given else track.initial
         schedule, warmup = state.schedule, state.warmup
         driven = moves or schedule is not None or warmup is not None
-        if (base != track.base or (driven and not track.driven)) and schedule is None and tick == self._tick + 1:
+        if (
+            (base != track.base or (driven and not track.driven))
+            and schedule is None
+            and tick == self._tick + 1
+        ):
             if not track.driven:  # and not where a run resumes
                 self._warn_if_driven(group, track.base, planned.name, option)
         if driven and warmup is None and not isinstance(group[option], torch.Tensor):
@@ -233,7 +239,7 @@ class Writer:
             return
         self._warned = True
         warnings.warn(
-            f"the rate of group {name} is {rate:g} where the rules have {written:g}, so something else drives it, and "
+            f"the rate of group {name} is {spelled(rate, 6)} where the rules have {spelled(written, 6)}, so something else drives it, and "
             "what the rules move now writes over that; write the schedule into the rules",
             ScheduleWarning,
             stacklevel=6,

@@ -437,4 +437,6 @@ def test_remembered_files_load_neither_parser_nor_planner(write: Write, cache: P
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "['layerlr_dsl.language.resources']"
+    assert (
+        done.stdout.splitlines()[-1] == "['layerlr_dsl.language.numbers', 'layerlr_dsl.language.resources']"
+    )

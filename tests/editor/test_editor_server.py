@@ -225,7 +225,7 @@ def test_the_options_of_another_packages_optimizer_come_from_the_analyst(client:
         (4, 15, "18 tensors, 704 parameters"),
         (7, 7, "`lr` of adamw: the learning rate"),
         (7, 10, "let base = 1e-3"),
-        (3, 5, "= 0.0005"),
+        (3, 5, "= 5e-4"),
         (5, 18, "`weight_decay`"),
         (5, 12, "optimizer `adamw` (`torch.optim.AdamW`)"),
         (6, 10, "schedule `cosine`"),

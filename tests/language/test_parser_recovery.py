@@ -31,10 +31,19 @@ LINES = [
     "group stem = conv1, bn1  # a comment; with (signs",
     "let base = max(1e-3, 2 * (3 - 1))",
     'include "common/no_decay.lr"',
+    "stage all for 20 epochs until val_loss stops falling for 3 epochs, fresh optimizer",
+    "stage head until accuracy stops rising for 2 epochs",
+    "unfreeze classifier then layers.<i> by i descending then stem every 500 steps starting at 5%",
+    "freeze statistics of **.bn, /norm;/ from epoch 1",
+    "unfreeze layer1",
+    "** -> lr ramp((0%, 1e-3), (300 steps, 2e-3), shape=power(2)), \"rank\" 128 until 50%",
+    "fc -> schedule linear(start_factor=0.1) for 5 epochs then cosine(warmup=3 steps)",
+    "optimizer critic = adam(lr=1e-4)",
+    "let n = last(@stem.i) + rates[-1] * 10_000",
     "head -> optimizer muon(lr=0.02), schedule multistep(at=(30 epochs, 60 epochs), gamma=0.1)",
 ]  # fmt: skip
 JUNK = ["(", ")", "[", "]", "{", '"', "'", "/", "#", ";", ",", "->", "=>", "=", "==", "*=", "%", "@", "\\", "$", "|",
-        "until", "where", "except", "lr", "1e-4x", "5", "!", "\x00", "\u00a0", "“", "freeze", "not", "^", "\t", "\n"]  # fmt: skip
+        "until", "where", "except", "lr", "1e-4x", "5", "!", "\x00", "\u00a0", "“", "freeze", "then", "for", "stage", "by", "of", "not", "^", "\t", "\n"]  # fmt: skip
 
 
 def read(text: str) -> tuple[File, tuple[Diagnostic, ...]]:

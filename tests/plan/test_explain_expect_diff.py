@@ -73,7 +73,7 @@ expect layer<i>.0.bn1 lr == 1e-3 * 0.5 ^ (last(i) - i + 1)
     )
     found = outcomes(text, resnet18, epochs=10)
     assert found[:3] == [None, None, None]
-    assert found[3] == "expected lr == 0.01 for `fc.weight`, but its lr is 0.001 at epoch 2"
+    assert found[3] == "expected lr == 0.01 for `fc.weight`, but its lr is 1e-3 at epoch 2"
     assert found[4] is None
     assert found[5] is not None
     assert "98.73%" in found[5]
@@ -115,8 +115,8 @@ def test_diff_gives_both_values_over_time(resnet18: Inventory) -> None:
     found = {(d.parameter, d.option): (d.old, d.new) for d in diff(old, new)}
     assert found == {
         ("conv1.weight", "frozen"): ("false", "true"),
-        ("fc.weight", "lr"): ("0.001", "0.001, from epoch 2 0.0001"),
-        ("fc.bias", "lr"): ("0.001", "0.001, from epoch 2 0.0001"),
+        ("fc.weight", "lr"): ("1e-3", "1e-3, from epoch 2 1e-4"),
+        ("fc.bias", "lr"): ("1e-3", "1e-3, from epoch 2 1e-4"),
     }
 
 

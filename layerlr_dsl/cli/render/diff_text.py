@@ -9,8 +9,9 @@ from itertools import groupby
 
 from layerlr_dsl.cli.diff_view import Change, Changes
 from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.reports.cells import cells, escape, wrap
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.reports.words import short
 
 _MOST_MODULES = 8
 _EXPONENT = re.compile(r"(?<=\de)([+-])0(?=\d)")
@@ -20,7 +21,7 @@ _STATE = re.compile(r"\b(true|false)\b")
 def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
     """One block an option, then how many parameters differ."""
     if not changes.found:
-        return wrap(f"no difference in {count(changes.total, 'parameter')}", screen.width)
+        return wrap(f"no difference in {plural(changes.total, 'parameter')}", screen.width)
     lines: list[str] = []
     for option, group in groupby(changes.found, key=lambda change: change.option):
         lines.append(screen.paint(escape(option), "bold"))
@@ -29,7 +30,7 @@ def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
         lines.append("")
     return [
         *lines,
-        *wrap(f"{changes.differing:,} of {count(changes.total, 'parameter')} differ", screen.width),
+        *wrap(f"{changes.differing:,} of {plural(changes.total, 'parameter')} differ", screen.width),
     ]
 
 
@@ -38,7 +39,7 @@ def _change(change: Change, every: bool, screen: Screen) -> list[str]:
     if every:
         names = [f"      {escape(name)}" for name in change.parameters]
         return [*lines, *(line for name in names for line in wrap(name, screen.width, 0, "        "))]
-    size = f"({count(len(change.parameters), 'tensor')}, {short(change.numel)})"
+    size = f"({plural(len(change.parameters), 'tensor')}, {short(change.numel)})"
     return [*lines, *wrap(f"      {escape(_modules(change))} {size}", screen.width, 0, "      ")]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from layerlr_dsl.cli.explain_view import Explained
 from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.language.numbers import in_words, plural, spelled
 from layerlr_dsl.plan.explain import OptionExplanation, Step
 from layerlr_dsl.reports.cells import cells, escape, pad, wrap
-from layerlr_dsl.reports.words import count, number, short, value
+from layerlr_dsl.reports.words import short
 
 _STATUS = {
     "wins": "wins",
@@ -29,7 +30,7 @@ def render(found: Sequence[Explained], moment: str, screen: Screen) -> list[str]
     lines: list[str] = []
     if len(found) > 1:
         total = sum(len(one.names) for one in found)
-        lines += [f"{count(total, 'parameter')}, treated in {len(found)} ways", ""]
+        lines += [f"{plural(total, 'parameter')}, treated in {len(found)} ways", ""]
     for place, one in enumerate(found):
         lines += [""] * bool(place) + _one(one, moment, screen)
     return lines
@@ -49,7 +50,7 @@ def _one(one: Explained, moment: str, screen: Screen) -> list[str]:
     size = (
         f"{short(one.numel)} elements"
         if len(one.names) == 1
-        else f"{count(len(one.names), 'tensor')}, {short(one.numel)} elements"
+        else f"{plural(len(one.names), 'tensor')}, {short(one.numel)} elements"
     )
     lines += wrap(
         f"{size}; group `{escape(told.group)}`; optimizer {told.optimizer}; at {moment}",
@@ -142,14 +143,14 @@ def _effective(one: Explained, screen: Screen) -> list[str]:
     if told.lr is None or told.factor == 1.0:
         return []
     base = told.options["lr"].value
-    said = f"lr in the optimizer: {number(told.lr)} = {_value(base)} * {number(told.factor)}"
+    said = f"lr in the optimizer: {spelled(told.lr, 6)} = {_value(base)} * {spelled(told.factor, 6)}"
     if told.schedule is not None:
         said += f", by schedule {told.schedule}"
     return ["", *wrap(said, screen.width, 0, "  ")]
 
 
 def _value(option: object) -> str:
-    return escape(value(option)) if not isinstance(option, str) else escape(option)
+    return escape(in_words(option, 6))
 
 
 def as_json(found: Sequence[Explained]) -> str:

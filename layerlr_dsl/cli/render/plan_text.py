@@ -7,11 +7,12 @@ from itertools import groupby
 from layerlr_dsl.cli.plan_view import Overview, PhaseRow, described, overview
 from layerlr_dsl.cli.render.table import Column, table
 from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plots import characters
 from layerlr_dsl.plots.series import Picture, picture
 from layerlr_dsl.reports.cells import cells, clip, escape, pad, shorten, wrap
-from layerlr_dsl.reports.words import count, fraction, share, short
+from layerlr_dsl.reports.words import share, short
 
 FREE = 72
 
@@ -34,10 +35,10 @@ def _title(plan: Plan, spec: str, screen: Screen) -> list[str]:
     clock = plan.clock
     length = "length of the run unknown"
     if clock.epochs is not None:
-        length = f"{fraction(clock.epochs)} epoch" + ("" if clock.epochs == 1 else "s")
+        length = plural(clock.epochs, "epoch")
     if clock.steps_per_epoch is not None:
-        length += f" of {count(clock.steps_per_epoch, 'step')}"
-    size = f"{short(total)} parameters in {count(len(plan.inventory), 'tensor')}"
+        length += f" of {plural(clock.steps_per_epoch, 'step')}"
+    size = f"{short(total)} parameters in {plural(len(plan.inventory), 'tensor')}"
     lines = wrap(f"{escape(spec)}: {size}; {length}", screen.width, 0, "  ")
     return [screen.paint(line, "bold") for line in lines]
 
@@ -123,7 +124,7 @@ def _gathered(names: list[str]) -> str:
 def _label(names: list[str], width: int, screen: Screen) -> str:
     """The first name, cut to what room the number of the others leaves."""
     if len(names) > 1 and width < 16:
-        return clip(count(len(names), "group"), width)
+        return clip(plural(len(names), "group"), width)
     more = _gathered(names)[len(names[0]) :]
     return shorten(names[0], width - cells(more), screen.ellipsis) + more
 
@@ -147,4 +148,4 @@ def _phases(view: Overview, screen: Screen) -> list[str]:
 def _frozen(row: PhaseRow) -> str:
     if not row.frozen:
         return "nothing"
-    return row.frozen[0] if len(row.frozen) == 1 else count(len(row.frozen), "group")
+    return row.frozen[0] if len(row.frozen) == 1 else plural(len(row.frozen), "group")

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.reports.cells import cells, clip, escape, pad, wrap
-from layerlr_dsl.reports.words import count, share, short
+from layerlr_dsl.reports.words import share, short
 
 
 @dataclass
@@ -44,7 +45,7 @@ def render(
     """The tree, headed by the model's size, ended by what the selector covers."""
     root = tree(inventory)
     title = f"{escape(inventory.source)}: {escape(inventory.module_class(0).name)}, "
-    title += f"{short(inventory.total_numel)} parameters in {count(len(inventory), 'tensor')}"
+    title += f"{short(inventory.total_numel)} parameters in {plural(len(inventory), 'tensor')}"
     lines = [screen.paint(clip(title, screen.width), "bold"), ""]
     view = _View(inventory, chosen, depth, every, screen)
     lines += view.laid_out(list(view.walk(root, "", 0)))
@@ -73,7 +74,7 @@ def _covered(inventory: Inventory, chosen: frozenset[int] | None, screen: Screen
         return []
     numel = sum(inventory.numel(row) for row in chosen)
     whole = inventory.total_numel or 1
-    said = f"covers {len(chosen):,} of {count(len(inventory), 'tensor')}, "
+    said = f"covers {len(chosen):,} of {plural(len(inventory), 'tensor')}, "
     return [
         "",
         clip(f"{said}{short(numel)} of {short(whole)} parameters ({share(numel / whole)})", screen.width),
@@ -195,7 +196,7 @@ class _View:
         )
 
     def _summary(self, node: Node) -> str:
-        return count(len(set(node.below)), "tensor")
+        return plural(len(set(node.below)), "tensor")
 
     def _own(self, node: Node) -> str:
         said = []

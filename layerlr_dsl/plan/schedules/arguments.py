@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Literal
 
 from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.signatures import Interval
 from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.schedules import easing
@@ -120,7 +121,7 @@ def _value(name: str, argument: str, info: ArgumentInfo, value: object) -> objec
 
 def _length(argument: str, info: ArgumentInfo, value: object) -> Length:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = f"{value:g}"
+        number = spelled(value)
         raise ScheduleFault(
             argument,
             f"{argument} needs a unit",
@@ -157,7 +158,9 @@ def _shape(argument: str, value: object) -> Easing:
     if isinstance(value, str) and value in easing.NAMES and value != "power":
         return Easing(value)
     near = nearest(value, easing.NAMES) if isinstance(value, str) else None
-    raise ScheduleFault(argument, f"{argument} must be one of {known}", f"did you mean {near}?" if near else None)
+    raise ScheduleFault(
+        argument, f"{argument} must be one of {known}", f"did you mean {near}?" if near else None
+    )
 
 
 def _number(argument: str, info: ArgumentInfo, value: object) -> int | float:
@@ -180,7 +183,7 @@ def _plain(argument: str, info: ArgumentInfo, value: Length) -> Fraction:
     if info.whole and value.unit == "epochs":
         return value.value
     raise ScheduleFault(
-        argument, f"{argument} is a number and takes no unit", f"write {argument}={float(value.value):g}"
+        argument, f"{argument} is a number and takes no unit", f"write {argument}={spelled(value.value)}"
     )
 
 

@@ -33,7 +33,10 @@ WARMUP = {
 FLOOR = ArgumentInfo("fraction", "the least factor, as a share of each group's own peak", domain=SHARE)
 MIN_LR = ArgumentInfo("number", "the least rate, the same for every group", domain=NOT_NEGATIVE)
 INTERVAL = ArgumentInfo(
-    "word", "look the schedule up at every step, or at the start of each epoch", "step", choices=("step", "epoch")
+    "word",
+    "look the schedule up at every step, or at the start of each epoch",
+    "step",
+    choices=("step", "epoch"),
 )
 ENDPOINT = ArgumentInfo("flag", "whether ends are reached at the last tick before them", False)
 PREFIX = ArgumentInfo(
@@ -180,7 +183,10 @@ def _constant(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
 def _step(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     period = clock.exact(values["every"])
     return shapes.Step(
-        **_open(clock, common), period=period.numerator, parts=period.denominator, gamma=float(values["gamma"])
+        **_open(clock, common),
+        period=period.numerator,
+        parts=period.denominator,
+        gamma=float(values["gamma"]),
     )
 
 
@@ -204,7 +210,9 @@ def _exponential(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
         return shapes.Exponential(**_open(clock, common), gamma=float(values["gamma"]), period=period)
     _no_floor(values, "end_factor")
     if end == 0:
-        raise ScheduleFault("end_factor", "an exponential never reaches 0", "give a small number, or use cosine")
+        raise ScheduleFault(
+            "end_factor", "an exponential never reaches 0", "give a small number, or use cosine"
+        )
     stretch = _stretch(values, clock, common)
     return shapes.Exponential(**{**stretch, "gamma": float(end), "period": float(stretch.pop("span"))})
 
@@ -353,7 +361,9 @@ ENTRIES: Mapping[str, Entry] = {
         },
         _constant,
     ),
-    "step": Entry({"every": EVERY, "gamma": GAMMA, **COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}, _step),
+    "step": Entry(
+        {"every": EVERY, "gamma": GAMMA, **COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}, _step
+    ),
     "multistep": Entry(
         {
             "at": ArgumentInfo("lengths", "when the factor drops, from the start of the run", required=True),

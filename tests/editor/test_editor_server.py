@@ -229,7 +229,7 @@ def test_the_options_of_another_packages_optimizer_come_from_the_analyst(client:
         (5, 18, "`weight_decay`"),
         (5, 12, "optimizer `adamw` (`torch.optim.AdamW`)"),
         (6, 10, "schedule `cosine`"),
-        (6, 19, "`warmup`: linear warm-up"),
+        (6, 19, "`warmup`: how long the warm-up lasts"),
         (6, 24, "`5%` = 0.05"),
         (8, 38, "largest number that a capture is bound to"),
         (9, 13, "dimensions of the tensor"),

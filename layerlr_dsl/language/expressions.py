@@ -104,12 +104,12 @@ def evaluate(expression: s.Expression, scope: Scope) -> Value:
     return _EVALUATORS[type(expression)](expression, scope)
 
 
-def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is]:
+def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is | s.GroupCapture]:
     """Every node that refers to something by name, without recursion."""
     stack: list[Any] = [expression]
     while stack:
         node = stack.pop()
-        if isinstance(node, (s.Name, s.Subscript, s.Is)):
+        if isinstance(node, (s.Name, s.Subscript, s.Is, s.GroupCapture)):
             yield node
         if isinstance(node, s.Call):
             yield node

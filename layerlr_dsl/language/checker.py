@@ -63,9 +63,7 @@ class _Gathered:
         return 0 if self.after is not None else len(self.stages)
 
 
-def check(
-    source: Source, root: Path | None = None, lets: Mapping[str, Value] | None = None
-) -> CheckedRules:
+def check(source: Source, root: Path | None = None, lets: Mapping[str, Value] | None = None) -> CheckedRules:
     """Parse a rule text with its includes and check it. Never raises; findings are in the result.
 
     lets: constants that take the place of the file's own, before anything is worked out.

@@ -10,7 +10,6 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, Scope, Value, evaluate, moves, names_in
-
 from layerlr_dsl.language.source import Span
 
 
@@ -79,7 +78,11 @@ def check_lets(
         found.append(_circular([statements[name] for name in circle]))
         for name in circle:
             lets.void(name)
-    names = Names(lets.keys(), reason="a `let` is the same for every parameter: a constant, or what time alone changes", time=True)
+    names = Names(
+        lets.keys(),
+        reason="a `let` is the same for every parameter: a constant, or what time alone changes",
+        time=True,
+    )
     for name in order:
         before = len(found)
         check_expression(lets[name], names, found)

@@ -11,8 +11,6 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from layerlr_dsl.language.numbers import spelled
-
 from layerlr_dsl.language.numbers import plural, spelled
 
 Unit = Literal["epochs", "steps", "percent"]

@@ -132,7 +132,8 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
             held = cascade.came_frozen or any(
                 other.window.stage in (0, effect.window.stage)
                 and other.frozen
-                and other.clause != effect.clause and _not_after(other.window.opens, opens)
+                and other.clause != effect.clause
+                and _not_after(other.window.opens, opens)
                 for other in cascade.freezes
             )
             frozen_before[effect.clause] = frozen_before.get(effect.clause, False) or held

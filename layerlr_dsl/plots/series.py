@@ -104,7 +104,8 @@ def picture(
     states = [plan.state(at, happened) for at in changes]
     total = sum(group.numel for group in plan.groups) or 1
     series = tuple(
-        _series(plan, place, group, ticks, changes, states, total, happened) for place, group in enumerate(plan.groups)
+        _series(plan, place, group, ticks, changes, states, total, happened)
+        for place, group in enumerate(plan.groups)
     )
     return Picture(
         title,

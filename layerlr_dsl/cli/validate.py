@@ -6,11 +6,10 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.inputs import gather
+from layerlr_dsl.cli import reporting
+from layerlr_dsl.cli.checking import Checker
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.remembered import Clean, Memory
-from layerlr_dsl.cli.summary import summary_line
-from layerlr_dsl.cli.terminal import write
+from layerlr_dsl.cli.validation import Report, Request, fixed, validate
 
 
 @click.command("validate")
@@ -50,16 +49,6 @@ def command(
         layerlr validate my.lr --model timm:vit_small_patch16_224 --epochs 30
         layerlr validate rules --format sarif > findings.sarif
     """
-    plain = form == "text" and not (fix or info or advice or watch)
-    memory = Memory(model, epochs, steps_per_epoch) if plain else None
-    if memory is not None:
-        told = _remembered(memory, paths, root)
-        if told is not None:
-            write(told)
-            return 0
-    from layerlr_dsl.cli import reporting
-    from layerlr_dsl.cli.checking import Checker
-    from layerlr_dsl.cli.validation import Report, Request, fixed, validate
 
     def once() -> Report:
         checker = Checker(model, epochs, steps_per_epoch, advice=advice)
@@ -72,20 +61,4 @@ def command(
         from layerlr_dsl.cli.watching import watch_files
 
         return watch_files(once, paths)
-    report = once()
-    if memory is not None:
-        for checked in report.checked:
-            memory.keep(checked)
-    return report.exit_status
-
-
-def _remembered(memory: Memory, paths: tuple[str, ...], root: str | None) -> str | None:
-    """The summary of files that were all found clean before, or None."""
-    found: list[Clean] = []
-    for entry in gather(paths, root):
-        clean = memory.recall(entry)
-        if clean is None:
-            return None
-        found.append(clean)
-    notes = frozenset().union(*(clean.notes for clean in found))
-    return summary_line(len(found), (), len(notes), 0, any(clean.against_model for clean in found))
+    return once().exit_status

@@ -80,7 +80,6 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
         expectations=tuple(expectations),
         diagnostics=tuple(in_order(found, expansion.sources)),
         complete=not any(d.severity == "error" for d in found),
-        sought=tuple(expansion.sought),
     )
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check
-from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.files import read_source
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.clock import Clock, ImpossibleTime
+from layerlr_dsl.tools.collector import collector_paused
 
 if TYPE_CHECKING:
     from torch import nn

@@ -81,7 +81,7 @@ def _covered(plan: Plan, selector: str, checked: Checked) -> dict[int, str]:
 
 
 def _nearest(plan: Plan, name: str) -> str | None:
-    from layerlr_dsl.language.nearest import nearest
+    from layerlr_dsl.tools.nearest import nearest
 
     near = nearest(name, plan.inventory.index_of)
     return f"did you mean `{near}`?" if near else "`layerlr inspect SPEC` shows the model's names"

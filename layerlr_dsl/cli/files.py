@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from layerlr_dsl.cli.exits import Refusal, describe_os_error
-from layerlr_dsl.model import atomic
+from layerlr_dsl.tools.atomic import write_atomically
 
 
-def write_atomically(path: str | Path, data: str | bytes) -> None:
+def write_output(path: str | Path, data: str | bytes) -> None:
     """Replace `path` (what a link points at) by `data` in one step, keeping its mode. Raises Refusal."""
     if str(path) == "-":
         raise Refusal("`-` is no name of a file to write", "a file of that name is `./-`")
@@ -23,7 +23,7 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise Refusal(f"{path}: cannot be written: permission denied")
-        atomic.write_atomically(target, content)
+        write_atomically(target, content)
     except OSError as fault:
         reason = fault.strerror.lower() if fault.strerror else describe_os_error(fault)
         raise Refusal(f"{path}: cannot be written: {reason}") from None

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from layerlr_dsl.cli.files import write_atomically
+from layerlr_dsl.cli.files import write_output
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
 
 
@@ -27,7 +27,7 @@ def apply_safe_fixes(findings: Iterable[Diagnostic]) -> int:
         applied += 1
     for path, changes in edits.items():
         if changes:
-            write_atomically(path, edited(texts[path], changes))
+            write_output(path, edited(texts[path], changes))
     return applied
 
 

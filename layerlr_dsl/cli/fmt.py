@@ -13,8 +13,8 @@ from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.language.formatting import format_text
-from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ def _report(result: Formatted) -> None:
 
 
 def _put(result: Formatted) -> None:
-    from layerlr_dsl.cli.files import write_atomically
+    from layerlr_dsl.cli.files import write_output
 
     if result.entry.is_stdin:
         if result.state in ("same", "changed"):
             click.echo(result.after, nl=False)
     elif result.state == "changed":
-        write_atomically(result.entry.path, result.after)
+        write_output(result.entry.path, result.after)
 
 
 def as_diff(result: Formatted, screen: Screen) -> str:

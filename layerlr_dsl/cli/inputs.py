@@ -116,7 +116,7 @@ def _rule_files(folder: str) -> Iterator[str]:
 
 def recipe_path(name: str) -> Path:
     """The file of a packaged recipe. Raises Refusal with the nearest name."""
-    from layerlr_dsl.language.nearest import nearest
+    from layerlr_dsl.tools.nearest import nearest
 
     known = recipes()
     if name in known:
@@ -128,7 +128,7 @@ def recipe_path(name: str) -> Path:
 
 def recipes() -> dict[str, Path]:
     """The packaged recipes by name, the folder they lie in left out of it."""
-    from layerlr_dsl.language.resources import recipes_path
+    from layerlr_dsl.tools.resources import recipes_path
 
     folder = recipes_path()
     return {

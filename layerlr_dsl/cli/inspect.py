@@ -44,16 +44,16 @@ def command(
 
         write("\n".join(render(inventory, chosen, depth, every, Screen.of_stdout())))
     else:
-        from layerlr_dsl.reports.words import count
+        from layerlr_dsl.tools.words import count
 
         write(f"wrote {output}: {count(len(inventory), 'tensor')}")
     return 0
 
 
 def _save(inventory: object, output: str) -> None:
-    from layerlr_dsl.cli.files import write_atomically
+    from layerlr_dsl.cli.files import write_output
     from layerlr_dsl.model.inventory import Inventory
     from layerlr_dsl.model.inventory_file import dumps
 
     assert isinstance(inventory, Inventory)
-    write_atomically(output, dumps(inventory))
+    write_output(output, dumps(inventory))

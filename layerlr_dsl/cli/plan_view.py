@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from layerlr_dsl.plan.plan import Group, Phase, Plan
-from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import fraction, share, short, value
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import fraction, share, short, value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import click
 
 from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.files import write_atomically
+from layerlr_dsl.cli.files import write_output
 from layerlr_dsl.cli.inputs import single
 from layerlr_dsl.cli.moments import event_option, fired_by
 from layerlr_dsl.cli.options import clock_options, model_option, root_option
@@ -59,7 +59,7 @@ def command(
     if output is None:
         write("\n".join(in_terminal(drawn, Screen.of_stdout())))
         return 0
-    write_atomically(output, _rendered(drawn, form))
+    write_output(output, _rendered(drawn, form))
     write(f"wrote {output}")
     return 0
 
@@ -90,7 +90,8 @@ def _rendered(drawn: Picture, form: str) -> str | bytes:
 def in_terminal(drawn: Picture, screen: Screen) -> list[str]:
     """The picture in characters, below its title."""
     from layerlr_dsl.plots import characters
-    from layerlr_dsl.reports.cells import clip, escape
+    from layerlr_dsl.tools.cells import clip
+    from layerlr_dsl.tools.printable import escape
 
     title = screen.paint(clip(escape(drawn.title), screen.width), "bold")
     return [title, "", *characters.draw(drawn, screen.width, unicode=screen.unicode)]

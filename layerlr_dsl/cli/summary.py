@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.tools.words import count
 
 
 def summary_line(files: int, found: Sequence[str], hidden: int, fixed: int, modelled: bool) -> str:

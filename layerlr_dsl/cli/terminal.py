@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import IO
 
-from layerlr_dsl.reports.cells import escape_json
+from layerlr_dsl.tools.printable import escape_json
 
 NARROWEST = 20
 USUAL = 80
@@ -83,9 +82,14 @@ def columns(stream: IO[str]) -> int:
     stated = os.environ.get("COLUMNS", "")
     if stated.isdigit() and int(stated) > 0:
         return max(NARROWEST, int(stated))
-    if is_terminal(stream):
-        return max(NARROWEST, shutil.get_terminal_size((USUAL, 24)).columns)
-    return USUAL
+    return max(NARROWEST, _across(stream)) if is_terminal(stream) else USUAL
+
+
+def _across(stream: IO[str]) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    except (OSError, ValueError):
+        return USUAL
 
 
 def write(text: str) -> None:

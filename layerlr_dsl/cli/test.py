@@ -18,8 +18,8 @@ from layerlr_dsl.cli.validation import Report, once_each
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.plan.expect import Outcome, run_expectations
-from layerlr_dsl.reports.cells import escape
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def command(
         for result in results:
             _report(result)
     if junit is not None:
-        from layerlr_dsl.cli.files import write_atomically
+        from layerlr_dsl.cli.files import write_output
         from layerlr_dsl.cli.render.junit import render
 
-        write_atomically(junit, render(results))
+        write_output(junit, render(results))
     if form == "text":
         write(summary(results))
     return status(results)

@@ -11,7 +11,7 @@ from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.summary import summary_line
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.files import Unreadable
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.tools.words import count
 
 
 @dataclass(frozen=True, slots=True)

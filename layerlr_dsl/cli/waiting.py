@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from layerlr_dsl.cli.terminal import columns, is_terminal
-from layerlr_dsl.reports.cells import clip, escape
+from layerlr_dsl.tools.cells import clip
+from layerlr_dsl.tools.printable import escape
 
 PATIENCE = 1.0
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

@@ -12,7 +12,7 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import STDIN, Input, gather
 from layerlr_dsl.cli.terminal import is_terminal, write
 from layerlr_dsl.cli.validation import Report
-from layerlr_dsl.reports.words import count
+from layerlr_dsl.tools.words import count
 
 INTERVAL = 0.4
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from layerlr_dsl.api import Rules
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.coverage import Coverage, coverages
 from layerlr_dsl.editor.foreign import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix, error
 from layerlr_dsl.language.source import Source, Span

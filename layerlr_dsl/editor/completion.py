@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import foreign
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.completion_context import Context, context_at
 from layerlr_dsl.editor.nodes import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.tools.words import count, short
 
 MOST = 1000
 _AFTER_SELECTOR = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor.pieces import Piece
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.optimizers import OptimizerInfo
 
 
 class ForeignOptimizer(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import foreign
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.navigation import definition, occurrence_at
@@ -16,10 +17,9 @@ from layerlr_dsl.editor.shown import Here
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant, show
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.tools.words import count, short
 
 _WORD = re.compile(r"[a-z]+")
 _NAMING = (s.Pattern, s.Regex, s.GroupRef, s.String, s.Name)

@@ -9,7 +9,7 @@ from layerlr_dsl.editor.pieces import Piece
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.tools.words import count, short
 
 
 @dataclass(frozen=True, slots=True)

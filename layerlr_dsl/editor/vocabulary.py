@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.language.optimizers import MISSING
-from layerlr_dsl.language.signatures import OptionInfo
+from layerlr_dsl.catalogue.optimizers import MISSING
+from layerlr_dsl.catalogue.signatures import OptionInfo
 from layerlr_dsl.plan.schedules import ArgumentInfo
-from layerlr_dsl.reports.words import value
+from layerlr_dsl.tools.words import value
 
 STATEMENTS = {
     "version": "The version of the language: `version 1`, first in the file.",

@@ -15,8 +15,8 @@ from layerlr_dsl.language.expressions import (
     FUNCTIONS,
     children,
 )
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.regex import RegexFault, full_match
+from layerlr_dsl.tools.nearest import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, show
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 DEFAULT_OPTIMIZER = "adamw"
 Missing = dict[str, s.Pattern | s.Regex | s.GroupRef]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
+from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
 
 _SHOWN = 20
-
-Severity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)

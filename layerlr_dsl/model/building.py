@@ -12,13 +12,13 @@ from contextlib import nullcontext, redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.bounds import bounded_memory
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.hollow import build_hollow, quiet
 from layerlr_dsl.model.spec_syntax import Spec
-from layerlr_dsl.model.text import first_line, shown
 from layerlr_dsl.model.torchvision_compat import with_torchvision
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from torch import nn

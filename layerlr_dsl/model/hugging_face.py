@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory_file import read_bounded
 from layerlr_dsl.model.spec_syntax import Spec
-from layerlr_dsl.model.text import first_line, shown
 from layerlr_dsl.model.torchvision_compat import with_torchvision
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,7 +14,7 @@ import stat
 from hashlib import sha256
 from pathlib import Path
 
-from layerlr_dsl.model.atomic import write_atomically
+from layerlr_dsl.tools.atomic import write_atomically
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 512 * 2**20

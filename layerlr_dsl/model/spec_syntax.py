@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.model.text import shown
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import shown
 
 Kind = Literal["torchvision", "timm", "hf", "python", "inventory"]
 

@@ -13,7 +13,7 @@ from layerlr_dsl.model import sealed
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.inventory_file import LARGEST_FILE, assemble, dumps
 from layerlr_dsl.model.spec_syntax import Spec
-from layerlr_dsl.model.versions import installed_versions
+from layerlr_dsl.tools.versions import installed_versions
 
 # Raised whenever an inventory of the same model would come out differently: new columns, other families.
 REVISION = 1

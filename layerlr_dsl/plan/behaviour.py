@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.language.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.plan.cascade import Cascade, Effect, FreezeEffect, OptimizerChoice
 from layerlr_dsl.plan.schedules import Schedule
 from layerlr_dsl.plan.timeline import NEVER, Fired, Interval, Timeline

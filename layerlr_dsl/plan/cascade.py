@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import ClassVar
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
@@ -20,7 +21,6 @@ from layerlr_dsl.language.expressions import (
     names_in,
     show,
 )
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.schedules import Schedule

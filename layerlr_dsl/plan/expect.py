@@ -6,19 +6,19 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import Fault, Value, evaluate, show
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Decider
 from layerlr_dsl.plan.timeline import START, Fired, Timeline
+from layerlr_dsl.tools.nearest import nearest
 
 TOLERANCE = 1e-9
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {

@@ -9,9 +9,9 @@ from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.schedules import ArgumentInfo, Schedule, ScheduleFault, arguments_of, make, names
+from layerlr_dsl.tools.nearest import nearest
 
 
 def factories(rules: CheckedRules) -> list[s.Factory]:

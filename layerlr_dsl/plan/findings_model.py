@@ -11,11 +11,11 @@ from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, Patte
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
 from layerlr_dsl.language.expressions import names_in, show
 from layerlr_dsl.language.faults import shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.compiled import all_selectors
 from layerlr_dsl.plan.near_misses import NearMisses
+from layerlr_dsl.tools.nearest import nearest
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.resolve import Resolution

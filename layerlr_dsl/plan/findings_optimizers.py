@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import show
 from layerlr_dsl.plan.cascade import finite

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from layerlr_dsl.language.faults import shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment, segment_texts
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.tools.nearest import nearest
 
 _SHOWN = 6
 _LONGEST = 100

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from math import log10
 
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.reports.cells import cells, clip, escape, pad, pad_left, shorten_all, wrap
-from layerlr_dsl.reports.words import number, short
+from layerlr_dsl.tools.cells import cells, clip, pad, pad_left, shorten_all, wrap
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import number, short
 
 KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 LABEL = 9

@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.printable import escape
 
 FEWEST_GROUPS = 4
 ROOM_FOR_SIZES = 60

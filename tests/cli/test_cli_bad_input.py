@@ -85,7 +85,7 @@ def test_a_file_without_its_last_line_end_is_read_whole(write: Any, command: lis
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_twenty_columns_are_enough(write: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     """Nothing breaks on the narrowest screen, and no line of a layout of ours is wider."""
-    from layerlr_dsl.reports.cells import cells
+    from layerlr_dsl.tools.cells import cells
 
     monkeypatch.setenv("COLUMNS", "20")
     ran = _run(command, write("a.lr", CLEAN))

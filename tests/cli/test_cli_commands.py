@@ -20,7 +20,7 @@ from layerlr_dsl.cli.plan_view import backward
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.reports.plans import PlanReport
 from layerlr_dsl.reports.schemas import FOLDER, PUBLISHED, schema_text
-from layerlr_dsl.reports.words import number, share, short, value
+from layerlr_dsl.tools.words import number, share, short, value
 
 RESNET = "torchvision:resnet18"
 HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from rule_edits import EDITS, INCLUDED, TEXTS, cut
 
 from layerlr_dsl.api import Rules
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.foreign import ForeignOptimizer
 from layerlr_dsl.editor.judging import Judge
 from layerlr_dsl.editor.pieces import Pieces, document_offset
 from layerlr_dsl.editor.session import Session
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.source import Source

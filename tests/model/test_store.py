@@ -16,7 +16,7 @@ from architectures import TiedHead
 from layerlr_dsl.model import Inventory, ModelError, sealed, store
 from layerlr_dsl.model.spec_syntax import parse_spec
 from layerlr_dsl.model.specs import inventory_of_spec
-from layerlr_dsl.model.versions import installed_versions
+from layerlr_dsl.tools.versions import installed_versions
 
 SPEC = "timm:resnet10t"
 

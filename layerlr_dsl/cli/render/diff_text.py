@@ -9,8 +9,9 @@ from itertools import groupby
 
 from layerlr_dsl.cli.diff_view import Change, Changes
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import cells, escape, wrap
-from layerlr_dsl.reports.words import count, short
+from layerlr_dsl.tools.cells import cells, wrap
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count, short
 
 _MOST_MODULES = 8
 _EXPONENT = re.compile(r"(?<=\de)([+-])0(?=\d)")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from layerlr_dsl.language.source import Position, Span
-from layerlr_dsl.reports.cells import cells, escape
+from layerlr_dsl.tools.cells import cells
+from layerlr_dsl.tools.printable import escape
 
 TAB = 4
 MOST_LINES = 4

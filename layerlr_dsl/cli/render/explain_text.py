@@ -10,8 +10,9 @@ from typing import Any
 from layerlr_dsl.cli.explain_view import Explained
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.explain import OptionExplanation, Step
-from layerlr_dsl.reports.cells import cells, escape, pad, wrap
-from layerlr_dsl.reports.words import count, number, short, value
+from layerlr_dsl.tools.cells import cells, pad, wrap
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count, number, short, value
 
 _STATUS = {
     "wins": "wins",

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as xml
 from layerlr_dsl.cli.render.text import render as render_finding
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.cli.test import Tested

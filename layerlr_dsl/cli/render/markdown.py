@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import wrap
+from layerlr_dsl.tools.cells import wrap
 
 _CODE = re.compile(r"`([^`]+)`")
 

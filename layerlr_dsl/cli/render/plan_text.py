@@ -10,8 +10,9 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plots import characters
 from layerlr_dsl.plots.series import Picture, picture
-from layerlr_dsl.reports.cells import cells, clip, escape, pad, shorten, wrap
-from layerlr_dsl.reports.words import count, fraction, share, short
+from layerlr_dsl.tools.cells import cells, clip, pad, shorten, wrap
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count, fraction, share, short
 
 FREE = 72
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import cells, pad, pad_left, shorten_all, wrap
+from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten_all, wrap
 
 GAP = 2
 NARROWEST_ELASTIC = 12

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.reports.cells import cells, clip, escape, pad, wrap
-from layerlr_dsl.reports.words import count, share, short
+from layerlr_dsl.tools.cells import cells, clip, pad, wrap
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import count, share, short
 
 
 @dataclass

@@ -8,9 +8,9 @@ from fractions import Fraction
 from math import isfinite
 from typing import Literal
 
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.signatures import Interval
+from layerlr_dsl.catalogue.signatures import Interval
 from layerlr_dsl.plan.clock import Length
+from layerlr_dsl.tools.nearest import nearest
 
 Kind = Literal["number", "length", "lengths", "metric", "fraction", "word"]
 

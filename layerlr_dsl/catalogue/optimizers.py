@@ -8,14 +8,17 @@ looked up only when the table has no such name, since that imports their package
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
-from importlib.resources import files
 from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from layerlr_dsl.language.signatures import MISSING, Interval, OptionInfo, options_of
+from layerlr_dsl.catalogue.signatures import MISSING, Interval, OptionInfo, options_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ALIASES",
@@ -32,6 +35,7 @@ __all__ = [
 ]
 
 ENTRY_POINTS = "layerlr.optimizers"
+TABLE = Path(__file__).with_name("optimizers.json")
 WINDOWED = ("lr", "weight_decay", "betas", "momentum", "eps")
 SEVERAL_GROUPS = "several parameter groups"
 
@@ -80,7 +84,7 @@ def known(name: str) -> OptimizerInfo:
 def names() -> tuple[str, ...]:
     """Every name that `find` knows, the table's first, without importing any optimizer."""
     tabled = [info.name for info in _table().values()]
-    found = [*(point.name for point in entry_points(group=ENTRY_POINTS)), *sorted(_pytorch_optimizer_names())]
+    found = [*(point.name for point in _entry_points()), *sorted(_pytorch_optimizer_names())]
     return tuple(dict.fromkeys([*tabled, *found]))
 
 
@@ -188,7 +192,7 @@ def _key(name: str) -> str:
 
 @cache
 def _table() -> Mapping[str, OptimizerInfo]:
-    rows = json.loads(files(__package__).joinpath("optimizers.json").read_text(encoding="utf-8"))
+    rows = json.loads(TABLE.read_text(encoding="utf-8"))
     infos = [
         OptimizerInfo(
             row["name"],
@@ -210,11 +214,16 @@ def _option(row: dict[str, object]) -> OptionInfo:
     return OptionInfo(**values)  # type: ignore[arg-type]
 
 
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # deferred: it takes longer than reading the table
+
+    return entry_points(group=ENTRY_POINTS)
+
+
 @cache
 def _registered(name: str) -> OptimizerInfo | None:
-    points = entry_points(group=ENTRY_POINTS)
     wanted = _key(name)
-    for point in points:
+    for point in _entry_points():
         if _key(point.name) == wanted:
             return _foreign(point.name, point.load())
     return None
@@ -234,7 +243,6 @@ def _pytorch_optimizer_names() -> frozenset[str]:
     """The package's class names in lower case, which is how it names its optimizers, read without importing it."""
     import ast
     from importlib.util import find_spec
-    from pathlib import Path
 
     spec = find_spec("pytorch_optimizer")
     if spec is None or spec.origin is None:

@@ -6,14 +6,13 @@ import inspect
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
-from importlib import metadata
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
 
-from layerlr_dsl.language import optimizers
-from layerlr_dsl.language.optimizers import find, names, problem, refused, windowed
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import find, names, problem, refused, windowed
 from layerlr_dsl.optim import table
 
 CLASSES = table.classes()
@@ -108,7 +107,7 @@ def test_the_table_lists_the_real_signature(name: str) -> None:
 
 def test_the_shipped_table_is_the_generated_one() -> None:
     """`python -m layerlr_dsl.optim.table` would write the file that is there."""
-    assert table.TABLE.read_text(encoding="utf-8") == table.text()
+    assert optimizers.TABLE.read_text(encoding="utf-8") == table.text()
 
 
 def test_every_optimizer_of_torch_is_there() -> None:
@@ -176,25 +175,20 @@ def test_pytorch_optimizer_is_known_where_installed() -> None:
     assert "lion" in names()
 
 
-def test_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points_are_found(registers: Callable[[str, str], None]) -> None:
     """A package registers an optimizer under the group `layerlr.optimizers`."""
-    point = metadata.EntryPoint("my_sgd", "torch.optim.sgd:SGD", optimizers.ENTRY_POINTS)
-    monkeypatch.setattr(optimizers, "entry_points", lambda group: [point])
-    optimizers._registered.cache_clear()
-    try:
-        info = find("my_sgd")
-        assert info is not None
-        assert info.target == "torch.optim.sgd:SGD"
-        assert "my_sgd" in names()
-        assert windowed(info, "momentum") is not None
-    finally:
-        optimizers._registered.cache_clear()
+    registers("my_sgd", "torch.optim.sgd:SGD")
+    info = find("my_sgd")
+    assert info is not None
+    assert info.target == "torch.optim.sgd:SGD"
+    assert "my_sgd" in names()
+    assert windowed(info, "momentum") is not None
 
 
 def test_the_table_needs_no_torch() -> None:
     """Looking up, listing, checking and even a misspelled name leave torch unimported."""
     code = (
-        "import sys; from layerlr_dsl.language.optimizers import find, names, problem\n"
+        "import sys; from layerlr_dsl.catalogue.optimizers import find, names, problem\n"
         "info = find('adamw'); problem(info, 'lr', 1.0); names(); find('adamwx')\n"
         "sys.exit('torch' in sys.modules or 'pytorch_optimizer' in sys.modules)"
     )

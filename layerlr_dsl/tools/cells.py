@@ -1,40 +1,9 @@
-"""Characters that may be printed, and the terminal cells they take."""
+"""The terminal cells that a printable text takes, and cutting and breaking it by them."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-
-_JOINER = 0x200D  # between the parts of an emoji
-
-
-def _shown(char: str) -> str:
-    """`char` as it may be printed: control, format, surrogate and odd blank characters are spelled out."""
-    code = ord(char)
-    if char.isprintable() or code == _JOINER:
-        return char
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def escape(text: str) -> str:
-    """`text` on one line, safe to print: no control characters, no escape sequences, no bidi marks."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_shown(char) for char in text)
-
-
-def escape_json(text: str) -> str:
-    """JSON text safe to print: characters that `escape` spells out are, in JSON's own way."""
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else _as_in_json(char) for char in text)
-
-
-def _as_in_json(char: str) -> str:
-    units = char.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def cell_width(char: str) -> int:

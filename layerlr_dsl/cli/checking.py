@@ -13,8 +13,9 @@ from layerlr_dsl.cli.inputs import Input, read
 from layerlr_dsl.cli.waiting import waiting
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
-from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors
+from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.errors import ModelError
 
 if TYPE_CHECKING:
     from layerlr_dsl.model.inventory import Inventory
@@ -59,36 +60,23 @@ class Checker:
             return self._against(entry, rules, self.model, self._remembered(self.model, None))
         if rules.model is None:
             return Checked(entry, rules.checked, rules.diagnostics, None, None)
-        found = self._named(rules.checked, entry.root or _folder(source))
-        if isinstance(found, Diagnostic):
-            said = any(d.span == found.span for d in rules.diagnostics)
-            findings = rules.diagnostics if said else (*rules.diagnostics, found)
-            return Checked(entry, rules.checked, findings, None, None)
-        return self._against(entry, rules, rules.model, found)
+        try:
+            inventory = self._remembered(rules.model, entry.root or _folder(source))
+        except ModelError as fault:
+            return Checked(entry, rules.checked, rules.without_model(fault), None, None)
+        return self._against(entry, rules, rules.model, inventory)
 
     def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Checked:
         from layerlr_dsl.plan.resolve import resolve
 
         clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
-        plan = resolve(rules.checked, inventory, clock, lenient=self.lenient)
-        own = {(d.code, d.span) for d in plan.diagnostics}
-        found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
+        plan = resolve(rules.checked, inventory, clock, lenient=self.lenient, before=rules.diagnostics)
+        found = plan.diagnostics
         if self.advice and not has_errors(found):
             from layerlr_dsl.plan.advice import advice
 
-            found += advice(plan)
-        return Checked(entry, rules.checked, tuple(in_order(found, rules.checked.sources)), spec, plan)
-
-    def _named(self, rules: CheckedRules, root: Path | None) -> Inventory | Diagnostic:
-        """The inventory of the file's own model, or why there is none."""
-        from layerlr_dsl.model.errors import ModelError
-
-        assert rules.model is not None
-        spec = rules.model.spec
-        try:
-            return self._remembered(spec.value, root)
-        except ModelError as fault:
-            return error("LR210", fault.message, spec.span, fault.help)
+            found = tuple(in_order((*found, *advice(plan)), rules.checked.sources))
+        return Checked(entry, rules.checked, found, spec, plan)
 
     def _remembered(self, spec: str, root: Path | None) -> Inventory:
         key = (spec, root)
@@ -108,8 +96,6 @@ def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventor
 
 def stated_inventory(spec: str) -> Inventory:
     """The inventory of a model named on the command line. Raises Refusal."""
-    from layerlr_dsl.model.errors import ModelError
-
     try:
         return load_inventory(spec, None, True)
     except ModelError as fault:

@@ -16,8 +16,8 @@ from layerlr_dsl.editor.foreign import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text
-from layerlr_dsl.language.checker import check, in_order
-from layerlr_dsl.language.diagnostics import Diagnostic, Fix, error
+from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.model import store
 from layerlr_dsl.model.errors import ModelError
@@ -103,7 +103,7 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
     rules = Rules(check(source, root))
     report = _Report(source, request.encoding)
     known: Known | None = None
-    faults: list[Diagnostic] = []
+    found = rules.diagnostics
     state = "none"
     if rules.model is not None:
         folder = root if root is not None else path.parent if path is not None else None
@@ -111,12 +111,13 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
             known = models.find(rules.model, folder, request.built)
             state = "missing" if known is None else "ready"
         except ModelError as fault:
-            faults = _unavailable(rules, fault.message, fault.help)
+            found = rules.without_model(fault)
             state = "refused"
         if known is None and request.failure is not None:
-            faults, state = _unavailable(rules, *request.failure), "refused"
+            found, state = rules.without_model(ModelError(*request.failure)), "refused"
     plan = None if known is None else _plan(rules, known.inventory, request)
-    found = _merged(rules, plan) if plan is not None else (*rules.diagnostics, *faults)
+    if plan is not None:
+        found = plan.diagnostics
     quick = {(d.code, d.span) for d in rules.diagnostics}
     new = known is not None and known.key != request.known
     return {
@@ -145,22 +146,9 @@ def _options_of_foreign(rules: Rules) -> dict[str, dict[str, str]]:
     }
 
 
-def _unavailable(rules: Rules, message: str, help: str | None) -> list[Diagnostic]:
-    assert rules.checked.model is not None
-    span = rules.checked.model.spec.span
-    said = any(d.span == span for d in rules.diagnostics)
-    return [] if said else [error("LR210", message, span, help)]
-
-
 def _plan(rules: Rules, inventory: Inventory, request: Request) -> Plan:
     clock = rules.clock(request.epochs, request.steps_per_epoch)
-    return resolve(rules.checked, inventory, clock, lenient=True)
-
-
-def _merged(rules: Rules, plan: Plan) -> list[Diagnostic]:
-    own = {(d.code, d.span) for d in plan.diagnostics}
-    found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
-    return in_order(found, rules.checked.sources)
+    return resolve(rules.checked, inventory, clock, lenient=True, before=rules.diagnostics)
 
 
 class _Report:

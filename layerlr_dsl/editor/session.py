@@ -16,8 +16,9 @@ from layerlr_dsl.editor.shown import Elsewhere, Finding, Here, Makers, Snapshot
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.language.checked import PatternItem
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.syntax import ModelStatement
+from layerlr_dsl.plan.near_misses import NearMiss, matches_nothing
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Session:
         self.model_key: str | None = None
         self.model_spec: str | None = None
         self.model_state = "none"
-        self._misses: dict[str, tuple[str, str | None] | None] = {}
+        self._misses: dict[str, NearMiss | None] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -204,12 +205,9 @@ class Session:
             return
         for piece in self.pieces.pieces:
             for item in piece.items:
-                missed = self._misses.get(item.text)
-                if missed is not None:
-                    help, meant = missed
-                    fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),)) if meant else None
-                    message = f"`{item.span.text}` matches no parameter"
-                    yield error("LR201", message, item.span, help, fix=fix)
+                miss = self._misses.get(item.text)
+                if miss is not None:
+                    yield matches_nothing(error, item, miss)
 
     # ------------------------------------------------------------ the analyst
 
@@ -243,10 +241,6 @@ class Session:
         return data["code"] == "LR201" and "file" in (data["place"] or ())
 
 
-def _missed(item: PatternItem, tree: Tree) -> tuple[str, str | None] | None:
-    """Help and near miss for a pattern that covers nothing."""
-    if tree.covers(item.pattern):
-        return None
-    help = tree.near.help(item.text, item.pattern)
-    found = help.startswith("did you mean `")
-    return help, help.removeprefix("did you mean `").removesuffix("`?") if found else None
+def _missed(item: PatternItem, tree: Tree) -> NearMiss | None:
+    """What a pattern that covers nothing was meant to say; None where it covers something."""
+    return None if tree.covers(item.pattern) else tree.near.nearest_to(item.text, item.pattern)

@@ -65,7 +65,7 @@ def test_near_misses_are_those_of_the_inventory(text: str) -> None:
     """What is shown while typing is what `layerlr validate` says a moment later."""
     pattern = compile_pattern(text)
     if not TREE.covers(pattern) and "head" not in text:
-        assert TREE.near.help(text, pattern) == NearMisses(INVENTORY).help(text, pattern)
+        assert TREE.near.nearest_to(text, pattern) == NearMisses(INVENTORY).nearest_to(text, pattern)
 
 
 def test_like_subtrees_are_folded_into_one() -> None:

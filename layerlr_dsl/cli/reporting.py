@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
-from layerlr_dsl.cli.validation import Report, summary
+from layerlr_dsl.cli.validation import Outcome, Report, summary
+from layerlr_dsl.language import diagnostics
 
 
 def show(report: Report, form: str, notes: bool) -> None:
@@ -51,26 +54,24 @@ def _text(report: Report, notes: bool) -> None:
 
 def as_json(report: Report) -> str:
     """The report in its published schema."""
-    from layerlr_dsl.reports.findings import Finding
-    from layerlr_dsl.reports.validation import FileReport, Validation
+    told = {
+        "version": 1,
+        "valid": report.valid,
+        "errors": report.number("error"),
+        "warnings": report.number("warning"),
+        "files": [_file(outcome) for outcome in report.outcomes],
+        "diagnostics": [diagnostics.as_json(finding) for finding in report.findings],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
 
-    files = []
-    for outcome in report.outcomes:
-        own = outcome.checked.findings if outcome.checked is not None else ()
-        files.append(
-            FileReport(
-                file=outcome.entry.name,
-                status=outcome.status,
-                model=outcome.checked.spec if outcome.checked is not None else None,
-                errors=sum(finding.severity == "error" for finding in own),
-                warnings=sum(finding.severity == "warning" for finding in own),
-                problem=outcome.problem,
-            )
-        )
-    return Validation(
-        valid=report.valid,
-        errors=report.number("error"),
-        warnings=report.number("warning"),
-        files=files,
-        diagnostics=[Finding.of(finding) for finding in report.findings],
-    ).model_dump_json(indent=2)
+
+def _file(outcome: Outcome) -> dict[str, object]:
+    own = outcome.checked.findings if outcome.checked is not None else ()
+    return {
+        "file": outcome.entry.name,
+        "status": outcome.status,
+        "model": outcome.checked.spec if outcome.checked is not None else None,
+        "errors": sum(finding.severity == "error" for finding in own),
+        "warnings": sum(finding.severity == "warning" for finding in own),
+        "problem": outcome.problem,
+    }

@@ -16,12 +16,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training"},
     "starters": {"tools", "language", "model"},
     "plots": {"tools", "plan"},
-    "reports": {"tools", "language"},
-    "runner": {"tools", "language", "model", "plan", "training", "api", "plots", "reports"},
+    "reports": set(),
+    "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "plots", "reports", "runner", "editor"),
+        *("starters", "plots", "runner", "editor"),
     },
 }
 # The package itself only names what is public, and `python -m` only calls the command line.

@@ -8,16 +8,17 @@ itself stands where what it looks at is made: in `language` or in `plan`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from layerlr_dsl.tools.records import record
 
 PAGES = Path(__file__).parent / "pages"
 
 Severity = Literal["error", "warning", "info"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """A kind of finding.
 
@@ -45,7 +46,7 @@ class Kind:
         return self.page.read_text(encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Family:
     """Kinds whose codes begin alike; those of advice are given only to those who ask for them."""
 

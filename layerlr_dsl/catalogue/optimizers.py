@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.catalogue.signatures import MISSING, Interval, OptionInfo, options_of
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -57,7 +58,7 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptimizerInfo:
     """An optimizer as a rule file names it.
 

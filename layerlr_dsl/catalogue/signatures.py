@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf
 from numbers import Real
 from typing import Literal
+
+from layerlr_dsl.tools.records import record
 
 Kind = Literal["number", "boolean", "pair", "triple", "string", "optional"]
 
@@ -31,7 +32,7 @@ class Missing:
 MISSING = Missing()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """The numbers that an option takes; `closed_low` and `closed_high` say which ends are in."""
 
@@ -61,7 +62,7 @@ class Interval:
         return f"in {opening}{self.low:g}, {self.high:g}{closing}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptionInfo:
     """One option of an optimizer.
 

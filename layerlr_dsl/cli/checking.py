@@ -16,13 +16,14 @@ from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.model.inventory import Inventory
     from layerlr_dsl.plan.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """An input with everything that could be found out about it."""
 

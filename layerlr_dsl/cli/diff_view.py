@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from layerlr_dsl.plan.diff import diff
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.starters.cover import cover
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """One option that goes from one value to another for some parameters.
 
@@ -24,7 +23,7 @@ class Change:
     numel: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Changes:
     """All changes, and how many parameters the model has."""
 

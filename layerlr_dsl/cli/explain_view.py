@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from layerlr_dsl.cli.checking import Checked
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.selecting import selected_rows
 from layerlr_dsl.plan.explain import Explanation, explain
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Explained:
     """Parameters that the same rules decide about in the same way, told by the first of them."""
 

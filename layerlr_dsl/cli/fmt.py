@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import click
@@ -14,10 +13,11 @@ from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formatted:
     """What formatting one input came to."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
 
 from layerlr_dsl.plan.plan import Group, Phase, Plan
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import fraction, share, short, value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupRow:
     """One group: `options` holds what differs between groups, each as it goes through the phases."""
 
@@ -24,7 +24,7 @@ class GroupRow:
     optimizer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backward:
     """The work of the backward pass in a phase.
 
@@ -39,7 +39,7 @@ class Backward:
     straggler: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PhaseRow:
     epochs: str
     numel: int
@@ -48,7 +48,7 @@ class PhaseRow:
     backward: Backward
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Overview:
     varying: tuple[str, ...]
     """Options that differ between groups; lr is always among them."""

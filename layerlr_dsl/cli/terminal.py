@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import IO
 
 from layerlr_dsl.tools.printable import escape_json
+from layerlr_dsl.tools.records import record
 
 NARROWEST = 20
 USUAL = 80
@@ -28,7 +28,7 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Screen:
     """What a stream can show: colours or not, how many cells across, which alphabet."""
 

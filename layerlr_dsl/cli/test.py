@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import click
@@ -19,10 +19,11 @@ from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.plan.expect import Outcome, run_expectations
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tested:
     """One rule file: the outcome of each `expect`, or why there are none."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from layerlr_dsl.cli.checking import Checked, Checker
@@ -11,10 +11,11 @@ from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.summary import summary_line
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.files import Unreadable
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """One input, and what was found in it; `problem` says why it cannot be read."""
 
@@ -29,7 +30,7 @@ class Outcome:
         return "findings" if self.checked is not None and self.checked.findings else "clean"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """All inputs of one run. Findings are in the order of the inputs, those of a shared include once."""
 
@@ -58,7 +59,7 @@ class Report:
         return 2 if self.unreadable else int(not self.valid)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What to validate, and how."""
 

@@ -25,11 +25,12 @@ from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.spec_syntax import Spec, parse_spec
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
+from layerlr_dsl.tools.records import record
 
 _KEPT_MODELS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known:
     """A model at hand. `key` changes when the model does."""
 
@@ -78,7 +79,7 @@ def _stored(read: Spec, built: str | None) -> Inventory | None:
     return Inventory.load(built) if found is None and built is not None else found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A document to look at. `failure` says why its model could not be built, as a message and a help."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from layerlr_dsl.catalogue import optimizers
@@ -17,6 +16,7 @@ from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, short
 
 MOST = 1000
@@ -29,7 +29,7 @@ _AFTER_SELECTOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suggestion:
     """One thing to write instead of `[start, cursor)`. `kind` is what an icon shows."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
@@ -19,6 +18,7 @@ from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, short
 
 _WORD = re.compile(r"[a-z]+")
@@ -26,7 +26,7 @@ _NAMING = (s.Pattern, s.Regex, s.GroupRef, s.String, s.Name)
 """Parts of a statement in which a word of the language is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Explained:
     """A piece of Markdown, and the range that it is about."""
 

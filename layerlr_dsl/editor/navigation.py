@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from layerlr_dsl.editor.nodes import Mention, mentions
@@ -12,9 +11,10 @@ from layerlr_dsl.editor.shown import Elsewhere, Here
 from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Occurrence:
     """A mention, the statement that it is in, and where it is."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from layerlr_dsl.editor.pieces import Piece
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, short
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symbol:
     """A statement: its name, what it does, and the ranges of the whole and of the name."""
 
@@ -25,7 +25,7 @@ class Symbol:
     name_end: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hint:
     """A remark behind a statement: ` -> 15 tensors, 8.4 M`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +18,7 @@ from layerlr_dsl.language.checked import PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.syntax import ModelStatement
 from layerlr_dsl.plan.near_misses import NearMiss, matches_nothing
+from layerlr_dsl.tools.records import record
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ LARGE = 200_000
 """Characters above which a document is left to the analyst alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Covered:
     """What a selector (`whole`) or one item of it covers."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.editor.pieces import Fragment, Piece, Pieces
 from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Here:
     """A range of the document: of one statement, and gone with it, or of no statement in particular."""
 
@@ -33,7 +33,7 @@ class Here:
         return self.last + (self.piece.fragment.start if self.piece is not None else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Elsewhere:
     """A range of another file: first line and column, last line and column, as the client counts."""
 
@@ -42,7 +42,7 @@ class Elsewhere:
     range: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """A fix: each range of the document with what to write there."""
 
@@ -55,7 +55,7 @@ class Change:
         return any(here.gone for here, _ in self.edits)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """A finding as it is published. `place` is None where it belongs to no text."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.starters.anatomy import Anatomy, Blocks
 from layerlr_dsl.starters.cover import cover, quoted
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """Some layers that are treated alike, and what to call them in a comment."""
 

@@ -8,7 +8,6 @@ hidden matrices after Jordan et al. 2024.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
@@ -17,9 +16,10 @@ from layerlr_dsl.starters.anatomy import Anatomy, anatomy
 from layerlr_dsl.starters.cover import cover
 from layerlr_dsl.starters.stages import every_block, listed, stages
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subject:
     """What every style writes about."""
 

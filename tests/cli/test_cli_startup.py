@@ -73,6 +73,8 @@ def test_commands_on_a_remembered_model_load_nothing_heavy(stored: None) -> None
 
 def test_an_inventory_that_somebody_sent_needs_pydantic_once_and_no_torch(stored: None) -> None:
     """It is checked against its schema; the second look takes it from the store."""
+    sent = Path("resnet.json")
+    sent.write_bytes(sent.read_bytes() + b"\n")  # its own text, which no other test has looked at
     assert _loaded("inspect resnet.json") == {"inspect resnet.json": ["pydantic"]}
     assert _loaded("init --model resnet.json") == {"init --model resnet.json": []}
 

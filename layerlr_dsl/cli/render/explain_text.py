@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.cli.explain_view import Explained
@@ -12,6 +11,7 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.explain import OptionExplanation, Step
 from layerlr_dsl.tools.cells import cells, pad, wrap
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, number, short, value
 
 _STATUS = {
@@ -77,7 +77,7 @@ def _option(name: str, option: OptionExplanation, screen: Screen) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One line of an option: where, what is said there, what becomes of it, and in which words."""
 

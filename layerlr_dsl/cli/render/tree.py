@@ -9,6 +9,7 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.tools.cells import cells, clip, pad, wrap
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, share, short
 
 
@@ -24,7 +25,7 @@ class Node:
     """Rows of all parameters of the subtree."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line of the tree, not yet laid out."""
 

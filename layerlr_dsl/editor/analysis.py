@@ -19,7 +19,7 @@ from layerlr_dsl.editor.vocabulary import option_text
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Source, Span
-from layerlr_dsl.model import store
+from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.spec_syntax import Spec, parse_spec
@@ -75,7 +75,7 @@ class Models:
 def _stored(read: Spec, built: str | None) -> Inventory | None:
     if read.kind == "inventory" and read.path is not None:
         return Inventory.load(read.path)
-    found = store.get(store.key_of(read))
+    found = inventory_cache.get(inventory_cache.key_of(read))
     return Inventory.load(built) if found is None and built is not None else found
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.model.bounds import bounded_size
 from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.model.limits import limited_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +45,7 @@ _FILLING = (
 )
 
 
-def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
+def build_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
     """The model that `make` builds, its parameters on the meta device where its constructor allows that.
 
     Only what is allocated goes to meta: constructors that compute their sizes (RegNet's do) read true
@@ -53,22 +53,22 @@ def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
     """
     with untouched_random_state():
         try:
-            with bounded_size(), _allocating_nothing()():
+            with limited_size(), _allocating_nothing()():
                 return make()
         except (ModelError, MemoryError):
             raise
         except Exception as fault:
-            return _build_solid(make, fault)
+            return _build_in_memory(make, fault)
 
 
-def _build_solid(make: Callable[[], nn.Module], before: Exception) -> nn.Module:
+def _build_in_memory(make: Callable[[], nn.Module], before: Exception) -> nn.Module:
     """The model with real memory, after `before` went wrong without.
 
     Raises MemoryError where there is too little of it, but `before` if that is no matter of memory: what
     is wrong with the arguments is wrong either way.
     """
     try:
-        with bounded_size():
+        with limited_size():
             return make()
     except (MemoryError, RuntimeError) as fault:
         if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):

@@ -1,4 +1,4 @@
-"""Bounds on building a model that someone else's rule file names: `depth=1000000000` is quickly written."""
+"""Limits on building a model that someone else's rule file names: `depth=1000000000` is quickly written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_MEMORY = 4 * 2**30  # bytes beyond what the process has
 
 
 @contextlib.contextmanager
-def bounded_size() -> Iterator[None]:
+def limited_size() -> Iterator[None]:
     """Stop a constructor that goes on for ever, as `depth=1000000000` in a rule file would make it."""
     from torch.nn.modules.module import (
         register_module_module_registration_hook,
@@ -40,7 +40,7 @@ def bounded_size() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bounded_memory() -> Iterator[None]:
+def limited_memory() -> Iterator[None]:
     """Let allocations fail, where Linux allows that, before a constructor eats the machine's memory."""
     try:
         import resource

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from architectures import TiedHead
 
-from layerlr_dsl.model import Inventory, ModelError, sealed, store
+from layerlr_dsl.model import Inventory, ModelError, cache_file, inventory_cache
+from layerlr_dsl.model.inventory_cache import installed_versions
 from layerlr_dsl.model.spec_syntax import parse_spec
 from layerlr_dsl.model.specs import inventory_of_spec
-from layerlr_dsl.tools.versions import installed_versions
 
 SPEC = "timm:resnet10t"
 
 
 def key(text: str = SPEC, **options) -> str:
-    found = store.key_of(parse_spec(text, **options))
+    found = inventory_cache.key_of(parse_spec(text, **options))
     assert found is not None
     return found
 
@@ -35,9 +35,9 @@ def remembered(folder: Path) -> Path:
 def test_an_inventory_is_remembered_whole(own_cache):
     """What comes out of the store is what went in, ties and all."""
     inventory = Inventory.of(TiedHead())
-    assert store.get(key()) is None
-    store.put(key(), inventory)
-    found = store.get(key())
+    assert inventory_cache.get(key()) is None
+    inventory_cache.put(key(), inventory)
+    found = inventory_cache.get(key())
     assert found is not None
     assert vars(found) == {**vars(inventory)}
 
@@ -46,7 +46,7 @@ def test_only_the_user_can_read_the_folder_and_its_files(own_cache):
     """Mode 0700, whatever the umask; no temporary file stays behind."""
     before = os.umask(0)
     try:
-        store.put(key(), Inventory.of(TiedHead()))
+        inventory_cache.put(key(), Inventory.of(TiedHead()))
     finally:
         os.umask(before)
     assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
@@ -106,58 +106,58 @@ def _signed(text: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_entry_is_ignored_and_written_anew(damage, own_cache):
-    """The next look builds the model again and mends the store."""
+    """The next look builds the model again and mends the inventory_cache."""
     expected = inventory_of_spec(SPEC).to_json()
     entry = remembered(own_cache)
     good = entry.read_bytes()
     entry.write_bytes(damage(good))
-    assert store.get(key()) is None
+    assert inventory_cache.get(key()) is None
     assert inventory_of_spec(SPEC).to_json() == expected
     assert entry.read_bytes() == good
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(own_cache):
     """Neither read nor written."""
-    store.put(key(), Inventory.of(TiedHead()))
+    inventory_cache.put(key(), Inventory.of(TiedHead()))
     for mode in (0o777, 0o770, 0o702):
         own_cache.chmod(mode)
-        assert store.get(key()) is None
+        assert inventory_cache.get(key()) is None
         before = remembered(own_cache).stat().st_mtime_ns
-        store.put(key(), Inventory.of(TiedHead()))
+        inventory_cache.put(key(), Inventory.of(TiedHead()))
         assert remembered(own_cache).stat().st_mtime_ns == before
     own_cache.chmod(0o700)
-    assert store.get(key()) is not None
+    assert inventory_cache.get(key()) is not None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user_is_not_used(own_cache):
     """Its owner could put anything there."""
-    store.put(key(), Inventory.of(TiedHead()))
+    inventory_cache.put(key(), Inventory.of(TiedHead()))
     os.chown(own_cache, 12345, -1)
-    assert store.get(key()) is None
+    assert inventory_cache.get(key()) is None
 
 
 def test_a_link_to_a_folder_is_not_used(own_cache, tmp_path):
     """Who can place the link chooses the folder."""
-    store.put(key(), Inventory.of(TiedHead()))
+    inventory_cache.put(key(), Inventory.of(TiedHead()))
     own_cache.rename(tmp_path / "elsewhere")
     own_cache.symlink_to(tmp_path / "elsewhere")
-    assert store.get(key()) is None
+    assert inventory_cache.get(key()) is None
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null/cache", "a\0b"])
 def test_a_cache_that_cannot_be_made_is_no_error(place, monkeypatch):
     """The model is built, and not remembered."""
-    monkeypatch.setattr(sealed, "cache_folder", lambda: Path(place))
+    monkeypatch.setattr(cache_file, "cache_folder", lambda: Path(place))
     assert len(inventory_of_spec(SPEC)) > 20
-    assert store.get(key()) is None
+    assert inventory_cache.get(key()) is None
 
 
 def test_without_a_variable_the_users_cache_is_used(monkeypatch, tmp_path):
     """platformdirs says where that is."""
     monkeypatch.delenv("LAYERLR_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert sealed.cache_folder() == tmp_path / "layerlr"
+    assert cache_file.cache_folder() == tmp_path / "layerlr"
 
 
 def test_the_key_holds_everything_that_decides_the_inventory(monkeypatch, tmp_path):
@@ -166,10 +166,12 @@ def test_the_key_holds_everything_that_decides_the_inventory(monkeypatch, tmp_pa
     for name in ("torch", "timm"):
         real = installed_versions(("torch", "torchvision", "timm"))
         assert real is not None
-        monkeypatch.setattr(store, "installed_versions", lambda names, r=real, n=name: {**r, n: "99"})
+        monkeypatch.setattr(
+            inventory_cache, "installed_versions", lambda names, r=real, n=name: {**r, n: "99"}
+        )
         keys.append(key())
     monkeypatch.undo()
-    monkeypatch.setattr(store, "REVISION", store.REVISION + 1)
+    monkeypatch.setattr(inventory_cache, "REVISION", inventory_cache.REVISION + 1)
     keys.append(key())
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
@@ -190,9 +192,9 @@ def test_the_key_of_a_folder_holds_the_digest_of_its_config(tmp_path):
 
 def test_python_specs_and_missing_libraries_have_no_key(monkeypatch):
     """What may change unseen is not remembered."""
-    assert store.key_of(parse_spec("python:a:b", allow_python=True)) is None
-    monkeypatch.setattr(store, "installed_versions", lambda names: None)
-    assert store.key_of(parse_spec(SPEC)) is None
+    assert inventory_cache.key_of(parse_spec("python:a:b", allow_python=True)) is None
+    monkeypatch.setattr(inventory_cache, "installed_versions", lambda names: None)
+    assert inventory_cache.key_of(parse_spec(SPEC)) is None
 
 
 def test_versions_are_those_that_importlib_metadata_finds():
@@ -204,22 +206,22 @@ def test_versions_are_those_that_importlib_metadata_finds():
 
 def test_the_oldest_entries_are_dropped_and_nothing_else(own_cache, monkeypatch):
     """The folder has bounds; files of other names in it are left alone."""
-    monkeypatch.setattr(sealed, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(cache_file, "MOST_ENTRIES", 3)
     own_cache.mkdir(mode=0o700)
     (own_cache / "notes.json").write_text("mine")
     names = [f"inventory-{number:064x}.json" for number in range(6)]
     for age, name in enumerate(names):
-        sealed.write(name, b"text")
+        cache_file.write(name, b"text")
         os.utime(own_cache / name, (age, age))
     assert {path.name for path in own_cache.iterdir()} == {"notes.json", *names[3:]}
-    assert sealed.read(names[5], 100) == b"text"
+    assert cache_file.read(names[5], 100) == b"text"
 
 
 def test_entries_that_are_too_large_together_are_dropped_but_for_the_newest(own_cache, monkeypatch):
     """One that is too large on its own is kept: it was asked for a moment ago."""
-    monkeypatch.setattr(sealed, "MOST_BYTES", 100)
+    monkeypatch.setattr(cache_file, "MOST_BYTES", 100)
     names = [f"inventory-{number:064x}.json" for number in range(3)]
     for age, name in enumerate(names):
-        sealed.write(name, b"x" * 90)
+        cache_file.write(name, b"x" * 90)
         os.utime(own_cache / name, (age, age))
     assert [path.name for path in own_cache.iterdir()] == [names[2]]

@@ -92,7 +92,7 @@ def _report(result: Formatted) -> None:
 
 
 def _put(result: Formatted) -> None:
-    from layerlr_dsl.cli.files import write_output
+    from layerlr_dsl.cli.outputs import write_output
 
     if result.entry.is_stdin:
         if result.state in ("same", "changed"):
@@ -105,7 +105,7 @@ def as_diff(result: Formatted, screen: Screen) -> str:
     """A unified diff from the file to its layout; empty where nothing changes."""
     if result.state != "changed":
         return ""
-    from layerlr_dsl.cli.render.unified import unified
+    from layerlr_dsl.tools.unified_diff import unified
 
     name = result.entry.name
     lines = unified(_lines(result.before), _lines(result.after), name, f"{name} (formatted)")

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.files import write_output
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.moments import event_option, fired_by
 from layerlr_dsl.cli.options import clock_options, model_option, root_option
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.times import event_option, fired_by
 from layerlr_dsl.plots.series import Picture, UnknownLength, picture
 
 FORMS = (".png", ".svg", ".html")
@@ -49,13 +49,13 @@ def command(
         layerlr plot my.lr --epochs 30 --event val_loss=12 -o plan.html
     """
     form = _form(output)
-    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
+    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=False))
     try:
         drawn = picture(
-            plan, f"{os.path.basename(checked.entry.name)} on {checked.spec}", fired_by(plan, events)
+            plan, f"{os.path.basename(resolved.entry.name)} on {resolved.spec}", fired_by(plan, events)
         )
     except UnknownLength:
-        raise Refusal(f"{checked.entry.name}: the length of the run is not known", "pass --epochs") from None
+        raise Refusal(f"{resolved.entry.name}: the length of the run is not known", "pass --epochs") from None
     if output is None:
         write("\n".join(in_terminal(drawn, Screen.of_stdout())))
         return 0

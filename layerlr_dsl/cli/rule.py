@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
 from layerlr_dsl.catalogue.findings import ADVICE, FAMILIES, KINDS, Kind
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
-from layerlr_dsl.cli.render.markdown import render
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.tools.cells import wrap
 
@@ -36,7 +36,7 @@ def command(code: str | None, form: str) -> int:
     elif code is None:
         write("\n".join(listing(screen)))
     else:
-        write("\n".join(render(kinds[0].read_page(), screen)))
+        write("\n".join(on_screen(kinds[0].read_page(), screen)))
     return 0
 
 
@@ -76,3 +76,49 @@ def _entry(kind: Kind, screen: Screen) -> list[str]:
     severity = screen.paint(f"{kind.severity:<8}", kind.severity)
     title = wrap(kind.title, screen.width, 17, " " * min(17, screen.width // 2))
     return [f"  {kind.code}  {severity} {title[0]}", *title[1:]]
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def on_screen(text: str, screen: Screen) -> list[str]:
+    """The little Markdown that pages use: headings, paragraphs, lists and fenced blocks as lines."""
+    lines: list[str] = []
+    paragraph: list[str] = []
+    fenced = False
+    for line in text.rstrip("\n").split("\n"):
+        if line.startswith("```"):
+            lines += _flow(paragraph, screen)
+            fenced = not fenced
+        elif fenced:
+            lines.append(f"    {line}".rstrip())
+        elif line.startswith("#"):
+            lines += _flow(paragraph, screen)
+            lines.append(screen.paint(line.lstrip("#").strip(), "bold"))
+        elif not line.strip():
+            lines += _flow(paragraph, screen)
+            lines.append("")
+        elif line.startswith("- "):
+            lines += _flow(paragraph, screen)
+            paragraph.append(line)
+        else:
+            paragraph.append(line.strip())
+    return lines + _flow(paragraph, screen)
+
+
+def _flow(paragraph: list[str], screen: Screen) -> list[str]:
+    if not paragraph:
+        return []
+    text = " ".join(paragraph)
+    paragraph.clear()
+    indent = "  " if text.startswith("- ") else ""
+    return [_inline(line, screen) for line in wrap(text, screen.width, 0, indent)]
+
+
+def _inline(text: str, screen: Screen) -> str:
+    if not screen.colour:
+        return text
+    return _CODE.sub(lambda found: screen.paint(found[1], "accent"), text)

@@ -14,9 +14,9 @@ import pytest
 from harness import layerlr
 from rule_texts import CLEAN
 
-from layerlr_dsl.cli.checking import Checker, plan_of
 from layerlr_dsl.cli.inputs import recipes, single
-from layerlr_dsl.cli.plan_view import backward
+from layerlr_dsl.cli.render.overview import backward
+from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.reports import FOLDER, PUBLISHED, PlanReport, schema_text
 from layerlr_dsl.tools.words import number, share, short, value
@@ -27,7 +27,7 @@ HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'
 
 def _plan(path: object) -> Plan:
     entry = single(str(path))
-    return plan_of(Checker().check(entry, entry.read()))
+    return plan_of(Resolver().resolve(entry, entry.read()))
 
 
 @pytest.fixture

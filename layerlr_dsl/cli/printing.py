@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
+from layerlr_dsl.cli.report import Outcome, Report, summary
 from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
-from layerlr_dsl.cli.validation import Outcome, Report, summary
 from layerlr_dsl.language import diagnostics
+from layerlr_dsl.language.diagnostics import Diagnostic
 
 
 def show(report: Report, form: str, notes: bool) -> None:
@@ -28,10 +30,8 @@ def show_to_machines(report: Report, form: str, closing: str) -> None:
 
         write_json(sarif.render(report.findings))
     else:
-        from layerlr_dsl.cli.render import github
-
         if report.findings:
-            write(github.render(report.findings))
+            write(as_annotations(report.findings))
         write(closing)
 
 
@@ -66,12 +66,44 @@ def as_json(report: Report) -> str:
 
 
 def _file(outcome: Outcome) -> dict[str, object]:
-    own = outcome.checked.findings if outcome.checked is not None else ()
+    own = outcome.resolved.findings if outcome.resolved is not None else ()
     return {
         "file": outcome.entry.name,
         "status": outcome.status,
-        "model": outcome.checked.spec if outcome.checked is not None else None,
+        "model": outcome.resolved.spec if outcome.resolved is not None else None,
         "errors": sum(finding.severity == "error" for finding in own),
         "warnings": sum(finding.severity == "warning" for finding in own),
         "problem": outcome.problem,
     }
+
+
+# ---------------------------------------------------------------- GitHub
+
+_LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
+
+
+def as_annotations(findings: Iterable[Diagnostic]) -> str:
+    """Workflow commands, one a line, which GitHub shows at the lines of a change."""
+    return "\n".join(_command(finding) for finding in findings)
+
+
+def _command(finding: Diagnostic) -> str:
+    fields: dict[str, object] = {}
+    span = finding.span
+    if span is not None:
+        first, last = span.first, span.last
+        fields = {"file": span.source.name, "line": first.line, "endLine": last.line}
+        if first.line == last.line:  # columns are only understood within one line
+            fields |= {"col": first.column, "endColumn": max(last.column, first.column + 1)}
+    fields["title"] = f"layerlr {finding.code}"
+    message = finding.message + (f"\nhelp: {finding.help}" if finding.help else "")
+    properties = ",".join(f"{name}={_property(str(value))}" for name, value in fields.items())
+    return f"::{_LEVELS[finding.severity]} {properties}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerlr_dsl.cli.render.unified import unified
+from layerlr_dsl.tools.unified_diff import unified
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "c", "fc -> lr 1", "fc -> lr 2", "# x"]), max_size=40)
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")

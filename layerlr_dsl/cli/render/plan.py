@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from layerlr_dsl.cli.plan_view import Overview, PhaseRow, described, overview
+from layerlr_dsl.cli.render.overview import Overview, PhaseRow, described, overview
 from layerlr_dsl.cli.render.table import Column, table
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.plan import Plan

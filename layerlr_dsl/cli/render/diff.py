@@ -1,4 +1,4 @@
-"""Differences between two plans as text: each change once, with the modules that it concerns."""
+"""What `layerlr diff` shows: equal changes gathered, each told once with the modules that it concerns."""
 
 from __future__ import annotations
 
@@ -7,11 +7,65 @@ import re
 from dataclasses import asdict
 from itertools import groupby
 
-from layerlr_dsl.cli.diff_view import Change, Changes
 from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.model.cover import cover
+from layerlr_dsl.plan.diff import diff
+from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.tools.cells import cells, wrap
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import count, short
+
+# ---------------------------------------------------------------- what differs
+
+
+@record
+class Change:
+    """One option that goes from one value to another for some parameters.
+
+    `modules` are the fewest names whose subtrees hold exactly these parameters.
+    """
+
+    option: str
+    old: str
+    new: str
+    parameters: tuple[str, ...]
+    modules: tuple[str, ...]
+    numel: int
+
+
+@record
+class Changes:
+    """All changes, and how many parameters the model has."""
+
+    found: tuple[Change, ...]
+    differing: int
+    total: int
+
+
+def changes(old: Plan, new: Plan) -> Changes:
+    """Every difference between two plans for one model."""
+    gathered: dict[tuple[str, str, str], list[str]] = {}
+    for one in diff(old, new):
+        gathered.setdefault((one.option, one.old, one.new), []).append(one.parameter)
+    differing = {name for names in gathered.values() for name in names}
+    found = [_change(new, *key, names) for key, names in gathered.items()]
+    rank = {option: place for place, option in enumerate(dict.fromkeys(change.option for change in found))}
+    found.sort(key=lambda change: (change.option != "lr", rank[change.option]))
+    return Changes(tuple(found), len(differing), len(new.inventory))
+
+
+def _change(plan: Plan, option: str, old: str, new: str, names: list[str]) -> Change:
+    inventory = plan.inventory
+    rows = [inventory.index_of[name] for name in names if name in inventory.index_of]
+    modules = cover(inventory, rows)
+    if len(rows) == len(inventory):
+        modules = ["**"]
+    return Change(option, old, new, tuple(names), tuple(modules), sum(map(inventory.numel, rows)))
+
+
+# ---------------------------------------------------------------- text
+
 
 _MOST_MODULES = 8
 _EXPONENT = re.compile(r"(?<=\de)([+-])0(?=\d)")
@@ -26,7 +80,7 @@ def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
     for option, group in groupby(changes.found, key=lambda change: change.option):
         lines.append(screen.paint(escape(option), "bold"))
         for change in group:
-            lines += _change(change, every, screen)
+            lines += _told(change, every, screen)
         lines.append("")
     return [
         *lines,
@@ -34,7 +88,7 @@ def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
     ]
 
 
-def _change(change: Change, every: bool, screen: Screen) -> list[str]:
+def _told(change: Change, every: bool, screen: Screen) -> list[str]:
     lines = _values(change, screen)
     if every:
         names = [f"      {escape(name)}" for name in change.parameters]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.api import Rules
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.inputs import Input, read
-from layerlr_dsl.cli.waiting import waiting
+from layerlr_dsl.cli.terminal import waiting
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @record
-class Checked:
+class Resolved:
     """An input with everything that could be found out about it."""
 
     entry: Input
@@ -36,7 +36,7 @@ class Checked:
 
 
 @dataclass
-class Checker:
+class Resolver:
     """Checks inputs against one model and one clock; what the command line does not say, each file does.
 
     Raises Refusal where the model given on the command line cannot be had.
@@ -53,21 +53,21 @@ class Checker:
     """A model that stands for any that the files name."""
     _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
 
-    def check(self, entry: Input, source: Source) -> Checked:
+    def resolve(self, entry: Input, source: Source) -> Resolved:
         rules = Rules(check(source, entry.root))
         if self.pinned is not None:
             return self._against(entry, rules, *self.pinned)
         if self.model is not None:
             return self._against(entry, rules, self.model, self._remembered(self.model, None))
         if rules.model is None:
-            return Checked(entry, rules.checked, rules.diagnostics, None, None)
+            return Resolved(entry, rules.checked, rules.diagnostics, None, None)
         try:
             inventory = self._remembered(rules.model, entry.root or _folder(source))
         except ModelError as fault:
-            return Checked(entry, rules.checked, rules.without_model(fault), None, None)
+            return Resolved(entry, rules.checked, rules.without_model(fault), None, None)
         return self._against(entry, rules, rules.model, inventory)
 
-    def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Checked:
+    def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Resolved:
         from layerlr_dsl.plan.resolve import resolve
 
         clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ class Checker:
             from layerlr_dsl.plan.advice import advice
 
             found = tuple(in_order((*found, *advice(plan)), rules.checked.sources))
-        return Checked(entry, rules.checked, found, spec, plan)
+        return Resolved(entry, rules.checked, found, spec, plan)
 
     def _remembered(self, spec: str, root: Path | None) -> Inventory:
         key = (spec, root)
@@ -107,21 +107,21 @@ def _folder(source: Source) -> Path | None:
     return source.path.parent if source.path is not None else None
 
 
-def planned(entry: Input, checker: Checker) -> tuple[Checked, Plan]:
+def planned(entry: Input, resolver: Resolver) -> tuple[Resolved, Plan]:
     """The plan of one input.
 
     Raises Findings where a finding is an error, Refusal where the input cannot be read or there is no
     model to plan for.
     """
-    checked = checker.check(entry, read(entry))
-    return checked, plan_of(checked)
+    resolved = resolver.resolve(entry, read(entry))
+    return resolved, plan_of(resolved)
 
 
-def plan_of(checked: Checked) -> Plan:
+def plan_of(resolved: Resolved) -> Plan:
     """The plan of what was checked. Raises Findings and Refusal, as `planned` does."""
-    if has_errors(checked.findings):
-        raise Findings(checked.findings)
-    if checked.plan is None:
+    if has_errors(resolved.findings):
+        raise Findings(resolved.findings)
+    if resolved.plan is None:
         hint = 'give one with --model, or write `model "..."` in the file'
-        raise Refusal(f"{checked.entry.name}: names no model", hint)
-    return checked.plan
+        raise Refusal(f"{resolved.entry.name}: names no model", hint)
+    return resolved.plan

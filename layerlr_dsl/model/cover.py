@@ -1,8 +1,7 @@
-"""Selectors that cover exactly a given set of parameters."""
+"""Dotted names that cover exactly a given set of parameters."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -37,19 +36,3 @@ def _prefixes(name: str) -> list[str]:
 
 def _widest(name: str, held: dict[str, int], total: dict[str, int]) -> str:
     return next(prefix for prefix in _prefixes(name) if held[prefix] == total[prefix])
-
-
-_PLAIN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
-_KEYWORDS = frozenset(
-    ("where", "except", "then", "until", "from", "at", "every", "starting", "updating", "warmup")
-)
-_SPECIAL = re.compile(r"[*?\[\]{}<>]")
-
-
-def quoted(name: str) -> str:
-    """A dotted name as a selector, with quotes where it needs them."""
-    if all(_PLAIN.fullmatch(segment) for segment in name.split(".")) and name not in _KEYWORDS:
-        return name
-    literal = _SPECIAL.sub(lambda found: f"[{found[0]}]", name)
-    literal = "".join(char if char.isprintable() else "?" for char in literal)  # a file cannot spell it
-    return '"' + literal.replace("\\", "\\\\").replace('"', '\\"') + '"'

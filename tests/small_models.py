@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from layerlr_dsl.model.classes import ModuleClass
 from layerlr_dsl.model.inventory import Alias, Inventory
 
@@ -94,3 +96,27 @@ def mixture(layers: int = 4, experts: int = 3, width: int = 8) -> Inventory:
     head = b.module(0, "head", "Linear")
     b.parameter(head, "bias", 32)
     return b.inventory({tied: (Alias("head.weight", head, "weight"),)})
+
+
+def inventory_of(parameters: dict[str, int]) -> Inventory:
+    """A model of one class that has these parameters, with so many dimensions each."""
+    b = Builder("Module")
+    tree: dict[str, Any] = {}
+    for name in parameters:
+        node = tree
+        for segment in name.split(".")[:-1]:
+            node = node.setdefault(segment, {})
+
+    rows = {"": 0}
+
+    def lay(node: dict[str, Any], path: str) -> None:
+        for segment, below in node.items():
+            inner = f"{path}.{segment}" if path else segment
+            rows[inner] = b.module(rows[path], segment, "Module")
+            lay(below, inner)
+
+    lay(tree, "")
+    for name in sorted(parameters, key=lambda name: rows[name.rpartition(".")[0]]):
+        owner, _, leaf = name.rpartition(".")
+        b.parameter(rows[owner], leaf, *(2,) * parameters[name])
+    return b.inventory()

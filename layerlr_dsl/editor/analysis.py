@@ -12,7 +12,7 @@ from typing import Any
 from layerlr_dsl.api import Rules
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.coverage import Coverage, coverages
-from layerlr_dsl.editor.foreign import tabled
+from layerlr_dsl.editor.other_optimizers import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
-from layerlr_dsl.editor import foreign
+from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.completion_context import Context, context_at
 from layerlr_dsl.editor.nodes import captures_in
@@ -81,7 +81,7 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
     elif kind == "option":
         yield from _options(session, at)
     elif kind == "optimizer":
-        yield from (Suggestion(name, "class", at.start) for name in foreign.optimizer_names())
+        yield from (Suggestion(name, "class", at.start) for name in other_optimizers.optimizer_names())
     elif kind == "schedule":
         yield from (Suggestion(name, "class", at.start) for name in schedules.names())
     elif kind in ("optimizer argument", "schedule argument"):
@@ -151,7 +151,7 @@ def _names(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.word.startswith("/"):
         return
     if not at.word or at.word.startswith("@"):
-        rules = session.judge.rules
+        rules = session.checker.rules
         for name, group in (rules.groups if rules is not None else {}).items():
             yield Suggestion(f"@{name}", "group", at.start, " ".join(group.span.text.split()))
     if session.tree is not None and not at.word.startswith("@"):
@@ -212,13 +212,13 @@ def _behind_selector(session: Session, at: Context) -> Iterator[Suggestion]:
 
 
 def _in_force(session: Session) -> list[OptimizerInfo]:
-    rules = session.judge.rules
+    rules = session.checker.rules
     own = rules.optimizer.info if rules is not None else optimizers.known("adamw")
     chosen = {own.name: own}
     for clause in rules.clauses if rules is not None else ():
         for setting in clause.settings:
             if setting.option == "optimizer":
-                info = foreign.tabled(str(setting.constant))
+                info = other_optimizers.tabled(str(setting.constant))
                 if info is not None:
                     chosen[info.name] = info
     return list(chosen.values())
@@ -246,14 +246,14 @@ def _arguments(session: Session, at: Context) -> Iterator[Suggestion]:
     for name, about in session.options.get(at.factory, {}).items():
         if name not in at.given:
             yield Suggestion(name, "option", at.start, about, f"{name}=")
-    info = foreign.tabled(at.factory)
+    info = other_optimizers.tabled(at.factory)
     for option in info.options.values() if info is not None else ():
         if option.name not in at.given:
             yield Suggestion(option.name, "option", at.start, v.option_text(option), f"{option.name}=")
 
 
 def _values(session: Session, at: Context) -> Iterator[Suggestion]:
-    rules = session.judge.rules
+    rules = session.checker.rules
     for name, value in (rules.lets if rules is not None else {}).items():
         yield Suggestion(name, "constant", at.start, " ".join(value.span.text.split()))
     if at.option in ("optimizer", "schedule") and not at.argument:

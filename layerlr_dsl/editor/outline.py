@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from layerlr_dsl.editor.pieces import Piece
+from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span

@@ -9,9 +9,9 @@ from lsprotocol import types
 
 from layerlr_dsl.catalogue.findings import KINDS
 from layerlr_dsl.editor.completion import Suggestion
+from layerlr_dsl.editor.findings import Elsewhere, Finding, Here
 from layerlr_dsl.editor.outline import Hint, Symbol
 from layerlr_dsl.editor.session import Session
-from layerlr_dsl.editor.shown import Elsewhere, Finding, Here
 
 _UNNECESSARY = 1  # of the protocol: shown faded
 _SEVERITIES = {"error": 1, "warning": 2, "info": 4}

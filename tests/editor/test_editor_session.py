@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from rule_edits import EDITS, INCLUDED, TEXTS, cut
 
 from layerlr_dsl.editor.analysis import Models, Request, analyse
+from layerlr_dsl.editor.findings import Elsewhere, Finding, Here
 from layerlr_dsl.editor.session import LARGE, Session
-from layerlr_dsl.editor.shown import Elsewhere, Finding, Here
 
 HEAD = 'model "m.json"\nepochs 10\n'
 
@@ -149,16 +149,16 @@ def test_findings_in_an_included_file_are_shown_at_the_include(document: Path, m
         assert finding.place.name == "inc.lr"
 
 
-def test_a_crash_of_judging_leaves_the_rest_standing(
+def test_a_crash_of_checking_leaves_the_rest_standing(
     document: Path, models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Syntax errors are shown, the analyst is believed for all others, and the fault is logged."""
-    from layerlr_dsl.editor import judging
+    from layerlr_dsl.editor import incremental_checking
 
     def broken(*_: object) -> None:
         raise RuntimeError("a fault of our own")
 
-    monkeypatch.setattr(judging, "check_expanded", broken)
+    monkeypatch.setattr(incremental_checking, "check_expanded", broken)
     session = fresh(HEAD + "** -> lr 1\nhead -> wd 1\nhead ->\n", document, models)
     assert sorted(codes(session)) == ["LR005", "LR103"]
     assert "a fault of our own" in caplog.text

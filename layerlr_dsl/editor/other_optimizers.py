@@ -1,6 +1,6 @@
 """Optimizers of other packages, whose options are known only by importing them, and torch with them.
 
-The server never does: a file that names one is judged by the analyst, which takes longer once.
+The server never does: a file that names one is checked by the analyst, which takes longer once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from functools import cache
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
-from layerlr_dsl.editor.pieces import Piece
+from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.language import syntax as s
 
 
 class ForeignOptimizer(Exception):
-    """A file cannot be judged without importing the package of an optimizer that it names."""
+    """A file cannot be checked without importing the package of an optimizer that it names."""
 
 
 def tabled(name: str) -> OptimizerInfo | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from layerlr_dsl.editor.pieces import Fragment, Piece, Pieces
+from layerlr_dsl.editor.incremental_parsing import Fragment, Piece, Pieces
 from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Span

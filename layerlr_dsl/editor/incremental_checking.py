@@ -1,7 +1,7 @@
 """What the language alone has to say of a document, worked out only for what changed.
 
-A statement is judged in its surroundings: lets, groups, optimizers and includes. While those stay as
-they are, a change of one rule costs the judging of one rule.
+A statement is checked in its surroundings: lets, groups, optimizers and includes. While those stay as
+they are, a change of one rule costs the checking of one rule.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from time import perf_counter
 
 from layerlr_dsl.api import Rules
-from layerlr_dsl.editor.foreign import ForeignOptimizer, refuse_foreign
 from layerlr_dsl.editor.including import Includes
-from layerlr_dsl.editor.pieces import Fragment, Piece, Pieces
+from layerlr_dsl.editor.incremental_parsing import Fragment, Piece, Pieces
+from layerlr_dsl.editor.other_optimizers import ForeignOptimizer, refuse_foreign
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language import wholeness
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector, PatternItem
@@ -34,23 +34,23 @@ _SURROUNDINGS = (
     s.IncludeStatement,
 )
 _BATCH = 32
-"""Rules judged at once: few enough to take a couple of milliseconds."""
+"""Rules checked at once: few enough to take a couple of milliseconds."""
 
 
-class Judge:
-    """Keeps the findings of a document's statements (`Piece.judged`) up to date."""
+class Checker:
+    """Keeps the findings of a document's statements (`Piece.checked`) up to date."""
 
     def __init__(self, pieces: Pieces, root: Path | None) -> None:
         self.pieces = pieces
         self.includes = Includes(pieces.path, root)
         self.rules: CheckedRules | None = None
-        """The surroundings as last checked, with those rules that were judged along with them."""
+        """The surroundings as last checked, with those rules that were checked along with them."""
         self._main = Source(pieces.name, "", pieces.path)
         self._surroundings: list[Piece] = []
         self._unsettled = True
 
     def notice(self) -> None:
-        """Take in what was read: every rule is judged again if its surroundings changed."""
+        """Take in what was read: every rule is checked again if its surroundings changed."""
         surroundings = [piece for piece in self.pieces.pieces if _surrounds(piece.statement)]
         changed = self.includes.refresh(surroundings) or surroundings != self._surroundings
         self._surroundings = surroundings
@@ -59,18 +59,18 @@ class Judge:
             for piece in self.pieces.pieces:
                 piece.pending = piece.statement is not None
 
-    def judge(self, seconds: float = float("inf")) -> bool:
-        """Judge on for so long; True once everything is judged. Raises ForeignOptimizer."""
+    def check(self, seconds: float = float("inf")) -> bool:
+        """Check on for so long; True once everything is checked. Raises ForeignOptimizer."""
         until = perf_counter() + seconds
         pending = [p for p in self.pieces.pieces if p.pending and not _surrounds(p.statement)]
         while pending or self._unsettled:
-            self._judge(pending[:_BATCH])
+            self._check(pending[:_BATCH])
             del pending[:_BATCH]
             if perf_counter() >= until:
                 break
         return not pending
 
-    def _judge(self, batch: list[Piece]) -> None:
+    def _check(self, batch: list[Piece]) -> None:
         chosen = sorted([*self._surroundings, *batch], key=lambda piece: piece.start)
         try:
             refuse_foreign(self._surroundings, self.includes.statements)
@@ -86,7 +86,7 @@ class Judge:
             found[self._home(diagnostic)].append(diagnostic)
         items = _items(rules.checked)
         for piece in chosen:
-            piece.judged = tuple(found[id(piece.fragment)])
+            piece.checked = tuple(found[id(piece.fragment)])
             piece.items = tuple(items[id(piece.fragment)])
             piece.pending = False
         self.rules = rules.checked
@@ -113,7 +113,7 @@ class Judge:
 
 
 def _surrounds(statement: s.Statement | None) -> bool:
-    """Whether other statements are judged by what this one says."""
+    """Whether other statements are checked by what this one says."""
     if isinstance(statement, s.RuleStatement):
         return any(setting.option == "optimizer" for setting in statement.settings)
     return isinstance(statement, _SURROUNDINGS)

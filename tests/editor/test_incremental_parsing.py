@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from rule_edits import EDITS, TEXTS, cut
 
-from layerlr_dsl.editor.pieces import Pieces, document_offset
+from layerlr_dsl.editor.incremental_parsing import Pieces, document_offset
 from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source
 

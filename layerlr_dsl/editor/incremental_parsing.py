@@ -58,8 +58,8 @@ class Piece:
     """The text between it and the piece before has changed."""
     alive: bool = True
     pending: bool = True
-    """What is said of it may be out of date: it has not been judged in its present surroundings."""
-    judged: tuple[Diagnostic, ...] = ()
+    """What is said of it may be out of date: it has not been checked in its present surroundings."""
+    checked: tuple[Diagnostic, ...] = ()
     items: tuple[PatternItem, ...] = ()
     """The patterns in its selectors."""
     included: Expansion | None = None

@@ -63,6 +63,17 @@ COUNTED = {
     "groups": "How many parameter groups there are: `expect groups == 3`.",
     "trainable": "The share of the elements that train: `expect trainable < 10% at epoch 0`.",
 }
+
+_PHRASES = {**WORDS, **CONDITIONS, **STATEMENTS}
+
+
+def about(phrase: str) -> str:
+    """What a phrase of the language means, or one that it ends."""
+    return _PHRASES.get(phrase) or next(
+        (said for whole, said in _PHRASES.items() if whole.endswith(f" {phrase}")), ""
+    )
+
+
 KEYWORDS = {
     part: about
     for words in (CONDITIONS, UNITS, COUNTED, WORDS)

@@ -120,7 +120,7 @@ def _names(session: Session, at: Context) -> Iterator[Suggestion]:
     if not at.word or at.word.startswith("@"):
         rules = session.checker.rules
         for name, group in (rules.groups if rules is not None else {}).items():
-            yield Suggestion(f"@{name}", "group", at.start, " ".join(group.span.text.split()))
+            yield Suggestion(f"@{name}", "group", at.start, group.span.excerpt)
     if session.tree is not None and not at.word.startswith("@"):
         yield from _segments(session.tree, at)
 
@@ -233,7 +233,7 @@ def _counts(session: Session, at: Context) -> Iterator[Suggestion]:
 def _lets(session: Session, at: Context) -> Iterator[Suggestion]:
     rules = session.checker.rules
     for name, value in (rules.lets if rules is not None else {}).items():
-        yield Suggestion(name, "constant", at.start, " ".join(value.span.text.split()))
+        yield Suggestion(name, "constant", at.start, value.span.excerpt)
 
 
 def _classes(session: Session, at: Context) -> Iterator[Suggestion]:

@@ -219,4 +219,4 @@ def _described(name: str, words: dict[str, str]) -> str | None:
 
 
 def _written(node: Any) -> str:
-    return "?" if node is None else " ".join(node.span.text.split())
+    return "?" if node is None else str(node.span.excerpt)

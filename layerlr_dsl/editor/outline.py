@@ -53,10 +53,10 @@ def symbols(session: Session) -> Iterator[Symbol]:
         elif isinstance(statement, s.RuleStatement):
             rest = Span(statement.span.source, statement.settings[0].span.start, statement.span.end)
             selector = statement.selector.span
-            yield _symbol(piece, statement, _short(selector.text), rest, "rule", selector)
+            yield _symbol(piece, statement, _short(selector), rest, "rule", selector)
         elif isinstance(statement, (s.FreezeStatement, s.UnfreezeStatement, s.UnfreezeSequenceStatement)):
             yield _symbol(
-                piece, statement, _short(statement.span.text), statement.span, "freeze", statement.span
+                piece, statement, _short(statement.span), statement.span, "freeze", statement.span
             )
 
 
@@ -81,7 +81,7 @@ def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind:
     shift = piece.fragment.start
     return Symbol(
         name,
-        _short(detail.text),
+        _short(detail),
         kind,
         statement.span.start + shift,
         statement.span.end + shift,
@@ -90,6 +90,6 @@ def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind:
     )
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
+def _short(span: Span) -> str:
+    text = span.excerpt
     return text if len(text) <= 80 else text[:77] + "..."

@@ -93,7 +93,7 @@ def _refuse_damage(found: list[Occurrence], new: str) -> None:
         grouped[id(one.statement)].append(one.mention)
     for key, statement in statements.items():
         if not _reads(statement, grouped[key], new):
-            line = " ".join(statement.span.text.split())
+            line = statement.span.excerpt
             raise CannotRename(f"`{new}` would mean something else in `{line}`")
 
 

@@ -266,7 +266,7 @@ def _apply(node: s.Arithmetic, left: Value, right: Value) -> Value:
 
 
 def _short(node: s.Expression) -> str:
-    text = " ".join(node.span.text.split())
+    text = node.span.excerpt
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -307,7 +307,7 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
     for node in names_in(expression):
         if isinstance(node, s.Is):
             continue
-        text = " ".join(node.span.text.split())
+        text = node.span.excerpt
         if isinstance(node, s.Call) and node.function not in ("last", "first", "count"):
             continue
         try:

@@ -50,7 +50,7 @@ class _Moment:
 def run_expectations(plan: Plan) -> list[Outcome]:
     """Every `expect` statement of the main file, in order."""
     return [
-        Outcome(e.statement.span, " ".join(e.statement.span.text.split()), _failure(plan, e))
+        Outcome(e.statement.span, e.statement.span.excerpt, _failure(plan, e))
         for e in plan.rules.expectations
     ]
 

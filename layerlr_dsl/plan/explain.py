@@ -111,7 +111,7 @@ def _info(plan: Plan, cascade: Cascade) -> str:
 
 
 def _text(plan: Plan, clause: int) -> str:
-    return " ".join(plan.rules.clauses[clause].span.text.split())
+    return plan.rules.clauses[clause].span.excerpt
 
 
 def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -> tuple[Step, ...]:
@@ -172,7 +172,7 @@ def _choices(plan: Plan, cascade: Cascade, option: str) -> tuple[Step, ...]:
             if setting.option == option and setting.factory is not None:
                 winner = cascade.schedule_clause if option == "schedule" else cascade.own_optimizer
                 status: Status = "wins" if winner == one.clause else "overridden"
-                text = " ".join(setting.factory.span.text.split())
+                text = setting.factory.span.excerpt
                 steps.append(
                     Step(clause.span.place, clause.span, _text(plan, one.clause), "set", text, None, status)
                 )

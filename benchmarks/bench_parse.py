@@ -20,8 +20,8 @@ from lark import Lark, Token
 from measure import Row, in_turns, report
 
 from layerlr_dsl.language.parser import parse
-from layerlr_dsl.language.resources import grammar_path
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.tools.resources import grammar_path
 
 LINES = """\
 let base = 1e-3

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.checker import check
-from layerlr_dsl.language.collector import collector_paused
+from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.files import RECIPE, read_source, recipe_path
@@ -20,6 +19,7 @@ from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.live import as_module
 from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
+from layerlr_dsl.tools.collector import collector_paused
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +74,8 @@ class Rules:
 
     def __init__(self, checked: CheckedRules) -> None:
         self.checked = checked
-        self.diagnostics: tuple[Diagnostic, ...] = (*checked.diagnostics, *_schedule_findings(checked))
+        found = (*checked.diagnostics, *_schedule_findings(checked))
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(in_order(found, checked.sources))
         self._compiled: Compiled | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,6 +146,14 @@ class Rules:
             return (*self.diagnostics, error("LR210", str(fault), None, fault.help))
         except ImpossibleTime as fault:
             return (*self.diagnostics, error("LR312", str(fault), None))
+
+    def without_model(self, fault: ModelError) -> tuple[Diagnostic, ...]:
+        """Every finding where the file's own model cannot be had; not twice where its name is at fault."""
+        span = None if self.checked.model is None else self.checked.model.spec.span
+        if any(d.span == span for d in self.diagnostics):
+            return self.diagnostics
+        found = error("LR210", fault.message, span, fault.help)
+        return tuple(in_order((*self.diagnostics, found), self.checked.sources))
 
     def _plan(
         self,

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from layerlr_dsl.catalogue import optimizers
 
 # Other work on the machine must not turn a slow example into a failure.
 settings.register_profile("layerlr", deadline=None)
 settings.load_profile("layerlr")
+
+
+@pytest.fixture
+def registers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Installs a package that registers an optimizer: its name, and where its class is (`module:Class`)."""
+
+    def register(name: str, target: str) -> None:
+        about = tmp_path / "somebodys-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[{optimizers.ENTRY_POINTS}]\n{name} = {target}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        optimizers._registered.cache_clear()
+
+    yield register
+    optimizers._registered.cache_clear()

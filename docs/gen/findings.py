@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.language.codes import CODES, FAMILIES
+from layerlr_dsl.catalogue.findings import FAMILIES, KINDS
 
 INTRODUCTION = """# Findings
 
@@ -18,12 +18,9 @@ others: the rest of the file is checked all the same.
 def finding_pages() -> dict[str, str]:
     """Paths in the documentation, and what stands there."""
     parts = [INTRODUCTION]
-    for family, about in FAMILIES.items():
-        rows = [
-            f"| [{c.code}]({c.code}.md) | {c.severity} | {c.title} |"
-            for c in CODES.values()
-            if c.code.startswith(family)
-        ]
-        parts.append(f"## {family}xx: {about}\n\n| code | severity | |\n|---|---|---|\n" + "\n".join(rows))
-    pages = {f"findings/{code.code}.md": code.read_page() for code in CODES.values()}
+    for family in FAMILIES:
+        rows = [f"| [{k.code}]({k.code}.md) | {k.severity} | {k.title} |" for k in family.kinds]
+        head = f"## {family.code}xx: {family.about}\n\n| code | severity | |\n|---|---|---|\n"
+        parts.append(head + "\n".join(rows))
+    pages = {f"findings/{kind.code}.md": kind.read_page() for kind in KINDS.values()}
     return {"findings/index.md": "\n\n".join(parts) + "\n", **pages}

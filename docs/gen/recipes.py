@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from layerlr_dsl.language.resources import recipes_path
+from layerlr_dsl.tools.resources import recipes_path
 
 INTRODUCTION = """# Recipes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from layerlr_dsl.language.resources import grammar_path
 from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.schedules import arguments_of
+from layerlr_dsl.tools.resources import grammar_path
 
 GRAMMAR = """# Grammar
 

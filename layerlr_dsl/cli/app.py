@@ -59,8 +59,8 @@ class LazyGroup(click.Group):
 
 
 def _unknown(name: str) -> str:
-    from layerlr_dsl.language.nearest import nearest
-    from layerlr_dsl.reports.cells import escape
+    from layerlr_dsl.tools.nearest import nearest
+    from layerlr_dsl.tools.printable import escape
 
     near = nearest(name, COMMANDS)
     return f"No such command '{escape(name)}'." + (f" Did you mean '{near}'?" if near else "")

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker, plan_of
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import Input, read, single
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.language.diagnostics import has_errors
 from layerlr_dsl.plan.plan import Plan
@@ -44,27 +44,26 @@ def command(
         layerlr diff old.lr new.lr --model torchvision:resnet18
         git show HEAD:rules/my.lr | layerlr diff - rules/my.lr --epochs 30
     """
-    from layerlr_dsl.cli.diff_view import changes
-    from layerlr_dsl.cli.render import diff_text
+    from layerlr_dsl.cli.render.diff import as_json, changes, render
 
     left, right = single(old, root), single(new, root)
     if left.is_stdin and right.is_stdin:
         raise Refusal("only one of the two can be standard input")
-    plans = _plans(left, right, Checker(model, epochs, steps_per_epoch))
+    plans = _plans(left, right, Resolver(model, epochs, steps_per_epoch))
     found = changes(*plans)
     if form == "json":
-        write_json(diff_text.as_json(found))
+        write_json(as_json(found))
     else:
-        write("\n".join(diff_text.render(found, every, Screen.of_stdout())))
+        write("\n".join(render(found, every, Screen.of_stdout())))
     return 0
 
 
-def _plans(left: Input, right: Input, checker: Checker) -> tuple[Plan, Plan]:
+def _plans(left: Input, right: Input, resolver: Resolver) -> tuple[Plan, Plan]:
     """Both plans, for one model. Raises Refusal and Findings."""
     before, after = read(left), read(right)
-    if checker.model is None:
-        named = checker.check(right, after)
+    if resolver.model is None:
+        named = resolver.resolve(right, after)
         if named.plan is None and not has_errors(named.findings):
-            named = checker.check(left, before)
-        checker.pinned = (named.spec or "", plan_of(named).inventory)
-    return plan_of(checker.check(left, before)), plan_of(checker.check(right, after))
+            named = resolver.resolve(left, before)
+        resolver.pinned = (named.spec or "", plan_of(named).inventory)
+    return plan_of(resolver.resolve(left, before)), plan_of(resolver.resolve(right, after))

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.moments import event_option, fired_by, tick_at
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
+from layerlr_dsl.cli.times import event_option, fired_by, tick_at
 
 
 @click.command("explain")
@@ -52,14 +52,13 @@ def command(
         layerlr explain my.lr fc.bias --at "epoch 3"
         layerlr explain my.lr "layer4 where ndim > 1"
     """
-    from layerlr_dsl.cli.explain_view import explained
-    from layerlr_dsl.cli.render import explain_text
+    from layerlr_dsl.cli.render.explain import as_json, explained, render
 
-    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=True))
+    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=True))
     tick, fired = tick_at(plan, moment), fired_by(plan, events)
-    found = explained(plan, parameter, checked, tick, fired)
+    found = explained(plan, parameter, resolved, tick, fired)
     if form == "json":
-        write_json(explain_text.as_json(found))
+        write_json(as_json(found))
     else:
-        write("\n".join(explain_text.render(found, moment.strip(), Screen.of_stdout())))
+        write("\n".join(render(found, moment.strip(), Screen.of_stdout())))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import click
@@ -13,11 +12,12 @@ from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.language.formatting import format_text
-from layerlr_dsl.language.numbers import plural
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formatted:
     """What formatting one input came to."""
 
@@ -92,20 +92,20 @@ def _report(result: Formatted) -> None:
 
 
 def _put(result: Formatted) -> None:
-    from layerlr_dsl.cli.files import write_atomically
+    from layerlr_dsl.cli.outputs import write_output
 
     if result.entry.is_stdin:
         if result.state in ("same", "changed"):
             click.echo(result.after, nl=False)
     elif result.state == "changed":
-        write_atomically(result.entry.path, result.after)
+        write_output(result.entry.path, result.after)
 
 
 def as_diff(result: Formatted, screen: Screen) -> str:
     """A unified diff from the file to its layout; empty where nothing changes."""
     if result.state != "changed":
         return ""
-    from layerlr_dsl.cli.render.unified import unified
+    from layerlr_dsl.tools.unified_diff import unified
 
     name = result.entry.name
     lines = unified(_lines(result.before), _lines(result.after), name, f"{name} (formatted)")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from layerlr_dsl.cli.checking import stated_inventory
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.files import write_atomically
 from layerlr_dsl.cli.options import model_option
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.resolving import stated_inventory
 from layerlr_dsl.cli.terminal import write
 from layerlr_dsl.starters import STYLES, starter
 
@@ -50,7 +50,7 @@ def command(model: str, style: str, output: str | None, force: bool) -> int:
     if output is None:
         click.echo(text, nl=False)
         return 0
-    write_atomically(output, text)
+    write_output(output, text)
     write(f"wrote {output}; next: layerlr plan {output}")
     return 0
 

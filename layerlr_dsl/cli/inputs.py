@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.source import Source
@@ -19,7 +19,7 @@ RECIPE = "recipe:"
 MOST_NULLS = 8  # one stray null byte is a finding with a place; many are no text at all
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Input:
     """One rule file to work on: where it is, and the root of its includes (None: its own folder)."""
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
-from layerlr_dsl.cli.checking import stated_inventory
 from layerlr_dsl.cli.options import format_option
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.resolving import stated_inventory
 from layerlr_dsl.cli.terminal import Screen, write, write_json
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.inventory_file import dumps
 
 
 @click.command("inspect")
@@ -30,13 +36,12 @@ def command(
         layerlr inspect torchvision:resnet18 --select "layer4.* where ndim > 1"
         layerlr inspect hf:./my-bert -o bert.json
     """
-    from layerlr_dsl.cli.inspect_view import as_json
-    from layerlr_dsl.cli.selecting import selected_rows
+    from layerlr_dsl.cli.selectors import selected_rows
 
     inventory = stated_inventory(spec)
     chosen = frozenset(selected_rows(inventory, select)) if select is not None else None
     if output is not None:
-        _save(inventory, output)
+        write_output(output, dumps(inventory))
     if form == "json":
         write_json(as_json(inventory, chosen))
     elif output is None or chosen is not None:
@@ -44,16 +49,43 @@ def command(
 
         write("\n".join(render(inventory, chosen, depth, every, Screen.of_stdout())))
     else:
-        from layerlr_dsl.language.numbers import plural
+        from layerlr_dsl.tools.numbers import plural
 
         write(f"wrote {output}: {plural(len(inventory), 'tensor')}")
     return 0
 
 
-def _save(inventory: object, output: str) -> None:
-    from layerlr_dsl.cli.files import write_atomically
-    from layerlr_dsl.model.inventory import Inventory
-    from layerlr_dsl.model.inventory_file import dumps
+# ---------------------------------------------------------------- JSON
 
-    assert isinstance(inventory, Inventory)
-    write_atomically(output, dumps(inventory))
+
+def as_json(inventory: Inventory, chosen: frozenset[int] | None) -> str:
+    """The model tree as plain data; `selected` is only there where a selector was given."""
+    modules = [
+        {"name": inventory.module_name(row), "class": inventory.module_class(row).name}
+        for row in range(len(inventory.module_parents))
+    ]
+    parameters = [_parameter(inventory, row, chosen) for row in range(len(inventory))]
+    data: dict[str, Any] = {
+        "version": 1,
+        "source": inventory.source,
+        "numel": inventory.total_numel,
+        "modules": modules,
+        "parameters": parameters,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def _parameter(inventory: Inventory, row: int, chosen: frozenset[int] | None) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": inventory.names[row],
+        "aliases": [alias.name for alias in inventory.aliases.get(row, ())],
+        "module": inventory.module_name(inventory.owners[row]),
+        "class": inventory.owner_class(row).name,
+        "shape": None if row in inventory.lazy else list(inventory.shapes[row]),
+        "dtype": inventory.dtypes[row],
+        "numel": inventory.numel(row),
+        "requires_grad": inventory.requires_grad[row],
+    }
+    if chosen is not None:
+        described["selected"] = row in chosen
+    return described

@@ -20,6 +20,6 @@ def command(stdio: bool) -> int:
         import pygls  # noqa: F401
     except ImportError:
         raise Refusal("the language server needs pygls", "pip install 'layerlr-dsl[lsp]'") from None
-    from layerlr_dsl.editor.server import main
+    from layerlr_dsl.editor.features import main
 
     return main()

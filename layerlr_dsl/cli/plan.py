@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.inputs import single
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 
@@ -39,11 +39,11 @@ def command(
         layerlr plan my.lr --model timm:vit_small_patch16_224 --steps-per-epoch 500
         layerlr plan my.lr --format json | jq .phases
     """
-    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
+    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=False))
     if form == "json":
         write_json(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
         return 0
-    from layerlr_dsl.cli.render.plan_text import render
+    from layerlr_dsl.cli.render.plan import render
 
-    write("\n".join(render(plan, checked.spec or "", Screen.of_stdout())))
+    write("\n".join(render(plan, resolved.spec or "", Screen.of_stdout())))
     return 0

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.checking import Checker, planned
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.files import write_atomically
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.moments import event_option, fired_by
 from layerlr_dsl.cli.options import clock_options, model_option, root_option
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.cli.times import event_option, fired_by
 from layerlr_dsl.plots.series import Picture, UnknownLength, picture
 
 FORMS = (".png", ".svg", ".html")
@@ -49,17 +49,17 @@ def command(
         layerlr plot my.lr --epochs 30 --event val_loss=12 -o plan.html
     """
     form = _form(output)
-    checked, plan = planned(single(file, root), Checker(model, epochs, steps_per_epoch, lenient=False))
+    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=False))
     try:
         drawn = picture(
-            plan, f"{os.path.basename(checked.entry.name)} on {checked.spec}", fired_by(plan, events)
+            plan, f"{os.path.basename(resolved.entry.name)} on {resolved.spec}", fired_by(plan, events)
         )
     except UnknownLength:
-        raise Refusal(f"{checked.entry.name}: the length of the run is not known", "pass --epochs") from None
+        raise Refusal(f"{resolved.entry.name}: the length of the run is not known", "pass --epochs") from None
     if output is None:
         write("\n".join(in_terminal(drawn, Screen.of_stdout())))
         return 0
-    write_atomically(output, _rendered(drawn, form))
+    write_output(output, _rendered(drawn, form))
     write(f"wrote {output}")
     return 0
 
@@ -90,7 +90,8 @@ def _rendered(drawn: Picture, form: str) -> str | bytes:
 def in_terminal(drawn: Picture, screen: Screen) -> list[str]:
     """The picture in characters, below its title."""
     from layerlr_dsl.plots import characters
-    from layerlr_dsl.reports.cells import clip, escape
+    from layerlr_dsl.tools.cells import clip
+    from layerlr_dsl.tools.printable import escape
 
     title = screen.paint(clip(escape(drawn.title), screen.width), "bold")
     return [title, "", *characters.draw(drawn, screen.width, unicode=screen.unicode)]

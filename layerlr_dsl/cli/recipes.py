@@ -10,7 +10,7 @@ import click
 from layerlr_dsl.cli.inputs import RECIPE, recipes
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.terminal import Screen, write, write_json
-from layerlr_dsl.reports.cells import cells, pad, wrap
+from layerlr_dsl.tools.cells import cells, pad, wrap
 
 
 @click.command("recipes")

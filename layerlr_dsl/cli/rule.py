@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
+from layerlr_dsl.catalogue.findings import ADVICE, FAMILIES, KINDS, Kind
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
-from layerlr_dsl.cli.render.markdown import render
 from layerlr_dsl.cli.terminal import Screen, write, write_json
-from layerlr_dsl.language.codes import CODES, FAMILIES, Code
-from layerlr_dsl.reports.cells import wrap
+from layerlr_dsl.tools.cells import wrap
 
 
 @click.command("rule")
@@ -27,57 +27,98 @@ def command(code: str | None, form: str) -> int:
         layerlr rule
         layerlr rule LR201
     """
-    codes = list(CODES.values()) if code is None else [_known(code)]
+    kinds = list(KINDS.values()) if code is None else [_known(code)]
     screen = Screen.of_stdout()
     if form == "json":
-        write_json(json.dumps([_as_json(entry) for entry in codes], indent=2, ensure_ascii=False))
+        write_json(json.dumps([_as_json(kind) for kind in kinds], indent=2, ensure_ascii=False))
     elif form == "markdown":
-        write("\n".join(entry.read_page() for entry in codes).rstrip("\n"))
+        write("\n".join(kind.read_page() for kind in kinds).rstrip("\n"))
     elif code is None:
         write("\n".join(listing(screen)))
     else:
-        write("\n".join(render(codes[0].read_page(), screen)))
+        write("\n".join(on_screen(kinds[0].read_page(), screen)))
     return 0
 
 
-def _known(code: str) -> Code:
-    from layerlr_dsl.language.nearest import nearest
+def _known(code: str) -> Kind:
+    from layerlr_dsl.tools.nearest import nearest
 
-    found = CODES.get(code.upper())
+    found = KINDS.get(code.upper())
     if found is None:
-        near = nearest(code.upper(), CODES)
+        near = nearest(code.upper(), KINDS)
         raise Refusal(
             f"no code `{code}`", f"did you mean {near}?" if near else "`layerlr rule` lists them all"
         )
     return found
 
 
-def _as_json(code: Code) -> dict[str, object]:
+def _as_json(kind: Kind) -> dict[str, object]:
     return {
-        "code": code.code,
-        "severity": code.severity,
-        "title": code.title,
-        "advice": code.advice,
-        "page": code.read_page(),
+        "code": kind.code,
+        "severity": kind.severity,
+        "title": kind.title,
+        "advice": kind.code in ADVICE,
+        "page": kind.read_page(),
     }
 
 
 def listing(screen: Screen) -> list[str]:
     """All codes, family by family."""
     lines: list[str] = []
-    for family, about in FAMILIES.items():
-        lines += (
-            ["", screen.paint(f"{family}xx  {about}", "bold")]
-            if lines
-            else [screen.paint(f"{family}xx  {about}", "bold")]
-        )
-        for code in CODES.values():
-            if code.code.startswith(family):
-                lines += _entry(code, screen)
+    for family in FAMILIES:
+        lines += [""] * bool(lines) + [screen.paint(f"{family.code}xx  {family.about}", "bold")]
+        for kind in family.kinds:
+            lines += _entry(kind, screen)
     return lines
 
 
-def _entry(code: Code, screen: Screen) -> list[str]:
-    kind = f"{code.severity:<8}"
-    title = wrap(code.title, screen.width, 17, " " * min(17, screen.width // 2))
-    return [f"  {code.code}  {screen.paint(kind, code.severity)} {title[0]}", *title[1:]]
+def _entry(kind: Kind, screen: Screen) -> list[str]:
+    severity = screen.paint(f"{kind.severity:<8}", kind.severity)
+    title = wrap(kind.title, screen.width, 17, " " * min(17, screen.width // 2))
+    return [f"  {kind.code}  {severity} {title[0]}", *title[1:]]
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def on_screen(text: str, screen: Screen) -> list[str]:
+    """The little Markdown that pages use: headings, paragraphs, lists and fenced blocks as lines."""
+    lines: list[str] = []
+    paragraph: list[str] = []
+    fenced = False
+    for line in text.rstrip("\n").split("\n"):
+        if line.startswith("```"):
+            lines += _flow(paragraph, screen)
+            fenced = not fenced
+        elif fenced:
+            lines.append(f"    {line}".rstrip())
+        elif line.startswith("#"):
+            lines += _flow(paragraph, screen)
+            lines.append(screen.paint(line.lstrip("#").strip(), "bold"))
+        elif not line.strip():
+            lines += _flow(paragraph, screen)
+            lines.append("")
+        elif line.startswith("- "):
+            lines += _flow(paragraph, screen)
+            paragraph.append(line)
+        else:
+            paragraph.append(line.strip())
+    return lines + _flow(paragraph, screen)
+
+
+def _flow(paragraph: list[str], screen: Screen) -> list[str]:
+    if not paragraph:
+        return []
+    text = " ".join(paragraph)
+    paragraph.clear()
+    indent = "  " if text.startswith("- ") else ""
+    return [_inline(line, screen) for line in wrap(text, screen.width, 0, indent)]
+
+
+def _inline(text: str, screen: Screen) -> str:
+    if not screen.colour:
+        return text
+    return _CODE.sub(lambda found: screen.paint(found[1], "accent"), text)

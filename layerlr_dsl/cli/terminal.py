@@ -1,14 +1,18 @@
-"""The screen: its colours, its width, and writing to it."""
+"""The screen: its colours, its width, writing to it, and a sign of life while something takes long."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
-from layerlr_dsl.reports.cells import escape_json
+from layerlr_dsl.tools.cells import clip
+from layerlr_dsl.tools.printable import escape, escape_json
+from layerlr_dsl.tools.records import record
 
 NARROWEST = 20
 USUAL = 80
@@ -29,7 +33,7 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Screen:
     """What a stream can show: colours or not, how many cells across, which alphabet."""
 
@@ -83,9 +87,14 @@ def columns(stream: IO[str]) -> int:
     stated = os.environ.get("COLUMNS", "")
     if stated.isdigit() and int(stated) > 0:
         return max(NARROWEST, int(stated))
-    if is_terminal(stream):
-        return max(NARROWEST, shutil.get_terminal_size((USUAL, 24)).columns)
-    return USUAL
+    return max(NARROWEST, _across(stream)) if is_terminal(stream) else USUAL
+
+
+def _across(stream: IO[str]) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    except (OSError, ValueError):
+        return USUAL
 
 
 def write(text: str) -> None:
@@ -102,3 +111,48 @@ def write_error(text: str) -> None:
     """A line (or several) to standard error, after what standard output was given before."""
     sys.stdout.flush()
     sys.stderr.write(text + "\n")
+
+
+# ---------------------------------------------------------------- waiting
+
+
+PATIENCE = 1.0
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Gives a function to call, with a sentence, when something slow begins.
+
+    A second later the sentence and the seconds gone are shown, until the block ends; off a terminal
+    nothing is.
+    """
+    done = threading.Event()
+    drawers: list[threading.Thread] = []
+
+    def begin(what: str) -> None:
+        if is_terminal(sys.stderr) and not drawers:
+            drawers.append(threading.Thread(target=_draw, args=(escape(what), done), daemon=True))
+            drawers[0].start()
+
+    try:
+        yield begin
+    finally:
+        done.set()
+        for drawer in drawers:
+            drawer.join()
+
+
+def _draw(what: str, done: threading.Event) -> None:
+    started = time.monotonic()
+    if done.wait(PATIENCE):
+        return
+    frame = 0
+    while not done.wait(0.1):
+        seconds = time.monotonic() - started
+        line = f"{_FRAMES[frame % len(_FRAMES)]} {what} ({seconds:.0f} s)"
+        sys.stderr.write("\r\x1b[K" + clip(line, columns(sys.stderr) - 1))
+        sys.stderr.flush()
+        frame += 1
+    sys.stderr.write("\r\x1b[K")
+    sys.stderr.flush()

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
+from xml.etree import ElementTree as xml
 
 import click
 
-from layerlr_dsl.cli.checking import Checked, Checker
 from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.render.text import labelled, render_all
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.printing import show_to_machines
+from layerlr_dsl.cli.render.text import labelled, render, render_all
+from layerlr_dsl.cli.report import Outcome as FileOutcome
+from layerlr_dsl.cli.report import Report, once_each
+from layerlr_dsl.cli.resolving import Resolved, Resolver
 from layerlr_dsl.cli.terminal import Screen, write, write_error
-from layerlr_dsl.cli.validation import Outcome as FileOutcome
-from layerlr_dsl.cli.validation import Report, once_each
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
-from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.plan.expect import Outcome, run_expectations
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tested:
     """One rule file: the outcome of each `expect`, or why there are none."""
 
@@ -30,7 +34,7 @@ class Tested:
     outcomes: tuple[Outcome, ...] = ()
     errors: tuple[Diagnostic, ...] = ()
     problem: str | None = None
-    checked: Checked | None = None
+    resolved: Resolved | None = None
 
     @property
     def failures(self) -> tuple[Diagnostic, ...]:
@@ -71,48 +75,43 @@ def command(
         layerlr test my.lr --model timm:resnet50 --junit results.xml
         layerlr test rules --format github
     """
-    checker = Checker(model, epochs, steps_per_epoch, lenient=False)
-    results = [run(entry, checker) for entry in gather(paths, root)]
+    resolver = Resolver(model, epochs, steps_per_epoch, lenient=False)
+    results = [run(entry, resolver) for entry in gather(paths, root)]
     if form != "text":
-        from layerlr_dsl.cli.reporting import show_to_machines
-
         show_to_machines(report(results), form, summary(results))
     else:
         for result in results:
             _report(result)
     if junit is not None:
-        from layerlr_dsl.cli.files import write_atomically
-        from layerlr_dsl.cli.render.junit import render
-
-        write_atomically(junit, render(results))
+        write_output(junit, as_junit(results))
     if form == "text":
         write(summary(results))
     return status(results)
 
 
-def run(entry: Input, checker: Checker) -> Tested:
+def run(entry: Input, resolver: Resolver) -> Tested:
     """Check one file and run its expectations; nothing is printed. Raises Refusal."""
     try:
-        checked = checker.check(entry, entry.read())
+        resolved = resolver.resolve(entry, entry.read())
     except Unreadable as fault:
         return Tested(entry, problem=str(fault))
-    if has_errors(checked.findings):
-        errors = tuple(f for f in checked.findings if f.severity == "error")
-        return Tested(entry, errors=errors, checked=checked)
-    if not checked.rules.expectations:
-        return Tested(entry, checked=checked)
-    if checked.plan is None:
+    if has_errors(resolved.findings):
+        errors = tuple(f for f in resolved.findings if f.severity == "error")
+        return Tested(entry, errors=errors, resolved=resolved)
+    if not resolved.rules.expectations:
+        return Tested(entry, resolved=resolved)
+    if resolved.plan is None:
         problem = f"{entry.name}: its expectations need a model; give one with --model"
-        return Tested(entry, problem=problem, checked=checked)
-    return Tested(entry, tuple(run_expectations(checked.plan)), checked=checked)
+        return Tested(entry, problem=problem, resolved=resolved)
+    return Tested(entry, tuple(run_expectations(resolved.plan)), resolved=resolved)
 
 
 def report(results: Sequence[Tested]) -> Report:
     """The results as `validate` tells of findings: only those that fail the run are among them."""
     outcomes = []
     for result in results:
-        checked = None if result.checked is None else replace(result.checked, findings=result.findings)
-        outcomes.append(FileOutcome(result.entry, checked, result.problem))
+        resolved = None if result.resolved is None else replace(result.resolved, findings=result.findings)
+        outcomes.append(FileOutcome(result.entry, resolved, result.problem))
     return Report(tuple(outcomes), once_each(result.findings for result in results))
 
 
@@ -147,3 +146,42 @@ def _report(result: Tested) -> None:
     if result.outcomes:
         passed = len(result.outcomes) - len(result.failures)
         write(f"{name}: {passed} of {len(result.outcomes)} passed")
+
+
+# ---------------------------------------------------------------- JUnit
+
+
+def as_junit(results: Sequence[Tested]) -> str:
+    """The results as JUnit XML, one suite a file, to be written as UTF-8."""
+    root = xml.Element("testsuites", name="layerlr")
+    for result in results:
+        name = escape(result.entry.name)
+        broken = len(result.errors) + (result.problem is not None)
+        suite = xml.SubElement(
+            root,
+            "testsuite",
+            name=name,
+            tests=str(len(result.outcomes) + broken),
+            failures=str(len(result.failures)),
+            errors=str(broken),
+        )
+        for outcome in result.outcomes:
+            case = _case(suite, name, outcome.text, outcome.span.first.line)
+            if outcome.failure is not None:
+                _fault(case, "failure", outcome.failure)
+        for finding in result.errors:
+            line = finding.span.first.line if finding.span is not None else 0
+            _fault(_case(suite, name, finding.code, line), "error", finding)
+        if result.problem is not None:
+            xml.SubElement(_case(suite, name, "unusable", 0), "error", message=escape(result.problem))
+    xml.indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{xml.tostring(root, encoding="unicode")}\n'
+
+
+def _case(suite: xml.Element, file: str, name: str, line: int) -> xml.Element:
+    return xml.SubElement(suite, "testcase", classname=file, name=escape(name), file=file, line=str(line))
+
+
+def _fault(case: xml.Element, tag: str, finding: Diagnostic) -> None:
+    fault = xml.SubElement(case, tag, type=finding.code, message=escape(finding.message))
+    fault.text = "\n" + render(finding, Screen()) + "\n"

@@ -14,7 +14,8 @@ from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
-from layerlr_dsl.reports.cells import escape, wrap
+from layerlr_dsl.tools.cells import wrap
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic

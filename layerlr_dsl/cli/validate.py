@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import click
 
-from layerlr_dsl.cli.inputs import gather
+from layerlr_dsl.cli import printing
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.inputs import STDIN, Input, gather
 from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
-from layerlr_dsl.cli.remembered import Clean, Memory
-from layerlr_dsl.cli.summary import summary_line
-from layerlr_dsl.cli.terminal import write
+from layerlr_dsl.cli.report import Report, Request, fixed, validate
+from layerlr_dsl.cli.resolving import Resolver
+from layerlr_dsl.cli.terminal import is_terminal, write
+from layerlr_dsl.tools.numbers import plural
 
 
 @click.command("validate")
@@ -50,42 +58,81 @@ def command(
         layerlr validate my.lr --model timm:vit_small_patch16_224 --epochs 30
         layerlr validate rules --format sarif > findings.sarif
     """
-    plain = form == "text" and not (fix or info or advice or watch)
-    memory = Memory(model, epochs, steps_per_epoch) if plain else None
-    if memory is not None:
-        told = _remembered(memory, paths, root)
-        if told is not None:
-            write(told)
-            return 0
-    from layerlr_dsl.cli import reporting
-    from layerlr_dsl.cli.checking import Checker
-    from layerlr_dsl.cli.validation import Report, Request, fixed, validate
 
     def once() -> Report:
-        checker = Checker(model, epochs, steps_per_epoch, advice=advice)
-        request = Request(paths, root, checker, strict)
+        resolver = Resolver(model, epochs, steps_per_epoch, advice=advice)
+        request = Request(paths, root, resolver, strict)
         report = fixed(request) if fix else validate(request)
-        reporting.show(report, form, info or advice)
+        printing.show(report, form, info or advice)
         return report
 
     if watch:
-        from layerlr_dsl.cli.watching import watch_files
-
         return watch_files(once, paths)
-    report = once()
-    if memory is not None:
-        for checked in report.checked:
-            memory.keep(checked)
+    return once().exit_status
+
+
+# ---------------------------------------------------------------- watching
+
+
+INTERVAL = 0.4
+
+
+def watch_files(run: Callable[[], Report], paths: Iterable[str], rounds: int | None = None) -> int:
+    """Call `run` at once and after each change, until interrupted (or for so many `rounds`).
+
+    Raises Refusal for standard input, which cannot be read twice, and for a first run that is refused.
+    """
+    watched = list(paths)
+    if STDIN in watched:
+        raise Refusal("--watch needs files; standard input cannot be read twice")
+    status = 0
+    seen: object = None
+    for number in range(rounds) if rounds is not None else itertools.plural():
+        now = _stamp(watched)
+        if now != seen:
+            seen = now
+            status = _round(run, number == 0)
+            seen = _stamp(watched)
+        if rounds is None or number + 1 < rounds:
+            time.sleep(INTERVAL)
+    return status
+
+
+def _round(run: Callable[[], Report], first: bool) -> int:
+    if is_terminal(sys.stdout):
+        sys.stdout.write("\x1b[2J\x1b[H")
+    try:
+        report = run()
+    except Refusal as refusal:
+        if first:
+            raise
+        refusal.show()
+        return refusal.exit_code
+    write(f"watching {plural(len(report.outcomes), 'file')}; Ctrl-C stops")
+    sys.stdout.flush()
     return report.exit_status
 
 
-def _remembered(memory: Memory, paths: tuple[str, ...], root: str | None) -> str | None:
-    """The summary of files that were all found clean before, or None."""
-    found: list[Clean] = []
-    for entry in gather(paths, root):
-        clean = memory.recall(entry)
-        if clean is None:
-            return None
-        found.append(clean)
-    notes = frozenset().union(*(clean.notes for clean in found))
-    return summary_line(len(found), (), len(notes), 0, any(clean.against_model for clean in found))
+def _stamp(paths: list[str]) -> object:
+    """What changes when a file is edited, added or removed; includes below the watched folders count."""
+    stamps: dict[str, tuple[int, int] | None] = {}
+    try:
+        entries: list[Input] = gather(paths)
+    except Refusal:
+        return ("nothing to watch", tuple(paths))
+    folders = {os.path.dirname(entry.path) or "." for entry in entries}
+    for folder in folders:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            if name.endswith(".lr"):
+                stamps[os.path.join(folder, name)] = _of(os.path.join(folder, name))
+    for entry in entries:
+        stamps[entry.path] = _of(entry.path)
+    return stamps
+
+
+def _of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

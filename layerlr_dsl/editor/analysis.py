@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from layerlr_dsl.api import Rules
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.coverage import Coverage, coverages
-from layerlr_dsl.editor.foreign import tabled
+from layerlr_dsl.editor.other_optimizers import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text
-from layerlr_dsl.language import optimizers
-from layerlr_dsl.language.checker import check, in_order
-from layerlr_dsl.language.diagnostics import Diagnostic, Fix, error
+from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Source, Span
-from layerlr_dsl.model import store
+from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.spec_syntax import Spec, parse_spec
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
+from layerlr_dsl.tools.records import record
 
 _KEPT_MODELS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known:
     """A model at hand. `key` changes when the model does."""
 
@@ -74,11 +75,11 @@ class Models:
 def _stored(read: Spec, built: str | None) -> Inventory | None:
     if read.kind == "inventory" and read.path is not None:
         return Inventory.load(read.path)
-    found = store.get(store.key_of(read))
+    found = inventory_cache.get(inventory_cache.key_of(read))
     return Inventory.load(built) if found is None and built is not None else found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A document to look at. `failure` says why its model could not be built, as a message and a help."""
 
@@ -103,7 +104,7 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
     rules = Rules(check(source, root))
     report = _Report(source, request.encoding)
     known: Known | None = None
-    faults: list[Diagnostic] = []
+    found = rules.diagnostics
     state = "none"
     if rules.model is not None:
         folder = root if root is not None else path.parent if path is not None else None
@@ -111,12 +112,13 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
             known = models.find(rules.model, folder, request.built)
             state = "missing" if known is None else "ready"
         except ModelError as fault:
-            faults = _unavailable(rules, fault.message, fault.help)
+            found = rules.without_model(fault)
             state = "refused"
         if known is None and request.failure is not None:
-            faults, state = _unavailable(rules, *request.failure), "refused"
+            found, state = rules.without_model(ModelError(*request.failure)), "refused"
     plan = None if known is None else _plan(rules, known.inventory, request)
-    found = _merged(rules, plan) if plan is not None else (*rules.diagnostics, *faults)
+    if plan is not None:
+        found = plan.diagnostics
     quick = {(d.code, d.span) for d in rules.diagnostics}
     new = known is not None and known.key != request.known
     return {
@@ -145,22 +147,9 @@ def _options_of_foreign(rules: Rules) -> dict[str, dict[str, str]]:
     }
 
 
-def _unavailable(rules: Rules, message: str, help: str | None) -> list[Diagnostic]:
-    assert rules.checked.model is not None
-    span = rules.checked.model.spec.span
-    said = any(d.span == span for d in rules.diagnostics)
-    return [] if said else [error("LR210", message, span, help)]
-
-
 def _plan(rules: Rules, inventory: Inventory, request: Request) -> Plan:
     clock = rules.clock(request.epochs, request.steps_per_epoch)
-    return resolve(rules.checked, inventory, clock, lenient=True)
-
-
-def _merged(rules: Rules, plan: Plan) -> list[Diagnostic]:
-    own = {(d.code, d.span) for d in plan.diagnostics}
-    found = [*(d for d in rules.diagnostics if (d.code, d.span) not in own), *plan.diagnostics]
-    return in_order(found, rules.checked.sources)
+    return resolve(rules.checked, inventory, clock, lenient=True, before=rules.diagnostics)
 
 
 class _Report:

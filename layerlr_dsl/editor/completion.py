@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from layerlr_dsl.editor import foreign
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
+from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.completion_context import Context, context_at
 from layerlr_dsl.editor.nodes import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
-from layerlr_dsl.language import optimizers
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
-from layerlr_dsl.language.numbers import plural
-from layerlr_dsl.language.optimizers import OptimizerInfo
+from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import short
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.words import short
 
 MOST = 1000
-_AFTER_SELECTOR = {
-    "": ("except", "where"),
-    "group": ("except", "where"),
-    "freeze": ("except", "where", "updating statistics", "from", "until", "warmup"),
-    "statistics": ("except", "where", "from", "until"),
-    "unfreeze": ("except", "where", "by", "then", "at", "every", "starting at", "warmup"),
-    "expect": ("except", "where", "frozen", "trains"),
-}
+_OF_CONDITIONS = frozenset({"AND", "OR", "NOT", "IS", "MATCHES", "MOD"})
+"""Words that may stand in any value by the grammar, and make sense in conditions alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suggestion:
     """One thing to write instead of `[start, cursor)`. `kind` is what an icon shows."""
 
@@ -45,9 +41,11 @@ class Suggestion:
 def suggestions(session: Session, offset: int) -> list[Suggestion]:
     """What may be written at an offset of the document, at most `MOST` things."""
     begin = _statement_start(session, offset)
-    context = context_at(session.text.content[begin:offset])
-    context.start += begin
-    found = {s.label: s for s in _for_context(session, context)}
+    at = context_at(session.text.content[begin:offset])
+    if at is None:
+        return []
+    at = replace(at, start=at.start + begin)
+    found = {s.label: s for s in _for_context(session, at)}
     return list(found.values())[:MOST]
 
 
@@ -55,60 +53,19 @@ def _statement_start(session: Session, offset: int) -> int:
     """Where the statement around an offset begins, the one being typed included."""
     piece = session.pieces.at(offset)
     if piece is not None and piece.start <= offset:
-        inside = session.text.content[piece.start : offset]
-        ended = offset >= piece.end and inside.rstrip(" \t").endswith(("\n", ";"))
-        if not ended:
-            return piece.start
+        return piece.start
     before = session.text.content[:offset]
-    start = max(before.rfind("\n"), before.rfind(";")) + 1
-    return start + len(before[start:]) - len(before[start:].lstrip())
+    return max(before.rfind("\n"), before.rfind(";")) + 1
 
 
 def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
-    kind = at.kind
-    if kind == "statement":
-        if at.word.isalpha() or not at.word:
-            yield from _words(at, v.STATEMENTS, "keyword")
+    if "PATTERN" in at.accepted:
         yield from _names(session, at)
-    elif kind == "selector":
-        if at.statement == "expect" and not at.before:
-            yield from _words(at, v.COUNTED, "keyword")
-        if at.statement == "freeze" and not at.before:
-            yield from _words(at, _pick(v.WORDS, ("statistics of",)), "keyword")
-        yield from _names(session, at)
-    elif kind == "after selector":
-        yield from _behind_selector(session, at)
-    elif kind in ("where", "value", "argument value"):
-        yield from _values(session, at)
-    elif kind in ("heading", "after schedule", "after capture"):
-        yield from _phrases(at, _pick(v.WORDS, _behind_part(at)))
-    elif kind == "capture":
-        for name in sorted(captures_in(session.text.content[_statement_start(session, at.start) : at.start])):
-            yield Suggestion(name, "capture", at.start, "the number that the selector binds")
-    elif kind == "after is":
-        yield from _classes(session, at)
-    elif kind == "option":
-        yield from _options(session, at)
-    elif kind == "optimizer":
-        yield from (Suggestion(name, "class", at.start) for name in foreign.optimizer_names())
-    elif kind == "schedule":
-        yield from (Suggestion(name, "class", at.start) for name in schedules.names())
-    elif kind in ("optimizer argument", "schedule argument"):
-        yield from _arguments(session, at)
-    elif kind in ("moment", "moment unit", "duration unit"):
-        yield from _units(session, at)
-    elif kind == "after metric":
-        yield from _phrases(at, v.CONDITIONS)
-    elif kind in ("after value", "after time"):
-        yield from _phrases(at, _pick(v.WORDS, _behind_time(at)))
-    elif kind == "compared":
-        yield from _words(at, v.COMPARISONS, "keyword")
-    elif kind == "after comparison":
-        yield from _words(at, _pick(v.WORDS, ("at",)), "keyword")
-    elif kind == "model":
-        yield from _models(session, at)
-    elif kind == "path":
-        yield from _paths(session, at)
+    if at.statement in ("model", "include") and "STRING" in at.accepted:
+        yield from (_models if at.statement == "model" else _paths)(session, at)
+        return
+    yield from _words_of_the_language(at)
+    yield from _BY_ROLE[at.role](session, at)
 
 
 def _words(at: Context, words: dict[str, str], kind: str) -> Iterator[Suggestion]:
@@ -120,50 +77,38 @@ def _pick(words: dict[str, str], chosen: Iterable[str]) -> dict[str, str]:
     return {word: words[word] for word in chosen}
 
 
-def _phrases(at: Context, phrases: dict[str, str]) -> Iterator[Suggestion]:
-    """The phrases, or the rest of those that have been begun."""
-
-    def begun(parts: list[str]) -> int:
-        return next((n for n in range(len(parts) - 1, 0, -1) if at.before[-n:] == tuple(parts[:n])), 0)
-
-    most = max((begun(phrase.split()) for phrase in phrases), default=0)
-    for phrase, about in phrases.items():
-        parts = phrase.split()
-        if begun(parts) == most:
-            yield Suggestion(" ".join(parts[most:]), "keyword", at.start, about)
-
-
-def _behind_time(at: Context) -> tuple[str, ...]:
-    if at.kind == "after value":
-        return ("from", "until") if not at.factory or at.statement == "" else ()
-    by = ("by",) if "for" in at.before and "by" not in at.before else ()
-    if at.statement == "":
-        return (*by, "until") if at.option == "from" else by
-    if at.statement == "expect":
-        return by
-    return (
-        *by,
-        *{
-            "from": ("until", "warmup"),
-            "until": ("warmup",),
-            "at": ("warmup",),
-            "every": ("starting at", "warmup"),
-        }.get(at.option, ()),
-    )
+def _words_of_the_language(at: Context) -> Iterator[Suggestion]:
+    """The words and signs that the grammar takes here, each with those that must follow it."""
+    if at.word and not at.word.isalpha():
+        return
+    for kind in sorted(_sensible(at)):
+        for phrase in at.phrases(kind):
+            yield Suggestion(phrase, "keyword", at.start, v.about(phrase))
+    if "ARROW" in at.accepted and at.statement == "":
+        yield Suggestion("->", "keyword", at.start, "the options of what is selected")
+    if _compares(at):
+        yield from _words(at, v.COMPARISONS, "keyword")
+    if at.statement == "expect" and len(at.tokens) == 1:
+        yield from _words(at, v.COUNTED, "keyword")
 
 
-def _behind_part(at: Context) -> tuple[str, ...]:
-    """What may follow a part of a heading, a schedule of a sequence, or the capture of a turn."""
-    if at.kind == "after capture":
-        return ("then", "every") if len(at.before) > 1 else ("descending", "ascending", "then", "every")
-    if at.kind == "after schedule":
-        window = () if at.statement == "schedule" else ("from", "until")
-        return ("then" if at.option == "for" else "for", *window)
-    if at.statement == "after":
-        return ("stages",)
-    if at.before[-1:] == (",",):
-        return ("fresh optimizer",)
-    return tuple(word for word in ("for", "until") if word not in at.before and "until" not in at.before)
+def _sensible(at: Context) -> Iterator[str]:
+    """The words that are accepted, less those that a reader would wonder at."""
+    unsensible: set[str] = set()
+    if not at.has("WHERE") or at.has("ARROW"):
+        unsensible |= _OF_CONDITIONS
+    if at.role == "option":  # both are among the options
+        unsensible |= {"OPTIMIZER", "SCHEDULE"}
+    if at.statement and len(at.tokens) == 1:  # a layer may bear the name of such a word
+        unsensible |= {"EXCEPT", "WHERE"}
+    if at.tokens and at.tokens[-1].text in ("epoch", "step"):  # a metric may
+        unsensible |= {"STOPS"}
+    return iter(at.accepted & machine().words - unsensible)
+
+
+def _compares(at: Context) -> bool:
+    """Whether a comparison is what comes next, and not only what could follow any value."""
+    return "COMPARE" in at.accepted and "PLUS" not in at.accepted
 
 
 # ---------------------------------------------------------------- names of the model
@@ -174,7 +119,9 @@ def _names(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.word.startswith("/"):
         return
     if not at.word or at.word.startswith("@"):
-        yield from _groups(session, at)
+        rules = session.checker.rules
+        for name, group in (rules.groups if rules is not None else {}).items():
+            yield Suggestion(f"@{name}", "group", at.start, group.span.excerpt)
     if session.tree is not None and not at.word.startswith("@"):
         yield from _segments(session.tree, at)
 
@@ -216,30 +163,17 @@ def _below(tree: Tree, path: str) -> dict[str, int | Leaf]:
         return {}
 
 
-def _behind_selector(session: Session, at: Context) -> Iterator[Suggestion]:
-    if at.option == "where":
-        yield from _words(at, _pick(v.WORDS, ("and", "or", "is", "matches", "mod")), "keyword")
-    past = {"where": ("except", "where"), "except": ("except",)}
-    gone = {word for seen, words in past.items() if seen in at.before for word in words}
-    words = [word for word in _AFTER_SELECTOR.get(at.statement, ()) if word not in gone]
-    yield from _phrases(at, _pick(v.WORDS, words))
-    if at.statement == "":
-        yield Suggestion("->", "keyword", at.start, "the options of what is selected")
-    if at.statement == "expect":
-        yield from _options(session, at)
-
-
 # ---------------------------------------------------------------- options and values
 
 
 def _in_force(session: Session) -> list[OptimizerInfo]:
-    rules = session.judge.rules
+    rules = session.checker.rules
     own = rules.optimizer.info if rules is not None else optimizers.known("adamw")
     chosen = {own.name: own}
     for clause in rules.clauses if rules is not None else ():
         for setting in clause.settings:
             if setting.option == "optimizer":
-                info = foreign.tabled(str(setting.constant))
+                info = other_optimizers.tabled(str(setting.constant))
                 if info is not None:
                     chosen[info.name] = info
     return list(chosen.values())
@@ -258,55 +192,53 @@ def _options(session: Session, at: Context) -> Iterator[Suggestion]:
         yield from _words(at, _pick(v.OPTIONS, {"schedule", "optimizer"} - at.given), "option")
 
 
+def _factories(session: Session, at: Context) -> Iterator[Suggestion]:
+    names = other_optimizers.optimizer_names() if at.factory_kind == "optimizer" else schedules.names()
+    yield from (Suggestion(name, "class", at.start) for name in names)
+
+
 def _arguments(session: Session, at: Context) -> Iterator[Suggestion]:
-    if at.kind == "schedule argument":
-        for name, argument in (schedules.arguments_of(at.factory) or {}).items():
-            if name not in at.given:
-                yield Suggestion(name, "option", at.start, v.argument_text(argument), f"{name}=")
-        return
-    for name, about in session.options.get(at.factory, {}).items():
+    for name, about in _arguments_of(session, at).items():
         if name not in at.given:
             yield Suggestion(name, "option", at.start, about, f"{name}=")
-    info = foreign.tabled(at.factory)
-    for option in info.options.values() if info is not None else ():
-        if option.name not in at.given:
-            yield Suggestion(option.name, "option", at.start, v.option_text(option), f"{option.name}=")
 
 
-def _groups(session: Session, at: Context) -> Iterator[Suggestion]:
-    rules = session.judge.rules
-    for name, group in (rules.groups if rules is not None else {}).items():
-        yield Suggestion(f"@{name}", "group", at.start, " ".join(group.span.text.split()))
+def _arguments_of(session: Session, at: Context) -> dict[str, str]:
+    """What the optimizer or schedule takes, and what each argument means."""
+    if at.factory_kind == "schedule":
+        taken = schedules.arguments_of(at.factory) or {}
+        return {name: v.argument_text(argument) for name, argument in taken.items()}
+    info = other_optimizers.tabled(at.factory)
+    if info is None:
+        return session.options.get(at.factory, {})
+    return {option.name: v.option_text(option) for option in info.options.values()}
 
 
 def _values(session: Session, at: Context) -> Iterator[Suggestion]:
-    if at.word.startswith("@"):
-        yield from _groups(session, at)
-        return
-    rules = session.judge.rules
-    for name, value in (rules.lets if rules is not None else {}).items():
-        yield Suggestion(name, "constant", at.start, " ".join(value.span.text.split()))
-    if at.option in ("optimizer", "schedule") and not at.argument:
-        return
+    yield from _lets(session, at)
     statement = session.text.content[_statement_start(session, at.start) : at.start]
-    of_time = at.option in ("from", "until", "at")
-    captures = [] if of_time else sorted(captures_in(statement))
+    captures = sorted(captures_in(statement))
     for name in captures:
         yield Suggestion(name, "capture", at.start, "the number that the selector binds")
-    if at.kind == "where" or (at.kind == "value" and at.statement in ("", "expect") and not of_time):
+    if at.statement in ("", "expect") and not at.factory:
         yield from _words(at, v.ATTRIBUTES, "attribute")
-    if at.kind == "where":
-        yield from _words(at, _pick(v.WORDS, ("not",)), "keyword")
-    yield from _words(
-        at, _pick(v.FUNCTIONS, (*FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))), "function"
-    )
-    if of_time:
-        return
-    yield from _words(at, {"true": "", "false": ""}, "keyword")
+    functions = (*FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))
+    yield from _words(at, _pick(v.FUNCTIONS, functions), "function")
+
+
+def _counts(session: Session, at: Context) -> Iterator[Suggestion]:
+    yield from _lets(session, at)
+    yield from _words(at, _pick(v.FUNCTIONS, FUNCTIONS), "function")
+
+
+def _lets(session: Session, at: Context) -> Iterator[Suggestion]:
+    rules = session.checker.rules
+    for name, value in (rules.lets if rules is not None else {}).items():
+        yield Suggestion(name, "constant", at.start, value.span.excerpt)
 
 
 def _classes(session: Session, at: Context) -> Iterator[Suggestion]:
-    if at.option == "dtype":
+    if len(at.tokens) > 1 and at.tokens[-2].text == "dtype":
         yield from (Suggestion(name, "constant", at.start) for name in DTYPES)
         return
     yield from _words(at, v.FAMILIES, "class")
@@ -314,12 +246,27 @@ def _classes(session: Session, at: Context) -> Iterator[Suggestion]:
         yield Suggestion(name, "class", at.start, "a class of the model, or a base of one")
 
 
-def _units(session: Session, at: Context) -> Iterator[Suggestion]:
-    if at.kind == "duration unit":
-        units = ("epochs",) if at.option == "for" else ("epochs", "steps")
-        yield from _words(at, _pick(v.UNITS, units), "unit")
-    else:
-        yield from _words(at, _pick(v.UNITS, ("epoch", "step")), "unit")
+def _units(*units: str) -> Callable[[Session, Context], Iterator[Suggestion]]:
+    return lambda session, at: _words(at, _pick(v.UNITS, units), "unit")
+
+
+def _nothing(session: Session, at: Context) -> Iterator[Suggestion]:
+    return iter(())
+
+
+_BY_ROLE: dict[str, Callable[[Session, Context], Iterator[Suggestion]]] = {
+    "": _nothing,
+    "option": _options,
+    "factory": _factories,
+    "argument": _arguments,
+    "value": _values,
+    "count": _counts,
+    "moment": _units("epoch", "step"),
+    "stretch": _units("epochs", "steps"),
+    "patience": _units("epochs"),
+    "class": _classes,
+    "definition": _nothing,
+}
 
 
 # ---------------------------------------------------------------- files

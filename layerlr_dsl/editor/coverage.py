@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Decider
+from layerlr_dsl.tools.records import record
 
 EXAMPLES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Coverage:
     """What one selector, or one item of it, covers: parameters (tied ones once), elements, first names."""
 

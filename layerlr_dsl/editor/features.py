@@ -1,8 +1,11 @@
-"""The requests of the protocol, each handed to the module that knows the answer."""
+"""Starting the server, and the requests of the protocol, each handed to the module that knows the answer."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
 from collections import defaultdict
 from typing import Any
 
@@ -17,6 +20,33 @@ from layerlr_dsl.editor.server import Server, Settings
 from layerlr_dsl.editor.session import Session
 
 TRIGGERS = [".", "@", '"', "(", "=", ">"]
+
+
+def make_server() -> Server:
+    """A server with every feature, not yet started."""
+    server = Server()
+    register(server)
+    return server
+
+
+def main() -> int:
+    """Serve over standard input and output until the client says `exit` or goes away; the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s")
+    client = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a library prints must not end up among the messages.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    warm_up()
+    server = make_server()
+    try:
+        server.start_io(stdout=client)
+    finally:
+        server.kill()
+    return server.status
+
+
+def warm_up() -> None:
+    """Load what the first document would wait for."""
+    Session("", None, "optimizer adamw\nschedule cosine\n** where ndim > 1 -> lr 1e-3 until epoch 1\n").work()
 
 
 def register(server: Server) -> None:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from layerlr_dsl.editor import foreign
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
+from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
+from layerlr_dsl.editor.findings import Here
 from layerlr_dsl.editor.navigation import definition, occurrence_at
 from layerlr_dsl.editor.nodes import path_to, walk
 from layerlr_dsl.editor.session import Covered, Session
-from layerlr_dsl.editor.shown import Here
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.numbers import plural, spelled
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import schedules
-from layerlr_dsl.reports.words import short
+from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.words import short
 
 _WORD = re.compile(r"[a-z]+")
 _NAMING = (s.Pattern, s.Regex, s.GroupRef, s.GroupCapture, s.String, s.Name)
 """Parts of a statement in which a word of the language is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Explained:
     """A piece of Markdown, and the range that it is about."""
 
@@ -125,7 +125,7 @@ class _Asker:
             return None
         mention = found.mention
         self.span = mention.span
-        rules = self.session.judge.rules
+        rules = self.session.checker.rules
         if mention.kind == "let":
             value = rules.lets.get(mention.name) if rules is not None else None
             return f"```layerlr\nlet {mention.name} = {_written(value)}\n```{self._worth(value)}"
@@ -146,7 +146,7 @@ class _Asker:
         return f"`{_written(node)}` = {worth}" if worth is not None and worth != _written(node) else None
 
     def _evaluated(self, node: s.Expression) -> str | None:
-        rules = self.session.judge.rules
+        rules = self.session.checker.rules
         lets = rules.lets if rules is not None else Lets()
         try:
             return spelled(evaluate(node, Scope(lets))) if is_constant(node, lets) else None
@@ -169,10 +169,10 @@ class _Asker:
         if isinstance(self.statement, s.RuleStatement):
             for setting in self.statement.settings:
                 if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
-                    own = foreign.tabled(setting.value.name)
+                    own = other_optimizers.tabled(setting.value.name)
                     if own is not None:
                         yield own
-        rules = self.session.judge.rules
+        rules = self.session.checker.rules
         if rules is not None:
             yield rules.optimizer.info
 
@@ -181,7 +181,7 @@ class _Asker:
         if arguments is not None:
             lines = [f"- `{key}`: {v.argument_text(info)}" for key, info in arguments.items()]
             return "\n".join([f"schedule `{name}`", "", *lines])
-        info = foreign.tabled(name)
+        info = other_optimizers.tabled(name)
         if info is None:
             told = [f"- `{key}`: {text}" for key, text in self.session.options.get(name, {}).items()]
             return "\n".join([f"optimizer `{name}`", "", *told]) if told else None
@@ -194,7 +194,7 @@ class _Asker:
                 arguments = schedules.arguments_of(factory.name) or {}
                 if node.name in arguments:
                     return f"`{node.name}`: {v.argument_text(arguments[node.name])}"
-                info = foreign.tabled(factory.name)
+                info = other_optimizers.tabled(factory.name)
                 if info is not None and node.name in info.options:
                     return f"`{node.name}`: {v.option_text(info.options[node.name])}"
         return None
@@ -220,4 +220,4 @@ def _described(name: str, words: dict[str, str]) -> str | None:
 
 
 def _written(node: Any) -> str:
-    return "?" if node is None else " ".join(node.span.text.split())
+    return "?" if node is None else str(node.span.excerpt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from layerlr_dsl.editor.pieces import Piece
+from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.includes import Expansion, expand
 from layerlr_dsl.language.source import Source

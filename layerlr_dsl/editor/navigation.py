@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from layerlr_dsl.editor.findings import Elsewhere, Here
 from layerlr_dsl.editor.nodes import Mention, mentions
 from layerlr_dsl.editor.session import Session
-from layerlr_dsl.editor.shown import Elsewhere, Here
 from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Occurrence:
     """A mention, the statement that it is in, and where it is."""
 
@@ -28,7 +28,7 @@ def occurrences(session: Session) -> Iterator[Occurrence]:
     for _, statement in session.pieces.statements():
         for mention in mentions(statement):
             yield Occurrence(mention, statement, _here(mention.span))
-    brought = session.judge.includes.statements.values()
+    brought = session.checker.includes.statements.values()
     for statements in brought:
         for statement in statements:
             for mention in mentions(statement):
@@ -69,7 +69,7 @@ def named_file(session: Session, offset: int) -> Path | None:
         return None
     statement = piece.statement
     if isinstance(statement, s.IncludeStatement):
-        sources = session.judge.includes.sources.get(id(piece)) or (
+        sources = session.checker.includes.sources.get(id(piece)) or (
             piece.included.sources[1:] if piece.included is not None else []
         )
         return sources[0].path if sources else None

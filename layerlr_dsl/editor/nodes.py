@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -33,7 +34,7 @@ def path_to(node: Any, offset: int) -> list[Any]:
     return [x for x in walk(node) if x.span.start <= offset <= x.span.end]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mention:
     """A let or group where it is defined or used; `span` is the bare name, without `@`."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from layerlr_dsl.editor.pieces import Piece
+from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.reports.words import short
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.words import short
 
 _FREEZING = (
     s.FreezeStatement,
@@ -20,7 +21,7 @@ _FREEZING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symbol:
     """A statement: its name, what it does, and the ranges of the whole and of the name."""
 
@@ -35,7 +36,7 @@ class Symbol:
     """What stands under a heading."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hint:
     """A remark behind a statement: ` -> 15 tensors, 8.4 M`."""
 
@@ -91,9 +92,9 @@ def _symbols(piece: Piece, statement: s.Statement) -> Iterator[Symbol]:
     elif isinstance(statement, s.RuleStatement):
         rest = Span(statement.span.source, statement.settings[0].span.start, statement.span.end)
         selector = statement.selector.span
-        yield _symbol(piece, statement, _short(selector.text), rest, "rule", selector)
+        yield _symbol(piece, statement, _short(selector), rest, "rule", selector)
     elif isinstance(statement, _FREEZING):
-        yield _symbol(piece, statement, _short(statement.span.text), statement.span, "freeze", statement.span)
+        yield _symbol(piece, statement, _short(statement.span), statement.span, "freeze", statement.span)
 
 
 def _chosen(piece: Piece, statement: s.OptimizerStatement | s.ScheduleStatement) -> Symbol:
@@ -131,7 +132,7 @@ def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind:
     shift = piece.fragment.start
     return Symbol(
         name,
-        _short(detail.text),
+        _short(detail),
         kind,
         statement.span.start + shift,
         statement.span.end + shift,
@@ -140,6 +141,6 @@ def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind:
     )
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
+def _short(span: Span) -> str:
+    text = span.excerpt
     return text if len(text) <= 80 else text[:77] + "..."

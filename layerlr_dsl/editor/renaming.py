@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from layerlr_dsl.editor.findings import Elsewhere, Here
 from layerlr_dsl.editor.navigation import Occurrence, definition, occurrences, same
 from layerlr_dsl.editor.nodes import Mention, mentions
 from layerlr_dsl.editor.session import Session
-from layerlr_dsl.editor.shown import Elsewhere, Here
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import RESERVED
 from layerlr_dsl.language.parser import parse
@@ -81,7 +81,7 @@ def _own(session: Session) -> Path | None:
 
 
 def _files(session: Session) -> set[Path]:
-    brought = [source.path for sources in session.judge.includes.sources.values() for source in sources]
+    brought = [source.path for sources in session.checker.includes.sources.values() for source in sources]
     return {path.resolve() for path in (session.path, *brought) if path is not None}
 
 
@@ -93,7 +93,7 @@ def _refuse_damage(found: list[Occurrence], new: str) -> None:
         grouped[id(one.statement)].append(one.mention)
     for key, statement in statements.items():
         if not _reads(statement, grouped[key], new):
-            line = " ".join(statement.span.text.split())
+            line = statement.span.excerpt
             raise CannotRename(f"`{new}` would mean something else in `{line}`")
 
 

@@ -1,6 +1,6 @@
 """The language server: documents kept in step, findings published, slow work handed to other processes.
 
-Nothing here waits: reading and judging go on in slices, models are matched and resolved by the analyst,
+Nothing here waits: reading and checking go on in slices, models are matched and resolved by the analyst,
 and built, where they have to be, by a process of their own. torch is never imported.
 """
 
@@ -11,8 +11,6 @@ import contextlib
 import gc
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,7 +28,7 @@ from layerlr_dsl.editor.session import Session
 logger = logging.getLogger(__name__)
 
 SLICE = 0.008
-"""Seconds of reading and judging between two looks at what the client says."""
+"""Seconds of reading and checking between two looks at what the client says."""
 QUIET = 0.25
 """Seconds without a change after which the analyst is asked."""
 TIDY = 300
@@ -357,32 +355,3 @@ class Server(LanguageServer):
         self.link.kill()
         self.formatter.kill()
         self.builds.kill()
-
-
-def make_server() -> Server:
-    """A server with every feature, not yet started."""
-    from layerlr_dsl.editor.features import register
-
-    server = Server()
-    register(server)
-    return server
-
-
-def main() -> int:
-    """Serve over standard input and output until the client says `exit` or goes away; the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s")
-    client = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Whatever a library prints must not end up among the messages.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    warm_up()
-    server = make_server()
-    try:
-        server.start_io(stdout=client)
-    finally:
-        server.kill()
-    return server.status
-
-
-def warm_up() -> None:
-    """Load what the first document would wait for."""
-    Session("", None, "optimizer adamw\nschedule cosine\n** where ndim > 1 -> lr 1e-3 until epoch 1\n").work()

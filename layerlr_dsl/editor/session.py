@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from layerlr_dsl.editor.foreign import ForeignOptimizer
-from layerlr_dsl.editor.judging import Judge, as_a_whole
-from layerlr_dsl.editor.pieces import Piece, Pieces, document_offset
-from layerlr_dsl.editor.shown import Elsewhere, Finding, Here, Makers, Snapshot
+from layerlr_dsl.editor.findings import Elsewhere, Finding, Here, Makers, Snapshot
+from layerlr_dsl.editor.incremental_checking import Checker, as_a_whole
+from layerlr_dsl.editor.incremental_parsing import Piece, Pieces, document_offset
+from layerlr_dsl.editor.other_optimizers import ForeignOptimizer
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.language.checked import PatternItem
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.syntax import ModelStatement
+from layerlr_dsl.plan.near_misses import NearMiss, matches_nothing
+from layerlr_dsl.tools.records import record
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ LARGE = 200_000
 """Characters above which a document is left to the analyst alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Covered:
     """What a selector (`whole`) or one item of it covers."""
 
@@ -62,13 +63,13 @@ class Session:
         self.model_key: str | None = None
         self.model_spec: str | None = None
         self.model_state = "none"
-        self._misses: dict[str, tuple[str, str | None] | None] = {}
+        self._misses: dict[str, NearMiss | None] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was read and judged, and begin anew from the text."""
+        """Forget what was read and checked, and begin anew from the text."""
         self.pieces = Pieces(self.name, self.path)
-        self.judge = Judge(self.pieces, self.root)
+        self.checker = Checker(self.pieces, self.root)
         self._makers = Makers(self.pieces, self.text.encoding)
         self.pieces.edit(0, 0, self.text.content)
         self.settled = False
@@ -110,26 +111,26 @@ class Session:
         self.settled = False
 
     def work(self, seconds: float = float("inf")) -> bool:
-        """Read and judge for so long; True once the findings of the language are up to date."""
+        """Read and check for so long; True once the findings of the language are up to date."""
         until = perf_counter() + seconds
         if not self.settled and not self.large:
             if not self.pieces.read(seconds):
                 return False
-            if not self._judge(until) or not self._match(until):
+            if not self._check(until) or not self._match(until):
                 return False
         self.settled = True
         return True
 
-    def _judge(self, until: float) -> bool:
-        """Judge until a time; where that cannot be done here, the analyst's word has to do."""
-        self.judge.notice()
+    def _check(self, until: float) -> bool:
+        """Checker until a time; where that cannot be done here, the analyst's word has to do."""
+        self.checker.notice()
         try:
             self.blind = False
-            return self.judge.judge(until - perf_counter())
+            return self.checker.check(until - perf_counter())
         except ForeignOptimizer:
             self.blind = True
         except Exception:
-            logger.exception("judging %s failed", self.uri)
+            logger.exception("checking %s failed", self.uri)
             self.blind = True
         return True
 
@@ -159,7 +160,7 @@ class Session:
                 seen.add(key)
                 yield found
         for piece in () if self.blind else self.pieces.pieces:
-            yield from piece.judged
+            yield from piece.checked
 
     def placed(self, finding: Finding) -> Here:
         """Where a finding is shown in this document: one of an included file at its include."""
@@ -168,7 +169,7 @@ class Session:
             return place
         if isinstance(place, Elsewhere):
             for piece in self.pieces.pieces:
-                brought = self.judge.includes.sources.get(id(piece), ())
+                brought = self.checker.includes.sources.get(id(piece), ())
                 if any(str(source.path) == place.path for source in brought):
                     return Here(None, piece.start, piece.end)
         model = self._model_piece()
@@ -198,18 +199,15 @@ class Session:
 
     def _unmatched(self) -> Iterator[Diagnostic]:
         """LR201, as the resolver says it, for every pattern of the document itself."""
-        rules = self.judge.rules
+        rules = self.checker.rules
         spec = rules.model.spec.value if rules is not None and rules.model is not None else None
         if self.tree is None or spec != self.model_spec:
             return
         for piece in self.pieces.pieces:
             for item in piece.items:
-                missed = self._misses.get(item.text)
-                if missed is not None:
-                    help, meant = missed
-                    fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),)) if meant else None
-                    message = f"`{item.span.text}` matches no parameter"
-                    yield error("LR201", message, item.span, help, fix=fix)
+                miss = self._misses.get(item.text)
+                if miss is not None:
+                    yield matches_nothing(error, item, miss)
 
     # ------------------------------------------------------------ the analyst
 
@@ -243,10 +241,6 @@ class Session:
         return data["code"] == "LR201" and "file" in (data["place"] or ())
 
 
-def _missed(item: PatternItem, tree: Tree) -> tuple[str, str | None] | None:
-    """Help and near miss for a pattern that covers nothing."""
-    if tree.covers(item.pattern):
-        return None
-    help = tree.near.help(item.text, item.pattern)
-    found = help.startswith("did you mean `")
-    return help, help.removeprefix("did you mean `").removesuffix("`?") if found else None
+def _missed(item: PatternItem, tree: Tree) -> NearMiss | None:
+    """What a pattern that covers nothing was meant to say; None where it covers something."""
+    return None if tree.covers(item.pattern) else tree.near.nearest_to(item.text, item.pattern)

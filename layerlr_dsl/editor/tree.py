@@ -16,9 +16,10 @@ from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.matching import Automaton, State
 from layerlr_dsl.plan.near_misses import NearMisses
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leaf:
     """A parameter as its module names it; `shape` is None while a lazy module has not made it."""
 
@@ -27,7 +28,7 @@ class Leaf:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """All modules that look alike from here on down; `children` are pairs of a segment and a node."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.language.numbers import in_words
-from layerlr_dsl.language.optimizers import MISSING
-from layerlr_dsl.language.signatures import OptionInfo
+from layerlr_dsl.catalogue.optimizers import MISSING
+from layerlr_dsl.catalogue.signatures import OptionInfo
 from layerlr_dsl.plan.schedules import ArgumentInfo
+from layerlr_dsl.tools.numbers import in_words
 
 STATEMENTS = {
     "version": "The version of the language: `version 1`, first in the file.",
@@ -75,6 +75,17 @@ COUNTED = {
     "groups": "How many parameter groups there are: `expect groups == 3`.",
     "trainable": "The share of the elements that train: `expect trainable < 10% at epoch 0`.",
 }
+
+_PHRASES = {**WORDS, **CONDITIONS, **STATEMENTS}
+
+
+def about(phrase: str) -> str:
+    """What a phrase of the language means, or one that it ends."""
+    return _PHRASES.get(phrase) or next(
+        (said for whole, said in _PHRASES.items() if whole.endswith(f" {phrase}")), ""
+    )
+
+
 KEYWORDS = {
     part: about
     for words in (CONDITIONS, UNITS, COUNTED, WORDS)

@@ -7,14 +7,15 @@ from typing import Any
 
 from lsprotocol import types
 
+from layerlr_dsl.catalogue.findings import KINDS
 from layerlr_dsl.editor.completion import Suggestion
+from layerlr_dsl.editor.findings import Elsewhere, Finding, Here
 from layerlr_dsl.editor.outline import Hint, Symbol
 from layerlr_dsl.editor.session import Session
-from layerlr_dsl.editor.shown import Elsewhere, Finding, Here
 
+_UNNECESSARY = 1  # of the protocol: shown faded
 _SEVERITIES = {"error": 1, "warning": 2, "info": 4}
 """An info is a hint: shown at the place, not in lists of problems."""
-_UNNECESSARY = {"LR202", "LR305"}
 _COMPLETION_KINDS = {
     "keyword": types.CompletionItemKind.Keyword,
     "module": types.CompletionItemKind.Module,
@@ -103,8 +104,8 @@ def _diagnostic(session: Session, where: Here, finding: Finding) -> dict[str, An
     shown = [_related(session, *one) for one in related if not (isinstance(one[1], Here) and one[1].gone)]
     if shown:
         data["relatedInformation"] = shown
-    if finding.code in _UNNECESSARY:
-        data["tags"] = [1]
+    if KINDS[finding.code].idle:
+        data["tags"] = [_UNNECESSARY]
     return data
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.tools.nearest import nearest
 
 CHOICES = ("schedule", "optimizer")
 

@@ -19,9 +19,9 @@ from layerlr_dsl.language.expressions import (
     TIME_NAMES,
     children,
 )
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, Patte
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 _DEEPEST_GROUPS = 100
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
@@ -13,10 +14,9 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, err
 from layerlr_dsl.language.diagnostics import info as info_
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, moves
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.numbers import spelled
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 
 DEFAULT_OPTIMIZER = "adamw"
 _STRUCTURE = ("params", "param_names", "name", "initial_lr", "optimizer", "schedule")

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TypeAlias
 
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Scope, Value
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.language.source import Source, Span
 
@@ -133,8 +132,6 @@ class CheckedRules:
     diagnostics: tuple[Diagnostic, ...]
     complete: bool
     """False where a faulty statement was left out, so that what is missing must not be complained of."""
-    sought: tuple[Path, ...] = ()
-    """Every path that was looked at for an included file, found there or not."""
 
     @property
     def schedule(self) -> s.ScheduleStatement | None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, check_expression
@@ -34,8 +34,8 @@ from layerlr_dsl.language.expressions import (
 )
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.tools.nearest import nearest
 
 
 @dataclass
@@ -126,7 +126,6 @@ def check_expanded(
         expectations=tuple(expectations),
         diagnostics=tuple(in_order(found, expansion.sources)),
         complete=not any(d.severity == "error" for d in found),
-        sought=tuple(expansion.sought),
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
+from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
 
 _SHOWN = 20
-
-Severity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,30 @@ def _maker(severity: Severity) -> Callable[..., Diagnostic]:
 error = _maker("error")
 warning = _maker("warning")
 info = _maker("info")
+
+
+def as_json(found: Diagnostic) -> dict[str, Any]:
+    """A finding as every command prints it: 1-based lines and columns, 0-based offsets, in code points."""
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "message": found.message,
+        "help": found.help,
+        **({"file": None, "range": None} if found.span is None else _place(found.span)),
+        "related": [{"message": related.message, **_place(related.span)} for related in found.related],
+        "fix": None if found.fix is None else _fix(found.fix),
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    edits = [{**_place(edit.span), "replacement": edit.replacement} for edit in fix.edits]
+    return {"message": fix.message, "safe": fix.safe, "edits": edits}
+
+
+def _place(span: Span) -> dict[str, Any]:
+    ends = {"start": span.first, "end": span.last}
+    places = {end: {"line": at.line, "column": at.column, "offset": at.offset} for end, at in ends.items()}
+    return {"file": span.source.name, "range": places}
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -8,8 +8,8 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.explain_time import TIME_WORDS
 from layerlr_dsl.language.failure import WORDS, Failure
 from layerlr_dsl.language.faults import replacing, shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 _SELECTING = {"FREEZE", "UNFREEZE", "EXPECT", "THEN", "COMMA", "EXCEPT"}
 # A layer may have any of these names, but right behind such a word it rarely does.

@@ -7,8 +7,8 @@ import re
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import replacing, shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 _HEADING = "write `stage NAME for 5 epochs`"
 _HEADING_WORDS = {"for", "until", "fresh"}

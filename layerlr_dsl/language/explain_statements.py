@@ -7,9 +7,9 @@ import re
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import replacing, shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 FORMS = {
     "VERSION": "version 1",

@@ -7,8 +7,8 @@ import re
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import replacing
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 # What people write for `from` and `until`.
 TIME_WORDS = {"for", "at", "before", "after", "when", "while", "during", "to", "till", "on", "in"}

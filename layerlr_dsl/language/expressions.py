@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.numbers import spelled
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""
@@ -320,7 +320,7 @@ def _apply(node: s.Arithmetic, left: Value, right: Value) -> Value:
 
 
 def _short(node: s.Expression) -> str:
-    text = " ".join(node.span.text.split())
+    text = node.span.excerpt
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.nearest import nearest
 
 _NUMBERS_LOOK_LIKE = "numbers look like 3, 0.1, 1e-4 or 5%"
 _MOMENTS = ("epoch", "step")

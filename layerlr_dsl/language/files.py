@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.resources import recipes_path
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.resources import recipes_path
 
 RECIPE = "recipe:"
 MAX_BYTES = 64 * 1024 * 1024

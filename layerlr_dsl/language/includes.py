@@ -32,8 +32,6 @@ class Expansion:
     """Each with whether it came from an included file."""
     sources: list[Source] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    sought: list[Path] = field(default_factory=list)
-    """Every path that was looked at for an included file, found there or not."""
     _seen: dict[Path, s.IncludeStatement | None] = field(default_factory=dict)
     _laid: dict[Path, list[s.Statement]] = field(default_factory=dict)
     """Each included file's statements, its own includes laid in place."""
@@ -136,7 +134,6 @@ def _locate(expansion: Expansion, source: Source, statement: s.IncludeStatement)
     bases = [expansion.root] if source.path is None else [source.path.resolve().parent, expansion.root]
     inside = False
     for base in bases:
-        expansion.sought.append(base / written)
         try:
             path = (base / written).resolve()
         except (OSError, RuntimeError):

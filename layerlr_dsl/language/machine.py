@@ -40,6 +40,8 @@ class Machine:
         self.accepting = made.accepting
         self.rules = made.rules
         self._terminals = made.terminals
+        self.words = frozenset(t.name for t in made.terminals if t.pattern.startswith(t.name.lower()))
+        """The kinds of tokens that are one word of the language each, which is the kind's own name."""
         self._by_kinds: dict[frozenset[str], tuple[Scan, Words]] = {}
         self._scanners: list[tuple[Scan, Words] | None] = [None] * len(made.states)
 
@@ -72,6 +74,20 @@ class Machine:
         )
         return re.compile(rf"{_BLANK}(?:{choices}|(?P<EOF>\Z))").match, words
 
+    def next_token(self, state: int, text: str, at: int) -> Token:
+        """The next token that can be taken in `state`, at or behind `at`; EOF at the end. Raises Unreadable."""
+        scan, words = self.scanner(state)
+        match = scan(text, at)
+        if match is None:
+            raise Unreadable(_past_blanks(text, at))
+        kind = match.lastgroup
+        assert kind is not None, "every choice is a named group"
+        written = match[kind]
+        if kind in words:
+            kind = words[kind].get(written, kind)
+        end = match.end()
+        return Token(kind, written, end - len(written), end)
+
     def callbacks(self, builder: object) -> list[tuple[str, int, Callable[[list[Any]], Any] | None, Any]]:
         """The rules with the methods of `builder` that they call."""
         return [
@@ -82,12 +98,26 @@ class Machine:
         """The kinds of tokens that may follow tokens of these kinds; `$END` is the end of the statement."""
         stack = [0]
         for kind in kinds:
-            self._shift(stack, kind)
+            self.shift(stack, kind)
+        return self.acceptable(stack)
+
+    def acceptable(self, stack: list[int]) -> frozenset[str]:
+        """The kinds of tokens that may follow with this stack of states."""
         return frozenset(
-            kind for kind in self.rows[stack[-1]] if kind.isupper() and self._shift(stack[:], kind)
+            kind for kind in self.rows[stack[-1]] if kind.isupper() and self.shift(stack[:], kind)
         )
 
-    def _shift(self, stack: list[int], kind: str) -> bool:
+    def uses(self, stack: list[int], kind: str) -> frozenset[str]:
+        """What a token could be that is taken next: the builder's methods for it, and the kinds behind it."""
+        taken = stack[:]
+        if not self.shift(taken, kind):
+            return frozenset()
+        actions = self.rows[taken[-1]].items()
+        reduced = {self.rules[~to].method or self.rules[~to].origin for _, to in actions if to < 0}
+        return frozenset(reduced | {follows for follows, to in actions if to >= 0 and follows.isupper()})
+
+    def shift(self, stack: list[int], kind: str) -> bool:
+        """Take a token of this kind in, without building anything; False where it cannot follow."""
         rows, rules = self.rows, self.rules
         while (action := rows[stack[-1]].get(kind)) is not None:
             if action >= 0:
@@ -114,17 +144,7 @@ class Run:
 
     def next_token(self, text: str, at: int) -> Token:
         """The next token at or behind `at`; its kind is EOF at the end of the text. Raises Unreadable."""
-        scan, words = self._machine.scanner(self._states[-1])
-        match = scan(text, at)
-        if match is None:
-            raise Unreadable(_past_blanks(text, at))
-        kind = match.lastgroup
-        assert kind is not None, "every choice is a named group"
-        written = match[kind]
-        if kind in words:
-            kind = words[kind].get(written, kind)
-        end = match.end()
-        return Token(kind, written, end - len(written), end)
+        return self._machine.next_token(self._states[-1], text, at)
 
     def feed(self, token: Token) -> None:
         """Take a token in. Raises Unreadable where it cannot follow."""

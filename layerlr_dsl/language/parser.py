@@ -11,13 +11,13 @@ from typing import cast
 
 from layerlr_dsl.language import faults, recovery, wholeness
 from layerlr_dsl.language.builder import TreeBuilder
-from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expression_builder import DEEPEST_NESTING, TooDeep
 from layerlr_dsl.language.machine import Run, Unreadable, accepted_after, machine
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import Comment, Damaged, File, Statement
 from layerlr_dsl.language.tokens import Token
+from layerlr_dsl.tools.collector import collector_paused
 
 _BLANK = re.compile(r"[ \t\r\f\uFEFF\n;]+|\\[ \t\r]*\n|(#[^\n]*)")
 _NOTHING = re.compile(r"(?:[ \t\r\f\uFEFF]|\\[ \t\r]*\n)*(?:#[^\n]*)?")

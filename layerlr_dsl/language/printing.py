@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.layout import WIDEST, is_open
-from layerlr_dsl.language.numbers import respelled
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.tools.numbers import respelled
 
 Part: TypeAlias = Any
 """A piece of text, or a node whose text stands there."""

@@ -73,6 +73,11 @@ class Span:
         return self.source.text[self.start : self.end]
 
     @property
+    def excerpt(self) -> str:
+        """The text on one line, each gap in it one blank wide."""
+        return " ".join(self.text.split())
+
+    @property
     def first(self) -> Position:
         return self.source.position(self.start)
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from layerlr_dsl.language.resources import grammar_path
+from layerlr_dsl.tools.resources import grammar_path
 
 SAVED = Path(__file__).with_name("tables.json")
 

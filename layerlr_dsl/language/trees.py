@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.numbers import respelled
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.tools.numbers import respelled
 
 
 def walk(*roots: object) -> Iterator[object]:

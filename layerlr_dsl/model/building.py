@@ -12,13 +12,14 @@ from contextlib import nullcontext, redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.model.bounds import bounded_memory
+from layerlr_dsl.model import hugging_face
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.model.hollow import build_hollow, quiet
+from layerlr_dsl.model.libraries import import_library
+from layerlr_dsl.model.limits import limited_memory
+from layerlr_dsl.model.meta_device import build_on_meta, quiet
 from layerlr_dsl.model.spec_syntax import Spec
-from layerlr_dsl.model.text import first_line, shown
-from layerlr_dsl.model.torchvision_compat import with_torchvision
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,15 +36,13 @@ def build_spec(spec: Spec, *, meta: bool) -> nn.Module:
             return _built(spec, _callable(spec), meta)
         with quiet():
             make = _maker(spec)
-            with bounded_memory() if meta else nullcontext():
+            with limited_memory() if meta else nullcontext():
                 return _built(spec, make, meta)
 
 
 def _maker(spec: Spec) -> Make:
     if spec.kind == "hf":
-        from layerlr_dsl.model.hugging_face import maker
-
-        return maker(spec)
+        return hugging_face.maker(spec)
     return _architecture(spec)
 
 
@@ -52,7 +51,7 @@ def _built(spec: Spec, make: Make, meta: bool) -> nn.Module:
 
     arguments = dict(spec.arguments)
     try:
-        model = build_hollow(lambda: make(**arguments)) if meta else make(**arguments)
+        model = build_on_meta(lambda: make(**arguments)) if meta else make(**arguments)
     except ModelError:
         raise
     except (Exception, SystemExit) as fault:
@@ -137,27 +136,6 @@ def _known(spec: Spec, names: Iterable[str]) -> None:
             f"{spec.kind} has no model `{shown(spec.name)}`",
             f"did you mean `{spec.kind}:{meant}`?" if meant else f"it has {len(names)} others",
         )
-
-
-def import_library(name: str) -> Any:
-    """Import a library of models. Raises ModelError that says how to install it."""
-    package = name.partition(".")[0]
-    try:
-        return with_torchvision(lambda: importlib.import_module(name))
-    except ModuleNotFoundError as fault:
-        if fault.name != package:
-            raise _broken(package, fault) from None
-        extra = "layerlr-dsl" if package == "torchvision" else '"layerlr-dsl[models]"'
-        raise ModelError(f"{package} is not installed", f"pip install {extra}") from None
-    except Exception as fault:
-        raise _broken(package, fault) from None
-
-
-def _broken(package: str, fault: Exception) -> ModelError:
-    return ModelError(
-        f"{package} cannot be imported: {type(fault).__name__}: {first_line(fault)}",
-        f"check that {package} and torch are of versions that go together",
-    )
 
 
 # ---------------------------------------------------------------- python:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 from weakref import WeakKeyDictionary
+
+from layerlr_dsl.tools.records import record
 
 Family = Literal["norm", "conv", "linear", "embedding", "attention"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -35,7 +36,7 @@ WRAPPERS: Mapping[str, str] = {
 PARAMETRIZATION_LIST = "torch.nn.utils.parametrize.ParametrizationList"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModuleClass:
     """A module's class as `where module is ...` sees it.
 
@@ -49,7 +50,7 @@ class ModuleClass:
     families: frozenset[Family]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """How the walk treats modules of one Python type."""
 

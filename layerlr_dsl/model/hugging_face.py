@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory_file import read_bounded
+from layerlr_dsl.model.libraries import import_library
 from layerlr_dsl.model.spec_syntax import Spec
-from layerlr_dsl.model.text import first_line, shown
 from layerlr_dsl.model.torchvision_compat import with_torchvision
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,8 +51,6 @@ def config_bytes(folder: Path) -> bytes:
 
 def maker(spec: Spec) -> Callable[[], nn.Module]:
     """What builds the model of a folder: the class that its config names, else the bare model."""
-    from layerlr_dsl.model.building import import_library
-
     folder = spec.path
     assert folder is not None
     config = _read_config(folder)

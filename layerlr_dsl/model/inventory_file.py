@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.model.atomic import write_atomically
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Alias, Inventory, ModuleClass
-from layerlr_dsl.model.text import first_line, shown
+from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from layerlr_dsl.model.schema import InventoryJson

@@ -12,13 +12,13 @@ import ast
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.model.text import shown
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import shown
+from layerlr_dsl.tools.records import record
 
 Kind = Literal["torchvision", "timm", "hf", "python", "inventory"]
 
@@ -29,7 +29,7 @@ _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _BRINGS_WEIGHTS = re.compile(r"(pretrained|weights|checkpoint|hub)(_.*)?|cache_dir|trust_remote_code")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spec:
     """A spec that was read: `name` is an architecture, `package.module:callable`, or "" where `path` says it."""
 

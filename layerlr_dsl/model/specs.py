@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.model import store
+from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.inventory_file import LARGEST_FILE, loads, read_bounded
@@ -32,8 +32,8 @@ def inventory_of_spec(
     read = parse_spec(spec, root=root, allow_python=allow_python)
     if read.kind == "inventory" and read.path is not None:
         return _stored(read.path)
-    key = store.key_of(read)
-    remembered = store.get(key)
+    key = inventory_cache.key_of(read)
+    remembered = inventory_cache.get(key)
     if remembered is not None:
         return remembered
     if progress is not None:
@@ -41,18 +41,18 @@ def inventory_of_spec(
     from layerlr_dsl.model.building import build_spec
 
     inventory = Inventory.of(build_spec(read, meta=True), source=read.text)
-    store.put(key, inventory)
+    inventory_cache.put(key, inventory)
     return inventory
 
 
 def _stored(path: Path) -> Inventory:
     """An inventory file; once checked, one of the same bytes is not checked again."""
     content = read_bounded(path, LARGEST_FILE)
-    key = store.key_of_content(content)
-    inventory = store.get(key)
+    key = inventory_cache.key_of_content(content)
+    inventory = inventory_cache.get(key)
     if inventory is None:
         inventory = loads(content, str(path))
-        store.put(key, inventory)
+        inventory_cache.put(key, inventory)
     return inventory
 
 

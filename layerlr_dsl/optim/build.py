@@ -9,9 +9,9 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from layerlr_dsl.language import optimizers as table
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.optimizers import MISSING, OptimizerInfo
+from layerlr_dsl.catalogue import optimizers as table
+from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
+from layerlr_dsl.tools.nearest import nearest
 
 STRUCTURE = frozenset({"params", "param_names", "name", "initial_lr", "optimizer"})
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim.optimizer import Optimizer
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 
 Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
-from layerlr_dsl.language import optimizers as table
+from layerlr_dsl.catalogue import optimizers as table
 
 
 class Several(Optimizer):

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from layerlr_dsl.language import optimizers
-from layerlr_dsl.language.signatures import Interval, OptionInfo, options_of
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.signatures import Interval, OptionInfo, options_of
 from layerlr_dsl.optim.lamb import LAMB
 from layerlr_dsl.optim.lars import LARS
 from layerlr_dsl.optim.layer_adaptive import LayerAdaptive
-
-TABLE = Path(optimizers.__file__).with_name("optimizers.json")
 
 OURS: dict[str, type[torch.optim.Optimizer]] = {
     "layer_adaptive": LayerAdaptive,
@@ -119,4 +116,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(text(), encoding="utf-8")
+    optimizers.TABLE.write_text(text(), encoding="utf-8")

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.language.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.plan.cascade import Cascade, FreezeEffect, OptimizerChoice, StatisticsEffect
 from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden
 from layerlr_dsl.plan.scheduled import Scheduled

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import ClassVar
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
@@ -19,8 +20,6 @@ from layerlr_dsl.language.expressions import (
     evaluate,
     names_in,
 )
-from layerlr_dsl.language.numbers import spelled
-from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
@@ -28,6 +27,7 @@ from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
+from layerlr_dsl.tools.numbers import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,7 +388,7 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
     for node in names_in(expression):
         if isinstance(node, s.Is):
             continue
-        text = " ".join(node.span.text.split())
+        text = node.span.excerpt
         if isinstance(node, s.Call) and node.function not in ("last", "first", "count"):
             continue
         try:

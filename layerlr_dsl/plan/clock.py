@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from layerlr_dsl.language.numbers import plural, spelled
+from layerlr_dsl.tools.numbers import plural, spelled
 
 Unit = Literal["epochs", "steps", "percent"]
 Missing = Literal["steps_per_epoch", "epochs"]

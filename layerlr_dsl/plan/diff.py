@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.tools.numbers import spelled
 
 
 @dataclass(frozen=True, slots=True)

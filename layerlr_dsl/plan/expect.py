@@ -6,14 +6,12 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import Fault, Value, evaluate
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
@@ -21,6 +19,8 @@ from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.selection import Decider
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plan.timeline import Timeline
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 
 TOLERANCE = 1e-9
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
@@ -52,7 +52,7 @@ class _Moment:
 def run_expectations(plan: Plan) -> list[Outcome]:
     """Every `expect` statement of the main file, in order."""
     return [
-        Outcome(e.statement.span, " ".join(e.statement.span.text.split()), _failure(plan, e))
+        Outcome(e.statement.span, e.statement.span.excerpt, _failure(plan, e))
         for e in plan.rules.expectations
     ]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Value, fill_in
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade
 from layerlr_dsl.plan.course import Effect, product_of
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.stages import Fired
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -123,7 +123,7 @@ def _info(plan: Plan, cascade: Cascade) -> str:
 
 
 def _text(plan: Plan, clause: int) -> str:
-    return " ".join(plan.rules.clauses[clause].span.text.split())
+    return plan.rules.clauses[clause].span.excerpt
 
 
 def _steps(plan: Plan, cascade: Cascade, option: str, tick: int, fired: Fired) -> tuple[Step, ...]:

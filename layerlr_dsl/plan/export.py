@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.language.source import Position
+from layerlr_dsl.language.diagnostics import as_json
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.cascade import Cascade
@@ -33,7 +32,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "groups": [_group(plan, group) for group in plan.groups],
         "phases": [_phase(plan, phase) for phase in plan.phases],
         "parameters": _parameters(plan),
-        "diagnostics": [diagnostic_json(d) for d in plan.diagnostics],
+        "diagnostics": [as_json(d) for d in plan.diagnostics],
     }
 
 
@@ -110,49 +109,3 @@ def _rules(plan: Plan, cascade: Cascade) -> dict[str, list[str]]:
             if setting.option in ("optimizer", "schedule"):
                 add(setting.option, one.clause)
     return out
-
-
-# ---------------------------------------------------------------- findings
-
-
-def diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    """A finding as plain data: 1-based lines and columns, 0-based offsets, in code points."""
-    span = diagnostic.span
-    return {
-        "code": diagnostic.code,
-        "severity": diagnostic.severity,
-        "message": diagnostic.message,
-        "help": diagnostic.help,
-        "file": None if span is None else span.source.name,
-        "range": None if span is None else {"start": _position(span.first), "end": _position(span.last)},
-        "related": [
-            {
-                "message": related.message,
-                "file": related.span.source.name,
-                "range": {"start": _position(related.span.first), "end": _position(related.span.last)},
-            }
-            for related in diagnostic.related
-        ],
-        "fix": None if diagnostic.fix is None else _fix(diagnostic),
-    }
-
-
-def _fix(diagnostic: Diagnostic) -> dict[str, Any]:
-    fix = diagnostic.fix
-    assert fix is not None
-    return {
-        "message": fix.message,
-        "safe": fix.safe,
-        "edits": [
-            {
-                "file": edit.span.source.name,
-                "range": {"start": _position(edit.span.first), "end": _position(edit.span.last)},
-                "replacement": edit.replacement,
-            }
-            for edit in fix.edits
-        ],
-    }
-
-
-def _position(position: Position) -> dict[str, int]:
-    return {"line": position.line, "column": position.column, "offset": position.offset}

@@ -135,7 +135,7 @@ def called_schedule(node: s.Call, lets: Lets, clock: Clock) -> Curve:
 
 
 def _unknown(unknown: UnknownTime, factory: s.Factory) -> Diagnostic:
-    text = " ".join(factory.span.text.split())
+    text = factory.span.excerpt
     if unknown.missing == "epochs":
         message = f"`{text}` is relative to the length of the run, which is not known"
         return error("LR311", message, factory.span, "give epochs, or write `epochs 30` in the file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
@@ -23,18 +24,13 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.plan.resolve import Resolution
 
-_ABSENCES = frozenset(("LR204", "LR301", "LR305", "LR307", "LR202", "LR203"))
-"""Findings about what is not there, which a statement left out as faulty may have been."""
-
 
 def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = ()) -> tuple[Diagnostic, ...]:
     """LR1xx that only a model can show, LR2xx and LR3xx, and what was found `before`, each place once."""
     found = [*resolution.timed.found, *resolution.ruling.found]
     found.extend(_all(plan, resolution))
-    if not resolution.rules.complete or any(d.code in ("LR309", "LR311") for d in found):
-        found = [d for d in found if d.code not in _ABSENCES]
-    if any(d.code in ("LR107", "LR108") for d in resolution.ruling.found):
-        found = [d for d in found if d.code != "LR204"]  # the rate is there, and its value faulty
+    codes = {d.code for d in found}
+    found = [d for d in found if not unsaid(d.code, codes, resolution.rules.complete)]
     if not found:
         return tuple(before)
     own = {(d.code, d.span) for d in found} if before else ()

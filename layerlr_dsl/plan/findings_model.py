@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, info, warning
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
 from layerlr_dsl.language.expressions import names_in
-from layerlr_dsl.language.faults import shortened
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.compiled import all_selectors
-from layerlr_dsl.plan.near_misses import NearMisses
+from layerlr_dsl.plan.near_misses import NearMisses, matches_nothing
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.resolve import Resolution
 
 _SHOWN = 5
-_LONGEST = 100
 _MOST_ABSENT = 10_000
 """Numbers that lie further apart are no count of layers, and a list of what lies between them fills the memory."""
 _MOST_OVERRIDING = 3
@@ -76,24 +74,16 @@ def _selects(selector: CheckedSelector, resolution: Resolution) -> bool:
     return any(decider.decide(kind, selector) is not None for kind in matches.classes)
 
 
-def _finding(
-    resolution: Resolution, code: str, message: str, span: Span, help: str | None, fix: Fix | None = None
-) -> Diagnostic:
-    """An error, or a warning in an included file, which must fit models that lack some of its names."""
-    make = error if span.source is resolution.rules.source else warning
-    return make(code, message, span, help, fix=fix)
+def _maker(resolution: Resolution, span: Span) -> Callable[..., Diagnostic]:
+    """Of errors, or of warnings in an included file, which must fit models that lack some of its names."""
+    return error if span.source is resolution.rules.source else warning
 
 
 def _no_match(item: Item, near: NearMisses, resolution: Resolution) -> Diagnostic:
-    message, fix = f"`{shortened(item.span.text, _LONGEST)}` matches no parameter", None
+    make = _maker(resolution, item.span)
     if isinstance(item, PatternItem):
-        help = near.help(item.text, item.pattern)
-        if help.startswith("did you mean `"):
-            meant = help.removeprefix("did you mean `").removesuffix("`?")
-            fix = Fix(f"replace by `{meant}`", (Edit(item.span, meant),))
-    else:
-        help = "it must match the whole dotted name of a parameter: begin or end it with `.*` to match a part"
-    return _finding(resolution, "LR201", message, item.span, help, fix)
+        return matches_nothing(make, item, near.nearest_to(item.text, item.pattern))
+    return matches_nothing(make, item)
 
 
 def _nothing_left(selector: CheckedSelector, resolution: Resolution) -> Diagnostic | None:
@@ -103,15 +93,11 @@ def _nothing_left(selector: CheckedSelector, resolution: Resolution) -> Diagnost
     included = [kind for kind in kinds if decider.included(kind, selector)]
     excluded = [k for k in included if any(decider.item_hits(k, item) for item in selector.exclude)]
     if len(excluded) == len(included) or selector.where is None:
-        return _finding(
-            resolution,
-            "LR209",
-            "`except` leaves no parameter",
-            selector.span,
-            "remove an item after `except`",
-        )
+        make = _maker(resolution, selector.span)
+        return make("LR209", "`except` leaves no parameter", selector.span, "remove an item after `except`")
     help = _unknown_class(selector.where, resolution) or "no parameter answers yes to it"
-    return _finding(resolution, "LR209", "`where` leaves no parameter", selector.where.span, help)
+    make = _maker(resolution, selector.where.span)
+    return make("LR209", "`where` leaves no parameter", selector.where.span, help)
 
 
 def _inside(span: Span, outer: Span) -> bool:

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Value
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan

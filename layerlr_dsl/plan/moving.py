@@ -28,12 +28,12 @@ from layerlr_dsl.language.expressions import (
     moves,
 )
 from layerlr_dsl.language.lets import Lets
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
 from layerlr_dsl.plan.schedules import Easing
 from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.plan.stages import Stretch, Stretches
+from layerlr_dsl.tools.numbers import spelled
 
 Course = Callable[[int], Any]
 """A value by the tick of its own clock."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.language.numbers import in_words
+from layerlr_dsl.tools.numbers import in_words
 
 
 def group_name(parameters: Sequence[str]) -> str:

@@ -1,18 +1,50 @@
-"""What a selector that matches nothing was meant to say: the nearest real segment of the model."""
+"""Items of selectors that match nothing, and what they were meant to say: the nearest real segment."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
+from layerlr_dsl.language.checked import Item
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
 from layerlr_dsl.language.faults import shortened
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment, segment_texts
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.tools.nearest import nearest
 
 _SHOWN = 6
 _LONGEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """Help for a pattern that matches nothing, and the pattern that was probably meant."""
+
+    help: str
+    meant: str | None = None
+
+    @staticmethod
+    def of(meant: str, remark: str = "") -> NearMiss:
+        return NearMiss(f"{remark}did you mean `{shortened(meant, _LONGEST)}`?", meant)
+
+
+_NOT_NEAR = NearMiss("`layerlr inspect` lists the names of the model")
+_NO_PATTERN = NearMiss(
+    "it must match the whole dotted name of a parameter: begin or end it with `.*` to match a part"
+)
+
+
+def matches_nothing(make: Callable[..., Diagnostic], item: Item, miss: NearMiss = _NO_PATTERN) -> Diagnostic:
+    """LR201, made by `error` or `warning`; without a near miss, for a regular expression."""
+    written, fix = item.span.text, None
+    if miss.meant is not None:
+        meant = f'"{miss.meant}"' if written.startswith('"') else miss.meant
+        fix = Fix(f"replace by `{shortened(meant, _LONGEST)}`", (Edit(item.span, meant),))
+    return make(
+        "LR201", f"`{shortened(written, _LONGEST)}` matches no parameter", item.span, miss.help, fix=fix
+    )
 
 
 class NearMisses:
@@ -51,8 +83,8 @@ class NearMisses:
                 holds[inventory.module_parents[row]] = True
         return holds
 
-    def help(self, text: str, pattern: CompiledPattern) -> str:
-        """A sentence for `help:`."""
+    def nearest_to(self, text: str, pattern: CompiledPattern) -> NearMiss:
+        """What there is where the pattern leaves the model."""
         reached = [0]
         path: list[str] = []
         written = segment_texts(text)
@@ -67,33 +99,32 @@ class NearMisses:
             reached = list(dict.fromkeys(row for _, row in found if row >= 0))
             path.append(written[place] if place < len(written) else "")
         if reached and not any(self._has_parameters[row] for row in reached):
-            return f"`{text}` is there but holds no parameters"
-        return "`layerlr inspect` lists the names of the model"
+            return NearMiss(f"`{text}` is there but holds no parameters")
+        return _NOT_NEAR
 
-    def _missing(self, written: list[str], place: int, names: Iterable[str], path: list[str]) -> str:
+    def _missing(self, written: list[str], place: int, names: Iterable[str], path: list[str]) -> NearMiss:
         word = written[place] if place < len(written) else ""
         names = list(dict.fromkeys(names))
         near = nearest(word, names)
         if near is not None:
-            return f"did you mean `{'.'.join([*written[:place], near, *written[place + 1 :]])}`?"
+            return NearMiss.of(".".join([*written[:place], near, *written[place + 1 :]]))
         where = f"below `{shortened('.'.join(path), _LONGEST)}`" if path else "at the top"
         if not names:
-            return f"there is nothing {where}"
+            return NearMiss(f"there is nothing {where}")
         # A name from deeper down was often written without its path.
         if any(word == segment for segment in self._segments):
-            meant = shortened(".".join(written[place:]), _LONGEST)
-            return f"there is no `{word}` {where}; did you mean `**.{meant}`?"
+            return NearMiss.of(f"**.{'.'.join(written[place:])}", f"there is no `{word}` {where}; ")
         names.sort(key=lambda name: (len(name), name))
         shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return f"there is no `{shortened(word, _LONGEST)}` {where}: there are {shown}{more}"
+        return NearMiss(f"there is no `{shortened(word, _LONGEST)}` {where}: there are {shown}{more}")
 
-    def _anywhere(self, rest: tuple[Segment, ...], written: list[str]) -> str:
+    def _anywhere(self, rest: tuple[Segment, ...], written: list[str]) -> NearMiss:
         for segment in rest:
             if segment.literal is not None and segment.literal not in self._segments:
                 near = nearest(segment.literal, self._segments)
                 if near is not None:
                     meant = [near if word == segment.literal else word for word in written]
-                    return f"did you mean `{'.'.join(meant)}`?"
-                return f"no part of any name is called `{segment.literal}`"
-        return "`layerlr inspect` lists the names of the model"
+                    return NearMiss.of(".".join(meant))
+                return NearMiss(f"no part of any name is called `{segment.literal}`")
+        return _NOT_NEAR

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
@@ -28,6 +27,7 @@ from layerlr_dsl.plan.selection import Matches
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
+from layerlr_dsl.tools.nearest import nearest
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import prod
 
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.collector import collector_paused
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.model.inventory import Inventory
@@ -23,6 +22,7 @@ from layerlr_dsl.plan.ruling import Ruling, ruling
 from layerlr_dsl.plan.selection import Decider, Matcher, Matches
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import NOMINAL_EPOCHS
+from layerlr_dsl.tools.collector import collector_paused
 
 # Keys of groups that no behaviour makes; a behaviour's own is its number.
 _FROZEN = -1

@@ -11,10 +11,10 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate
-from layerlr_dsl.language.numbers import plural, spelled
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
+from layerlr_dsl.tools.numbers import plural, spelled
 
 NOMINAL_EPOCHS = Fraction(100)
 

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections.abc import Callable
 from math import log10
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.reports.cells import cells, clip, escape, pad, pad_left, shorten_all, wrap
-from layerlr_dsl.reports.words import short
+from layerlr_dsl.tools.cells import cells, clip, pad, pad_left, shorten_all, wrap
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import short
 
 KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 LABEL = 9

@@ -6,8 +6,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.reports.cells import escape, shorten_all
-from layerlr_dsl.reports.words import short
+from layerlr_dsl.tools.cells import shorten_all
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plots.series import Picture
+from layerlr_dsl.tools.numbers import spelled
 
 
 def draw(picture: Picture) -> str:

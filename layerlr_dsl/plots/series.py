@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.clock import Clock
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 600
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Series:
     """One group over time. `rates[k]` holds from `Picture.times[k]` to the next time."""
 
@@ -32,7 +32,7 @@ class Series:
     """Whether it trains at some time, be it only once a metric condition has fired."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Marker:
     """A metric condition, which may fire at any time from `epoch` on."""
 
@@ -40,7 +40,7 @@ class Marker:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Picture:
     """Groups over the same times, in epochs; the last interval ends at `epochs`."""
 

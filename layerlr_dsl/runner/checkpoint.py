@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
-from layerlr_dsl.runner.files import cannot_write, keep_under_another_name, write_atomically
+from layerlr_dsl.runner.files import cannot_write, keep_under_another_name
+from layerlr_dsl.tools.atomic import write_atomically
 
 FORMAT = "layerlr.checkpoint"
 VERSION = 1

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.numbers import spelled
 
 CONFIG_FILE = "config.json"
 

@@ -17,8 +17,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from layerlr_dsl.language.numbers import spelled
-from layerlr_dsl.reports.cells import escape
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.printable import escape
 
 FEWEST_GROUPS = 4
 ROOM_FOR_SIZES = 60

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.display import Display
@@ -16,6 +15,7 @@ from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.tools.numbers import plural
 
 if TYPE_CHECKING:
     from torch import nn

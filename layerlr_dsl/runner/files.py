@@ -1,37 +1,19 @@
-"""Writing files so that a crash, a full disk or a power cut leaves the old one or the new one, whole."""
+"""The files of a run, and what to tell of those that cannot be written."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
-
-
-def write_atomically(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Let `fill` write a temporary file beside `path`, then put it in the place of `path`.
-
-    Raises OSError; the temporary file is gone in any case.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+from layerlr_dsl.tools.atomic import write_atomically
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, atomically. Raises RunFailed that says what was in the way."""
     try:
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_atomically(path, text.encode())
     except OSError as fault:
         raise cannot_write(path, fault) from None
 
@@ -52,37 +34,6 @@ def keep_under_another_name(path: Path, other: Path) -> None:
         os.replace(temporary, other)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote."""
-    for path in folder.glob(".*.tmp"):
-        process = path.name.split(".")[-2]
-        if process.isascii() and process.isdigit() and not _runs(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass  # somebody else's
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def make_folder(path: Path) -> None:

@@ -10,7 +10,7 @@ from layerlr_dsl.runner.errors import RunnerError
 
 def library(name: str) -> Any:
     """The module `name` of torchvision or timm. Raises RunnerError where it cannot be imported."""
-    from layerlr_dsl.model.building import import_library
+    from layerlr_dsl.model.libraries import import_library
 
     try:
         return import_library(name)

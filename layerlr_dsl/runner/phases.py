@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.display import Display, GroupRow
 from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.evaluate import Scores
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Standing
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from torch import nn

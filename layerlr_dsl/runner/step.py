@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.runner.config import Precision
 from layerlr_dsl.runner.data import Batch
 from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     import torch

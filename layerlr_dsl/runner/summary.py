@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.config import TrainConfig
-from layerlr_dsl.runner.files import write_atomically
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.tools.atomic import write_atomically
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -56,7 +56,7 @@ def write_plot(plan: Plan, title: str, folder: Path, fired: Mapping[int, int]) -
 
         path, data = folder / "plan.html", draw_page(drawn).encode()
     try:
-        write_atomically(path, lambda file: file.write(data))
+        write_atomically(path, data)
     except OSError:
         return None
     return path

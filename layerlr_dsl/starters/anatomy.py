@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.tools.records import record
 
 _DIGITS = re.compile(r"[0-9]+")
 _HEAD = re.compile(
@@ -20,7 +20,7 @@ _HEAD = re.compile(
 _LEAST_SHARE = 0.1  # of what is neither head nor embedding: less than that is no backbone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blocks:
     """Numbered siblings: `prefix` + `before` + number + `after`, such as `encoder.layer.` + 0..11."""
 
@@ -36,7 +36,7 @@ class Blocks:
         return f"{self.prefix}{self.before}{number}{self.after}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Anatomy:
     """Rows of parameters by part; together they are all of the model, each once."""
 

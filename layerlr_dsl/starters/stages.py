@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.starters.anatomy import Anatomy, Blocks
-from layerlr_dsl.starters.cover import cover, quoted
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """Some layers that are treated alike, and what to call them in a comment."""
 
@@ -92,3 +93,19 @@ def listed(names: Sequence[str]) -> str:
             lines.append("")
         lines[-1] += (" " if lines[-1] else "") + piece
     return "\n    ".join(lines)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+_KEYWORDS = frozenset(
+    ("where", "except", "then", "until", "from", "at", "every", "starting", "updating", "warmup")
+)
+_SPECIAL = re.compile(r"[*?\[\]{}<>]")
+
+
+def quoted(name: str) -> str:
+    """A dotted name as a selector, with quotes where it needs them."""
+    if all(_PLAIN.fullmatch(segment) for segment in name.split(".")) and name not in _KEYWORDS:
+        return name
+    literal = _SPECIAL.sub(lambda found: f"[{found[0]}]", name)
+    literal = "".join(char if char.isprintable() else "?" for char in literal)  # a file cannot spell it
+    return '"' + literal.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -8,18 +8,18 @@ hidden matrices after Jordan et al. 2024.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.reports.cells import escape
 from layerlr_dsl.starters.anatomy import Anatomy, anatomy
-from layerlr_dsl.starters.cover import cover
 from layerlr_dsl.starters.stages import every_block, listed, stages
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subject:
     """What every style writes about."""
 

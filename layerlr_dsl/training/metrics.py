@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.training.errors import ScheduleWarning, listed
 
 if TYPE_CHECKING:

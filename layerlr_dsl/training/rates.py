@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from layerlr_dsl.language import optimizers
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language.expressions import Fault
-from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError, listed
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def test_a_file_without_its_last_line_end_is_read_whole(write: Any, command: lis
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_twenty_columns_are_enough(write: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     """Nothing breaks on the narrowest screen, and no line of a layout of ours is wider."""
-    from layerlr_dsl.reports.cells import cells
+    from layerlr_dsl.tools.cells import cells
 
     monkeypatch.setenv("COLUMNS", "20")
     ran = _run(command, write("a.lr", CLEAN))
@@ -197,7 +197,7 @@ def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(
     monkeypatch: pytest.MonkeyPatch, write: Any
 ) -> None:
     """Even a bug shows no traceback, unless LAYERLR_DEBUG asks for it."""
-    monkeypatch.setattr("layerlr_dsl.cli.checking.check", lambda *_: 1 / 0)
+    monkeypatch.setattr("layerlr_dsl.cli.resolving.check", lambda *_: 1 / 0)
     ran = layerlr("validate", write("a.lr", CLEAN))
     assert ran.status == 2
     assert "internal error: ZeroDivisionError" in ran.err
@@ -212,7 +212,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerlr_dsl.cli.checking.check", interrupted)
+    monkeypatch.setattr("layerlr_dsl.cli.resolving.check", interrupted)
     ran = layerlr("validate", write("a.lr", CLEAN))
     assert ran.status == 130
     assert "Traceback" not in ran.together

@@ -14,13 +14,12 @@ import pytest
 from harness import layerlr
 from rule_texts import CLEAN
 
-from layerlr_dsl.cli.checking import Checker, plan_of
 from layerlr_dsl.cli.inputs import recipes, single
-from layerlr_dsl.cli.plan_view import backward
+from layerlr_dsl.cli.render.overview import backward
+from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.reports.plans import PlanReport
-from layerlr_dsl.reports.schemas import FOLDER, PUBLISHED, schema_text
-from layerlr_dsl.reports.words import share, short
+from layerlr_dsl.reports import FOLDER, PUBLISHED, PlanReport, schema_text
+from layerlr_dsl.tools.words import share, short
 
 RESNET = "torchvision:resnet18"
 HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'
@@ -28,7 +27,7 @@ HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'
 
 def _plan(path: object) -> Plan:
     entry = single(str(path))
-    return plan_of(Checker().check(entry, entry.read()))
+    return plan_of(Resolver().resolve(entry, entry.read()))
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_plan_json_holds_to_its_published_schema(write: Any) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_schemas_are_those_of_the_models(name: str) -> None:
-    """`python -m layerlr_dsl.reports.schemas` was run after the last change."""
+    """`python -m layerlr_dsl.reports` was run after the last change."""
     assert (FOLDER / f"{name}.json").read_text(encoding="utf-8") == schema_text(name)
     jsonschema.Draft202012Validator.check_schema(json.loads(schema_text(name)))
 

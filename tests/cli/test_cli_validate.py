@@ -12,9 +12,9 @@ from harness import layerlr
 from rule_texts import CLEAN, FAULTY, WARNED
 
 from layerlr_dsl.cli.inputs import gather
-from layerlr_dsl.cli.validation import Request, validate
-from layerlr_dsl.cli.watching import watch_files
-from layerlr_dsl.reports.schemas import FOLDER
+from layerlr_dsl.cli.report import Request, validate
+from layerlr_dsl.cli.validate import watch_files
+from layerlr_dsl.reports import FOLDER
 
 SARIF = Path(__file__).parent / "data" / "sarif-2.1.0.schema.json"
 

@@ -11,7 +11,7 @@ from layerlr_dsl.cli.render.text import render
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix, Related, error, warning
 from layerlr_dsl.language.source import Source, Span
-from layerlr_dsl.reports.cells import cells
+from layerlr_dsl.tools.cells import cells
 
 TEXT = (
     "group stem = conv1\n"
@@ -159,7 +159,7 @@ def test_any_span_in_any_line_fits_the_screen(text: str, first: int, second: int
 @given(st.text(st.characters(exclude_characters="\r\n\t", codec="utf-8"), min_size=3, max_size=40), st.data())
 def test_carets_stand_below_the_cells_of_the_span(text: str, data: st.DataObject) -> None:
     """For a line that fits, the cells above the carets are those of the spanned characters."""
-    from layerlr_dsl.reports.cells import escape
+    from layerlr_dsl.tools.printable import escape
 
     if any(len(line) != len(text) for line in text.splitlines()):
         return

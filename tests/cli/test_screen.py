@@ -7,7 +7,8 @@ import io
 import pytest
 
 from layerlr_dsl.cli.terminal import Screen, columns, wants_colour
-from layerlr_dsl.reports.cells import cells, clip, escape, shorten, shorten_all, wrap
+from layerlr_dsl.tools.cells import cells, clip, shorten, shorten_all, wrap
+from layerlr_dsl.tools.printable import escape
 
 
 class _Terminal(io.StringIO):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from layerlr_dsl.catalogue.findings import KINDS
 from layerlr_dsl.cli.app import COMMANDS
-from layerlr_dsl.language.codes import CODES
-from layerlr_dsl.language.resources import recipes_path
 from layerlr_dsl.plan.schedules import names
+from layerlr_dsl.tools.resources import recipes_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_finding_command_recipe_and_schedule_is_on_its_page(site: Path) -> None:
     """What is added to the code is in the documentation without anybody having to remember."""
-    assert {path.stem for path in (site / "findings").glob("LR*.html")} == set(CODES)
+    assert {path.stem for path in (site / "findings").glob("LR*.html")} == set(KINDS)
     commands = (site / "commands.html").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"layerlr {name}" not in commands] == []
     recipes = (site / "recipes.html").read_text(encoding="utf-8")

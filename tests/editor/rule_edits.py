@@ -23,6 +23,8 @@ STATEMENTS = (
     "layers.0.experts.{0..1}.* -> lr 1e-4, weight_decay 0\n",
     "layers.9 -> wd 1\n",
     "embeding -> lr 1\n",
+    "norm -> lr 1\n",
+    f"layers.{'9' * 200} -> lr 1\n",
     "@g -> lr a ^ i\n",
     "@g except head where ndim > 1 and module is norm -> momentum 0.5\n",
     "** -> optimizer muon(lr=0.02)\n",

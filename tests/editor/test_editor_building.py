@@ -19,7 +19,7 @@ def test_a_model_that_is_not_stored_is_built_in_the_background(client: Client) -
 
 
 def test_a_model_that_cannot_be_built_is_said_at_its_name(client: Client) -> None:
-    """With the near miss, as `layerlr validate` says it; the rest of the file is judged all the same."""
+    """With the near miss, as `layerlr validate` says it; the rest of the file is checked all the same."""
     uri = client.open("wrong.lr", 'model "torchvision:resnet19"\n** -> wd 1\n')
     assert client.settled(uri)["model"] == "refused"
     first, second = client.findings(uri)

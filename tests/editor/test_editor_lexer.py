@@ -12,7 +12,7 @@ from pygments.token import Comment, Error, Keyword, Name, Number, Operator, Stri
 from rule_edits import TEXTS
 
 from layerlr_dsl.editor.lexer import LayerlrLexer
-from layerlr_dsl.language.resources import recipes_path
+from layerlr_dsl.tools.resources import recipes_path
 
 RECIPES = sorted(recipes_path().rglob("*.lr"))
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from rule_edits import EDITS, INCLUDED, TEXTS, cut
 
 from layerlr_dsl.editor.analysis import Models, Request, analyse
+from layerlr_dsl.editor.findings import Elsewhere, Finding, Here
 from layerlr_dsl.editor.session import LARGE, Session
-from layerlr_dsl.editor.shown import Elsewhere, Finding, Here
 
 HEAD = 'model "m.json"\nepochs 10\n'
 
@@ -86,8 +86,8 @@ def test_what_is_shown_is_what_validate_finds(document: Path, models: Models, te
     """The findings of an open document are those of the analysis, which is `layerlr validate`'s."""
     session = fresh(HEAD + text, document, models)
     everything = asked(session, models)["findings"]
-    assert sorted(codes(session)) == sorted(found["code"] for found in everything)
-    assert sorted(f.message for _, f in session.findings()) == sorted(f["message"] for f in everything)
+    told = [(f.code, f.message, f.help or "") for _, f in session.findings()]
+    assert sorted(told) == sorted((f["code"], f["message"], f["help"] or "") for f in everything)
 
 
 def test_a_selector_that_matches_nothing_is_shown_at_once(document: Path, models: Models) -> None:
@@ -149,16 +149,16 @@ def test_findings_in_an_included_file_are_shown_at_the_include(document: Path, m
         assert finding.place.name == "inc.lr"
 
 
-def test_a_crash_of_judging_leaves_the_rest_standing(
+def test_a_crash_of_checking_leaves_the_rest_standing(
     document: Path, models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Syntax errors are shown, the analyst is believed for all others, and the fault is logged."""
-    from layerlr_dsl.editor import judging
+    from layerlr_dsl.editor import incremental_checking
 
     def broken(*_: object) -> None:
         raise RuntimeError("a fault of our own")
 
-    monkeypatch.setattr(judging, "check_expanded", broken)
+    monkeypatch.setattr(incremental_checking, "check_expanded", broken)
     session = fresh(HEAD + "** -> lr 1\nhead -> wd 1\nhead ->\n", document, models)
     assert sorted(codes(session)) == ["LR005", "LR103"]
     assert "a fault of our own" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from small_models import Builder, mixture
 
@@ -64,8 +64,8 @@ def test_a_pattern_covers_something_where_it_matches_some_name(text: str) -> Non
 def test_near_misses_are_those_of_the_inventory(text: str) -> None:
     """What is shown while typing is what `layerlr validate` says a moment later."""
     pattern = compile_pattern(text)
-    if not TREE.covers(pattern) and "head" not in text:
-        assert TREE.near.help(text, pattern) == NearMisses(INVENTORY).help(text, pattern)
+    assume(not TREE.covers(pattern) and "head" not in text)
+    assert TREE.near.nearest_to(text, pattern) == NearMisses(INVENTORY).nearest_to(text, pattern)
 
 
 def test_like_subtrees_are_folded_into_one() -> None:

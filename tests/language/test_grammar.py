@@ -21,10 +21,10 @@ from layerlr_dsl.language.builder import TreeBuilder
 from layerlr_dsl.language.failure import WORDS
 from layerlr_dsl.language.machine import Machine, Run, Unreadable, machine
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
-from layerlr_dsl.language.resources import grammar_path
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.language.tokens import Token
 from layerlr_dsl.language.trees import same
+from layerlr_dsl.tools.resources import grammar_path
 
 
 class _Live:

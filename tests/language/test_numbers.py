@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import layerlr_dsl
-from layerlr_dsl.language.numbers import in_words, plural, respelled, spelled
+from layerlr_dsl.tools.numbers import in_words, plural, respelled, spelled
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from layerlr_dsl.model import Inventory, ModelError, bounds
-from layerlr_dsl.model.building import import_library
+from layerlr_dsl.model import Inventory, ModelError, limits
+from layerlr_dsl.model.libraries import import_library
 from layerlr_dsl.model.specs import build, inventory_of_spec
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_built_is_told_in_a_sentence(spec, message, help):
 
 def test_a_constructor_without_end_is_stopped(monkeypatch):
     """A depth of 50,000 ends in an error, not in a full memory; the next model is built as ever."""
-    monkeypatch.setattr(bounds, "MOST_REGISTRATIONS", 2000)
+    monkeypatch.setattr(limits, "MOST_REGISTRATIONS", 2000)
     with pytest.raises(ModelError, match="more than 2,000 modules and parameters"):
         inventory_of_spec("timm:vit_tiny_patch16_224(depth=50000)")
     assert len(inventory_of_spec("timm:resnet10t")) > 20
@@ -128,7 +128,7 @@ def test_a_constructor_without_end_is_stopped(monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="memory can only be bounded there")
 def test_a_constructor_that_eats_memory_is_stopped(monkeypatch):
     """A list of a thousand million entries is refused by the system; the limit ends with the build."""
-    monkeypatch.setattr(bounds, "MOST_MEMORY", 2**30)
+    monkeypatch.setattr(limits, "MOST_MEMORY", 2**30)
     before = resource.getrlimit(resource.RLIMIT_AS)
     with pytest.raises(ModelError, match="cannot be built"):
         inventory_of_spec("timm:vit_tiny_patch16_224(depth=1000000000)")

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from layerlr_dsl.model import Inventory
-from layerlr_dsl.model.building import import_library
 from layerlr_dsl.model.classes import FAMILIES, describe, kind_of
+from layerlr_dsl.model.libraries import import_library
 
 
 def named(name: str, *bases: type) -> type:

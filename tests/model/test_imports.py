@@ -19,7 +19,7 @@ import pytest
         ".classes",
         ".spec_syntax",
         ".specs",
-        ".store",
+        ".inventory_cache",
         ".schema",
     ],
 )

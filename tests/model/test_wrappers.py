@@ -32,7 +32,7 @@ def averaged(model: nn.Module) -> nn.Module:
 
 
 def ema(model: nn.Module) -> nn.Module:
-    from layerlr_dsl.model.building import import_library
+    from layerlr_dsl.model.libraries import import_library
 
     return import_library("timm.utils").ModelEmaV3(model)
 

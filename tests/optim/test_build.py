@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ import torch
 from stepping import imported
 from torch.nn import Parameter
 
-from layerlr_dsl.language import optimizers as table
 from layerlr_dsl.optim import LAMB, LARS, LayerAdaptive, build
 from layerlr_dsl.optim.table import classes
 
@@ -102,12 +101,7 @@ def test_pytorch_optimizer_s_names_build() -> None:
     assert optimizer.param_groups[0]["params"][0][0, 0] < 1.0
 
 
-def test_entry_points_build(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points_build(registers: Callable[[str, str], None]) -> None:
     """A package's own optimizer, registered under `layerlr.optimizers`."""
-    point = metadata.EntryPoint("plain_descent", "torch.optim.sgd:SGD", table.ENTRY_POINTS)
-    monkeypatch.setattr(table, "entry_points", lambda group: [point])
-    table._registered.cache_clear()
-    try:
-        assert type(build("plain_descent", groups(), {"momentum": 0.5})) is torch.optim.SGD
-    finally:
-        table._registered.cache_clear()
+    registers("plain_descent", "torch.optim.sgd:SGD")
+    assert type(build("plain_descent", groups(), {"momentum": 0.5})) is torch.optim.SGD

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from oracle import Clause, Sequence, covers, optimizer_of, options
+from small_models import inventory_of
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.language.patterns import compile_pattern
-from layerlr_dsl.model.classes import ModuleClass
-from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.matching import Automaton
 
 KEPT = sorted((Path(__file__).parent / "counterexamples").glob("*.json"))
@@ -40,42 +39,6 @@ with_captures = st.lists(
 def automaton_hits(pattern: str, name: str) -> list[dict[str, int]]:
     automaton = Automaton([compile_pattern(pattern)])
     return [dict(bindings) for _, bindings in automaton.run(name.split(".")).hits]
-
-
-def inventory_of(parameters: dict[str, int]) -> Inventory:
-    """A model of one class that has these parameters, with so many dimensions each."""
-    parents, segments, prefixes, rows = [-1], [""], [""], {"": 0}
-    tree: dict[str, Any] = {}
-    for name in parameters:
-        node = tree
-        for segment in name.split(".")[:-1]:
-            node = node.setdefault(segment, {})
-
-    def lay(node: dict[str, Any], path: str, row: int) -> None:
-        for segment, below in node.items():
-            rows[path + segment] = len(parents)
-            parents.append(row)
-            segments.append(segment)
-            prefixes.append(f"{path}{segment}.")
-            lay(below, f"{path}{segment}.", rows[path + segment])
-
-    lay(tree, "", 0)
-    ordered = sorted(parameters, key=lambda n: rows[n.rpartition(".")[0]])
-    kind = ModuleClass("Module", "torch.nn.Module", ("Module",), frozenset())
-    return Inventory(
-        "generated",
-        parents,
-        segments,
-        prefixes,
-        [0] * len(parents),
-        [kind],
-        ordered,
-        [rows[n.rpartition(".")[0]] for n in ordered],
-        [n.rpartition(".")[2] for n in ordered],
-        [(2,) * parameters[n] for n in ordered],
-        ["float32"] * len(ordered),
-        [True] * len(ordered),
-    )
 
 
 def _no_module_is_a_parameter(found: dict[str, int]) -> dict[str, int]:
@@ -297,17 +260,17 @@ def test_kept_counterexamples_stay_right(path: Path) -> None:
     if "pattern" in case:
         found = automaton_hits(case["pattern"], case["name"])
         assert sorted(found, key=str) == sorted(case["ways"], key=str)
-        return
-    file = [
-        Clause(
-            **{
-                **c,
-                "include": tuple(c["include"]),
-                "exclude": tuple(c.get("exclude", ())),
-                "start": Fraction(c.get("start", 0)),
-                "end": None if c.get("end") is None else Fraction(c["end"]),
-            }
-        )
-        for c in case["clauses"]
-    ]
-    compare(case["model"], file, case["steps_per_epoch"])
+    else:
+        file = [
+            Clause(
+                **{
+                    **c,
+                    "include": tuple(c["include"]),
+                    "exclude": tuple(c.get("exclude", ())),
+                    "start": Fraction(c.get("start", 0)),
+                    "end": None if c.get("end") is None else Fraction(c["end"]),
+                }
+            )
+            for c in case["clauses"]
+        ]
+        compare(case["model"], file, case["steps_per_epoch"])

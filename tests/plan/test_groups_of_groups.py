@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_against_oracle import inventory_of
+from small_models import inventory_of
 
 import layerlr_dsl as layerlr
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Clause, Sequence
-from test_against_oracle import files, inventory_of, models, styles, text_of
+from small_models import inventory_of
+from test_against_oracle import files, models, styles, text_of
 from torch import nn
 
 import layerlr_dsl as layerlr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_against_oracle import inventory_of
+from small_models import inventory_of
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.api import Rules

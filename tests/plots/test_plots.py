@@ -168,7 +168,7 @@ def test_a_name_cannot_break_out_of_the_page() -> None:
 @pytest.mark.parametrize("layers", [4, 60])
 def test_characters_fit_the_screen(width: int, layers: int) -> None:
     """One lane a group, no line too wide, also without Unicode."""
-    from layerlr_dsl.reports.cells import cells
+    from layerlr_dsl.tools.cells import cells
 
     shown = picture(_plan("<i> -> lr 1e-3 * 0.9 ^ i\nfreeze 0\n", layers), "t")
     for unicode in (True, False):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.api import Rules
-from layerlr_dsl.language.resources import recipes_path
+from layerlr_dsl.tools.resources import recipes_path
 
 RULES = recipes_path()
 FILES = sorted(RULES.rglob("*.lr"))

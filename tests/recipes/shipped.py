@@ -116,7 +116,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def hollow(make: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
+def on_meta(make: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
     """A model without memory; everything here builds on the meta device."""
 
     def build() -> nn.Module:
@@ -128,7 +128,7 @@ def hollow(make: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
 
 def main() -> None:
     for name, make in MODELS.items():
-        layerlr.Inventory.of(hollow(make)).save(FOLDER / f"{name}.json")
+        layerlr.Inventory.of(on_meta(make)).save(FOLDER / f"{name}.json")
 
 
 if __name__ == "__main__":

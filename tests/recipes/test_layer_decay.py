@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from shelf import close, recipe, started
-from shipped import hollow
+from shipped import on_meta
 from torch import nn
 
 import layerlr_dsl as layerlr
@@ -27,7 +27,7 @@ def from_timm(name: str) -> nn.Module:
 
         return timm.create_model(name, num_classes=10)
 
-    return hollow(build)
+    return on_meta(build)
 
 
 def timm_groups(model: nn.Module, base: float, **arguments: Any) -> tuple[dict[str, float], dict[str, float]]:
@@ -166,7 +166,7 @@ def roberta(layers: int) -> nn.Module:
 @pytest.mark.parametrize(("make", "layers"), [(electra, 12), (electra, 24), (roberta, 12)])
 def test_the_bert_recipe_gives_the_rates_of_electras_code(make: Any, layers: int) -> None:
     """Its own model, with projected embeddings, in two sizes, and another of the family."""
-    inventory = Inventory.of(hollow(make, layers))
+    inventory = Inventory.of(on_meta(make, layers))
     plan = recipe("bert_layer_decay", layers=layers).resolve(inventory)
     rates = {n: 1e-4 * 0.8 ** (layers + 2 - electra_depth(n, layers)) for n in inventory.names}
     close(started(plan, "lr"), rates)

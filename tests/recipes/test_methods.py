@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from shelf import close, frozen, recipe, started
-from shipped import bert, bert_lora, hollow, llama
+from shipped import bert, bert_lora, llama, on_meta
 from torch import nn
 
 import layerlr_dsl as layerlr
@@ -125,7 +125,7 @@ def test_gradual_unfreezing_thaws_stage_by_stage_and_warms_each_up() -> None:
 
 def test_lora_plus_gives_every_parameter_the_rate_that_peft_gives_it() -> None:
     """peft's own `create_loraplus_optimizer` is the oracle."""
-    model: Any = hollow(bert_lora, 3, 128)
+    model: Any = on_meta(bert_lora, 3, 128)
 
     def create() -> torch.optim.Optimizer:
         from peft.optimizers import create_loraplus_optimizer
@@ -148,7 +148,7 @@ def test_lora_plus_gives_every_parameter_the_rate_that_peft_gives_it() -> None:
 
 def test_muon_takes_what_its_authors_give_it() -> None:
     """The loop of Muon's README: all matrices but the embedding and the output layer."""
-    inventory = Inventory.of(hollow(llama, 2))
+    inventory = Inventory.of(on_meta(llama, 2))
     plan = recipe("muon_adamw").resolve(inventory)
     hidden = {
         name

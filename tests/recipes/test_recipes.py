@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shelf import FILES, NAMES, RULES
-from shipped import FOLDER, MODELS, hollow
+from shipped import FOLDER, MODELS, on_meta
 
 from layerlr_dsl.api import read
 from layerlr_dsl.language.formatting import format_text
@@ -72,7 +72,7 @@ def test_a_recipe_is_laid_out_the_one_way(path: Path) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_inventory_is_that_of_the_model(name: str) -> None:
     """The files are what `python tests/recipes/shipped.py` writes."""
-    made, stored = Inventory.of(hollow(MODELS[name])), Inventory.load(FOLDER / f"{name}.json")
+    made, stored = Inventory.of(on_meta(MODELS[name])), Inventory.load(FOLDER / f"{name}.json")
     assert stored.names == made.names
     assert stored.shapes == made.shapes
     assert stored.requires_grad == made.requires_grad

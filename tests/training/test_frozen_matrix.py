@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from torch.utils.checkpoint import checkpoint
 
-from layerlr_dsl.language import optimizers as table
+from layerlr_dsl.catalogue import optimizers as table
 
 OPTIMIZERS = {
     "sgd": "momentum=0.9, nesterov=true",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from layerlr_dsl.language.source import Position, Span
-from layerlr_dsl.reports.cells import cells, escape
+from layerlr_dsl.tools.cells import cells
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
 
 TAB = 4
 MOST_LINES = 4
@@ -76,7 +78,7 @@ class Strip:
         return text, min(left + shift, width - 1), min(right + shift, width)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Marked:
     """One source line to print, and the cells [left, right) of it to underline."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from layerlr_dsl.language.codes import CODES
+from layerlr_dsl.catalogue.findings import KINDS
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix
 from layerlr_dsl.language.source import Span
 
@@ -33,7 +33,7 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    known = CODES[code]
+    known = KINDS[code]
     return {
         "id": code,
         "shortDescription": {"text": known.title},

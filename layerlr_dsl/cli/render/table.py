@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import cells, pad, pad_left, shorten_all, wrap
+from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten_all, wrap
+from layerlr_dsl.tools.records import record
 
 GAP = 2
 NARROWEST_ELASTIC = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column:
     title: str
     right: bool = False

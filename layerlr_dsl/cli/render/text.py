@@ -8,7 +8,8 @@ from layerlr_dsl.cli.render.excerpt import excerpt
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic, Related
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.reports.cells import cells, escape, wrap
+from layerlr_dsl.tools.cells import cells, wrap
+from layerlr_dsl.tools.printable import escape
 
 
 def render(diagnostic: Diagnostic, screen: Screen) -> str:

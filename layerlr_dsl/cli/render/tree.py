@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.reports.cells import cells, clip, escape, pad, wrap
-from layerlr_dsl.reports.words import share, short
+from layerlr_dsl.tools.cells import cells, clip, pad, wrap
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.words import share, short
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Node:
     """Rows of all parameters of the subtree."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line of the tree, not yet laid out."""
 

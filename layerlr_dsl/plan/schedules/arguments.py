@@ -8,12 +8,12 @@ from fractions import Fraction
 from math import isfinite
 from typing import Literal
 
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.numbers import spelled
-from layerlr_dsl.language.signatures import Interval
+from layerlr_dsl.catalogue.signatures import Interval
 from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.schedules import easing
 from layerlr_dsl.plan.schedules.easing import Easing
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 
 Kind = Literal["number", "length", "lengths", "metric", "fraction", "word", "flag", "shape"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi, sqrt
 
-from layerlr_dsl.language.numbers import spelled
+from layerlr_dsl.tools.numbers import spelled
 
 NAMES = ("linear", "cosine", "exponential", "sqrt", "power", "constant")
 

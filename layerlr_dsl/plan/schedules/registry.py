@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from layerlr_dsl.language.nearest import nearest
-from layerlr_dsl.language.signatures import Interval
+from layerlr_dsl.catalogue.signatures import Interval
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.schedules import shapes
 from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault, read, written
 from layerlr_dsl.plan.schedules.easing import LINEAR
 from layerlr_dsl.plan.schedules.plateau import Plateau
+from layerlr_dsl.tools.nearest import nearest
 
 Values: TypeAlias = dict[str, Any]
 Parts: TypeAlias = dict[str, Any]

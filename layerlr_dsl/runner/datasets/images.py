@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.datasets.split import stratified
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.libraries import library
+from layerlr_dsl.tools.nearest import nearest
 
 SIDE = 224
 VALIDATION_FOLDERS = ("val", "valid", "validation", "test")

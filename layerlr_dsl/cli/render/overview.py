@@ -1,0 +1,199 @@
+"""What `layerlr plan` shows, worked out from a plan: plain data, nothing printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from layerlr_dsl.plan.plan import Group, Phase, Plan
+from layerlr_dsl.tools.numbers import in_words, spelled
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.words import share, short
+
+
+@record
+class GroupRow:
+    """One group: `options` holds what differs between groups, each as it goes through the phases."""
+
+    name: str
+    tensors: int
+    numel: int
+    share: float
+    options: tuple[str, ...]
+    schedule: str
+    optimizer: str
+
+
+@record
+class Backward:
+    """The work of the backward pass in a phase.
+
+    `skipped` is the share of parameters before the first one that trains, in the order of the model:
+    gradients need not reach them. `wasted` is the share that is frozen behind it, and `straggler`
+    names a small trainable part that alone makes gradients pass through much that is frozen.
+    """
+
+    stops_at: str | None
+    skipped: float
+    wasted: float
+    straggler: str | None
+
+
+@record
+class PhaseRow:
+    epochs: str
+    numel: int
+    share: float
+    frozen: tuple[str, ...]
+    backward: Backward
+
+
+@record
+class Overview:
+    varying: tuple[str, ...]
+    """Options that differ between groups; lr is always among them."""
+    common: tuple[tuple[str, str, str], ...]
+    """What the file gives and no column shows: whose groups ("" for all), option, value."""
+    schedules_differ: bool
+    optimizers_differ: bool
+    groups: tuple[GroupRow, ...]
+    phases: tuple[PhaseRow, ...]
+    conditions: tuple[str, ...]
+
+
+def overview(plan: Plan) -> Overview:
+    """Everything that the text form shows."""
+    courses = [_courses(plan, place) for place in range(len(plan.groups))]
+    varying = _varying(plan.groups, courses)
+    total = sum(group.numel for group in plan.groups) or 1
+    groups = tuple(
+        _group_row(plan, group, course, varying, total)
+        for group, course in zip(plan.groups, courses, strict=True)
+    )
+    live = [row for row, group in zip(groups, plan.groups, strict=True) if group.kind == "trains"]
+    return Overview(
+        varying=varying,
+        common=_common(plan, courses, varying),
+        schedules_differ=len({row.schedule for row in live}) > 1,
+        optimizers_differ=len({row.optimizer for row in live}) > 1,
+        groups=groups,
+        phases=tuple(_phase_row(plan, phase) for phase in plan.phases),
+        conditions=tuple(escape(event.text) for event in plan.events),
+    )
+
+
+def _courses(plan: Plan, place: int) -> dict[str, str]:
+    """Each option of a group as it goes through the phases: `0.01` or `0.01 > 0.001`."""
+    values: dict[str, list[str]] = {}
+    for phase in plan.phases:
+        if phase.when is not None:
+            continue
+        for name, option in plan.state(phase.start)[place].options.items():
+            values.setdefault(name, []).append(in_words(option, 4))
+    return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
+
+
+def _varying(groups: Iterable[Group], courses: list[dict[str, str]]) -> tuple[str, ...]:
+    """lr, and what differs between groups: options that the file gives, and weight decay in any case."""
+    live = [(group, course) for group, course in zip(groups, courses, strict=True) if group.kind == "trains"]
+    told = {"weight_decay"}.union(*(group.given for group, _ in live))
+    names = dict.fromkeys(name for _, course in live for name in course if name != "lr" and name in told)
+    return ("lr", *(name for name in names if len({course.get(name) for _, course in live} - {None}) > 1))
+
+
+def _common(
+    plan: Plan, courses: list[dict[str, str]], varying: tuple[str, ...]
+) -> tuple[tuple[str, str, str], ...]:
+    live = [
+        (group, course) for group, course in zip(plan.groups, courses, strict=True) if group.kind == "trains"
+    ]
+    found: dict[tuple[str, str], str] = {}
+    for group, course in live:
+        for name in course:
+            if name in group.given and name not in varying:
+                shared = all(name in other for _, other in live)
+                whose = "" if shared else plan.optimizers[group.optimizer].info.name
+                found[whose, name] = course[name]
+    return tuple((whose, name, option) for (whose, name), option in found.items())
+
+
+def _group_row(
+    plan: Plan, group: Group, course: dict[str, str], varying: tuple[str, ...], total: int
+) -> GroupRow:
+    trains = group.kind == "trains"
+    return GroupRow(
+        name=escape(group.name),
+        tensors=len(group.parameters),
+        numel=group.numel,
+        share=group.numel / total,
+        options=tuple(course.get(name, "-") for name in varying) if trains else ("",) * len(varying),
+        schedule=group.schedule.text() if group.schedule is not None else ("none" if trains else ""),
+        optimizer=plan.optimizers[group.optimizer].info.name if trains else "",
+    )
+
+
+def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
+    return PhaseRow(
+        epochs=_span(plan, phase),
+        numel=phase.trainable_numel,
+        share=phase.trainable_share,
+        frozen=tuple(escape(name) for name in phase.frozen),
+        backward=backward(plan, frozenset(phase.frozen)),
+    )
+
+
+def _span(plan: Plan, phase: Phase) -> str:
+    if phase.when is not None:
+        return f"when {escape(phase.when)}"
+    start = spelled(plan.clock.epoch_of(phase.start), 6)
+    if phase.end is None:
+        return f"{start} on"
+    return f"{start} to {spelled(plan.clock.epoch_of(phase.end), 6)}"
+
+
+def backward(plan: Plan, frozen: frozenset[str]) -> Backward:
+    """How far gradients must travel in a phase in which the groups of these names are frozen."""
+    still = [group.name in frozen for group in plan.groups]
+    inventory = plan.inventory
+    sizes = [inventory.numel(row) for row in range(len(inventory))]
+    training = [row for row, group in enumerate(plan.group_of) if not still[group]]
+    total = sum(sizes) or 1
+    if not training:
+        return Backward(None, 1.0, 0.0, None)
+    first = training[0]
+    skipped = sum(sizes[:first]) / total
+    wasted = sum(sizes[row] for row in range(first, len(sizes)) if still[plan.group_of[row]]) / total
+    return Backward(inventory.names[first], skipped, wasted, _straggler(plan, still, sizes, training))
+
+
+def _straggler(plan: Plan, still: list[bool], sizes: list[int], training: list[int]) -> str | None:
+    """The first trainable parameters, if they are few and much that is frozen follows right behind."""
+    total = sum(sizes) or 1
+    behind = 0
+    before: list[int] = []
+    for row in range(training[0], len(sizes)):
+        if still[plan.group_of[row]]:
+            behind += sizes[row]
+        elif behind >= 0.2 * total:
+            break
+        else:
+            before.append(row)
+    if behind < 0.2 * total or sum(sizes[row] for row in before) > 0.02 * total:
+        return None
+    name = escape(plan.inventory.names[before[0]])
+    return name if len(before) == 1 else f"{name} and {len(before) - 1} more"
+
+
+def described(backward: Backward) -> str:
+    """`stops at layer4.0, skips 80%`."""
+    if backward.stops_at is None:
+        return "none"
+    if not backward.skipped:
+        return "full" if backward.wasted < 0.005 else "full, nothing saved"
+    owner = escape(backward.stops_at.rsplit(".", 1)[0])
+    return f"stops at {owner}, skips {share(backward.skipped)}"
+
+
+def sized(numel: int, part: float) -> str:
+    return f"{short(numel)} {share(part)}"

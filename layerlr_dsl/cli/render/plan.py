@@ -1,0 +1,152 @@
+"""The text form of `layerlr plan`: groups as a table, freezing as lanes, phases as a table."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from layerlr_dsl.cli.render.overview import Overview, PhaseRow, described, overview
+from layerlr_dsl.cli.render.table import Column, table
+from layerlr_dsl.cli.terminal import Screen
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plots import characters
+from layerlr_dsl.plots.series import Picture, picture
+from layerlr_dsl.tools.cells import cells, clip, pad, shorten, wrap
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import share, short
+
+FREE = 72
+
+
+def render(plan: Plan, spec: str, screen: Screen) -> list[str]:
+    """All lines of the overview."""
+    view = overview(plan)
+    return [
+        *_title(plan, spec, screen),
+        "",
+        *_groups(view, screen),
+        *_common(view, plan, screen),
+        "",
+        *_timeline(plan, view, screen),
+    ]
+
+
+def _title(plan: Plan, spec: str, screen: Screen) -> list[str]:
+    total = sum(group.numel for group in plan.groups)
+    clock = plan.clock
+    length = "length of the run unknown"
+    if clock.epochs is not None:
+        length = plural(clock.epochs, "epoch")
+    if clock.steps_per_epoch is not None:
+        length += f" of {plural(clock.steps_per_epoch, 'step')}"
+    size = f"{short(total)} parameters in {plural(len(plan.inventory), 'tensor')}"
+    lines = wrap(f"{escape(spec)}: {size}; {length}", screen.width, 0, "  ")
+    return [screen.paint(line, "bold") for line in lines]
+
+
+def _groups(view: Overview, screen: Screen) -> list[str]:
+    columns = [Column("group", elastic=True), Column("tensors", right=True), Column("params", right=True)]
+    columns += [Column("share", right=True), *(Column(name) for name in view.varying)]
+    if view.optimizers_differ:
+        columns.append(Column("optimizer"))
+    if view.schedules_differ:
+        columns.append(Column("schedule", elastic=True))
+    rows = []
+    for group in view.groups:
+        row = [group.name, f"{group.tensors:,}", short(group.numel), share(group.share), *group.options]
+        if view.optimizers_differ:
+            row.append(group.optimizer)
+        if view.schedules_differ:
+            row.append(group.schedule)
+        rows.append(row)
+    return table(columns, rows, screen)
+
+
+def _common(view: Overview, plan: Plan, screen: Screen) -> list[str]:
+    said: dict[str, list[str]] = {"": []}
+    for whose, name, option in view.common:
+        said.setdefault(whose, []).append(f"{name} {option}")
+    if not view.optimizers_differ and plan.optimizers:
+        said[""].insert(0, f"optimizer {plan.optimizers[0].info.name}")
+    schedules = {row.schedule for row in view.groups if row.schedule}
+    if not view.schedules_differ and schedules:
+        schedule = schedules.pop()
+        said[""].append("no schedule" if schedule == "none" else f"schedule {schedule}")
+    lines = [""]
+    for whose, words in said.items():
+        if words:
+            lines += wrap(f"{whose or 'all groups'}: {', '.join(words)}", screen.width, 0, "  ")
+    return lines if len(lines) > 1 else []
+
+
+# ---------------------------------------------------------------- time
+
+
+def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
+    if len(view.phases) == 1 and not view.phases[0].frozen:
+        return ["nothing is frozen at any time"]
+    lines: list[str] = []
+    if plan.clock.total is not None and len(view.phases) > 1:
+        lines += [*_lanes(picture(plan, ""), screen), ""]
+    lines += _phases(view, screen)
+    for row in view.phases:
+        if row.backward.straggler is not None:
+            said = (
+                f"phase {row.epochs}: {row.backward.straggler} trains in front of what is frozen, so gradients "
+                f"still pass through {share(row.backward.wasted)} of the model for it"
+            )
+            lines += ["", *wrap(said, screen.width, 0, "  ")]
+    return lines
+
+
+def _lanes(shown: Picture, screen: Screen) -> list[str]:
+    """One lane for all groups that are frozen at the same times."""
+    patterns: dict[tuple[bool, ...], list[str]] = {}
+    for one in shown.series:
+        patterns.setdefault(one.frozen, []).append(escape(one.name))
+    beside = min(max(map(cells, map(_gathered, patterns.values()))), max(screen.width // 3, 8))
+    labels = [_label(names, beside, screen) for names in patterns.values()]
+    across = max(min(screen.width, FREE + beside) - beside - 2, 8)
+    lines = [f"{pad(clip('epoch', beside), beside)}  {characters.axis(shown, across)}"]
+    for pattern, label in zip(patterns, labels, strict=True):
+        one = next(series for series in shown.series if series.frozen == pattern)
+        drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
+        lines.append(f"{pad(label, beside)}  {drawn}")
+    solid, light = characters.signs(screen.unicode)
+    legend = f"{solid} trains  {light} frozen"
+    margin = min(beside + 2, max(screen.width - cells(legend), 0))
+    return [*lines, " " * margin + screen.paint(legend, "dim")]
+
+
+def _gathered(names: list[str]) -> str:
+    return names[0] + (f" + {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _label(names: list[str], width: int, screen: Screen) -> str:
+    """The first name, cut to what room the number of the others leaves."""
+    if len(names) > 1 and width < 16:
+        return clip(plural(len(names), "group"), width)
+    more = _gathered(names)[len(names[0]) :]
+    return shorten(names[0], width - cells(more), screen.ellipsis) + more
+
+
+def _painted(lane: str, screen: Screen) -> str:
+    solid, light = characters.signs(screen.unicode)
+    styles = {solid: "good", light: "dim"}
+    return "".join(screen.paint("".join(run), styles[sign]) for sign, run in groupby(lane))
+
+
+def _phases(view: Overview, screen: Screen) -> list[str]:
+    columns = [Column("epochs", elastic=True), Column("trains", right=True), Column("share", right=True)]
+    columns += [Column("backward pass"), Column("frozen", elastic=True)]
+    rows = [
+        [row.epochs, short(row.numel), share(row.share), described(row.backward), _frozen(row)]
+        for row in view.phases
+    ]
+    return table(columns, rows, screen)
+
+
+def _frozen(row: PhaseRow) -> str:
+    if not row.frozen:
+        return "nothing"
+    return row.frozen[0] if len(row.frozen) == 1 else plural(len(row.frozen), "group")

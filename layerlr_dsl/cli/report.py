@@ -1,0 +1,174 @@
+"""What is wrong in rule files: one report of all inputs, its summary, and the safe fixes applied."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Literal
+
+from layerlr_dsl.cli.inputs import Input, gather
+from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.resolving import Resolved, Resolver
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
+from layerlr_dsl.language.files import Unreadable
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.records import record
+
+
+@record
+class Outcome:
+    """One input, and what was found in it; `problem` says why it cannot be read."""
+
+    entry: Input
+    resolved: Resolved | None = None
+    problem: str | None = None
+
+    @property
+    def status(self) -> Literal["clean", "findings", "unreadable"]:
+        if self.problem is not None:
+            return "unreadable"
+        return "findings" if self.resolved is not None and self.resolved.findings else "clean"
+
+
+@record
+class Report:
+    """All inputs of one run. Findings are in the order of the inputs, those of a shared include once."""
+
+    outcomes: tuple[Outcome, ...]
+    findings: tuple[Diagnostic, ...]
+    strict: bool = False
+    fixed: int = 0
+
+    def number(self, severity: str) -> int:
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def unreadable(self) -> int:
+        return sum(outcome.status == "unreadable" for outcome in self.outcomes)
+
+    @property
+    def valid(self) -> bool:
+        return not (self.unreadable or self.number("error") or (self.strict and self.number("warning")))
+
+    @property
+    def exit_status(self) -> int:
+        return 2 if self.unreadable else int(not self.valid)
+
+
+@record
+class Request:
+    """What to validate, and how."""
+
+    paths: tuple[str, ...]
+    root: str | None = None
+    resolver: Resolver = field(default_factory=Resolver)
+    strict: bool = False
+
+
+def validate(request: Request) -> Report:
+    """Check every input; nothing is printed and nothing written. Raises Refusal."""
+    outcomes = tuple(_check(entry, request.resolver) for entry in gather(request.paths, request.root))
+    findings = once_each(o.resolved.findings for o in outcomes if o.resolved is not None)
+    return Report(outcomes, findings, request.strict)
+
+
+def fixed(request: Request) -> Report:
+    """Apply safe fixes until none is left, then check. Raises Refusal where a file cannot be written."""
+    applied = 0
+    for _ in range(10):
+        report = validate(request)
+        done = apply_safe_fixes(report.findings)
+        applied += done
+        if not done:
+            break
+    return replace(report, fixed=applied)
+
+
+def _check(entry: Input, resolver: Resolver) -> Outcome:
+    try:
+        return Outcome(entry, resolver.resolve(entry, entry.read()))
+    except Unreadable as fault:
+        return Outcome(entry, problem=str(fault))
+
+
+def once_each(batches: Iterable[Sequence[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The findings of all inputs, those of a shared include once."""
+    seen: dict[tuple[object, ...], Diagnostic] = {}
+    for number, batch in enumerate(batches):
+        for finding in batch:
+            span = finding.span
+            key = (
+                (finding.code, finding.message, span.source.name, span.start, span.end)
+                if span is not None
+                else (finding.code, finding.message, number)
+            )
+            seen.setdefault(key, finding)
+    return tuple(seen.values())
+
+
+def summary(report: Report, hidden: int) -> str:
+    """The one line that ends `validate`: `2 files: 1 error, 2 warnings`. hidden: notes that were not shown."""
+    line = f"{plural(len(report.outcomes), 'file')}: {', '.join(_counted(report, hidden)) or 'no errors, no warnings'}"
+    if report.fixed:
+        line += f"; {plural(report.fixed, 'fix').replace('fixs', 'fixes')} applied"
+    if all(o.resolved is not None and o.resolved.spec is None for o in report.outcomes):
+        line += " (checked without a model)"
+    if hidden:
+        line += f" ({plural(hidden, 'note')} with --info)"
+    return line
+
+
+def _counted(report: Report, hidden: int) -> list[str]:
+    shown = {"error": report.number("error"), "warning": report.number("warning")}
+    shown["note"] = report.number("info") - hidden
+    parts = [f"{plural(report.unreadable, 'file')} unreadable"] if report.unreadable else []
+    return [*parts, *(plural(number, noun) for noun, number in shown.items() if number)]
+
+
+# ---------------------------------------------------------------- fixes
+
+
+def apply_safe_fixes(findings: Iterable[Diagnostic]) -> int:
+    """Write every safe fix that does not overlap one before it; return how many were. Raises Refusal."""
+    edits: dict[Path, list[Edit]] = defaultdict(list)
+    texts: dict[Path, str] = {}
+    applied = 0
+    for finding in findings:
+        fix = finding.fix
+        if fix is None or not fix.safe or not _on_disk(fix):
+            continue
+        if any(_overlaps(edit, other) for edit in fix.edits for other in edits[_path(edit)]):
+            continue
+        for edit in fix.edits:
+            edits[_path(edit)].append(edit)
+            texts[_path(edit)] = edit.span.source.text
+        applied += 1
+    for path, changes in edits.items():
+        if changes:
+            write_output(path, edited(texts[path], changes))
+    return applied
+
+
+def edited(text: str, edits: Iterable[Edit]) -> str:
+    """`text` with all replacements made; they must not overlap."""
+    for edit in sorted(edits, key=lambda e: e.span.start, reverse=True):
+        text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
+    return text
+
+
+def _on_disk(fix: Fix) -> bool:
+    return bool(fix.edits) and all(edit.span.source.path is not None for edit in fix.edits)
+
+
+def _path(edit: Edit) -> Path:
+    path = edit.span.source.path
+    assert path is not None
+    return path
+
+
+def _overlaps(one: Edit, other: Edit) -> bool:
+    if one.span.start == other.span.start:
+        return True
+    return one.span.start < other.span.end and other.span.start < one.span.end

@@ -1,0 +1,127 @@
+"""From an input to its findings and its plan: what every command that looks at rules does first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.api import Rules
+from layerlr_dsl.cli.exits import Findings, Refusal
+from layerlr_dsl.cli.inputs import Input, read
+from layerlr_dsl.cli.terminal import waiting
+from layerlr_dsl.language.checked import CheckedRules
+from layerlr_dsl.language.checker import check, in_order
+from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
+from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.tools.records import record
+
+if TYPE_CHECKING:
+    from layerlr_dsl.model.inventory import Inventory
+    from layerlr_dsl.plan.plan import Plan
+
+
+@record
+class Resolved:
+    """An input with everything that could be found out about it."""
+
+    entry: Input
+    rules: CheckedRules
+    findings: tuple[Diagnostic, ...]
+    spec: str | None
+    """The model that it was checked against; None where there was none to check against."""
+    plan: Plan | None
+
+
+@dataclass
+class Resolver:
+    """Checks inputs against one model and one clock; what the command line does not say, each file does.
+
+    Raises Refusal where the model given on the command line cannot be had.
+    """
+
+    model: str | None = None
+    epochs: Fraction | None = None
+    steps_per_epoch: int | None = None
+    lenient: bool = True
+    """Leave unchecked what is relative to a run of unknown length."""
+    advice: bool = False
+    """Add what is no fault but worth a remark (LR4xx)."""
+    pinned: tuple[str, Inventory] | None = None
+    """A model that stands for any that the files name."""
+    _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
+
+    def resolve(self, entry: Input, source: Source) -> Resolved:
+        rules = Rules(check(source, entry.root))
+        if self.pinned is not None:
+            return self._against(entry, rules, *self.pinned)
+        if self.model is not None:
+            return self._against(entry, rules, self.model, self._remembered(self.model, None))
+        if rules.model is None:
+            return Resolved(entry, rules.checked, rules.diagnostics, None, None)
+        try:
+            inventory = self._remembered(rules.model, entry.root or _folder(source))
+        except ModelError as fault:
+            return Resolved(entry, rules.checked, rules.without_model(fault), None, None)
+        return self._against(entry, rules, rules.model, inventory)
+
+    def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Resolved:
+        from layerlr_dsl.plan.resolve import resolve
+
+        clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
+        plan = resolve(rules.checked, inventory, clock, lenient=self.lenient, before=rules.diagnostics)
+        found = plan.diagnostics
+        if self.advice and not has_errors(found):
+            from layerlr_dsl.plan.advice import advice
+
+            found = tuple(in_order((*found, *advice(plan)), rules.checked.sources))
+        return Resolved(entry, rules.checked, found, spec, plan)
+
+    def _remembered(self, spec: str, root: Path | None) -> Inventory:
+        key = (spec, root)
+        if key not in self._inventories:
+            stated = self.model is not None
+            self._inventories[key] = stated_inventory(spec) if stated else load_inventory(spec, root, False)
+        return self._inventories[key]
+
+
+def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventory:
+    """The inventory of a model, with a sign of life where that takes long. Raises ModelError."""
+    from layerlr_dsl.model.specs import inventory_of_spec
+
+    with waiting() as begin:
+        return inventory_of_spec(spec, root=root, allow_python=allow_python, progress=begin)
+
+
+def stated_inventory(spec: str) -> Inventory:
+    """The inventory of a model named on the command line. Raises Refusal."""
+    try:
+        return load_inventory(spec, None, True)
+    except ModelError as fault:
+        raise Refusal(fault.message, fault.help) from None
+
+
+def _folder(source: Source) -> Path | None:
+    return source.path.parent if source.path is not None else None
+
+
+def planned(entry: Input, resolver: Resolver) -> tuple[Resolved, Plan]:
+    """The plan of one input.
+
+    Raises Findings where a finding is an error, Refusal where the input cannot be read or there is no
+    model to plan for.
+    """
+    resolved = resolver.resolve(entry, read(entry))
+    return resolved, plan_of(resolved)
+
+
+def plan_of(resolved: Resolved) -> Plan:
+    """The plan of what was checked. Raises Findings and Refusal, as `planned` does."""
+    if has_errors(resolved.findings):
+        raise Findings(resolved.findings)
+    if resolved.plan is None:
+        hint = 'give one with --model, or write `model "..."` in the file'
+        raise Refusal(f"{resolved.entry.name}: names no model", hint)
+    return resolved.plan

@@ -1,1 +1,0 @@
-"""The JSON that commands print, as pydantic models; their schemas are published in `layerlr_dsl/schemas`."""

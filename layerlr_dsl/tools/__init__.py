@@ -1,0 +1,1 @@
+"""What every room may use and what knows nothing of layerlr: words for numbers, cells of a screen, files."""

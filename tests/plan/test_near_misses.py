@@ -1,0 +1,51 @@
+"""What a selector that matches nothing was meant to say, and the fix that writes it."""
+
+from __future__ import annotations
+
+import pytest
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.model.inventory import Inventory
+
+
+def _missed(text: str, model: Inventory) -> layerlr.Diagnostic:
+    [found] = [d for d in layerlr.parse(f"** -> lr 1\n{text} -> lr 2").check(model) if d.code == "LR201"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("layer5.*", "layer4.*"),
+        ("layer1.0.cnv1", "layer1.0.conv1"),
+        ("**.cnv1.weight", "**.conv1.weight"),
+        ("downsample", "**.downsample"),
+        ('"layer5"', '"layer4"'),
+    ],
+)
+def test_what_the_help_offers_is_what_the_fix_writes(resnet18: Inventory, written: str, meant: str) -> None:
+    """A near segment, a name from deeper down, and quotes where there were some."""
+    found = _missed(written, resnet18)
+    assert found.fix is not None
+    assert [edit.replacement for edit in found.fix.edits] == [meant]
+    assert f"did you mean `{meant.strip(chr(34))}`?" in (found.help or "")
+    text = f"** -> lr 1\n{meant} -> lr 2"
+    assert "LR201" not in [d.code for d in layerlr.parse(text).check(resnet18)]
+
+
+@pytest.mark.parametrize("written", ["zzz", "layer1.zzz", "**.zzz"])
+def test_nothing_is_written_where_nothing_is_near(resnet18: Inventory, written: str) -> None:
+    """The help tells what there is instead, and has nothing to put in its place."""
+    found = _missed(written, resnet18)
+    assert found.fix is None
+    assert found.help
+
+
+def test_a_long_name_is_cut_in_the_message_and_not_in_the_fix(resnet18: Inventory) -> None:
+    """What is written to the file is the whole of it."""
+    tail = "x" * 300
+    found = _missed(f"**.cnv1.{{{tail},weight}}", resnet18)
+    assert found.fix is not None
+    assert len(found.message) < 200
+    assert len(found.help or "") < 200
+    assert found.fix.edits[0].replacement == f"**.conv1.{{{tail},weight}}"

@@ -87,7 +87,7 @@ def watch_files(run: Callable[[], Report], paths: Iterable[str], rounds: int | N
         raise Refusal("--watch needs files; standard input cannot be read twice")
     status = 0
     seen: object = None
-    for number in range(rounds) if rounds is not None else itertools.plural():
+    for number in range(rounds) if rounds is not None else itertools.count():
         now = _stamp(watched)
         if now != seen:
             seen = now

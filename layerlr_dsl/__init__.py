@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from layerlr_dsl import optim
-    from layerlr_dsl.api import Rules, load, parse
+    from layerlr_dsl.api import Plan, Rules, load, parse
     from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
     from layerlr_dsl.model.inventory import Inventory
-    from layerlr_dsl.plan.plan import Plan
 
 __version__ = "0.1.0"
 
@@ -18,7 +17,7 @@ __all__ = ["Diagnostic", "Inventory", "Plan", "RuleError", "Rules", "__version__
 _HOMES = {
     "Diagnostic": "layerlr_dsl.language.diagnostics",
     "Inventory": "layerlr_dsl.model.inventory",
-    "Plan": "layerlr_dsl.plan.plan",
+    "Plan": "layerlr_dsl.api",
     "RuleError": "layerlr_dsl.language.diagnostics",
     "Rules": "layerlr_dsl.api",
     "load": "layerlr_dsl.api",

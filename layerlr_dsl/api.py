@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
@@ -18,14 +18,19 @@ from layerlr_dsl.language.syntax import Duration
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.live import as_module
+from layerlr_dsl.plan import plan
 from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
 from layerlr_dsl.tools.collector import collector_paused
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from layerlr_dsl.plan.compiled import Compiled
-    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.plan.explain import Explanation
+    from layerlr_dsl.training.schedule import LayerSchedule
+
+    Models: TypeAlias = nn.Module | Mapping[str, nn.Module]
 
 
 def load(
@@ -67,6 +72,47 @@ def _strict(rules: Rules) -> Rules:
     if has_errors(rules.diagnostics):
         raise RuleError(rules.diagnostics)
     return rules
+
+
+class Plan(plan.Plan):
+    """What every parameter does at every time of a run, and the way from there to a live model.
+
+    Made by `Rules.resolve`.
+    """
+
+    def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
+        """Every rule that matches a parameter, option by option. Raises KeyError for an unknown name."""
+        from layerlr_dsl.plan.explain import explain
+
+        return explain(self, name, self.tick(epoch=epoch))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data, in the published schema."""
+        from layerlr_dsl.plan.export import plan_json
+
+        return plan_json(self)
+
+    def param_groups(self, model: Models) -> list[dict[str, Any]]:
+        """Ordinary torch parameter groups over the live parameters of `model`.
+
+        Raises ValueError where the file asks for several optimizers (use `optimizer`), and where the
+        model is not the one that was resolved.
+        """
+        from layerlr_dsl.training.groups import param_groups
+
+        return param_groups(self, as_module(model))
+
+    def optimizer(self, model: Models) -> torch.optim.Optimizer:
+        """The optimizer that the file asks for, several as one where rules choose their own."""
+        from layerlr_dsl.training.groups import build_optimizer
+
+        return build_optimizer(self, as_module(model))
+
+    def schedule(self, model: Models, optimizer: torch.optim.Optimizer) -> LayerSchedule:
+        """A learning-rate scheduler that sets each group's rate, freezes and thaws."""
+        from layerlr_dsl.training.schedule import LayerSchedule
+
+        return LayerSchedule(self, as_module(model), optimizer)
 
 
 class Rules:
@@ -172,7 +218,9 @@ class Rules:
             clock = self.clock(epochs, steps_per_epoch, steps)
             if self._compiled is None:
                 self._compiled = Compiled(self.checked)
-            return resolve(self._compiled, inventory, clock, lenient=lenient, before=self.diagnostics)
+            return resolve(
+                self._compiled, inventory, clock, lenient=lenient, before=self.diagnostics, kind=Plan
+            )
 
     def clock(
         self, epochs: float | None = None, steps_per_epoch: int | None = None, steps: int | None = None

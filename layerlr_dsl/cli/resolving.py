@@ -19,8 +19,8 @@ from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
+    from layerlr_dsl.api import Plan
     from layerlr_dsl.model.inventory import Inventory
-    from layerlr_dsl.plan.plan import Plan
 
 
 @record
@@ -68,10 +68,13 @@ class Resolver:
         return self._against(entry, rules, rules.model, inventory)
 
     def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Resolved:
+        from layerlr_dsl.api import Plan
         from layerlr_dsl.plan.resolve import resolve
 
         clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
-        plan = resolve(rules.checked, inventory, clock, lenient=self.lenient, before=rules.diagnostics)
+        plan = resolve(
+            rules.checked, inventory, clock, lenient=self.lenient, before=rules.diagnostics, kind=Plan
+        )
         found = plan.diagnostics
         if self.advice and not has_errors(found):
             from layerlr_dsl.plan.advice import advice

@@ -37,7 +37,7 @@ def selected_rows(
     if not whole or "\n" in selector:
         shown = Source("<selector>", selector)
         raise Findings([error("LR001", "this is more than a selector", Span(shown, 0, len(selector)))], 2)
-    plan = resolve(rules, inventory, Clock(), lenient=True)
+    plan: Plan = resolve(rules, inventory, Clock(), lenient=True)
     # That a rule must agree on all names of a tied parameter is no concern of a selector that has no rule.
     _refuse((d for d in plan.diagnostics if d.code != "LR205"), selector, len(before))
     return _covered(plan, len(rules.clauses) - 1)

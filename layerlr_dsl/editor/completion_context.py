@@ -41,6 +41,8 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("name", "value"),
     ("EQUAL", "definition"),
 )
+_WHOLE = frozenset({"ASCENDING", "DESCENDING"})
+"""Words behind which the statement goes on by itself."""
 _WORDS = frozenset({"PATTERN", "NAME", "NUMBER", "STRING", "REGEX", "GROUP_NAME"})
 _OPENS_A_WORD = ('"', "/", "@", "{", "[", "<")
 
@@ -163,6 +165,8 @@ def _unfinished(text: str, at: int, tokens: list[Token], states: list[int]) -> C
 def _context(text: str, start: int, tokens: list[Token], states: list[int]) -> Context:
     tables = machine()
     accepted = tables.acceptable(states)
+    if [token.text for token in tokens] == ["freeze", "statistics"]:
+        accepted |= {"OF"}  # the lexer takes the word for one only where `of` and a selector follow
     role = _role(tables.uses(states, "NAME"))
     if role == "value" and "TRUE" not in accepted:
         role = "count"
@@ -180,7 +184,7 @@ def _phrases(states: list[int], kind: str) -> Iterator[str]:
     behind = states[:]
     tables.shift(behind, kind)
     following = tables.acceptable(behind)
-    if following <= tables.words and following:
+    if following <= tables.words and following and kind not in _WHOLE:
         for other in sorted(following):
             yield from (f"{kind.lower()} {rest}" for rest in _phrases(behind, other))
     else:

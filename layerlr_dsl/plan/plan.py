@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from layerlr_dsl.language.checked import CheckedRules, CheckedSelector
 from layerlr_dsl.language.diagnostics import Diagnostic
@@ -28,12 +28,6 @@ from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
 from layerlr_dsl.tools.nearest import nearest
-
-if TYPE_CHECKING:
-    import torch
-
-    from layerlr_dsl.plan.explain import Explanation
-    from layerlr_dsl.training.schedule import LayerSchedule
 
 MOST_LOOKED_AT = 10_000
 GroupKind = Literal["trains", "frozen", "model"]
@@ -199,9 +193,7 @@ class Plan:
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
         """The run in stretches in which nothing changes; what a metric condition brings comes last."""
-        from layerlr_dsl.plan.phases import phases
-
-        return phases(self)
+        return _phases(self)
 
     # ------------------------------------------------------------ for one parameter
 
@@ -280,42 +272,6 @@ class Plan:
         """A class's options as the optimizer would have them, and whether it is frozen."""
         return {**behaviour.applied(tick, fired), "frozen": behaviour.freeze(tick, fired).frozen}
 
-    def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
-        """Every rule that matches a parameter, option by option. Raises KeyError for an unknown name."""
-        from layerlr_dsl.plan.explain import explain
-
-        return explain(self, name, self.tick(epoch=epoch))
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as plain data, in the published schema."""
-        from layerlr_dsl.plan.export import plan_json
-
-        return plan_json(self)
-
-    # ------------------------------------------------------------ the torch side
-
-    def param_groups(self, model: torch.nn.Module) -> list[dict[str, Any]]:
-        """Ordinary torch parameter groups over the live parameters of `model`.
-
-        Raises ValueError where the file asks for several optimizers (use `optimizer`), and where the
-        model is not the one that was resolved.
-        """
-        from layerlr_dsl.training.groups import param_groups
-
-        return param_groups(self, model)
-
-    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
-        """The optimizer that the file asks for, several as one where rules choose their own."""
-        from layerlr_dsl.training.groups import build_optimizer
-
-        return build_optimizer(self, model)
-
-    def schedule(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> LayerSchedule:
-        """A learning-rate scheduler that sets each group's rate, freezes and thaws."""
-        from layerlr_dsl.training.schedule import LayerSchedule
-
-        return LayerSchedule(self, model, optimizer)
-
 
 def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, Any] | None) -> GroupState:
     behaviour = group.behaviour
@@ -329,3 +285,53 @@ def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, A
     options = {option: product.at(tick, stretches) for option, product in now.products.items()}
     warmup = behaviour.warmup(tick, fired)
     return GroupState(options, state.frozen, state.statistics, warmup, now.products, now.schedule, state.held)
+
+
+# ---------------------------------------------------------------- phases
+
+
+def _phases(plan: Plan) -> tuple[Phase, ...]:
+    """Phases by the clock alone, then one for each metric condition, as if those before it had come true."""
+    total = plan.clock.total
+    starts = [0]
+    states = [_signature(plan, 0, NOTHING_FIRED)]
+    for tick in _boundaries(plan):
+        if total is not None and tick >= total:
+            break
+        state = _signature(plan, tick, NOTHING_FIRED)
+        if state != states[-1]:
+            starts.append(tick)
+            states.append(state)
+    ends: list[int | None] = [*starts[1:], total]
+    found = [_phase(plan, start, end, None, NOTHING_FIRED) for start, end in zip(starts, ends, strict=True)]
+    last = starts[-1]
+    fired: dict[int, int] = {}
+    for event in plan.events:
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens == NEVER:
+            continue
+        fired[event.index] = opens
+        found.append(_phase(plan, max(opens, 0), total, event.text, dict(fired), at=max(last, opens)))
+    return tuple(found)
+
+
+def _boundaries(plan: Plan) -> list[int]:
+    changes = {tick for group in plan.groups for tick in group.behaviour.changes()}
+    starts = {stretch.start for stretch in plan.timeline.stretches(NOTHING_FIRED)[1:]}
+    return sorted({tick for tick in changes | starts if 0 < tick < NEVER})
+
+
+def _signature(plan: Plan, tick: int, fired: Fired) -> list[object]:
+    states = [(s.products, s.schedule, s.frozen, s.statistics, s.held) for s in plan.state(tick, fired)]
+    return [plan.stage(tick, fired), *states]
+
+
+def _phase(
+    plan: Plan, start: int, end: int | None, when: str | None, fired: Fired, at: int | None = None
+) -> Phase:
+    states = plan.state(start if at is None else at, fired)
+    frozen = tuple(g.name for g, s in zip(plan.groups, states, strict=True) if s.frozen)
+    trainable = sum(g.numel for g, s in zip(plan.groups, states, strict=True) if not s.frozen)
+    whole = sum(g.numel for g in plan.groups)
+    stage = plan.stage_name(start if at is None else at, fired)
+    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0, stage)

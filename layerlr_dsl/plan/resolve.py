@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeVar
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
@@ -23,6 +24,8 @@ from layerlr_dsl.plan.selection import Decider, Matcher, Matches
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import NOMINAL_EPOCHS
 from layerlr_dsl.tools.collector import collector_paused
+
+P = TypeVar("P", bound=Plan)
 
 # Keys of groups that no behaviour makes; a behaviour's own is its number.
 _FROZEN = -1
@@ -54,23 +57,30 @@ def resolve(
     *,
     lenient: bool = False,
     before: Sequence[Diagnostic] = (),
-) -> Plan:
+    kind: type[P] = Plan,  # type: ignore[assignment]
+) -> P:
     """The plan, with every finding in its `diagnostics`; it is of use only where none is an error.
 
     `lenient` leaves unchecked what is relative to a run of unknown length, instead of refusing it.
-    Rules that were compiled before keep what no model can change. `before` is what was found already.
+    Rules that were compiled before keep what no model can change. `before` is what was found already, `kind`
+    the class of the plan.
     """
     with collector_paused():
         compiled = rules if isinstance(rules, Compiled) else Compiled(rules)
-        return _planned(compiled, inventory, clock, lenient, before)
+        return _planned(compiled, inventory, clock, lenient, before, kind)
 
 
 def _planned(
-    compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool, before: Sequence[Diagnostic]
-) -> Plan:
+    compiled: Compiled,
+    inventory: Inventory,
+    clock: Clock,
+    lenient: bool,
+    before: Sequence[Diagnostic],
+    kind: type[P],
+) -> P:
     resolution = _resolve(compiled, inventory, clock, lenient)
     ruled = resolution.ruling
-    plan = Plan(
+    plan = kind(
         rules=compiled.rules,
         inventory=inventory,
         clock=clock,
@@ -87,9 +97,8 @@ def _planned(
         group_of=tuple(resolution.group_of),
         capture_numbers=ruled.numbers,
     )
-    object.__setattr__(plan, "diagnostics", findings(plan, resolution, before))
     compiled.tidy()
-    return plan
+    return replace(plan, diagnostics=findings(plan, resolution, before))
 
 
 def _resolve(compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool) -> Resolution:

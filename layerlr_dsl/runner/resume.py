@@ -14,7 +14,7 @@ from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.folder import rule_texts
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.api import Plan
 
 SHOWN = 12
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from layerlr_dsl.api import Rules
-    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.api import Plan, Rules
     from layerlr_dsl.training.schedule import LayerSchedule
 
 

@@ -13,7 +13,7 @@ from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.tools.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.api import Plan
 
 
 def summary(config: TrainConfig, progress: Progress, facts: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,11 @@ def test_whatever_is_written_could_have_been_suggested(text: str) -> None:
             found = context_at(text[tokens[0].start : token.start] + " ")
             assert found is not None
             assert token.kind in found.accepted
-            assert [one.kind for one in found.tokens] == [one.kind for one in tokens[:place]]
+            # `statistics` is a layer's name until `of` and a selector stand behind it.
+            before = ["PATTERN" if one.kind == "HELD" else one.kind for one in tokens[:place]]
+            if place != 2 or tokens[1].kind != "HELD":
+                before = [one.kind for one in tokens[:place]]
+            assert [one.kind for one in found.tokens] == before
 
 
 @pytest.mark.parametrize("text", ["# a comment", "fc -> lr 1 # a comment", "fc lr 1 ", "fc -> lr 1 2 "])

@@ -28,7 +28,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 TOP = {"", "__main__"}
 
 KNOWN = {
-    ("plan.plan", "training"),
     ("training.lightning", "api"),
     ("training.transformers", "api"),
     ("runner.summary", ""),
@@ -43,21 +42,6 @@ KNOWN_CIRCLES = {
             "plan.findings_optimizers",
             "plan.findings_time",
             "plan.resolve",
-        }
-    ),
-    frozenset(
-        {
-            "plan.explain",
-            "plan.export",
-            "plan.phases",
-            "plan.plan",
-            "training.binding",
-            "training.firststep",
-            "training.freezing",
-            "training.groups",
-            "training.parallel",
-            "training.rates",
-            "training.schedule",
         }
     ),
     frozenset({"runner.data", "runner.datasets.custom", "runner.datasets.digits", "runner.datasets.images"}),

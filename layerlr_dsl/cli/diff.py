@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import Input, read, single
-from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.language.diagnostics import has_errors
@@ -19,7 +17,7 @@ from layerlr_dsl.plan.plan import Plan
 @click.argument("old", type=click.Path(readable=False), metavar="OLD")
 @click.argument("new", type=click.Path(readable=False), metavar="NEW")
 @model_option()
-@clock_options
+@run_options
 @root_option
 @click.option("--all", "every", is_flag=True, help="List every parameter instead of modules.")
 @format_option("text", "json")
@@ -27,8 +25,7 @@ def command(
     old: str,
     new: str,
     model: str | None,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
     root: str | None,
     every: bool,
     form: str,
@@ -49,7 +46,7 @@ def command(
     left, right = single(old, root), single(new, root)
     if left.is_stdin and right.is_stdin:
         raise Refusal("only one of the two can be standard input")
-    plans = _plans(left, right, Resolver(model, epochs, steps_per_epoch))
+    plans = _plans(left, right, Resolver(model, run))
     found = changes(*plans)
     if form == "json":
         write_json(as_json(found))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import click
 
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.cli.times import event_option, fired_by, tick_at
@@ -17,7 +15,7 @@ from layerlr_dsl.cli.times import event_option, fired_by, tick_at
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @click.argument("parameter", metavar="PARAMETER")
 @model_option()
-@clock_options
+@run_options
 @root_option
 @click.option(
     "--at",
@@ -33,8 +31,7 @@ def command(
     file: str,
     parameter: str,
     model: str | None,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
     root: str | None,
     moment: str,
     events: tuple[str, ...],
@@ -54,7 +51,7 @@ def command(
     """
     from layerlr_dsl.cli.render.explain import as_json, explained, render
 
-    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=True))
+    resolved, plan = planned(single(file, root), Resolver(model, run, lenient=True))
     tick, fired = tick_at(plan, moment), fired_by(plan, events)
     found = explained(plan, parameter, resolved, tick, fired)
     if form == "json":

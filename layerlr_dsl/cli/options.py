@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from fractions import Fraction
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
+
+from layerlr_dsl.tools.records import record
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,21 +43,82 @@ def model_option(required: bool = False) -> Callable[[Command], Command]:
     return click.option("--model", "model", metavar="SPEC", required=required, help=told)
 
 
-def clock_options(command: Command) -> Command:
-    """--epochs and --steps-per-epoch."""
-    steps = click.option(
-        "--steps-per-epoch",
-        type=click.IntRange(1),
-        metavar="M",
-        help="Optimizer steps in an epoch; without it time is counted in whole epochs.",
-    )
-    epochs = click.option(
+@record
+class Run:
+    """What the command line says of a run: how long it is, and constants in the place of a file's own."""
+
+    epochs: Fraction | None = None
+    steps_per_epoch: int | None = None
+    steps: int | None = None
+    lets: Mapping[str, object] = field(default_factory=dict)
+
+
+class LetValue(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """`NAME=VALUE`, the value a literal of the language: `base=3e-4`, `betas=(0.9, 0.99)`."""
+
+    name = "let"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        from layerlr_dsl.language.lets import literal
+
+        if isinstance(value, tuple):
+            return value
+        name, sign, written = value.partition("=")
+        found = literal(written) if sign else None
+        if found is None or not name.strip().isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE with a constant, such as base=3e-4.", param, ctx)
+        return name.strip(), found
+
+
+_RUN_OPTIONS = (
+    click.option(
         "--epochs",
         type=PositiveNumber(),
         metavar="N",
-        help="Length of the run. Default: the file's own `epochs`.",
-    )
-    return epochs(steps(command))
+        help="Length of the run. Default: the file's own `epochs` or `steps`.",
+    ),
+    click.option(
+        "--steps", type=click.IntRange(1), metavar="N", help="Length of the run in optimizer steps instead."
+    ),
+    click.option(
+        "--steps-per-epoch",
+        type=click.IntRange(1),
+        metavar="M",
+        help="Optimizer steps in an epoch. Default: the file's own; without it time is counted in whole epochs.",
+    ),
+    click.option(
+        "--let",
+        "lets",
+        type=LetValue(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Put a constant in the place of a `let` of the file; may be repeated.",
+    ),
+)
+
+
+def run_options(command: Command) -> Command:
+    """--epochs, --steps, --steps-per-epoch and --let, as one argument `run`."""
+
+    @wraps(command)
+    def gathered(
+        *args: Any,
+        epochs: Fraction | None,
+        steps: int | None,
+        steps_per_epoch: int | None,
+        lets: tuple[tuple[str, object], ...],
+        **others: Any,
+    ) -> Any:
+        if epochs is not None and steps is not None:
+            raise click.UsageError("--epochs and --steps both give the length of the run: give one of them.")
+        return command(*args, run=Run(epochs, steps_per_epoch, steps, dict(lets)), **others)
+
+    made: Any = gathered
+    for option in reversed(_RUN_OPTIONS):
+        made = option(made)
+    return made  # type: ignore[no-any-return]
 
 
 def root_option(command: Command) -> Command:

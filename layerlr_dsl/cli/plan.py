@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 
 import click
 
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 
@@ -16,14 +15,13 @@ from layerlr_dsl.cli.terminal import Screen, write, write_json
 @click.command("plan")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @model_option()
-@clock_options
+@run_options
 @root_option
 @format_option("text", "json")
 def command(
     file: str,
     model: str | None,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
     root: str | None,
     form: str,
 ) -> int:
@@ -39,7 +37,7 @@ def command(
         layerlr plan my.lr --model timm:vit_small_patch16_224 --steps-per-epoch 500
         layerlr plan my.lr --format json | jq .phases
     """
-    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=False))
+    resolved, plan = planned(single(file, root), Resolver(model, run, lenient=False))
     if form == "json":
         write_json(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
         return 0

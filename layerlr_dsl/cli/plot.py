@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 
 import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import clock_options, model_option, root_option
+from layerlr_dsl.cli.options import Run, model_option, root_option, run_options
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write
 from layerlr_dsl.cli.times import event_option, fired_by
-from layerlr_dsl.plots.series import Picture, UnknownLength, picture
+from layerlr_dsl.plots.series import Picture, UnknownLength, UnknownOption, picture
 
 FORMS = (".png", ".svg", ".html")
 
@@ -22,17 +21,18 @@ FORMS = (".png", ".svg", ".html")
 @click.command("plot")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @model_option()
-@clock_options
+@run_options
 @root_option
 @event_option
+@click.option("--option", metavar="NAME", help="Draw another option than the rate, such as weight_decay.")
 @click.option(
     "-o", "--output", metavar="FILE", help="A .png, .svg or .html file; without it, drawn in the terminal."
 )
 def command(
     file: str,
     model: str | None,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
+    option: str | None,
     root: str | None,
     events: tuple[str, ...],
     output: str | None,
@@ -49,11 +49,17 @@ def command(
         layerlr plot my.lr --epochs 30 --event val_loss=12 -o plan.html
     """
     form = _form(output)
-    resolved, plan = planned(single(file, root), Resolver(model, epochs, steps_per_epoch, lenient=False))
+    resolved, plan = planned(single(file, root), Resolver(model, run, lenient=False))
     try:
         drawn = picture(
-            plan, f"{os.path.basename(resolved.entry.name)} on {resolved.spec}", fired_by(plan, events)
+            plan,
+            f"{os.path.basename(resolved.entry.name)} on {resolved.spec}",
+            fired_by(plan, events),
+            option=option,
         )
+    except UnknownOption as unknown:
+        hint = f"did you mean `{unknown.near}`?" if unknown.near else "`layerlr plan` lists the options"
+        raise Refusal(str(unknown), hint) from None
     except UnknownLength:
         raise Refusal(f"{resolved.entry.name}: the length of the run is not known", "pass --epochs") from None
     if output is None:

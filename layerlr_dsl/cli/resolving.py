@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.api import Rules
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.inputs import Input, read
+from layerlr_dsl.cli.options import Run
 from layerlr_dsl.cli.terminal import waiting
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
@@ -43,18 +43,19 @@ class Resolver:
     """
 
     model: str | None = None
-    epochs: Fraction | None = None
-    steps_per_epoch: int | None = None
+    run: Run = field(default_factory=Run)
     lenient: bool = True
     """Leave unchecked what is relative to a run of unknown length."""
     advice: bool = False
     """Add what is no fault but worth a remark (LR4xx)."""
     pinned: tuple[str, Inventory] | None = None
     """A model that stands for any that the files name."""
+    _known: set[str] = field(default_factory=set)
+    """The names of the `let`s of all files so far."""
     _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
 
     def resolve(self, entry: Input, source: Source) -> Resolved:
-        rules = Rules(check(source, entry.root))
+        rules = self._read(entry, source)
         if self.pinned is not None:
             return self._against(entry, rules, *self.pinned)
         if self.model is not None:
@@ -67,11 +68,33 @@ class Resolver:
             return Resolved(entry, rules.checked, rules.without_model(fault), None, None)
         return self._against(entry, rules, rules.model, inventory)
 
+    def _read(self, entry: Input, source: Source) -> Rules:
+        """The rules of a file, with those of the constants given that it has a `let` for."""
+        lets = self.run.lets
+        if not lets:
+            return Rules(check(source, entry.root))
+        first = check(source, entry.root)
+        here = {name: value for name, value in lets.items() if name in first.lets}
+        self._known |= first.lets.keys()
+        return Rules(check(source, entry.root, here))
+
+    def refuse_unknown(self) -> None:
+        """Raises Refusal for a `--let` whose name no file has. Called when all have been read."""
+        from layerlr_dsl.tools.nearest import nearest
+
+        for name in self.run.lets:
+            if name not in self._known:
+                near = nearest(name, self._known)
+                known = ", ".join(sorted(self._known)) or "none"
+                hint = f"did you mean `{near}`?" if near else f"there are: {known}"
+                raise Refusal(f"no file has a `let` called `{name}`", hint)
+
     def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Resolved:
         from layerlr_dsl.api import Plan
         from layerlr_dsl.plan.resolve import resolve
 
-        clock = rules.clock(self.epochs, self.steps_per_epoch)  # type: ignore[arg-type]
+        run = self.run
+        clock = rules.clock(run.epochs, run.steps_per_epoch, run.steps)  # type: ignore[arg-type]
         plan = resolve(
             rules.checked, inventory, clock, lenient=self.lenient, before=rules.diagnostics, kind=Plan
         )
@@ -117,6 +140,7 @@ def planned(entry: Input, resolver: Resolver) -> tuple[Resolved, Plan]:
     model to plan for.
     """
     resolved = resolver.resolve(entry, read(entry))
+    resolver.refuse_unknown()
     return resolved, plan_of(resolved)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from xml.etree import ElementTree as xml
 
 import click
 
 from layerlr_dsl.cli.inputs import Input, gather
-from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.printing import show_to_machines
 from layerlr_dsl.cli.render.text import labelled, render, render_all
@@ -48,15 +47,14 @@ class Tested:
 @click.command("test")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @model_option()
-@clock_options
+@run_options
 @root_option
 @format_option("text", "json", "github", "sarif")
 @click.option("--junit", metavar="FILE", help="Write the results as JUnit XML too.")
 def command(
     paths: tuple[str, ...],
     model: str | None,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
     root: str | None,
     form: str,
     junit: str | None,
@@ -75,8 +73,9 @@ def command(
         layerlr test my.lr --model timm:resnet50 --junit results.xml
         layerlr test rules --format github
     """
-    resolver = Resolver(model, epochs, steps_per_epoch, lenient=False)
-    results = [run(entry, resolver) for entry in gather(paths, root)]
+    resolver = Resolver(model, run, lenient=False)
+    results = [tested(entry, resolver) for entry in gather(paths, root)]
+    resolver.refuse_unknown()
     if form != "text":
         show_to_machines(report(results), form, summary(results))
     else:
@@ -89,7 +88,7 @@ def command(
     return status(results)
 
 
-def run(entry: Input, resolver: Resolver) -> Tested:
+def tested(entry: Input, resolver: Resolver) -> Tested:
     """Check one file and run its expectations; nothing is printed. Raises Refusal."""
     try:
         resolved = resolver.resolve(entry, entry.read())

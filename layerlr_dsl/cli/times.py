@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from math import ceil
 
 import click
 
@@ -22,9 +23,9 @@ def tick_at(plan: Plan, moment: str) -> int:
         raise click.BadParameter(f"{moment!r} is no time; {_FORMS}.", param_hint="--at")
     value = Fraction(found[2])
     if found[3]:
-        if plan.clock.epochs is None:
+        if plan.clock.length is None:
             raise click.BadParameter("a share of the run needs --epochs.", param_hint="--at")
-        value = value / 100 * plan.clock.epochs
+        return ceil(value / 100 * plan.clock.length)
     try:
         if found[1] == "step":
             if value.denominator != 1:

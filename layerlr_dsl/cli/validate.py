@@ -7,14 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 
 import click
 
 from layerlr_dsl.cli import printing
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import STDIN, Input, gather
-from layerlr_dsl.cli.options import clock_options, format_option, model_option, root_option
+from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
 from layerlr_dsl.cli.report import Report, Request, fixed, validate
 from layerlr_dsl.cli.resolving import Resolver
 from layerlr_dsl.cli.terminal import is_terminal, write
@@ -25,7 +24,7 @@ from layerlr_dsl.tools.numbers import plural
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @model_option()
 @click.option("--strict", is_flag=True, help="Let warnings fail the run too.")
-@clock_options
+@run_options
 @root_option
 @format_option("text", "json", "github", "sarif")
 @click.option("--fix", is_flag=True, help="Apply the safe fixes to the files.")
@@ -36,8 +35,7 @@ def command(
     paths: tuple[str, ...],
     model: str | None,
     strict: bool,
-    epochs: Fraction | None,
-    steps_per_epoch: int | None,
+    run: Run,
     root: str | None,
     form: str,
     fix: bool,
@@ -60,9 +58,10 @@ def command(
     """
 
     def once() -> Report:
-        resolver = Resolver(model, epochs, steps_per_epoch, advice=advice)
+        resolver = Resolver(model, run, advice=advice)
         request = Request(paths, root, resolver, strict)
         report = fixed(request) if fix else validate(request)
+        resolver.refuse_unknown()
         printing.show(report, form, info or advice)
         return report
 

@@ -10,7 +10,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, Scope, Value, evaluate, moves, names_in
-from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.source import Source, Span
 
 
 class Lets(dict[str, s.Expression]):
@@ -62,6 +62,21 @@ def literal_of(value: object, span: Span) -> s.Expression | None:
         number = s.Number(span, text)
         return s.Negative(span, number) if value < 0 else number
     return None
+
+
+def literal(text: str) -> object | None:
+    """The value of a constant as the language writes it: `3e-4`, `(0.9, 0.99)`, `true`; None for anything else."""
+    from layerlr_dsl.language.parser import parse
+
+    file, faults = parse(Source("<let>", f"let value = {text}"))
+    statement = file.statements[0] if len(file.statements) == 1 and not faults else None
+    if not isinstance(statement, s.LetStatement):
+        return None
+    try:
+        value: object = evaluate(statement.value, Scope(Lets()))
+        return value
+    except Fault:
+        return None
 
 
 def check_lets(

@@ -22,11 +22,11 @@ def draw(picture: Picture, width: int, height: int = 12, unicode: bool = True) -
     across = max(width - LABEL, 8)
     lines = [
         *_curves(picture, across, height, unicode),
-        f"{'epoch':>{LABEL - 2}}  {axis(picture, across)}",
+        f"{picture.unit:>{LABEL - 2}}  {axis(picture, across)}",
         "",
     ]
     notes = [line for note in _notes(picture) for line in wrap(note, width, 0, "  ")]
-    return [clip("learning rate (log scale)", width), *lines, *lanes(picture, width, unicode), "", *notes]
+    return [clip(f"{picture.label} (log scale)", width), *lines, *lanes(picture, width, unicode), "", *notes]
 
 
 def key_of(course: int) -> str:

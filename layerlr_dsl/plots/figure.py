@@ -76,9 +76,19 @@ def _curves(axes: Axes, picture: Picture, colours: list[Any]) -> None:
             )
     axes.set_yscale("log")
     axes.set_ylim(low / 1.6, high * 1.6)
-    axes.set_ylabel("learning rate")
+    axes.set_ylabel(picture.label)
     axes.grid(True, which="major", axis="both", color="#d0d7de", linewidth=0.5)
     _phases(axes, picture)
+    for name, start in picture.stages:
+        axes.annotate(
+            plain(escape(name)),
+            (start, 1.0),
+            (3, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+            color=_INK,
+        )
     for marker in picture.markers:
         axes.axvline(marker.epoch, color="#bc4c00", linewidth=1, linestyle="--")
     if picture.markers:
@@ -99,6 +109,10 @@ def _masked(one: Series, frozen: bool) -> list[float]:
 def _phases(axes: Axes, picture: Picture) -> None:
     for boundary in picture.boundaries:
         axes.axvline(boundary, color="#8c959f", linewidth=0.6, linestyle=":")
+    ends = [start for _, start in picture.stages[1:]] + [picture.epochs]
+    for number, ((_, start), end) in enumerate(zip(picture.stages, ends, strict=True)):
+        if number % 2:
+            axes.axvspan(start, end, color="#57606a", alpha=0.07, linewidth=0, zorder=0)
 
 
 def _lanes(axes: Axes, picture: Picture, lanes: tuple[Series, ...], colours: list[Any]) -> None:
@@ -121,7 +135,7 @@ def _lanes(axes: Axes, picture: Picture, lanes: tuple[Series, ...], colours: lis
     axes.set_xlim(0, picture.epochs)
     hidden = len(picture.series) - len(lanes)
     more = f"; {hidden} more groups are not listed" if hidden else ""
-    axes.set_xlabel(f"epoch   (coloured: trains, hatched: frozen{more})")
+    axes.set_xlabel(f"{picture.unit}   (coloured: trains, hatched: frozen{more})")
     _phases(axes, picture)
     axes.tick_params(axis="y", length=0)
     _tidy(axes)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Marker:
 
 @record
 class Picture:
-    """Groups over the same times, in epochs; the last interval ends at `epochs`."""
+    """Groups over the same times, in epochs or steps (`unit`); the last interval ends at `epochs`."""
 
     title: str
     epochs: float
@@ -51,6 +52,10 @@ class Picture:
     boundaries: tuple[float, ...]
     """Epochs at which some group freezes, thaws or takes another rate."""
     markers: tuple[Marker, ...]
+    unit: str = "epoch"
+    stages: tuple[tuple[str, float], ...] = ()
+    """Each stage's name and where it begins, as if no metric ended one."""
+    label: str = "learning rate"
 
     @property
     def rate_range(self) -> tuple[float, float]:
@@ -92,9 +97,19 @@ class UnknownLength(ValueError):
 
 
 def picture(
-    plan: Plan, title: str, fired: Mapping[int, int] | None = None, points: int = MOST_POINTS
+    plan: Plan,
+    title: str,
+    fired: Mapping[int, int] | None = None,
+    points: int = MOST_POINTS,
+    option: str | None = None,
 ) -> Picture:
-    """Work out what to draw. Raises UnknownLength where the plan has no number of epochs."""
+    """Work out what to draw: the option that a schedule drives, or any other by name.
+
+    Raises UnknownLength where the plan does not know how long the run is, UnknownOption where no group has
+    such an option, or it is no number.
+    """
+    if option is not None:
+        _check_option(plan, option)
     clock = plan.clock
     if clock.total is None:
         raise UnknownLength("the length of the run is not known")
@@ -104,7 +119,7 @@ def picture(
     states = [plan.state(at, happened) for at in changes]
     total = sum(group.numel for group in plan.groups) or 1
     series = tuple(
-        _series(plan, place, group, ticks, changes, states, total, happened)
+        _series(plan, place, group, ticks, changes, states, total, happened, option)
         for place, group in enumerate(plan.groups)
     )
     return Picture(
@@ -118,6 +133,15 @@ def picture(
             for event in plan.events
             if event.index not in happened and (opens := plan.timeline.tick(event.opens, happened)) < NEVER
         ),
+        "epoch" if clock.knows_epochs else "step",
+        tuple(
+            (stage.name, _epoch(clock, stretch.start))
+            for stage, stretch in zip(
+                plan.timeline.calendar.stages, plan.timeline.stretches(happened)[1:], strict=True
+            )
+            if stretch.start < clock.total
+        ),
+        "learning rate" if option in (None, "lr") else option.replace("_", " "),
     )
 
 
@@ -150,6 +174,7 @@ def _series(
     states: list[tuple[GroupState, ...]],
     total: int,
     fired: Fired,
+    option: str | None,
 ) -> Series:
     at = [states[bisect_right(changes, tick) - 1][place] for tick in ticks]
     return Series(
@@ -159,12 +184,29 @@ def _series(
         share=group.numel / total,
         optimizer=plan.optimizers[group.optimizer].info.name,
         schedule=group.schedule.text() if group.schedule is not None else "",
-        rates=tuple(rate_at(group, plan.held(tick, fired), fired) for tick in ticks),
+        rates=tuple(value_at(group, plan.held(tick, fired), fired, option) for tick in ticks),
         frozen=tuple(state.frozen for state in at),
         ever_trains=group.kind == "trains",
     )
 
 
-def rate_at(group: Group, tick: int, fired: Fired) -> float:
-    """lr(t) = rules(t) x schedule(t) x thaw warm-up(t)."""
-    return float(group.behaviour.applied(tick, fired)[group.behaviour.scheduled or ""])
+def value_at(group: Group, tick: int, fired: Fired, option: str | None) -> float:
+    """An option as the optimizer has it then; of a tuple such as betas the first number."""
+    value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled or "", 0.0)
+    return float(value[0] if isinstance(value, tuple) else value)
+
+
+def _check_option(plan: Plan, option: str) -> None:
+    values = [group.options.get(option) for group in plan.groups]
+    numbers = [v[0] if isinstance(v, tuple) else v for v in values if v is not None]
+    if not numbers or any(isinstance(v, (bool, str)) for v in numbers):
+        known = dict.fromkeys(name for group in plan.groups for name in group.options)
+        raise UnknownOption(option, nearest(option, known))
+
+
+class UnknownOption(ValueError):
+    """No group has such an option, or it is no number; `near` is the one that was perhaps meant."""
+
+    def __init__(self, option: str, near: str | None) -> None:
+        self.near = near
+        super().__init__(f"there is no option `{option}` to draw")

@@ -84,14 +84,26 @@ def overview(plan: Plan) -> Overview:
 
 
 def _courses(plan: Plan, place: int) -> dict[str, str]:
-    """Each option of a group as it goes through the phases: `0.01` or `0.01 > 0.001`."""
+    """Each option of a group as it goes through the phases: `0.01`, `0.01 > 0.001`, or `0.04 to 0.4` if it moves."""
     values: dict[str, list[str]] = {}
     for phase in plan.phases:
         if phase.when is not None:
             continue
-        for name, option in plan.state(phase.start)[place].options.items():
-            values.setdefault(name, []).append(in_words(option, 4))
+        last = _last_tick(plan, phase)
+        state, ending = plan.state(phase.start)[place], plan.state(last)[place]
+        for name, option in state.options.items():
+            words = in_words(option, 4)
+            product = state.products.get(name)
+            if product is not None and product.movers and last > phase.start:
+                words += f" to {in_words(ending.options[name], 4)}"
+            values.setdefault(name, []).append(words)
     return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
+
+
+def _last_tick(plan: Plan, phase: Phase) -> int:
+    """The last tick of a phase, as far as the length of the run is known."""
+    end = phase.end if phase.end is not None else plan.clock.total
+    return phase.start if end is None else max(end - 1, phase.start)
 
 
 def _varying(groups: Iterable[Group], courses: list[dict[str, str]]) -> tuple[str, ...]:
@@ -146,10 +158,21 @@ def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
 def _span(plan: Plan, phase: Phase) -> str:
     if phase.when is not None:
         return f"when {escape(phase.when)}"
-    start = spelled(plan.clock.epoch_of(phase.start), 6)
-    if phase.end is None:
-        return f"{start} on"
-    return f"{start} to {spelled(plan.clock.epoch_of(phase.end), 6)}"
+    start = _place(plan, phase.start)
+    span = f"{start} on" if phase.end is None else f"{start} to {_place(plan, phase.end)}"
+    if phase.stage is None:
+        return span
+    return f"{escape(phase.stage)}: {span}{' (assumed)' if _assumed(plan, phase.start) else ''}"
+
+
+def _place(plan: Plan, tick: int) -> str:
+    return spelled(plan.clock.epoch_of(tick), 6) if plan.clock.knows_epochs else str(tick)
+
+
+def _assumed(plan: Plan, tick: int) -> bool:
+    """Whether a stage before this tick may end earlier, when a metric says so."""
+    running = plan.stage(tick)
+    return any(stage.until is not None for stage in plan.timeline.calendar.stages[: max(running - 1, 0)])
 
 
 def backward(plan: Plan, frozen: frozenset[str]) -> Backward:

@@ -35,8 +35,10 @@ def _title(plan: Plan, spec: str, screen: Screen) -> list[str]:
     total = sum(group.numel for group in plan.groups)
     clock = plan.clock
     length = "length of the run unknown"
-    if clock.epochs is not None:
-        length = plural(clock.epochs, "epoch")
+    if clock.run_epochs is not None:
+        length = plural(clock.run_epochs, "epoch")
+    elif clock.steps is not None:
+        length = plural(clock.steps, "step")
     if clock.steps_per_epoch is not None:
         length += f" of {plural(clock.steps_per_epoch, 'step')}"
     size = f"{short(total)} parameters in {plural(len(plan.inventory), 'tensor')}"
@@ -87,8 +89,8 @@ def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
         return ["nothing is frozen at any time"]
     lines: list[str] = []
     if plan.clock.total is not None and len(view.phases) > 1:
-        lines += [*_lanes(picture(plan, ""), screen), ""]
-    lines += _phases(view, screen)
+        lines += [*_lanes(picture(plan, ""), plan, screen), ""]
+    lines += _phases(view, plan, screen)
     for row in view.phases:
         if row.backward.straggler is not None:
             said = (
@@ -99,7 +101,7 @@ def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
     return lines
 
 
-def _lanes(shown: Picture, screen: Screen) -> list[str]:
+def _lanes(shown: Picture, plan: Plan, screen: Screen) -> list[str]:
     """One lane for all groups that are frozen at the same times."""
     patterns: dict[tuple[bool, ...], list[str]] = {}
     for one in shown.series:
@@ -107,7 +109,9 @@ def _lanes(shown: Picture, screen: Screen) -> list[str]:
     beside = min(max(map(cells, map(_gathered, patterns.values()))), max(screen.width // 3, 8))
     labels = [_label(names, beside, screen) for names in patterns.values()]
     across = max(min(screen.width, FREE + beside) - beside - 2, 8)
-    lines = [f"{pad(clip('epoch', beside), beside)}  {characters.axis(shown, across)}"]
+    lines = [
+        f"{pad(clip('epoch' if plan.clock.knows_epochs else 'step', beside), beside)}  {characters.axis(shown, across)}"
+    ]
     for pattern, label in zip(patterns, labels, strict=True):
         one = next(series for series in shown.series if series.frozen == pattern)
         drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
@@ -136,8 +140,9 @@ def _painted(lane: str, screen: Screen) -> str:
     return "".join(screen.paint("".join(run), styles[sign]) for sign, run in groupby(lane))
 
 
-def _phases(view: Overview, screen: Screen) -> list[str]:
-    columns = [Column("epochs", elastic=True), Column("trains", right=True), Column("share", right=True)]
+def _phases(view: Overview, plan: Plan, screen: Screen) -> list[str]:
+    unit = "epochs" if plan.clock.knows_epochs else "steps"
+    columns = [Column(unit, elastic=True), Column("trains", right=True), Column("share", right=True)]
     columns += [Column("backward pass"), Column("frozen", elastic=True)]
     rows = [
         [row.epochs, short(row.numel), share(row.share), described(row.backward), _frozen(row)]

@@ -54,7 +54,7 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     # Nobody but the file has said anything, so options that it gives no more are its own to take back.
     options = {group.name: group.options.keys() for group in plan.groups}
     decided = [frozenset(options[group["name"]]) for group in optimizer.param_groups]
-    StateByName(decided, when_built=decided).install(optimizer)
+    StateByName(optimizer, decided).install(optimizer)
     return optimizer
 
 

@@ -27,7 +27,8 @@ from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.rates import Factors, Writer
-from layerlr_dsl.training.state import Carried, StateByName, planned_when_built
+from layerlr_dsl.training.saved_state import Carried
+from layerlr_dsl.training.state import StateByName
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
@@ -63,7 +64,7 @@ class LayerSchedule(LRScheduler):
         self._writer = Writer(plan, follows, Factors(self._plateaus))
         self._pending = PendingGradients()
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
-        self._state = StateByName(given, self._binding.parameters, planned_when_built(innermost(optimizer)))
+        self._state = StateByName.after(innermost(optimizer), given, self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
         _warn_of_lapsed(given, innermost(optimizer))
         self._going_on = statistics_go_on(plan)
@@ -285,7 +286,7 @@ class LayerSchedule(LRScheduler):
         begins = number != self._stage and self._stage is not None
         self._stage = number
         if begins and number and self.plan.timeline.calendar.stages[number - 1].fresh:
-            self._state.forget(self.optimizer, self._binding.parameters.values())
+            self._state.forget(innermost(self.optimizer), self._binding.parameters.values())
 
     def _resume(self) -> None:
         # Gradients from before a load belong to no step of this run.

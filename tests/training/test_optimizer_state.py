@@ -480,3 +480,30 @@ class Noisy(torch.optim.Adam):
     def step(self, closure=None):
         torch.rand(3)
         return super().step(closure)
+
+
+STAGES = """
+** -> lr 1e-3
+stage first for 1 epoch
+head -> lr 2e-3
+stage second, fresh optimizer
+head -> lr 1e-2
+"""
+
+
+@pytest.mark.parametrize("name", ["AdaBelief", "SPAM", "Prodigy"])
+def test_a_stage_with_a_fresh_optimizer_begins_as_one_that_was_just_built(name):
+    """Moments, counts in groups, a distance estimated so far, counts under no parameter: all of it begins anew."""
+    make = getattr(pytest.importorskip("pytorch_optimizer"), name)
+    model, optimizer, schedule = made(STAGES, make)
+    train(model, optimizer, schedule, 2)
+    assert schedule.stage == "second"
+    _, fresh, _ = made(STAGES, make)
+    assert not by_name(optimizer)
+    for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+        assert {k: v for k, v in group.items() if k not in ("params", "lr")} == {
+            k: v for k, v in new.items() if k not in ("params", "lr")
+        }
+    loose = [{k: v for k, v in o.state.items() if isinstance(k, str)} for o in (optimizer, fresh)]
+    assert loose[0] == loose[1]
+    train(model, optimizer, schedule, 1)

@@ -283,18 +283,22 @@ def _require_joinable(optimizers: Sequence[Optimizer], names: Sequence[str] | No
 
 
 def _kinds(optimizers: Sequence[Optimizer]) -> tuple[str, ...]:
-    names: list[str] = []
-    for optimizer in optimizers:
-        info = table.find(type(optimizer).__name__)
-        name = info.name if info is not None else type(optimizer).__name__.lower()
-        names.append(unused(name, names))
-    return tuple(names)
+    infos = {type(optimizer): table.find(type(optimizer).__name__) for optimizer in optimizers}
+    kinds = [
+        info.name if (info := infos[type(optimizer)]) is not None else type(optimizer).__name__.lower()
+        for optimizer in optimizers
+    ]
+    return told_apart(kinds)
 
 
-def unused(name: str, taken: Sequence[str]) -> str:
-    """`name`, or `name_2`, `name_3`, ... where it is taken."""
-    twins = sum(other == name or other.rpartition("_")[0] == name for other in taken)
-    return f"{name}_{twins + 1}" if twins else name
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a second `adamw` called `adamw_2`."""
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return tuple(out)
 
 
 def _unfit(inner: Optimizer, group: Group, held: set[int]) -> str | None:

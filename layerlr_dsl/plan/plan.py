@@ -6,7 +6,7 @@ may be replaced between resolving and training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -310,8 +310,13 @@ class Plan:
 
         return build_optimizer(self, model)
 
-    def schedule(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> LayerSchedule:
-        """A learning-rate scheduler that sets each group's rate, freezes and thaws."""
+    def schedule(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+    ) -> LayerSchedule:
+        """A learning-rate scheduler that sets each group's rate, freezes and thaws.
+
+        It drives several optimizers where a loop keeps several, each stepped at its own cadence.
+        """
         from layerlr_dsl.training.schedule import LayerSchedule
 
         return LayerSchedule(self, model, optimizer)

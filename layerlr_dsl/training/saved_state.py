@@ -246,7 +246,7 @@ class _Loading:
             for key in source.keys() - options - STRUCTURE:
                 if key not in counted:
                     counted[key] = copy.deepcopy(source[key])
-                elif not _equal(counted[key], source[key]):
+                elif not equal(counted[key], source[key]):
                     self.found.counts.append(f"{key} of {self._called()}")
         return counted
 
@@ -274,7 +274,7 @@ def _as_here(key: str, value: Any, here: Any) -> Any:
 def _rate_was_edited(group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the rules now start from another rate, so that the saved one must not come back."""
     initial = group.get("initial_lr", group["lr"])
-    return any("initial_lr" in source and not _equal(source["initial_lr"], initial) for source in sources)
+    return any("initial_lr" in source and not equal(source["initial_lr"], initial) for source in sources)
 
 
 def stepper(optimizer: Optimizer, group: dict[str, Any]) -> Optimizer:
@@ -283,10 +283,11 @@ def stepper(optimizer: Optimizer, group: dict[str, Any]) -> Optimizer:
 
 
 def _all_equal(values: Sequence[Any]) -> bool:
-    return all(_equal(value, values[0]) for value in values)
+    return all(equal(value, values[0]) for value in values)
 
 
-def _equal(left: Any, right: Any) -> bool:
+def equal(left: Any, right: Any) -> bool:
+    """Whether two options are the same, tensors and containers of them included."""
     if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
         return torch.equal(left, right.to(left.device))
     if left is None or right is None:
@@ -300,7 +301,7 @@ def _equal(left: Any, right: Any) -> bool:
 def _all_equal_in(left: Any, right: Any) -> bool:
     """Whether two containers of tensors hold the same."""
     return len(left) == len(right) and all(
-        _equal(a, b) for a, b in zip(_items(left), _items(right), strict=True)
+        equal(a, b) for a, b in zip(_items(left), _items(right), strict=True)
     )
 
 

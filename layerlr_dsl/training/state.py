@@ -67,9 +67,9 @@ class StateByName:
         if any(_is_for(hook, self) for hook in optimizer._optimizer_load_state_dict_post_hooks.values()):
             return
         self._hook_into(optimizer, range(len(optimizer.param_groups)))
+        where = {id(group): place for place, group in enumerate(optimizer.param_groups)}
         for part in parts_of(optimizer):
-            places = [i for i, group in enumerate(optimizer.param_groups) if _among(group, part.param_groups)]
-            self._hook_into(part, places)
+            self._hook_into(part, [where[id(group)] for group in part.param_groups])
 
     def _hook_into(self, optimizer: Optimizer, places: Sequence[int]) -> None:
         self._take_off(optimizer)
@@ -186,10 +186,6 @@ def _is_for(hook: object, state: StateByName) -> bool:
 
 def _loads_as_torch_does(optimizer: Optimizer) -> bool:
     return type(optimizer).load_state_dict in (Optimizer.load_state_dict, Several.load_state_dict)
-
-
-def _among(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> bool:
-    return any(group is other for other in groups)
 
 
 def _with_labels(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:

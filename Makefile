@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types tests docs bench wheel clean
+.PHONY: help demo test test-frameworks lint types tests docs bench wheel clean
 
 help:
 	@echo "make demo    validate the recipes and fine-tune a real model on real data (about 5 minutes)"
 	@echo "make test    lint, types and every test"
+	@echo "make test-frameworks  the tests beside frameworks that the project has no extra for"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy, strict"
 	@echo "make tests   pytest only"
@@ -42,6 +43,15 @@ types: $(STAMP)
 tests: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# They see the environment as the benchmarks' peers do, and it knows nothing of them.
+FRAMEWORKS := .frameworks-venv
+test-frameworks: $(STAMP)
+	$(BIN)/python -m venv $(FRAMEWORKS)
+	@$(BIN)/python benchmarks/join.py $(FRAMEWORKS)
+	DS_BUILD_OPS=0 $(FRAMEWORKS)/bin/python -m pip install --quiet --constraint constraints.txt \
+	    --requirement tests/frameworks/requirements.txt
+	OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -n 2 --dist loadfile tests/frameworks
+
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -56,4 +66,4 @@ wheel: $(STAMP)
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) .bench-venv dist build site runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .bench-venv $(FRAMEWORKS) dist build site runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -108,8 +108,13 @@ class Plan(plan.Plan):
 
         return build_optimizer(self, as_module(model))
 
-    def schedule(self, model: Models, optimizer: torch.optim.Optimizer) -> LayerSchedule:
-        """A learning-rate scheduler that sets each group's rate, freezes and thaws."""
+    def schedule(
+        self, model: Models, optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+    ) -> LayerSchedule:
+        """A learning-rate scheduler that sets each group's rate, freezes and thaws.
+
+        It drives several optimizers where a loop keeps several, each stepped at its own cadence.
+        """
         from layerlr_dsl.training.schedule import LayerSchedule
 
         return LayerSchedule(self, as_module(model), optimizer)

@@ -22,6 +22,8 @@ def tick_at(plan: Plan, moment: str) -> int:
     if found is None or bool(found[1]) == bool(found[3]):
         raise click.BadParameter(f"{moment!r} is no time; {_FORMS}.", param_hint="--at")
     value = Fraction(found[2])
+    if not value:  # the start of the run, whatever it is counted in
+        return 0
     if found[3]:
         if plan.clock.length is None:
             raise click.BadParameter("a share of the run needs --epochs.", param_hint="--at")

@@ -21,6 +21,7 @@ from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
 from layerlr_dsl.training.hooks import installed, remove
+from layerlr_dsl.training.parts import dropping_after_closure, guard_parts, unguard_parts
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -31,37 +32,32 @@ class GradientGuard:
     """Step pre-hook of the optimizer: drops the gradients of `frozen`, before the step and after a closure.
 
     `check`, where set, runs ahead of that; it looks at how the model is wrapped and used. `captured`
-    runs where the step is being captured in a CUDA graph.
+    runs where the step is being captured in a CUDA graph. `by_parts`: whether parts of several optimizers
+    were stepped by themselves.
     """
 
     def __init__(self) -> None:
         self.frozen: list[nn.Parameter] = []
         self.paused = False
+        self.by_parts = False
         self.check: Callable[[], None] | None = None
         self.captured: Callable[[], None] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self.paused:
             return None
+        self.look()
+        self.drop()
+        forget_frozen_directions(optimizer, self.frozen)
+        return dropping_after_closure(args, kwargs, self.drop) if self.frozen else None
+
+    def look(self) -> None:
+        """Look at how the model is wrapped and used, ahead of a step."""
         if not torch.compiler.is_compiling():
             if self.check is not None:
                 self.check()
             if self.captured is not None and _capturing():
                 self.captured()
-        self.drop()
-        forget_frozen_directions(optimizer, self.frozen)
-        closure = kwargs.get("closure") if "closure" in kwargs else args[1] if len(args) > 1 else None
-        if closure is None or not self.frozen:
-            return None
-
-        def guarded() -> Any:
-            loss = closure()
-            self.drop()
-            return loss
-
-        if "closure" in kwargs:
-            return args, {**kwargs, "closure": guarded}
-        return (args[0], guarded, *args[2:]), kwargs
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "check": None, "captured": None}
@@ -75,9 +71,12 @@ class GradientGuard:
         """Make this the one guard of `optimizer`; deepcopy and pickle drop hooks, so this runs again after."""
         if not installed(optimizer._optimizer_step_pre_hooks, self):
             optimizer.register_step_pre_hook(self)
+            guard_parts(optimizer, self)
 
     def uninstall(self, optimizer: Optimizer) -> None:
+        """Take it off an optimizer and its parts."""
         remove(optimizer._optimizer_step_pre_hooks, GradientGuard)
+        unguard_parts(optimizer)
 
 
 def _capturing() -> bool:

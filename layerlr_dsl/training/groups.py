@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from layerlr_dsl.plan.plan import Group, Plan
 
+DEFAULT = "default"
+"""What the file's own optimizer is called where there are several."""
+
 
 def param_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
     """Ordinary torch groups: `params`, `param_names`, `name` and the options that the rules give.
@@ -34,14 +37,15 @@ def param_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
 def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     """The optimizer that the rules ask for; several of them come as one torch.optim.Optimizer.
 
+    Of several, `parts` has the file's own under "default" and those that rules choose under their names.
     Raises ModelMismatch if `model` is not the one that was planned for.
     """
     from layerlr_dsl.optim.build import build
-    from layerlr_dsl.optim.several import Several
+    from layerlr_dsl.optim.several import Several, told_apart
     from layerlr_dsl.training.state import StateByName
 
     parameters = bind(plan, model)
-    built = []
+    built, names = [], []
     for index, choice in enumerate(plan.optimizers):
         groups = [
             _group(group, parameters, _given(group))
@@ -50,11 +54,13 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
         ]
         if groups:
             built.append(build(choice.info.name, groups, choice.settings))
-    optimizer = built[0] if len(built) == 1 else Several(built, [group.name for group in plan.groups])
+            names.append(choice.info.name if index else DEFAULT)
+    order = [group.name for group in plan.groups]
+    optimizer = built[0] if len(built) == 1 else Several(built, order, told_apart(names))
     # Nobody but the file has said anything, so options that it gives no more are its own to take back.
     options = {group.name: group.options.keys() for group in plan.groups}
     decided = [frozenset(options[group["name"]]) for group in optimizer.param_groups]
-    StateByName(decided, when_built=decided).install(optimizer)
+    StateByName(optimizer, decided).install(optimizer)
     return optimizer
 
 

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.model import live
+from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
@@ -26,8 +27,10 @@ from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.parts import together
 from layerlr_dsl.training.rates import Factors, Writer
-from layerlr_dsl.training.state import Carried, StateByName, planned_when_built
+from layerlr_dsl.training.saved_state import Carried, equal
+from layerlr_dsl.training.state import StateByName
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
@@ -47,7 +50,8 @@ class LayerSchedule(LRScheduler):
     and TrainingError where the way the model is wrapped makes freezing impossible.
     """
 
-    def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
+    def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer | Sequence[Optimizer]) -> None:
+        optimizer = together(optimizer)
         parallel.refuse_flat_parameters(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
@@ -63,7 +67,7 @@ class LayerSchedule(LRScheduler):
         self._writer = Writer(plan, follows, Factors(self._plateaus))
         self._pending = PendingGradients()
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
-        self._state = StateByName(given, self._binding.parameters, planned_when_built(innermost(optimizer)))
+        self._state = StateByName.after(innermost(optimizer), given, self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
         _warn_of_lapsed(given, innermost(optimizer))
         self._going_on = statistics_go_on(plan)
@@ -267,7 +271,7 @@ class LayerSchedule(LRScheduler):
         self._begin_stage(tick, fired)
         states = self.plan.state(tick, fired, self._defaults)
         frozen, updating = self._frozen_in(states)
-        if frozen != self._freezer.frozen and self._freezer.applied:
+        if frozen != self._freezer.frozen and self._freezer.applied and not self._freezer.guard.by_parts:
             self._pending.warn_if_any(innermost(self.optimizer))
         if self._freezer.apply(frozen, updating):
             self._arm()
@@ -285,7 +289,7 @@ class LayerSchedule(LRScheduler):
         begins = number != self._stage and self._stage is not None
         self._stage = number
         if begins and number and self.plan.timeline.calendar.stages[number - 1].fresh:
-            self._state.forget(self.optimizer, self._binding.parameters.values())
+            self._state.forget(innermost(self.optimizer), self._binding.parameters.values())
 
     def _resume(self) -> None:
         # Gradients from before a load belong to no step of this run.
@@ -435,4 +439,10 @@ def _defaults(plan: Plan, optimizer: Optimizer) -> dict[str, Any] | None:
     """The user's own defaults, for what the rules leave open; several optimizers have no common ones."""
     if len({group.optimizer for group in plan.groups}) > 1:
         return None
-    return {key: float(v) if isinstance(v, Tensor) else v for key, v in optimizer.defaults.items()}
+    first, *others = parts_of(optimizer) or (optimizer,)
+    common = {
+        key: value
+        for key, value in first.defaults.items()
+        if all(key in other.defaults and equal(value, other.defaults[key]) for other in others)
+    }
+    return {key: float(v) if isinstance(v, Tensor) else v for key, v in common.items()}

@@ -171,7 +171,13 @@ def test_state_of_what_is_frozen_now_is_kept_for_its_thaw():
     assert same_state(optimizer, fresh)
 
 
-def test_what_cannot_be_carried_is_listed():
+def unsaid(state_dict):
+    """As plain torch saves it: without a word of what made it."""
+    return {key: value for key, value in state_dict.items() if key != "layerlr"}
+
+
+@pytest.mark.parametrize("as_saved", [dict, unsaid])
+def test_what_cannot_be_carried_is_listed(as_saved):
     """Parameters that are gone, new ones and reshaped ones are named; the rest is taken over."""
     model, optimizer, schedule = made("** -> lr 1e-3")
     train(model, optimizer, schedule)
@@ -184,7 +190,7 @@ def test_what_cannot_be_carried_is_listed():
     resumed = torch.optim.AdamW(plan.param_groups(other))
     schedule = plan.schedule(other, resumed)
     with pytest.warns(StateNotCarried) as caught:
-        resumed.load_state_dict(optimizer.state_dict())
+        resumed.load_state_dict(as_saved(optimizer.state_dict()))
     text = str(caught[0].message)
     assert "no such parameter here: mid.0.bias" in text
     assert "another shape: head.weight, head.bias" in text
@@ -196,13 +202,14 @@ def test_what_cannot_be_carried_is_listed():
     resumed.step()
 
 
-def test_state_of_another_optimizer_is_left_behind_and_named():
+@pytest.mark.parametrize("as_saved", [dict, unsaid])
+def test_state_of_another_optimizer_is_left_behind_and_named(as_saved):
     """Momentum buffers mean nothing to Adam, which would die on them at its next step."""
     model, optimizer, schedule = made("** -> lr 1e-3", torch.optim.SGD, momentum=0.9)
     train(model, optimizer, schedule)
     other, adam, _ = made("** -> lr 1e-3")
     with pytest.warns(StateNotCarried, match="state of another optimizer: stem"):
-        adam.load_state_dict(optimizer.state_dict())
+        adam.load_state_dict(as_saved(optimizer.state_dict()))
     other(images()).sum().backward()
     adam.step()
 
@@ -326,3 +333,177 @@ def test_rates_are_the_schedules_right_after_loading():
     fresh.load_state_dict(optimizer.state_dict())
     expected = resumed.plan.at(step=3)["head.weight"]["lr"]
     assert {g["lr"] for g in fresh.param_groups} == {expected}
+
+
+def counted(optimizer):
+    return [group["step"] for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize(("old", "new"), [(BROAD, FINE), (FINE, BROAD)], ids=["split", "merged"])
+def test_what_an_optimizer_counts_in_its_groups_goes_into_other_groups(old, new):
+    """A Lamb that forgot its step count would divide moments of a long run by the first step's correction."""
+    zoo = pytest.importorskip("pytorch_optimizer")
+    model, optimizer, schedule = made(old, zoo.Lamb)
+    train(model, optimizer, schedule)
+    _, resumed, _ = made(new, zoo.Lamb)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert same_state(optimizer, resumed)
+    assert counted(optimizer) == [3] * len(optimizer.param_groups)
+    assert counted(resumed) == [3] * len(resumed.param_groups)
+
+
+def test_counts_of_merged_groups_that_differ_are_those_of_most_parameters():
+    """There is but one count for them all; the text says that it was chosen."""
+    zoo = pytest.importorskip("pytorch_optimizer")
+    model, optimizer, schedule = made(FINE, zoo.Lamb)
+    train(model, optimizer, schedule)
+    saved = optimizer.state_dict()
+    few = min(saved["param_groups"], key=lambda group: len(group["params"]))
+    few["step"] = 1
+    _, resumed, _ = made("** -> lr 1e-3", zoo.Lamb)
+    with pytest.warns(StateNotCarried, match="taken from most parameters, .*: step of"):
+        resumed.load_state_dict(saved)
+    assert counted(resumed) == [3]
+
+
+def test_a_new_layer_among_old_ones_shares_their_count():
+    """The group's count is one for all; a group of new layers alone begins to count when it steps."""
+    zoo = pytest.importorskip("pytorch_optimizer")
+    model, optimizer, schedule = made(BROAD, zoo.Lamb)
+    train(model, optimizer, schedule)
+    other = seeded()
+    other.extra = nn.Linear(2, 2)
+    plan = resolve(BROAD + "\nextra -> lr 1", other)
+    resumed = zoo.Lamb(plan.param_groups(other), lr=1e-2)
+    schedule = plan.schedule(other, resumed)
+    with pytest.warns(StateNotCarried, match="unknown to the checkpoint: extra"):
+        resumed.load_state_dict(optimizer.state_dict())
+    assert {g["name"]: g.get("step") for g in resumed.param_groups}["extra"] is None
+    assert sum(g.get("step") == 3 for g in resumed.param_groups) == len(resumed.param_groups) - 1
+    assert schedule.carried.fresh == ("extra.weight", "extra.bias")
+
+
+def test_the_count_of_another_optimizer_is_not_taken_for_ones_own():
+    """AdaBelief and Lamb both count in `step`, and neither's moments mean anything to the other."""
+    zoo = pytest.importorskip("pytorch_optimizer")
+    model, optimizer, schedule = made(BROAD, zoo.SM3, momentum=0.9)
+    train(model, optimizer, schedule)
+    _, resumed, _ = made(BROAD, zoo.Lamb)
+    with pytest.warns(StateNotCarried, match="state of another optimizer"):
+        resumed.load_state_dict(optimizer.state_dict())
+    assert not any("step" in group for group in resumed.param_groups)
+
+
+def test_options_that_the_rules_give_stay_theirs_in_a_foreign_optimizer_too():
+    """What it counts comes from the checkpoint, the weight decay from the edited file."""
+    pytest.importorskip("pytorch_optimizer")
+    model = seeded()
+    rules = "optimizer adabelief\n** -> lr 1e-3, weight_decay 0.1"
+    plan = resolve(rules, model)
+    optimizer = plan.optimizer(model)
+    train(model, optimizer, plan.schedule(model, optimizer))
+    other = seeded()
+    resumed = resolve(rules.replace("0.1", "0.3"), other).optimizer(other)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert counted(resumed) == [3]
+    assert {g["weight_decay"] for g in resumed.param_groups} == {0.3}
+
+
+def test_tensors_that_count_in_a_group_are_not_shared_by_groups_that_split():
+    """apex's capturable FusedAdam counts in a tensor: one that two groups held would run twice as fast."""
+    model, optimizer, schedule = made(BROAD, Counting)
+    train(model, optimizer, schedule)
+    other, resumed, clock = made(FINE, Counting)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(other, resumed, clock, 2)
+    assert [int(count) for count in counted(resumed)] == [5] * len(resumed.param_groups)
+    assert [int(count) for count in counted(optimizer)] == [3] * len(optimizer.param_groups)
+
+
+class Counting(torch.optim.SGD):
+    """Keeps its count where and how apex.optimizers.FusedAdam(capturable=True) does."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group.setdefault("step", torch.zeros(1, dtype=torch.int))
+            group["step"] += 1
+        return super().step(closure)
+
+
+def test_an_older_checkpoint_that_lacks_an_option_keeps_its_state():
+    """A release that adds an option must not take what an older one saved for another optimizer's."""
+    model = seeded()
+    plan = resolve("optimizer lamb\n** -> lr 1e-3", model)
+    optimizer = plan.optimizer(model)
+    train(model, optimizer, plan.schedule(model, optimizer))
+    saved = unsaid(optimizer.state_dict())
+    for group in saved["param_groups"]:
+        for option in ("adapt", "bias_correction", "capturable", "maximize"):
+            del group[option]
+    other = seeded(seed=4)
+    plan = resolve("optimizer lamb\n** -> lr 1e-3", other)
+    resumed = plan.optimizer(other)
+    resumed.load_state_dict(saved)
+    assert same_state(optimizer, resumed)
+    train(other, resumed, plan.schedule(other, resumed), 1)
+
+
+def test_state_of_a_large_table_with_more_rows_is_left_behind_without_a_step_of_that_size():
+    """A vocabulary that grew: what is too large to be stepped for judging is judged by a smaller one alike."""
+    saved, table = nn.Embedding(30_000, 64), nn.Embedding(30_008, 64)
+    optimizers = []
+    for model in (saved, table):
+        plan = resolve("** -> lr 1e-3", model)
+        optimizers.append(torch.optim.Adam(plan.param_groups(model)))
+        schedule = plan.schedule(model, optimizers[-1])
+    saved(torch.arange(9)).sum().backward()
+    optimizers[0].step()
+    with pytest.warns(StateNotCarried, match="another shape: weight"):
+        optimizers[1].load_state_dict(unsaid(optimizers[0].state_dict()))
+    assert schedule.carried.kept == 0
+
+
+def test_judging_a_checkpoint_draws_no_random_numbers():
+    """A run that restores its generators before its optimizer must go on with the same numbers."""
+    zoo = pytest.importorskip("pytorch_optimizer")
+    model, optimizer, schedule = made("** -> lr 1e-3", zoo.SGDP, momentum=0.9)
+    train(model, optimizer, schedule)
+    _, resumed, _ = made("** -> lr 1e-3", Noisy)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    with pytest.warns(StateNotCarried):
+        resumed.load_state_dict(unsaid(optimizer.state_dict()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Noisy(torch.optim.Adam):
+    def step(self, closure=None):
+        torch.rand(3)
+        return super().step(closure)
+
+
+STAGES = """
+** -> lr 1e-3
+stage first for 1 epoch
+head -> lr 2e-3
+stage second, fresh optimizer
+head -> lr 1e-2
+"""
+
+
+@pytest.mark.parametrize("name", ["AdaBelief", "SPAM", "Prodigy"])
+def test_a_stage_with_a_fresh_optimizer_begins_as_one_that_was_just_built(name):
+    """Moments, counts in groups, a distance estimated so far, counts under no parameter: all of it begins anew."""
+    make = getattr(pytest.importorskip("pytorch_optimizer"), name)
+    model, optimizer, schedule = made(STAGES, make)
+    train(model, optimizer, schedule, 2)
+    assert schedule.stage == "second"
+    _, fresh, _ = made(STAGES, make)
+    assert not by_name(optimizer)
+    for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+        assert {k: v for k, v in group.items() if k not in ("params", "lr")} == {
+            k: v for k, v in new.items() if k not in ("params", "lr")
+        }
+    loose = [{k: v for k, v in o.state.items() if isinstance(k, str)} for o in (optimizer, fresh)]
+    assert loose[0] == loose[1]
+    train(model, optimizer, schedule, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,6 +92,21 @@ def _silence(parameter: Tensor) -> None:
             parameter.grad.zero_()
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What is frozen at a time, by name.
+
+    updating: parameters of `parameters` whose normalisation layers go on updating their running statistics.
+    held: parameters that train, and whose normalisation layers stand still. modules: what a freeze covers
+    and has no parameters of its own, such as dropout.
+    """
+
+    parameters: frozenset[str] = frozenset()
+    updating: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+
+
 class Freezer:
     """Which of the plan's parameters are frozen now, and everything that keeps them so.
 
@@ -109,8 +125,7 @@ class Freezer:
         self.parameters = parameters
         self.for_ever = frozenset(for_ever)
         self.way = way
-        self.frozen: frozenset[str] = frozenset()
-        self.updating: frozenset[str] = frozenset()
+        self.state = Frozen()
         self.guard = GradientGuard()
         self.modules = modes.install(root)
         self._silenced: list[RemovableHandle] = []
@@ -118,21 +133,22 @@ class Freezer:
         self._loads = self.modules.loads
         self._applied = False
 
-    def apply(self, frozen: Collection[str], updating: Collection[str] = ()) -> bool:
-        """Freeze exactly `frozen`; return whether that changed anything.
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The parameters that are frozen now."""
+        return self.state.parameters
 
-        updating: those whose normalisation layers go on updating their running statistics.
-        """
-        frozen, updating = frozenset(frozen), frozenset(updating)
-        thawed = self.frozen - frozen
-        if self._applied and frozen == self.frozen and updating == self.updating:
+    def apply(self, state: Frozen) -> bool:
+        """Freeze exactly what `state` says; return whether that changed anything."""
+        thawed = self.frozen - state.parameters
+        if self._applied and state == self.state:
             return False
         self._applied = True
-        self.frozen, self.updating = frozen, updating
+        self.state = state
         self.release()
         for name, parameter in self.parameters.items():
-            self._hold(name, parameter, name in frozen)
-        self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
+            self._hold(name, parameter, name in self.frozen)
+        self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
         parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
         self._hold_modules()
         self.remember()
@@ -167,10 +183,15 @@ class Freezer:
     def _hold_modules(self) -> None:
         found = walk(self.root)
         planned = {id(self.parameters[name]) for name in self.frozen}
-        updating = {id(self.parameters[name]) for name in self.updating}
         owned = set(map(id, self.parameters.values()))
-        still = planned | self._frozen_by_the_model(found, owned)
-        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, still, planned, updating))
+        standing = modes.Standing(
+            planned | self._frozen_by_the_model(found, owned),
+            planned,
+            {id(self.parameters[name]) for name in self.state.updating},
+            {id(p) for name, p in zip(found.names, found.parameters, strict=True) if name in self.state.held},
+            self.state.modules,
+        )
+        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, standing))
 
     @staticmethod
     def _frozen_by_the_model(found: Walk, owned: set[int]) -> set[int]:
@@ -186,7 +207,7 @@ class Freezer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.modules.lead()
+        self.modules.lead(self.root)
         # Copies and pickles of parameters come without their hooks.
         for name in self.frozen:
             self._hold(name, self.parameters[name], True)
@@ -196,7 +217,7 @@ class Freezer:
         self.parameters, self.way = parameters, way
         self._applied = False
         self._digests = {}
-        self.apply(self.frozen, self.updating)
+        self.apply(self.state)
 
     def found_wrapped(self, reducer: Any) -> None:
         """Give flags back where a DistributedDataParallel waits for the gradients of what never trains.
@@ -208,7 +229,7 @@ class Freezer:
             if any(id(self.parameters[name]) in held for name in self.for_ever):
                 self.way = "soft"
                 self._applied = False
-                self.apply(self.frozen, self.updating)
+                self.apply(self.state)
 
     @contextmanager
     def thawed(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
-from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.freezing import Freezer, Frozen
 from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.state import Carried, StateByName, planned_when_built
 
@@ -266,10 +266,10 @@ class LayerSchedule(LRScheduler):
         tick = self.plan.held(self.last_epoch, fired)
         self._begin_stage(tick, fired)
         states = self.plan.state(tick, fired, self._defaults)
-        frozen, updating = self._frozen_in(states)
-        if frozen != self._freezer.frozen and self._freezer.applied:
+        frozen = self._frozen_in(states)
+        if frozen.parameters != self._freezer.frozen and self._freezer.applied:
             self._pending.warn_if_any(innermost(self.optimizer))
-        if self._freezer.apply(frozen, updating):
+        if self._freezer.apply(frozen):
             self._arm()
             self._count_patterns()
         stretches = self.plan.timeline.stretches(fired)
@@ -292,17 +292,20 @@ class LayerSchedule(LRScheduler):
         self._pending.forget(innermost(self.optimizer))
         self._enter()
 
-    def _frozen_in(self, states: tuple[GroupState, ...]) -> tuple[set[str], set[str]]:
+    def _frozen_in(self, states: tuple[GroupState, ...]) -> Frozen:
         frozen: set[str] = set()
         updating: set[str] = set()
+        held: set[str] = set()
         for group, state in zip(self.plan.groups, states, strict=True):
             if group.planned and state.frozen:
                 frozen.update(group.parameters)
                 if state.statistics and group.kind == "trains":
                     updating.update(group.parameters)
+            elif state.held:
+                held.update(group.parameters)
         now = self.last_epoch, self._waits.fired
         updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
-        return frozen, updating
+        return Frozen(frozenset(frozen), frozenset(updating), frozenset(held))
 
     def _install(self) -> None:
         optimizer = innermost(self.optimizer)
@@ -336,8 +339,8 @@ class LayerSchedule(LRScheduler):
         tick, fired = self.last_epoch, self._waits.fired
         later = self.plan.next_change(tick, fired)
         while later is not None:
-            frozen, _ = self._frozen_in(self.plan.state(later, fired, self._defaults))
-            if frozen != self._freezer.frozen:
+            frozen = self._frozen_in(self.plan.state(later, fired, self._defaults))
+            if frozen.parameters != self._freezer.frozen:
                 break
             later = self.plan.next_change(later, fired)
         if later is not None or len(fired) < len(self.plan.events):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
-from layerlr_dsl.training import modes, parallel
+from layerlr_dsl.training import flags, modes, parallel
 from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
@@ -146,11 +146,13 @@ class Freezer:
         self._applied = True
         self.state = state
         self.release()
+        found = walk(self.root)
+        self._note_flags(found)
         for name, parameter in self.parameters.items():
             self._hold(name, parameter, name in self.frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
         parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
-        self._hold_modules()
+        self._hold_modules(found)
         self.remember()
         return True
 
@@ -163,6 +165,10 @@ class Freezer:
     def by_flag(self, name: str) -> bool:
         """Whether a parameter freezes by losing its flag."""
         return self.way == "hard" or (self.way == "soft unless for ever" and name in self.for_ever)
+
+    def frozen_by_flag(self) -> dict[str, nn.Parameter]:
+        """What is frozen now by having lost its flag."""
+        return {name: self.parameters[name] for name in self.frozen if self.by_flag(name)}
 
     def _hold(self, name: str, parameter: nn.Parameter, frozen: bool) -> None:
         if not self.by_flag(name):
@@ -178,10 +184,16 @@ class Freezer:
         """Hold in eval what now stands in the place of frozen modules, where others were put there."""
         present = set(map(id, self.root.modules()))
         if any(id(module) not in present for module in self.modules.modules):
-            self._hold_modules()
+            self._hold_modules(walk(self.root))
 
-    def _hold_modules(self) -> None:
-        found = walk(self.root)
+    def _note_flags(self, found: Walk) -> None:
+        """Note which flags are about to be taken, and which were before; the others of the plan get theirs back."""
+        before = flags.taken(found)
+        frozen = self.frozen_by_flag().values()
+        taken = {id(p) for p in frozen if p.requires_grad or id(p) in before}
+        flags.note(found, taken | (before - set(map(id, self.parameters.values()))))
+
+    def _hold_modules(self, found: Walk) -> None:
         planned = {id(self.parameters[name]) for name in self.frozen}
         owned = set(map(id, self.parameters.values()))
         standing = modes.Standing(

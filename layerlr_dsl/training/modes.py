@@ -25,6 +25,9 @@ from torch.nn.parameter import is_lazy
 from layerlr_dsl.model.walk import Walk
 from layerlr_dsl.training.hooks import remove
 
+WANTED = "_layerlr_mode_wanted"
+"""Attribute of a module that a released schedule has left in eval: the mode that its user wants it in."""
+
 Place: TypeAlias = "tuple[nn.Module, tuple[str, ...]]"
 """A module and the segments of its name."""
 
@@ -118,6 +121,19 @@ class FrozenModules:
         elif self._root_trains():
             self._give_back(leaving)
             self.thawing = []
+
+    def leave(self) -> None:
+        """Hold nothing any more; modes stay as they are, and which are wanted is noted for the next schedule."""
+        for module in (*self.modules, *self.thawing):
+            if module in self._wanted:
+                module.__dict__[WANTED] = self._wanted[module]
+        self.modules, self.thawing, self._wanted = [], [], {}
+        self.lift_limits()
+
+    def take_over(self, root: nn.Module) -> None:
+        """Take up the modes that an earlier schedule has left to be given back."""
+        self.thawing = [module for module in root.modules() if WANTED in module.__dict__]
+        self._wanted = {module: module.__dict__.pop(WANTED) for module in self.thawing}
 
     def _give_back(self, modules: list[nn.Module]) -> None:
         for module in modules:
@@ -252,6 +268,7 @@ def install(root: nn.Module) -> FrozenModules:
             return hook
     hook = FrozenModules()
     hook.lead(root)
+    hook.take_over(root)
     root.register_forward_pre_hook(hook)
     root.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
     return hook
@@ -279,8 +296,7 @@ def uninstall(root: nn.Module) -> None:
         remove(module._forward_pre_hooks, FrozenSubtree)
     for hook in root._forward_pre_hooks.values():
         if isinstance(hook, FrozenModules):
-            hook.modules = []
-            hook.lift_limits()
+            hook.leave()
     hooks = root._load_state_dict_post_hooks
     for key in [k for k, h in hooks.items() if isinstance(getattr(h, "__self__", None), FrozenModules)]:
         del hooks[key]

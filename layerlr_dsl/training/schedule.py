@@ -20,7 +20,7 @@ from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
-from layerlr_dsl.training import compiling, metrics, modes, parallel
+from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
@@ -49,6 +49,7 @@ class LayerSchedule(LRScheduler):
 
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer) -> None:
         parallel.refuse_flat_parameters(model)
+        flags.give_back(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
         self.plan = plan

@@ -116,21 +116,16 @@ def _rule_files(folder: str) -> Iterator[str]:
 
 def recipe_path(name: str) -> Path:
     """The file of a packaged recipe. Raises Refusal with the nearest name."""
-    from layerlr_dsl.language.nearest import nearest
+    from layerlr_dsl.language import files
 
-    known = recipes()
-    if name in known:
-        return known[name]
-    near = nearest(name, known)
-    hint = f"did you mean `{RECIPE}{near}`?" if near else "`layerlr recipes` lists them"
-    raise Refusal(f"no recipe is called `{name}`", hint)
+    try:
+        return files.recipe_path(name)
+    except files.UnknownRecipe as unknown:
+        raise Refusal(str(unknown), unknown.hint) from None
 
 
 def recipes() -> dict[str, Path]:
-    """The packaged recipes by name, the folder they lie in left out of it."""
-    from layerlr_dsl.language.resources import recipes_path
+    """The packaged recipes by name."""
+    from layerlr_dsl.language import files
 
-    folder = recipes_path()
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.lr"))
-    }
+    return files.recipes()

@@ -25,7 +25,8 @@ _AFTER_SELECTOR = {
     "": ("except", "where"),
     "group": ("except", "where"),
     "freeze": ("except", "where", "updating statistics", "from", "until", "warmup"),
-    "unfreeze": ("except", "where", "then", "at", "every", "starting at", "warmup"),
+    "statistics": ("except", "where", "from", "until"),
+    "unfreeze": ("except", "where", "by", "then", "at", "every", "starting at", "warmup"),
     "expect": ("except", "where", "frozen", "trains"),
 }
 
@@ -72,11 +73,18 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
     elif kind == "selector":
         if at.statement == "expect" and not at.before:
             yield from _words(at, v.COUNTED, "keyword")
+        if at.statement == "freeze" and not at.before:
+            yield from _words(at, _pick(v.WORDS, ("statistics of",)), "keyword")
         yield from _names(session, at)
     elif kind == "after selector":
         yield from _behind_selector(session, at)
     elif kind in ("where", "value", "argument value"):
         yield from _values(session, at)
+    elif kind in ("heading", "after schedule", "after capture"):
+        yield from _phrases(at, _pick(v.WORDS, _behind_part(at)))
+    elif kind == "capture":
+        for name in sorted(captures_in(session.text.content[_statement_start(session, at.start) : at.start])):
+            yield Suggestion(name, "capture", at.start, "the number that the selector binds")
     elif kind == "after is":
         yield from _classes(session, at)
     elif kind == "option":
@@ -144,6 +152,20 @@ def _behind_time(at: Context) -> tuple[str, ...]:
     )
 
 
+def _behind_part(at: Context) -> tuple[str, ...]:
+    """What may follow a part of a heading, a schedule of a sequence, or the capture of a turn."""
+    if at.kind == "after capture":
+        return ("then", "every") if len(at.before) > 1 else ("descending", "ascending", "then", "every")
+    if at.kind == "after schedule":
+        window = () if at.statement == "schedule" else ("from", "until")
+        return ("then" if at.option == "for" else "for", *window)
+    if at.statement == "after":
+        return ("stages",)
+    if at.before[-1:] == (",",):
+        return ("fresh optimizer",)
+    return tuple(word for word in ("for", "until") if word not in at.before and "until" not in at.before)
+
+
 # ---------------------------------------------------------------- names of the model
 
 
@@ -152,9 +174,7 @@ def _names(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.word.startswith("/"):
         return
     if not at.word or at.word.startswith("@"):
-        rules = session.judge.rules
-        for name, group in (rules.groups if rules is not None else {}).items():
-            yield Suggestion(f"@{name}", "group", at.start, " ".join(group.span.text.split()))
+        yield from _groups(session, at)
     if session.tree is not None and not at.word.startswith("@"):
         yield from _segments(session.tree, at)
 
@@ -253,7 +273,16 @@ def _arguments(session: Session, at: Context) -> Iterator[Suggestion]:
             yield Suggestion(option.name, "option", at.start, v.option_text(option), f"{option.name}=")
 
 
+def _groups(session: Session, at: Context) -> Iterator[Suggestion]:
+    rules = session.judge.rules
+    for name, group in (rules.groups if rules is not None else {}).items():
+        yield Suggestion(f"@{name}", "group", at.start, " ".join(group.span.text.split()))
+
+
 def _values(session: Session, at: Context) -> Iterator[Suggestion]:
+    if at.word.startswith("@"):
+        yield from _groups(session, at)
+        return
     rules = session.judge.rules
     for name, value in (rules.lets if rules is not None else {}).items():
         yield Suggestion(name, "constant", at.start, " ".join(value.span.text.split()))

@@ -32,6 +32,10 @@ Kind = Literal[
     "after metric",
     "compared",
     "after comparison",
+    "heading",
+    "after schedule",
+    "capture",
+    "after capture",
     "model",
     "path",
     "name",
@@ -118,7 +122,7 @@ def _regex_may_start(tokens: list[_Token]) -> bool:
     before = [token for token in tokens if token.kind not in ("space", "comment")]
     if not before:
         return True
-    return before[-1].text in {",", "except", "then", "matches", *_SELECTING} or before[-1].text == "="
+    return before[-1].text in {",", "except", "then", "of", "matches", *_SELECTING} or before[-1].text == "="
 
 
 class _Reader:
@@ -146,13 +150,32 @@ class _Reader:
             return context
         if first in ("let", "group"):
             return self._definition(first, rest)
-        if first == "epochs":
+        if first == "stage":
+            return self._heading(rest)
+        if first == "after":
+            return Context("heading" if not rest else "nothing", statement=first)
+        if first in ("epochs", "steps", "steps_per_epoch"):
             return Context("value", statement=first)
         if first == "version":
             return Context("nothing", statement=first)
         if first in _SELECTING:
             return self._selection(first, rest)
         return self._selector(self.tokens, "")
+
+    def _heading(self, rest: list[_Token]) -> Context:
+        """Inside `stage NAME for D until METRIC stops falling for N epochs, fresh optimizer`."""
+        words = tuple(token.text for token in rest)
+        if not words:
+            return Context("name", statement="stage")
+        if words[-1] == "until" or "fresh" in words:
+            return Context("nothing", statement="stage")
+        if "until" in words:
+            behind = self._condition(rest[words.index("until") + 1 :], "until", "stage")
+            if behind.kind != "after time":
+                return behind
+        elif "for" in words and len(words) - words.index("for") < 3 and not words[-1].endswith("%"):
+            return _stretch(rest[words.index("for") + 1 :], "stage")
+        return Context("heading", statement="stage", before=words)
 
     def _definition(self, first: str, rest: list[_Token]) -> Context:
         equal = next((n for n, token in enumerate(rest) if token.text == "="), None)
@@ -189,7 +212,15 @@ class _Reader:
         for number in range(len(tokens) - 1, -1, -1):
             if tokens[number].text in _CLAUSE_WORDS:
                 return self._time(tokens[number:], statement)
-        return self._expectation(tokens) if statement == "expect" else self._selector(tokens, statement)
+        if statement == "expect":
+            return self._expectation(tokens)
+        words = [token.text for token in tokens]
+        if statement == "freeze" and words[:2] == ["statistics", "of"]:
+            return self._selector(tokens[2:], "statistics")
+        if statement == "unfreeze" and "by" in words[_last(words, "then") + 1 :]:
+            behind = tuple(words[_last(words, "by") + 1 :])
+            return Context("after capture" if behind else "capture", statement=statement, before=behind)
+        return self._selector(tokens, statement)
 
     def _expectation(self, tokens: list[_Token]) -> Context:
         """Inside `expect SELECTOR OPTION == VALUE`, `expect SELECTOR frozen`, `expect groups == 3`."""
@@ -230,7 +261,16 @@ class _Reader:
         return Context("after value", option=option)
 
     def _factory(self, tokens: list[_Token], kind: str) -> Context:
-        """Inside `optimizer NAME(...)` or `schedule NAME(...)`."""
+        """Inside `optimizer NAME(...)`, `optimizer NAME = NAME(...)`, `schedule NAME(...) for D then NAME(...)`."""
+        if kind == "optimizer" and len(tokens) > 1 and tokens[1].text == "=":
+            tokens = tokens[2:]
+        if kind == "schedule":
+            words = [token.text for token in tokens]
+            tokens = tokens[_last(words, "then") + 1 :]
+            words = words[len(words) - len(tokens) :]
+            if "for" in words:
+                behind = tokens[words.index("for") + 1 :]
+                return _stretch(behind, "") if len(behind) < 2 else Context("after schedule", option="for")
         if not tokens:
             return Context("optimizer" if kind == "optimizer" else "schedule")
         name = tokens[0].text
@@ -243,7 +283,7 @@ class _Reader:
             elif token.text == "," and depth == 1:
                 start = number
         if opened < 0 or depth == 0:
-            return Context("after value", factory=name)
+            return Context("after value" if kind == "optimizer" else "after schedule", factory=name)
         given = {token.text for token, after in pairwise(tokens) if after.text == "="}
         own = tokens[start + 1 :]
         if len(own) < 2:
@@ -285,6 +325,17 @@ class _Reader:
         if len(before) == 4:
             return Context("duration unit", statement=statement, option="for")
         return Context("after time", statement=statement, option=word, before=before)
+
+
+def _stretch(behind: list[_Token], statement: str) -> Context:
+    """Inside `for D`: the number, then its unit."""
+    kind: Kind = "duration unit" if behind and behind[-1].text != "(" else "value"
+    return Context(kind, statement=statement, option="" if behind else "for")
+
+
+def _last(words: list[str], word: str) -> int:
+    """The place of the last such word; -1 where there is none."""
+    return next((n for n in range(len(words) - 1, -1, -1) if words[n] == word), -1)
 
 
 def _follows_selector(tokens: list[_Token]) -> bool:

@@ -23,7 +23,7 @@ from layerlr_dsl.plan import schedules
 from layerlr_dsl.reports.words import short
 
 _WORD = re.compile(r"[a-z]+")
-_NAMING = (s.Pattern, s.Regex, s.GroupRef, s.String, s.Name)
+_NAMING = (s.Pattern, s.Regex, s.GroupRef, s.GroupCapture, s.String, s.Name)
 """Parts of a statement in which a word of the language is none."""
 
 
@@ -81,7 +81,7 @@ class _Asker:
     def _sayings(self, node: Any) -> Iterator[str | None]:
         if isinstance(node, (s.Pattern, s.Regex)):
             yield self._coverage(node.span)
-        elif isinstance(node, s.GroupRef):
+        elif isinstance(node, (s.GroupRef, s.GroupCapture)):
             yield self._mention()
         elif isinstance(node, s.Selector):
             yield self._coverage(node.span)
@@ -207,7 +207,7 @@ class _Asker:
             return None
         self.span = Span(self.statement.span.source, *word.span())
         if word.start() == first and not isinstance(self.statement, s.RuleStatement):
-            return v.STATEMENTS.get(word[0])
+            return v.OPENINGS.get(word[0])
         named = any(
             isinstance(x, _NAMING) and x.span.start < word.end() and word.start() < x.span.end
             for x in walk(self.statement)

@@ -48,13 +48,18 @@ _CLAUSE_WORDS = (
     "rising",
     "for",
     "by",
+    "descending",
+    "ascending",
 )
 _UNITS = ("epoch", "epochs", "step", "steps")
 _PATTERN = r"(?:[\w.*?\]}]+|-(?!>)|\[!?\]?[^\s\]]*\]?|\{[^\s{}]*\}?|<[^\s<>]*>?)+"
 _STRING = r'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"'
 _REGEX = r"/(?:[^/\\\n]|\\[^\n])[^/\\\n]*(?:\\[^\n][^/\\\n]*)*/"
 _CONTINUED = r"(,)([ \t\r]*)(#[^\n]*)?(\n)(?=[ \t]+[^\s#])"
+_THEN_CONTINUED = r"(then)([ \t\r]*)(#[^\n]*)?(\n)(?=[ \t]+[^\s#])"
 _CONTINUED_TOKENS = _groups(Punctuation, Whitespace, Comment.Single, Whitespace)
+_THEN_TOKENS = _groups(Operator.Word, Whitespace, Comment.Single, Whitespace)
+_SCHEDULE_FOLLOWS = r"(?=[ \t]*(?:[(\n;#=]|$|for\b|then\b))"
 
 
 class LayerlrLexer(RegexLexer):
@@ -82,11 +87,27 @@ class LayerlrLexer(RegexLexer):
                 "selector",
             ),
             (
-                r"(optimizer|schedule)([ \t]+)([^\W\d]\w*)(?=[ \t]*(?:[(\n;#]|$))",
-                _groups(Keyword, Whitespace, Name.Class),
+                r"(optimizer)([ \t]+)([^\W\d]\w*)([ \t]*)(=)([ \t]*)([^\W\d]\w*)",
+                _groups(Keyword, Whitespace, Name.Label, Whitespace, Operator, Whitespace, Name.Class),
                 "value",
             ),
-            (r"(?:version|epochs)(?=[ \t]+[\w(.])", Keyword, "value"),
+            (
+                rf"(optimizer|schedule)([ \t]+)([^\W\d]\w*){_SCHEDULE_FOLLOWS}",
+                _groups(Keyword, Whitespace, Name.Class),
+                "schedule",
+            ),
+            (
+                r"(stage)([ \t]+)([^\W\d]\w*)(?=[ \t]*(?:[\n;#,]|$|for\b|until\b))",
+                _groups(Keyword.Declaration, Whitespace, Name.Namespace),
+                "heading",
+            ),
+            (r"after[ \t]+stages(?=[ \t]*(?:[\n;#]|$))", Keyword.Declaration, "heading"),
+            (
+                r"(freeze)([ \t]+)(statistics)([ \t]+)(of)(?=[ \t])",
+                _groups(Keyword, Whitespace, Keyword, Whitespace, Keyword),
+                "selector",
+            ),
+            (r"(?:version|epochs|steps|steps_per_epoch)(?=[ \t]+[\w(.])", Keyword, "value"),
             (r'(?:model|include)(?=[ \t]+")', Keyword.Namespace, "value"),
             (r"(?:freeze|unfreeze|expect)(?=[ \t]+[^\s\-,;])", Keyword, "selector"),
             default("selector"),
@@ -101,6 +122,7 @@ class LayerlrLexer(RegexLexer):
             (_CONTINUED, _CONTINUED_TOKENS),
             (r"[\n;]", Punctuation, "#pop"),
             (r"->", Operator, ("#pop", "settings")),
+            (_THEN_CONTINUED, _THEN_TOKENS),
             (rf"(?:except|then){_INSIDE}", Operator.Word),
             (rf"where{_INSIDE}", Operator.Word, ("#pop", "value")),
             (words(_CLAUSE_WORDS, suffix=r"(?!\w)(?=[ \t\n;#]|$)"), Keyword, ("#pop", "value")),
@@ -119,15 +141,36 @@ class LayerlrLexer(RegexLexer):
             (
                 r"(optimizer|schedule)([ \t]+)([^\W\d]\w*)",
                 _groups(Name.Attribute, Whitespace, Name.Class),
-                ("#pop", "value"),
+                ("#pop", "schedule"),
             ),
             (r"[^\W\d]\w*", Name.Attribute, ("#pop", "value")),
+            (_STRING, Name.Attribute, ("#pop", "value")),
             default(("#pop", "value")),
         ],
         "value": [
             include("blank"),
             (_CONTINUED, _CONTINUED_TOKENS, ("#pop", "settings")),
             (r",", Punctuation, ("#pop", "settings")),
+            (r"[\n;]", Punctuation, "#pop"),
+            include("expression"),
+        ],
+        "schedule": [
+            include("blank"),
+            (_THEN_CONTINUED, _THEN_TOKENS, "next schedule"),
+            (r"then(?!\w)", Operator.Word, "next schedule"),
+            include("value"),
+        ],
+        "next schedule": [
+            include("blank"),
+            (r"[^\W\d]\w*", Name.Class, "#pop"),
+            default("#pop"),
+        ],
+        "heading": [
+            include("blank"),
+            (
+                r"(,)([ \t]*)(fresh)([ \t]+)(optimizer)(?!\w)",
+                _groups(Punctuation, Whitespace, Keyword, Whitespace, Keyword),
+            ),
             (r"[\n;]", Punctuation, "#pop"),
             include("expression"),
         ],
@@ -154,7 +197,7 @@ class LayerlrLexer(RegexLexer):
             (words((*FUNCTIONS, *CAPTURE_FUNCTIONS), suffix=r"(?=[ \t]*\()"), Name.Function),
             (words(ATTRIBUTES, suffix=r"(?!\w)"), Name.Builtin),
             (words((*FAMILIES, *DTYPES), suffix=r"(?!\w)"), Name.Builtin.Pseudo),
-            (r"@[^\W\d]\w*", Name.Label),
+            (r"@[^\W\d]\w*(?:\.[^\W\d]\w*)?", Name.Label),
             (r"[^\W\d]\w*", Name.Variable),
             (r".", Text),
         ],

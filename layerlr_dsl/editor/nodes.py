@@ -54,10 +54,17 @@ def mentions(statement: s.Statement) -> Iterator[Mention]:
         elif isinstance(node, s.GroupRef):
             span = Span(node.span.source, node.span.start + 1, node.span.end)
             yield Mention("group", node.name, span, False)
+        elif isinstance(node, s.GroupCapture):
+            start = node.span.start + 1
+            span = Span(node.span.source, start, start + len(node.group))
+            yield Mention("group", node.group, span, False)
         elif isinstance(node, s.Pattern):
             bound |= captures_in(node.text)
-        elif isinstance(node, s.Name) and node.name not in bound:
-            yield Mention("let", node.name, node.span, False)
+        elif isinstance(node, s.Name | s.Subscript) and node.name not in bound:
+            start = node.span.start
+            yield Mention("let", node.name, Span(node.span.source, start, start + len(node.name)), False)
+        elif isinstance(node, s.SchedulePart) and not node.factory.arguments:
+            yield Mention("let", node.factory.name, node.factory.name_span, False)
 
 
 def captures_in(pattern: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layerlr_dsl.editor.pieces import Piece
 from layerlr_dsl.editor.session import Session
@@ -11,6 +11,13 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.numbers import plural
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.reports.words import short
+
+_FREEZING = (
+    s.FreezeStatement,
+    s.FreezeStatisticsStatement,
+    s.UnfreezeStatement,
+    s.UnfreezeSequenceStatement,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,8 @@ class Symbol:
     end: int
     name_start: int
     name_end: int
+    children: tuple[Symbol, ...] = ()
+    """What stands under a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +44,70 @@ class Hint:
 
 
 def symbols(session: Session) -> Iterator[Symbol]:
-    """Every statement that names or selects something."""
+    """Every statement that names or selects something; what a heading holds for is under it."""
+    heading: Symbol | None = None
+    under: list[Symbol] = []
     for piece, statement in session.pieces.statements():
-        if isinstance(statement, s.LetStatement):
-            yield _symbol(piece, statement, statement.name, statement.value.span, "let", statement.name_span)
-        elif isinstance(statement, s.GroupStatement):
-            yield _symbol(
-                piece, statement, f"@{statement.name}", statement.selector.span, "group", statement.name_span
-            )
-        elif isinstance(statement, (s.OptimizerStatement, s.ScheduleStatement)):
-            word = "optimizer" if isinstance(statement, s.OptimizerStatement) else "schedule"
-            factory = (
-                statement.factory
-                if isinstance(statement, s.OptimizerStatement)
-                else statement.sequence.parts[0].factory
-            )
-            name = factory.name_span
-            yield _symbol(piece, statement, f"{word} {name.text}", factory.span, word, name)
-        elif isinstance(statement, s.ModelStatement):
-            yield _symbol(piece, statement, "model", statement.spec.span, "model", statement.spec.span)
-        elif isinstance(statement, s.IncludeStatement):
-            yield _symbol(piece, statement, "include", statement.path.span, "include", statement.path.span)
-        elif isinstance(statement, s.RuleStatement):
-            rest = Span(statement.span.source, statement.settings[0].span.start, statement.span.end)
-            selector = statement.selector.span
-            yield _symbol(piece, statement, _short(selector.text), rest, "rule", selector)
-        elif isinstance(statement, (s.FreezeStatement, s.UnfreezeStatement, s.UnfreezeSequenceStatement)):
-            yield _symbol(
-                piece, statement, _short(statement.span.text), statement.span, "freeze", statement.span
-            )
+        if isinstance(statement, s.Heading):
+            yield from _closed(heading, under)
+            heading, under = _heading(piece, statement), []
+            continue
+        for found in _symbols(piece, statement):
+            if heading is None:
+                yield found
+            else:
+                under.append(found)
+    yield from _closed(heading, under)
+
+
+def _closed(heading: Symbol | None, under: list[Symbol]) -> Iterator[Symbol]:
+    if heading is not None:
+        end = under[-1].end if under else heading.end
+        yield replace(heading, end=end, children=tuple(under))
+
+
+def _heading(piece: Piece, statement: s.Heading) -> Symbol:
+    if isinstance(statement, s.AfterStagesStatement):
+        return _symbol(piece, statement, "after stages", statement.span, "stage", statement.span)
+    span, name = statement.span, statement.name_span
+    rest = Span(span.source, name.end, span.end)
+    return _symbol(piece, statement, f"stage {statement.name}", rest, "stage", name)
+
+
+def _symbols(piece: Piece, statement: s.Statement) -> Iterator[Symbol]:
+    """The symbol of one statement, if it has one."""
+    if isinstance(statement, s.LetStatement):
+        yield _symbol(piece, statement, statement.name, statement.value.span, "let", statement.name_span)
+    elif isinstance(statement, s.GroupStatement):
+        yield _symbol(
+            piece, statement, f"@{statement.name}", statement.selector.span, "group", statement.name_span
+        )
+    elif isinstance(statement, (s.OptimizerStatement, s.ScheduleStatement)):
+        yield _chosen(piece, statement)
+    elif isinstance(statement, s.ModelStatement):
+        yield _symbol(piece, statement, "model", statement.spec.span, "model", statement.spec.span)
+    elif isinstance(statement, s.IncludeStatement):
+        yield _symbol(piece, statement, "include", statement.path.span, "include", statement.path.span)
+    elif isinstance(statement, s.RuleStatement):
+        rest = Span(statement.span.source, statement.settings[0].span.start, statement.span.end)
+        selector = statement.selector.span
+        yield _symbol(piece, statement, _short(selector.text), rest, "rule", selector)
+    elif isinstance(statement, _FREEZING):
+        yield _symbol(piece, statement, _short(statement.span.text), statement.span, "freeze", statement.span)
+
+
+def _chosen(piece: Piece, statement: s.OptimizerStatement | s.ScheduleStatement) -> Symbol:
+    """An optimizer by its own name, if it has one; a schedule by the first of its sequence."""
+    if isinstance(statement, s.ScheduleStatement):
+        word, place, detail = (
+            "schedule",
+            statement.sequence.parts[0].factory.name_span,
+            statement.sequence.span,
+        )
+    else:
+        factory = statement.factory
+        word, place, detail = "optimizer", statement.name_span or factory.name_span, factory.span
+    return _symbol(piece, statement, f"{word} {place.text}", detail, word, place)
 
 
 def hints(session: Session, start: int, end: int) -> Iterator[Hint]:

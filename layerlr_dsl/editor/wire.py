@@ -38,6 +38,7 @@ _SYMBOL_KINDS = {
     "include": types.SymbolKind.File,
     "rule": types.SymbolKind.Property,
     "freeze": types.SymbolKind.Event,
+    "stage": types.SymbolKind.Namespace,
 }
 
 
@@ -151,6 +152,7 @@ def symbol(session: Session, found: Symbol) -> types.DocumentSymbol:
         kind=_SYMBOL_KINDS[found.kind],
         range=range_between(session, found.start, found.end),
         selection_range=range_between(session, found.name_start, found.name_end),
+        children=[symbol(session, child) for child in found.children] or None,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from layerlr_dsl.language import optimizers
@@ -27,11 +28,12 @@ from layerlr_dsl.language.expressions import (
     RESERVED,
     Fault,
     Scope,
+    Value,
     evaluate,
     is_constant,
 )
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
-from layerlr_dsl.language.lets import Lets, check_lets
+from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.nearest import nearest
 from layerlr_dsl.language.source import Source, Span
 
@@ -61,16 +63,22 @@ class _Gathered:
         return 0 if self.after is not None else len(self.stages)
 
 
-def check(source: Source, root: Path | None = None) -> CheckedRules:
-    """Parse a rule text with its includes and check it. Never raises; findings are in the result."""
-    return check_expanded(source, expand(source, root))
+def check(source: Source, root: Path | None = None, lets: Mapping[str, Value] | None = None) -> CheckedRules:
+    """Parse a rule text with its includes and check it. Never raises; findings are in the result.
+
+    lets: constants that take the place of the file's own, before anything is worked out.
+    """
+    return check_expanded(source, expand(source, root), lets)
 
 
-def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
+def check_expanded(
+    source: Source, expansion: Expansion, given: Mapping[str, Value] | None = None
+) -> CheckedRules:
     """Check statements that are already parsed and laid in place, all of a file's or some of them."""
     found = list(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
-    lets = check_lets(gathered.lets, found)
+    _replace_lets(gathered.lets, given or {}, found)
+    lets = check_lets(gathered.lets, found, given or {})
     selectors = SelectorChecker(lets, gathered.groups, found)
     groups = selectors.check_groups()
     optimizer = check_optimizer_statement(gathered.optimizer, lets, found)
@@ -120,6 +128,25 @@ def check_expanded(source: Source, expansion: Expansion) -> CheckedRules:
         complete=not any(d.severity == "error" for d in found),
         sought=tuple(expansion.sought),
     )
+
+
+def _replace_lets(
+    statements: dict[str, s.LetStatement], given: Mapping[str, Value], found: list[Diagnostic]
+) -> None:
+    """Put values from outside in the place of the file's own."""
+    for name, value in given.items():
+        statement = statements.get(name)
+        literal = None if statement is None else literal_of(value, statement.value.span)
+        if statement is None:
+            near = nearest(name, statements)
+            known = ", ".join(f"`{one}`" for one in statements) or "none"
+            help = f"did you mean `{near}`?" if near else f"it has {known}"
+            found.append(error("LR101", f"the file has no `let` called `{name}`", None, help))
+        elif literal is None:
+            message = f"the value given for `{name}` is no number, text, truth value or tuple of these"
+            found.append(error("LR107", message, statement.name_span, "give a constant"))
+        else:
+            statements[name] = replace(statement, value=literal)
 
 
 def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Diagnostic]:
@@ -386,20 +413,20 @@ def _check_turns(
             found.append(error("LR119", message, turn.by_span or turn.span, help))
     if len(statement.turns) > 1 or statement.turns[0].by is not None:
         return
-    selector = statement.turns[0].selector
-    items = [item.span.text for item in selector.include]
+    written = statement.turns[0].selector
+    items = [item.span.text for item in written.include]
     every = statement.every.span.text
     message = f"`every {every}` has but one turn: nothing is ever frozen"
     fix = None
-    if len(items) > 1 and not selector.exclude and selector.where is None:
+    if len(items) > 1 and not written.exclude and written.where is None:
         edits = tuple(
             Edit(Span(left.span.source, left.span.end, right.span.start), " then ")
-            for left, right in zip(selector.include, selector.include[1:], strict=False)
+            for left, right in pairwise(written.include)
         )
         fix = Fix("write `then` between the turns", edits)
         help = f"write `unfreeze {' then '.join(items)} every {every}`"
     else:
-        help = f"name more turns with `then`, or write `freeze {selector.span.text} until ...`"
+        help = f"name more turns with `then`, or write `freeze {written.span.text} until ...`"
     found.append(error("LR315", message, statement.span, help, fix=fix))
 
 

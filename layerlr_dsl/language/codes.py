@@ -59,6 +59,7 @@ _ERRORS = {
     "LR113": "included file missing or unreadable",
     "LR114": "included file outside the rules root",
     "LR115": "files that include each other in a circle",
+    "LR116": "statement in the wrong part of a file",
     "LR117": "option that cannot change during training",
     "LR118": "`frozen` written as an option",
     "LR119": "capture that the selector does not bind",
@@ -66,6 +67,8 @@ _ERRORS = {
     "LR123": "model that a file may not name",
     "LR124": "option given twice in one rule",
     "LR125": "unknown word after `is`",
+    "LR126": "value that moves where none can",
+    "LR127": "option in quotes that must not be",
     "LR201": "selector that matches no parameter",
     "LR205": "tied parameters that disagree",
     "LR207": "capture that can bind in two ways",
@@ -80,21 +83,28 @@ _ERRORS = {
     "LR309": "steps without knowing the steps of an epoch",
     "LR311": "share of a run of unknown length",
     "LR312": "moment or duration out of range",
+    "LR313": "stage that outlasts the run",
+    "LR315": "unfreezing by turns with one turn",
+    "LR316": "stage without an end",
 }
 _WARNINGS = {
     "LR202": "rule wholly overridden",
     "LR204": "parameters without a learning rate of their own",
+    "LR214": "optimizer that no rule chooses",
     "LR302": "window that never opens",
     "LR304": "window that outlives the run",
     "LR305": "rule that covers only what is frozen for ever",
     "LR308": "end of a freeze masked by an earlier freeze",
     "LR310": "mark rounded up to a whole epoch",
+    "LR314": "time left over behind the last stage",
 }
 _INFOS = {
+    "LR128": "option handed on unchecked",
     "LR203": "rule partly overridden",
     "LR206": "holes in the numbers of a capture",
     "LR211": "parameters frozen by the model",
     "LR213": "options that lapse under a rule's own optimizer",
+    "LR317": "unfreezing what trains already in this stage",
     "LR306": "frozen layer behind a training one",
 }
 _ADVICE = {

@@ -76,8 +76,9 @@ class Subject(Protocol):
 class Constants(Protocol):
     """The `let` names of a file."""
 
-    moving: Set[str]
-    """Those whose value changes with time."""
+    @property
+    def moving(self) -> Set[str]:
+        """Those whose value changes with time."""
 
     def __contains__(self, name: object, /) -> bool: ...
 
@@ -103,12 +104,12 @@ def evaluate(expression: s.Expression, scope: Scope) -> Value:
     return _EVALUATORS[type(expression)](expression, scope)
 
 
-def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is]:
+def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is | s.GroupCapture]:
     """Every node that refers to something by name, without recursion."""
     stack: list[Any] = [expression]
     while stack:
         node = stack.pop()
-        if isinstance(node, (s.Name, s.Subscript, s.Is)):
+        if isinstance(node, (s.Name, s.Subscript, s.Is, s.GroupCapture)):
             yield node
         if isinstance(node, s.Call):
             yield node
@@ -151,10 +152,13 @@ def moves(expression: s.Expression, lets: Constants, captures: Container[str] = 
         if isinstance(node, s.Call):
             if node.function in CALLED_SCHEDULES or node.function == "ramp":
                 return True
-        elif isinstance(node, s.Name) and node.name not in captures:
-            if node.name in lets.moving or (node.name in TIME_NAMES and node.name not in lets):
-                return True
+        elif isinstance(node, s.Name) and node.name not in captures and _moves_by_name(node.name, lets):
+            return True
     return False
+
+
+def _moves_by_name(name: str, lets: Constants) -> bool:
+    return name in lets.moving or (name in TIME_NAMES and name not in lets)
 
 
 def is_constant(expression: s.Expression, lets: Constants) -> bool:

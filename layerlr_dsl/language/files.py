@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from layerlr_dsl.language.nearest import nearest
+from layerlr_dsl.language.resources import recipes_path
 from layerlr_dsl.language.source import Source
 
+RECIPE = "recipe:"
 MAX_BYTES = 64 * 1024 * 1024
 
 
 class Unreadable(OSError):
     """A file that cannot be read as a rule file; the message names it and says why."""
+
+
+def recipes() -> dict[str, Path]:
+    """The packaged recipes by name, the folder they lie in left out of it."""
+    folder = recipes_path()
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.lr"))
+    }
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a packaged recipe. Raises UnknownRecipe with the nearest name."""
+    known = recipes()
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
+    raise UnknownRecipe(name, f"did you mean `{RECIPE}{near}`?" if near else "`layerlr recipes` lists them")
+
+
+class UnknownRecipe(Unreadable):
+    """A recipe that does not come with layerlr; `hint` names the nearest."""
+
+    def __init__(self, name: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(f"no recipe is called `{name}`")
 
 
 def read_source(path: Path, name: str | None = None) -> Source:

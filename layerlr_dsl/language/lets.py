@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from fractions import Fraction
+from math import isfinite
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
-from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, moves, names_in
+from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, Scope, Value, evaluate, moves, names_in
+from layerlr_dsl.language.source import Span
 
 
 class Lets(dict[str, s.Expression]):
@@ -45,20 +48,49 @@ class Lets(dict[str, s.Expression]):
         self._worth.pop((name, False), None)
 
 
-def check_lets(statements: Mapping[str, s.LetStatement], found: list[Diagnostic]) -> Lets:
-    """Every `let` of a file, with a finding for each that has no value; such a one counts as 0."""
+def literal_of(value: object, span: Span) -> s.Expression | None:
+    """A plain value as it would be written at a place; None for what is no constant of the language."""
+    if isinstance(value, bool):
+        return s.Boolean(span, value)
+    if isinstance(value, str):
+        return s.String(span, value)
+    if isinstance(value, (tuple, list)):
+        items = [literal_of(item, span) for item in value]
+        return s.Tuple(span, tuple(item for item in items if item is not None)) if all(items) else None
+    if isinstance(value, (int, float, Fraction)) and isfinite(value):
+        text = repr(abs(float(value) if isinstance(value, Fraction) else value))
+        number = s.Number(span, text)
+        return s.Negative(span, number) if value < 0 else number
+    return None
+
+
+def check_lets(
+    statements: Mapping[str, s.LetStatement], found: list[Diagnostic], given: Container[str] = ()
+) -> Lets:
+    """Every `let` of a file, with a finding for each that has no value; such a one counts as 0.
+
+    given: those whose value came from outside.
+    """
     lets = Lets({name: statement.value for name, statement in statements.items()})
+    lets.given = frozenset(name for name in lets if name in given)
     order, circles = _by_need(lets)
     for circle in circles:
         found.append(_circular([statements[name] for name in circle]))
         for name in circle:
             lets.void(name)
-    names = Names(lets.keys(), reason="a `let` cannot depend on a single parameter", time=True)
+    names = Names(
+        lets.keys(),
+        reason="a `let` is the same for every parameter: a constant, or what time alone changes",
+        time=True,
+    )
     for name in order:
         before = len(found)
         check_expression(lets[name], names, found)
         if len(found) == before and moves(lets[name], lets):
             lets.moving.add(name)
+            if name in (*CALLED_SCHEDULES, "plateau"):
+                message = f"`{name}` is the name of a schedule, and this `let` moves as one would"
+                found.append(error("LR102", message, statements[name].name_span, "rename it"))
         elif len(found) == before:
             _work_out(lets, name, found)
         if len(found) > before:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.model.walk import walk
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def as_module(model: nn.Module | Mapping[str, nn.Module]) -> nn.Module:
+    """Several modules under one plan as one, whose names begin with their keys. Raises ValueError for a dotted key."""
+    if not isinstance(model, Mapping):
+        return model
+    from torch.nn import ModuleDict
+
+    for key in model:
+        if "." in key or not key:
+            raise ValueError(f"{key!r} is no key of a model: it is one segment of a name, without dots")
+    return ModuleDict(model)
 
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

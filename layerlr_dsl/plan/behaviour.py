@@ -71,8 +71,10 @@ class Behaviour:
     _forever: bool | None = None
 
     def __post_init__(self) -> None:
-        windows = [e.window for course in self.courses.values() for e in (*course.effects, *course.schedules)]
-        windows += [e.window for e in (*self.freezes, *self.statistics)]
+        windows = [e.window for course in self.courses.values() for e in course.effects]
+        windows += [e.window for course in self.courses.values() for e in course.schedules]
+        windows += [e.window for e in self.freezes]
+        windows += [e.window for e in self.statistics]
         self.marks = tuple(dict.fromkeys([w for w in windows if not w.always]))
         self._turns = self._changes(NOTHING_FIRED) if self.marks else []
         waits = any(stage.until is not None for stage in self.timeline.calendar.stages)
@@ -147,7 +149,8 @@ class Behaviour:
     def _freeze_at(self, tick: int, fired: Fired) -> FreezeState:
         winner = next((e for e in reversed(self.freezes) if self.active(e.window, tick, fired)), None)
         frozen = self.came_frozen if winner is None else winner.frozen
-        hold = next((e for e in reversed(self.statistics) if self.active(e.window, tick, fired)), None)
+        said = (e for e in reversed(self.statistics) if e.own or frozen)
+        hold = next((e for e in said if self.active(e.window, tick, fired)), None)
         held = frozen if hold is None else hold.held
         return FreezeState(frozen, frozen and not held, winner, held and not frozen)
 
@@ -206,7 +209,7 @@ class Behaviour:
             effects = [e.plain() for course in self.courses.values() for e in course.effects]
             drives = [(e.schedule, e.window) for course in self.courses.values() for e in course.schedules]
             freezes = [(e.frozen, e.warmup, e.window) for e in self.freezes]
-            holds = [(e.held, e.window) for e in self.statistics]
+            holds = [(e.held, e.own, e.window) for e in self.statistics]
             return (*head, tuple(effects), tuple(drives), tuple(freezes), tuple(holds))
         course: list[Any] = []
         for tick in (0, *self._turns):

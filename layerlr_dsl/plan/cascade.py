@@ -19,6 +19,7 @@ from layerlr_dsl.language.expressions import (
     evaluate,
     names_in,
 )
+from layerlr_dsl.language.numbers import spelled
 from layerlr_dsl.language.optimizers import OptimizerInfo
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
@@ -44,12 +45,16 @@ class FreezeEffect:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsEffect:
-    """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`."""
+    """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`.
+
+    own: by `freeze statistics of`, of which an unfreeze says nothing; what a freeze says of them it ends.
+    """
 
     option: ClassVar[str] = "statistics"
     multiply: ClassVar[bool] = False
     clause: int
     held: bool
+    own: bool
     window: Interval
 
 
@@ -234,15 +239,15 @@ class CascadeBuilder:
             if window.opens != start:
                 before = Interval(start, window.opens, clause.stage)
                 yield FreezeEffect(number, True, times.warmup, before, span)
-                yield StatisticsEffect(number, True, before)
+                yield StatisticsEffect(number, True, False, before)
             yield FreezeEffect(number, False, times.warmup, window, span)
             return
         window = times.windows[one.selector]
         if isinstance(statement, s.FreezeStatisticsStatement):
-            yield StatisticsEffect(number, True, window)
+            yield StatisticsEffect(number, True, True, window)
         elif isinstance(statement, s.FreezeStatement):
             yield FreezeEffect(number, True, times.warmup, window, statement.span)
-            yield StatisticsEffect(number, not statement.updating_statistics, window)
+            yield StatisticsEffect(number, not statement.updating_statistics, False, window)
         else:
             yield FreezeEffect(number, False, times.warmup, window, statement.span)
 

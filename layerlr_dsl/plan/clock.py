@@ -125,8 +125,7 @@ class Clock:
         """A tick in words: `epoch 3`, or `step 40` where no epochs are known."""
         if not self.knows_epochs:
             return f"step {ceil(tick)}"
-        value = Fraction(tick) / self.ticks_per_epoch
-        return f"epoch {value.numerator if value.denominator == 1 else f'{float(value):.10g}'}"
+        return f"epoch {spelled(Fraction(tick) / self.ticks_per_epoch)}"
 
     def _need_epochs(self) -> None:
         if not self.knows_epochs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import optimizers
@@ -55,7 +56,7 @@ def _over_time(
     info = plan.optimizers[behaviour.optimizer].info
     stretches = plan.timeline.stretches(NOTHING_FIRED)
     turns = [0, *behaviour.changes(), ticks[-1] + 1]
-    for start, end in zip(turns, turns[1:], strict=False):
+    for start, end in pairwise(turns):
         product = behaviour.now(start).products[option]
         key = (behaviour.optimizer, option, product, start, end)
         if not product.movers or key in sound:

@@ -130,7 +130,10 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
                 continue
             opens = effect.window.opens
             held = cascade.came_frozen or any(
-                other.frozen and other.clause != effect.clause and _not_after(other.window.opens, opens)
+                other.window.stage in (0, effect.window.stage)
+                and other.frozen
+                and other.clause != effect.clause
+                and _not_after(other.window.opens, opens)
                 for other in cascade.freezes
             )
             frozen_before[effect.clause] = frozen_before.get(effect.clause, False) or held

@@ -265,7 +265,7 @@ class _Maker:
         fixed = total if node.name == "steps" else float(clock.run_epochs or 0)
         return lambda tick: fixed
 
-    def tuple(self, node: s.Tuple) -> Course:
+    def several(self, node: s.Tuple) -> Course:
         items = [self.make(item) for item in node.items]
         return lambda tick: tuple([item(tick) for item in items])
 
@@ -281,7 +281,8 @@ class _Maker:
             at = at.left
         first = self._number_of(at)
         if len(steps) == 1:
-            return _guarded(node, lambda tick, f=first, o=steps[0][1], g=steps[0][2]: o(f(tick), g(tick)))
+            _, operation, second = steps[0]
+            return _guarded(node, lambda tick: operation(first(tick), second(tick)))
         steps.reverse()
 
         def chain(tick: int) -> Any:
@@ -318,7 +319,8 @@ class _Maker:
         function = _FUNCTIONS[node.function]
         arguments = [self._number_of(argument) for argument in node.arguments]
         if len(arguments) == 1 and node.function not in ("min", "max"):
-            return _guarded(node, lambda tick, f=arguments[0]: function(f(tick)))
+            argument = arguments[0]
+            return _guarded(node, lambda tick: function(argument(tick)))
         return _guarded(node, lambda tick: function([argument(tick) for argument in arguments]))
 
     def _number_of(self, node: s.Expression) -> Course:
@@ -436,7 +438,7 @@ _MAKERS: Mapping[type, Callable[[_Maker, Any], Course]] = {
     s.String: _Maker.constant,
     s.Boolean: _Maker.constant,
     s.Name: _Maker.name,
-    s.Tuple: _Maker.tuple,
+    s.Tuple: _Maker.several,
     s.Negative: _Maker.negative,
     s.Arithmetic: _Maker.arithmetic,
     s.Comparison: _Maker.comparison,

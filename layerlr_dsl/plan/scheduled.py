@@ -88,7 +88,10 @@ def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock) -> Schedule:
     """`A for D then B`: each part runs over its own stretch as if that were the run. Raises Faulty."""
     if len(written.parts) == 1 and written.parts[0].length is None:
         return _part(written.parts[0].factory, lets, clock)
-    starts, parts, at = [], [], Fraction(0)
+    starts: list[int] = []
+    parts: list[Schedule] = []
+    at = Fraction(0)
+    ticks: int | None
     for part in written.parts:
         start = ceil(at)
         if part.length is not None:
@@ -98,7 +101,7 @@ def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock) -> Schedule:
             ticks = None if clock.total is None else clock.total - start
         if ticks is not None and ticks <= 0:
             message = f"nothing of the run is left for `{part.factory.name}`"
-            raise Faulty([error("LR304", message, part.span, "shorten the parts before it")])
+            raise Faulty([error("LR120", message, part.span, "shorten the parts before it")])
         starts.append(start)
         parts.append(_part(part.factory, lets, clock.part(ticks)))
     return Sequence(tuple(starts), tuple(parts))

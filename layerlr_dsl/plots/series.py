@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerlr_dsl.plan.stages import NEVER, Fired
+
 if TYPE_CHECKING:
     from layerlr_dsl.plan.clock import Clock
     from layerlr_dsl.plan.plan import Group, GroupState, Plan
@@ -94,7 +96,7 @@ def picture(
 ) -> Picture:
     """Work out what to draw. Raises UnknownLength where the plan has no number of epochs."""
     clock = plan.clock
-    if clock.total is None or clock.epochs is None:
+    if clock.total is None:
         raise UnknownLength("the length of the run is not known")
     happened = dict(fired or {})
     changes = _changes(plan, clock.total, happened)
@@ -102,24 +104,25 @@ def picture(
     states = [plan.state(at, happened) for at in changes]
     total = sum(group.numel for group in plan.groups) or 1
     series = tuple(
-        _series(plan, place, group, ticks, changes, states, total) for place, group in enumerate(plan.groups)
+        _series(plan, place, group, ticks, changes, states, total, happened)
+        for place, group in enumerate(plan.groups)
     )
     return Picture(
         title,
-        float(clock.epochs),
+        _epoch(clock, clock.total) if clock.run_epochs is None else float(clock.run_epochs),
         tuple(_epoch(clock, tick) for tick in ticks),
         series,
         tuple(_epoch(clock, tick) for tick in changes[1:]),
         tuple(
-            Marker(float(event.opens.epochs), event.text)
+            Marker(_epoch(clock, opens), event.text)
             for event in plan.events
-            if event.index not in happened
+            if event.index not in happened and (opens := plan.timeline.tick(event.opens, happened)) < NEVER
         ),
     )
 
 
 def _epoch(clock: Clock, tick: int) -> float:
-    return float(clock.epoch_of(tick))
+    return float(clock.epoch_of(tick)) if clock.knows_epochs else float(tick)
 
 
 def _changes(plan: Plan, total: int, fired: Mapping[int, int]) -> list[int]:
@@ -146,6 +149,7 @@ def _series(
     changes: list[int],
     states: list[tuple[GroupState, ...]],
     total: int,
+    fired: Fired,
 ) -> Series:
     at = [states[bisect_right(changes, tick) - 1][place] for tick in ticks]
     return Series(
@@ -155,18 +159,12 @@ def _series(
         share=group.numel / total,
         optimizer=plan.optimizers[group.optimizer].info.name,
         schedule=group.schedule.text() if group.schedule is not None else "",
-        rates=tuple(rate_at(group, state, tick) for state, tick in zip(at, ticks, strict=True)),
+        rates=tuple(rate_at(group, plan.held(tick, fired), fired) for tick in ticks),
         frozen=tuple(state.frozen for state in at),
         ever_trains=group.kind == "trains",
     )
 
 
-def rate_at(group: Group, state: GroupState, tick: int) -> float:
+def rate_at(group: Group, tick: int, fired: Fired) -> float:
     """lr(t) = rules(t) x schedule(t) x thaw warm-up(t)."""
-    rate = float(state.options["lr"])
-    if group.schedule is not None:
-        rate *= group.schedule.factor(tick)
-    if state.warmup is not None:
-        start, length = state.warmup
-        rate *= min((tick - start) / length, 1.0)
-    return rate
+    return float(group.behaviour.applied(tick, fired)[group.behaviour.scheduled or ""])

@@ -32,12 +32,16 @@ class GroupReport(Model):
     kind: Literal["trains", "frozen", "model"] = Field(
         description="`frozen` by the plan for the whole run, or by the `model` itself"
     )
+    moving: list[str] = Field(default=[], description="options that change with time by themselves")
 
 
 class Time(Model):
-    """A place on the clock; `step` is null where the steps of an epoch are not known."""
+    """A place on the clock.
 
-    epoch: Number = Field(ge=0)
+    `step` is null where the steps of an epoch are not known, `epoch` where the run counts steps alone.
+    """
+
+    epoch: Number | None = Field(ge=0)
     step: int | None
 
 
@@ -50,6 +54,7 @@ class PhaseReport(Model):
     frozen: list[str] = Field(description="names of groups")
     trainable_numel: int = Field(ge=0)
     trainable_share: float = Field(ge=0, le=1)
+    stage: str | None = Field(default=None, description="the name of the stage, where the rules have stages")
 
 
 class ParameterReport(Model):
@@ -59,6 +64,7 @@ class ParameterReport(Model):
     aliases: list[str]
     requires_grad: bool = Field(description="as it came with the model")
     options: dict[str, Option] = Field(description="at the start of the run, before the schedule")
+    moving: list[str] = Field(default=[], description="options that change with time by themselves")
     rules: dict[str, list[str]] = Field(description="for each option the places that give it, winner last")
 
 

@@ -168,20 +168,21 @@ class Writer:
     ) -> None:
         product = state.products.get(option) if option in planned.given else None
         moves = product is not None and bool(product.movers)
+        value: Product | float = float(state.options[option]) if option in planned.given else track.initial
+        if product is not None and moves:
+            value = product
         base = float(state.options[option]) if option in planned.given else track.initial
         schedule, warmup = state.schedule, state.warmup
         driven = moves or schedule is not None or warmup is not None
-        if (
-            (base != track.base or (driven and not track.driven))
-            and schedule is None
-            and tick == self._tick + 1
-        ):
-            if not track.driven:  # and not where a run resumes
+        # Not where a run resumes: then the rates are whatever they were when it stopped.
+        if base != track.base or driven:
+            begins = schedule is None and not track.driven and tick == self._tick + 1
+            if begins:
                 self._warn_if_driven(group, track.base, planned.name, option)
         if driven and warmup is None and not isinstance(group[option], torch.Tensor):
-            self._run(group, planned, option, product if moves else base, schedule, stretches)
+            self._run(group, planned, option, value, schedule, stretches)
         elif driven:
-            self._special.append(self._slow(group, option, product if moves else base, state, stretches))
+            self._special.append(self._slow(group, option, value, state, stretches))
         elif base != track.base or track.driven:
             _set(group, option, base)
         track.base, track.driven = base, driven

@@ -54,6 +54,36 @@ expect fc lr ==                     | value
 # a comment                         | nothing
 fc -> lr 1 # a comment              | nothing
 freeze /a b/~                       | after selector
+freeze statistics of~               | selector
+freeze statistics of a~             | after selector
+freeze statistics~                  | after selector
+steps~                              | value
+steps_per_epoch~                    | value
+stage~                              | name
+stage a~                            | heading
+stage a for~                        | value
+stage a for 3~                      | duration unit
+stage a for 3 epochs~               | heading
+stage a for 5%~                     | heading
+stage a until~                      | nothing
+stage a for 3 epochs until loss~    | after metric
+stage a until loss stops falling for 3 epochs~ | heading
+stage a,~                           | heading
+after~                              | heading
+unfreeze a.<i> by~                  | capture
+unfreeze a.<i> by i~                | after capture
+unfreeze a.<i> by i then~           | selector
+unfreeze a.<i> by i every 2~        | duration unit
+schedule linear(x=1)~               | after schedule
+schedule linear for~                | value
+schedule linear for 3~              | duration unit
+schedule linear for 3 epochs~       | after schedule
+schedule linear for 3 epochs then~  | schedule
+schedule linear for 3 epochs then cosine( | schedule argument
+fc -> schedule linear for 3 epochs then cosine( | schedule argument
+optimizer critic =~                 | optimizer
+optimizer critic = adam(            | optimizer argument
+let n = last(@                      | value
 fc -> lr 1 / 2~                     | after value
 """
 

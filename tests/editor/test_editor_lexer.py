@@ -61,6 +61,29 @@ def test_words_are_told_apart_by_where_they_stand() -> None:
     assert (Name.Function, "last") in found
 
 
+def test_stages_sequences_and_turns_are_told_apart() -> None:
+    """A heading is a declaration, each schedule of a sequence a class, also in the next line."""
+    text = (
+        "stage head for 1_000 steps, fresh optimizer\n"
+        "schedule linear for 3 epochs then\n  cosine(warmup=1 epoch)\n"
+        "freeze statistics of **.bn until step 5\n"
+        "unfreeze a then b.<i> by i descending every 1 epoch\n"
+        "optimizer critic = adam(lr=last(@g.i))\n"
+        'fc -> "rank" 128\n'
+        "stage.0 -> lr 1\nafter stages\n"
+    )
+    found = [(kind, written) for kind, written in tokens(text) if written.strip()]
+    for wanted in [
+        (Keyword.Declaration, "stage"), (Name.Namespace, "head"), (Number, "1_000"), (Keyword, "fresh"),
+        (Name.Class, "linear"), (Operator.Word, "then"), (Name.Class, "cosine"), (Keyword, "statistics"),
+        (Name.Tag, "**.bn"), (Keyword, "descending"), (Name.Label, "critic"), (Name.Class, "adam"),
+        (Name.Label, "@g.i"), (Name.Attribute, '"rank"'), (Name.Tag, "stage.0"),
+        (Keyword.Declaration, "after stages"),
+    ]:  # fmt: skip
+        assert wanted in found
+    assert not [written for kind, written in found if kind in (Error, Token.Text)]
+
+
 def test_pygments_finds_it_by_name_and_by_file() -> None:
     """Through the entry point of the installed package."""
     assert isinstance(get_lexer_by_name("layerlr"), LayerlrLexer)

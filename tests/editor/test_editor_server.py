@@ -175,6 +175,24 @@ def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
         ('model "m.json"\nfc where module is |', {"norm", "Linear", "Expert"}, {"lr"}),
         ("fc where dtype is |", {"bfloat16"}, {"norm"}),
         ("fc where |", {"ndim", "module", "not"}, {"lr"}),
+        ("|", {"stage", "after stages", "steps", "steps_per_epoch"}, {"for"}),
+        ("stage a |", {"for", "until"}, {"fresh optimizer", "then"}),
+        ("stage a for 2 |", {"epochs", "steps"}, {"epoch"}),
+        ("stage a for 2 epochs |", {"until"}, {"for"}),
+        ("stage a until loss |", {"stops falling for"}, {"until"}),
+        ("stage a, |", {"fresh optimizer"}, {"for"}),
+        ("after |", {"stages"}, {"for"}),
+        ("freeze |", {"statistics of"}, set()),
+        ("freeze statistics of fc |", {"until", "except"}, {"updating statistics", "warmup"}),
+        ("unfreeze a.<i> |", {"by", "then", "at"}, {"from"}),
+        ("unfreeze a.<i> by |", {"i"}, {"every"}),
+        ("unfreeze a.<i> by i |", {"descending", "then", "every"}, {"at"}),
+        ("schedule linear |", {"for"}, {"then", "until"}),
+        ("schedule linear for 2 epochs |", {"then"}, {"for"}),
+        ("schedule linear for 2 epochs then |", {"cosine"}, {"adamw"}),
+        ("fc -> schedule linear(end_factor=1) |", {"for", "until"}, {"then"}),
+        ("optimizer critic = |", {"adamw"}, {"cosine"}),
+        ("group g = a\nlet n = last(@|", {"@g"}, {"sqrt"}),
         ("include |", {'"whole.lr"'}, {'"typing.lr"'}),
         ("model |", {'"m.json"', '"torchvision:'}, set()),
     ],
@@ -229,7 +247,7 @@ def test_the_options_of_another_packages_optimizer_come_from_the_analyst(client:
         (5, 18, "`weight_decay`"),
         (5, 12, "optimizer `adamw` (`torch.optim.AdamW`)"),
         (6, 10, "schedule `cosine`"),
-        (6, 19, "`warmup`: linear warm-up"),
+        (6, 19, "`warmup`: how long the warm-up lasts"),
         (6, 24, "`5%` = 0.05"),
         (8, 38, "largest number that a capture is bound to"),
         (9, 13, "dimensions of the tensor"),
@@ -275,6 +293,17 @@ def test_lets_and_groups_lead_to_their_definitions(client: Client, uri: str) -> 
     assert place(client.at("definition", uri, 7, 9)) == (2, 4, 8)
     assert place(client.at("definition", uri, 9, 0)) == (4, 6, 10)
     assert client.at("definition", uri, 8, 8) is None
+
+
+def test_a_group_that_is_counted_leads_to_its_definition(client: Client) -> None:
+    """With the name of a capture behind it and without; so does a `let` that is taken by its place."""
+    uri = client.open(
+        "counted.lr", "group g = a.<i>\nlet n = (1, 2)\nlet m = last(@g.i) + count(@g) + n[0]\n"
+    )
+    assert place(client.at("definition", uri, 2, 15)) == (0, 6, 7)
+    assert place(client.at("definition", uri, 2, 28)) == (0, 6, 7)
+    assert place(client.at("definition", uri, 2, 33)) == (1, 4, 5)
+    assert client.at("definition", uri, 2, 17) is None
 
 
 def test_includes_and_models_lead_to_their_files(client: Client, folder: Path) -> None:
@@ -364,6 +393,22 @@ def test_symbols_list_the_statements(client: Client, uri: str) -> None:
         ("optimizer adamw", "adamw(weight_decay=0.05)"),
     ]
     assert found[-2]["name"] == "@stem where ndim > 1"
+
+
+def test_stages_hold_their_statements(client: Client) -> None:
+    """Each reaches from its heading to its last statement; what stands above the first is under none."""
+    text = (
+        "** -> lr 1\nstage head for 1 epoch\nfc -> lr 2\nfreeze **\n\nstage rest\nafter stages\nb -> lr 3\n"
+    )
+    uri = client.open("stages.lr", text)
+    found = client.request("textDocument/documentSymbol", {"textDocument": {"uri": uri}})
+    assert [(s["name"], s["detail"], [c["name"] for c in s.get("children", ())]) for s in found] == [
+        ("**", "lr 1", []),
+        ("stage head", "for 1 epoch", ["fc", "freeze **"]),
+        ("stage rest", "", []),
+        ("after stages", "after stages", ["b"]),
+    ]
+    assert (found[1]["range"]["start"]["line"], found[1]["range"]["end"]["line"]) == (1, 3)
 
 
 # ---------------------------------------------------------------- changes

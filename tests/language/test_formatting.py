@@ -83,6 +83,21 @@ def test_formatted_text_is_tidy(text: str) -> None:
         ),
         ('model  "a  b"', 'model "a  b"\n'),
         ("/a  b/, @g->lr 1", "/a  b/, @g -> lr 1\n"),
+        ("optimizer critic=adam( lr=1 )", "optimizer critic = adam(lr=1)\n"),
+        ("schedule a for 3 epochs then\n  b", "schedule a for 3 epochs then b\n"),
+        ("schedule a for 3 epochs then # why\n  b", "schedule a for 3 epochs then  # why\n    b\n"),
+        ("freeze statistics \\\n\tof  a", "freeze statistics of a\n"),
+        ("unfreeze a.<i>   by i  descending every 1 epoch", "unfreeze a.<i> by i descending every 1 epoch\n"),
+        ('fc->"rank"  *=2', 'fc -> "rank" *= 2\n'),
+        ("let x=last( @g.i )+T [ -1 ]", "let x = last(@g.i) + T[-1]\n"),
+        ("let x=ramp( ( 0% ,1 ),shape = cosine )", "let x = ramp((0%, 1), shape=cosine)\n"),
+        ("stage a ,fresh  optimizer", "stage a, fresh optimizer\n"),
+        ("stage x;stage y", "stage x\n\nstage y\n"),
+        ("stage x; a -> lr 1 # both", "stage x; a -> lr 1  # both\n"),
+        ("a -> lr 1 # a\nstage x # x\n  bb -> lr 2", "a -> lr 1  # a\n\nstage x  # x\nbb -> lr 2\n"),
+        ("a -> lr 1\n# about\n# x\nstage x", "a -> lr 1\n\n# about\n# x\nstage x\n"),
+        ("a -> lr 1\n# about a\n\n# x\nafter  stages", "a -> lr 1\n# about a\n\n# x\nafter stages\n"),
+        ("# the file\nstage x", "# the file\nstage x\n"),
     ],
 )
 def test_layout(text: str, expected: str) -> None:
@@ -135,6 +150,18 @@ def test_long_lists_wrap_behind_commas() -> None:
     assert all(line.startswith("    encoder") for line in lines[1:])
     assert formatted(once) == once
     assert same(tree(once), tree(text))
+
+
+def test_long_sequences_wrap_behind_then() -> None:
+    """Turn by turn, as late as can be."""
+    turns = " then ".join(f"encoder.layer.{n}.attention" for n in range(8))
+    once = formatted(f"unfreeze {turns} every 2 epochs")
+    *first, last = once.splitlines()
+    assert len(first) == 3
+    assert all(line.endswith(" then") for line in first)
+    assert last.startswith("    encoder")
+    assert all(len(line) <= 100 for line in once.splitlines())
+    assert formatted(once) == once
 
 
 def test_a_file_with_errors_is_left_alone() -> None:

@@ -76,6 +76,11 @@ def test_options_may_begin_like_words(option: str) -> None:
         ("\ufeffa -> lr 1", 1),
         ("\tfreeze\ta\t", 1),
         ("a -> lr max(1,\n2)  # c", 1),
+        ("unfreeze a then\n  b every 1 epoch", 1),
+        ("schedule a for 1 epoch then # why\n\n  # and\n\tb\nfc -> lr 1", 2),
+        ("fc -> schedule a for 1 epoch then\n  b, lr 1", 1),
+        ("freeze then\n  fc -> lr 1", 2),
+        ("stage a\n  fc -> lr 1", 2),
         ("", 0),
         ("# only\n\n  # comments", 0),
     ],
@@ -94,14 +99,14 @@ def test_a_comma_does_not_reach_a_line_that_is_not_indented() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("1e-4", 1e-4), (".5", 0.5), ("5.", 5.0), ("1E+2", 100.0), ("5%", 0.05), ("007", 7), ("1e999", float("inf"))],
+    [("600_000", 600_000), ("1_0.2_5", 10.25), ("1e-1_0", 1e-10), ("1_0%", 0.1), ("1", 1), ("1e-4", 1e-4), (".5", 0.5), ("5.", 5.0), ("1E+2", 100.0), ("5%", 0.05), ("007", 7), ("1e999", float("inf"))],
 )  # fmt: skip
 def test_numbers(text: str, value: float) -> None:
-    """Numbers keep their text and their exact value."""
+    """Numbers keep their text, but for what sets digits apart, and their exact value."""
     number = one(f"let x = {text}").value
     assert number.value == value
     assert type(number.value) is type(value)
-    assert number.text == text.rstrip("%")
+    assert number.text == text.rstrip("%").replace("_", "")
     if value != float("inf"):
         assert float(number.exact) == value
     assert isinstance(number.exact, Fraction)
@@ -177,6 +182,111 @@ def test_arguments_keep_stretches_of_time() -> None:
     assert isinstance(warmup, s.Number)
     assert warmup.percent
     assert len(single) == 1
+
+
+def test_headings_say_how_long_and_whether_to_begin_afresh() -> None:
+    """A stage has a name, perhaps a length, perhaps a condition; nothing of what follows is its own."""
+    stage = one("stage all for 20 epochs until val_loss stops falling for 3 epochs by 0.1, fresh optimizer")
+    assert (stage.name, stage.length.unit, stage.until.metric, stage.fresh) == (
+        "all",
+        "epochs",
+        "val_loss",
+        True,
+    )
+    assert stage.name_span.text == "all"
+    bare, fresh, after = statements("stage a\nstage b, fresh optimizer\nafter stages\n")
+    assert (bare.length, bare.until, bare.fresh, fresh.fresh) == (None, None, False, True)
+    assert isinstance(after, s.AfterStagesStatement)
+    assert (one("steps 600_000").value.value, one("steps_per_epoch n").value.name) == (600_000, "n")
+
+
+def test_schedules_follow_one_another() -> None:
+    """A schedule is a sequence, most often of one part; all parts but the last have a length."""
+    [lone] = one("schedule cosine(warmup=5%)").sequence.parts
+    assert (lone.factory.name, lone.length) == ("cosine", None)
+    rule = one("fc -> schedule linear for 300 steps then hold for 5% then cosine, lr 1 until epoch 3")
+    parts = rule.settings[0].value.parts
+    assert [(p.factory.name, p.length and p.length.unit) for p in parts] == [
+        ("linear", "steps"),
+        ("hold", "percent"),
+        ("cosine", None),
+    ]
+    assert rule.settings[0].value.span.text == "linear for 300 steps then hold for 5% then cosine"
+
+
+def test_turns_may_go_by_a_capture() -> None:
+    """Ascending without a word; turns with and without a capture mix."""
+    text = "unfreeze head then layers.<i> by i descending then stages.<s> by s every 1 epoch"
+    found = one(text).turns
+    assert [(t.by, t.descending) for t in found] == [(None, False), ("i", True), ("s", False)]
+    assert found[1].by_span.text == "i"
+    assert one("unfreeze a, b warmup 5%").at is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "first"),
+    [
+        ("freeze statistics of a", s.FreezeStatisticsStatement, "a"),
+        ("freeze statistics of statistics", s.FreezeStatisticsStatement, "statistics"),
+        ("freeze statistics \\\n of /x/", s.FreezeStatisticsStatement, None),
+        ("freeze statistics", s.FreezeStatement, "statistics"),
+        ("freeze statistics.0", s.FreezeStatement, "statistics.0"),
+        ("freeze statistics, of", s.FreezeStatement, "statistics"),
+        ("freeze of", s.FreezeStatement, "of"),
+        ("freeze statistics updating statistics", s.FreezeStatement, "statistics"),
+        ("statistics -> lr 1", s.RuleStatement, "statistics"),
+    ],
+)
+def test_statistics_are_a_word_only_where_of_follows(text: str, kind: type, first: str | None) -> None:
+    """A layer may be called `statistics`, and another one `of`."""
+    statement = one(text)
+    assert type(statement) is kind
+    assert getattr(statement.selector.include[0], "text", None) == first
+
+
+def test_statistics_end_with_their_line() -> None:
+    """`of` in the next line is another statement's layer."""
+    assert [type(n) for n in statements("freeze statistics\nof -> lr 1")] == [
+        s.FreezeStatement,
+        s.RuleStatement,
+    ]
+
+
+def test_calls_take_keywords_and_counted_groups() -> None:
+    """Values first, then what is given by name, which may be a stretch of time."""
+    call = one("let x = f(last(@g), count(@g.i), (1, 2), a=3 epochs, b=power(2),)").value
+    last, count, _ = call.arguments
+    assert (last.arguments[0].group, last.arguments[0].capture) == ("g", None)
+    assert (count.arguments[0].group, count.arguments[0].capture) == ("g", "i")
+    assert [(k.name, type(k.value)) for k in call.keywords] == [("a", s.Duration), ("b", s.Call)]
+    assert one("let x = f(a=1)").value.arguments == ()
+    assert one("let x = T[-1]").value.index.operand.value == 1
+
+
+def test_points_of_a_ramp_begin_with_a_stretch_of_time() -> None:
+    """In `ramp` alone: elsewhere a stretch of time is no value."""
+    points = one(
+        "let x = ramp((0%, 0.04), (300 steps, (1 + 2) * y), ((n) epochs, 1), shape=cosine)"
+    ).value.arguments
+    assert [type(p.items[0]) for p in points] == [s.Number, s.Duration, s.Duration]
+    assert codes("let x = max((300 steps, 1))") == ["LR001"]
+    assert codes("let x = ramp(max((300 steps, 1)))") == ["LR001"]
+    assert codes("let x = (300 steps, 1)") == ["LR001"]
+
+
+def test_options_and_optimizers_may_have_names_of_their_own() -> None:
+    """A quoted option is any text; a named optimizer is a further one, of which there may be many."""
+    first, second = one('fc -> "rank" 128, "odd name" *= 2 from epoch 1').settings
+    assert (first.option, first.quoted, first.option_span.text) == ("rank", True, '"rank"')
+    assert (second.option, second.multiply) == ("odd name", True)
+    plain, critic, _ = statements("optimizer adamw\noptimizer critic = adam(lr=1)\noptimizer actor = adam\n")
+    assert (plain.name, critic.name, critic.name_span.text) == (None, "critic", "critic")
+
+
+def test_each_stage_has_a_schedule_of_its_own() -> None:
+    """One stands above the stages, and one under each heading."""
+    assert codes("schedule a\nstage x\nschedule b\nafter stages\nschedule c\n") == []
+    assert codes("stage x\nschedule b\nfc -> lr 1\nschedule c\n") == ["LR009"]
 
 
 def test_texts_and_patterns_are_unescaped() -> None:

@@ -136,7 +136,7 @@ def clauses(draw: st.DrawFn) -> Clause:
 
 sequences = st.builds(
     Sequence,
-    st.lists(patterns, min_size=1, max_size=3).map(tuple),
+    st.lists(patterns, min_size=2, max_size=3).map(tuple),
     st.fractions(Fraction(1, 4), 2, max_denominator=4),
     times,
 )

@@ -182,8 +182,10 @@ def test_what_came_frozen_stays_with_the_model() -> None:
     assert {g.kind for g in plan.groups} == {"model", "trains"}
     assert "LR211" in codes(plan)
     assert plan.at(epoch=0)["0.weight"]["frozen"] is True
-    named = layerlr.parse("** -> lr 1e-4; freeze 0 until epoch 1").resolve(model)
-    assert named.at(epoch=1)["0.weight"]["frozen"] is False
+    ending = layerlr.parse("** -> lr 1e-4; freeze 0 until epoch 1").resolve(model)
+    assert ending.at(epoch=1)["0.weight"]["frozen"] is True
+    thawing = layerlr.parse("** -> lr 1e-4; freeze 0; unfreeze 0 at epoch 1").resolve(model)
+    assert thawing.at(epoch=1)["0.weight"]["frozen"] is False
 
 
 @pytest.mark.parametrize(

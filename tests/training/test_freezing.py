@@ -126,7 +126,7 @@ def test_an_unfreeze_thaws_what_the_model_came_frozen_with():
     """Naming a layer in unfreeze makes its flag the plan's, whatever it was before."""
     model = seeded()
     model.mid.requires_grad_(False)
-    model, _, schedule = made("** -> lr 1e-2\nfreeze mid until epoch 1", model)
+    model, _, schedule = made("** -> lr 1e-2\nunfreeze mid at epoch 1", model)
     schedule.step()
     assert not model.mid[0].weight.requires_grad
     schedule.step()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi, sqrt
 
+from layerlr_dsl.language.numbers import spelled
+
 NAMES = ("linear", "cosine", "exponential", "sqrt", "power", "constant")
 
 
@@ -27,7 +29,7 @@ class Easing:
         return first + (last - first) * self.share(p)
 
     def text(self) -> str:
-        return f"power({self.power:g})" if self.name == "power" else self.name
+        return f"power({spelled(self.power)})" if self.name == "power" else self.name
 
 
 _SHARES: dict[str, Callable[[float, float], float]] = {

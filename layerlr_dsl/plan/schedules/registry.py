@@ -114,17 +114,22 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Cur
         near = meant(name)
         help = f"did you mean {near}?" if near else f"there are {', '.join(ENTRIES)}"
         raise ScheduleFault(None, f"there is no schedule called {name}", help)
-    values = read(name, entry.arguments, arguments)
+    values: Values = read(name, entry.arguments, arguments)
     _refuse_contradictions(name, values)
     common: Parts = {
         "name": name,
         "written": written(name, entry.arguments, arguments),
         "warmup": _warmup(values, clock),
-        "floor": float(values.get("floor") or 0.0),
-        "min_lr": None if values.get("min_lr") is None else float(values["min_lr"]),
+        "floor": _float(values, "floor") or 0.0,
+        "min_lr": _float(values, "min_lr"),
         "held": _held_for(values, clock),
     }
     return entry.parts(values, clock, common)
+
+
+def _float(values: Values, name: str) -> float | None:
+    value = values.get(name)
+    return None if value is None else float(value)
 
 
 def _refuse_contradictions(name: str, values: Values) -> None:

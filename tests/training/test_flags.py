@@ -181,7 +181,7 @@ def test_a_schedule_of_a_part_leaves_the_other_parts_alone():
 def test_a_released_model_scripts_whatever_was_frozen():
     """What is noted for the next stage is plain data."""
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze 0, 1", model)
+    model, _, schedule = made("** -> lr 1e-2\nfreeze 0, 1", model)
     model(torch.randn(3, 4))
     schedule.release()
     with warnings.catch_warnings():

@@ -116,7 +116,7 @@ def test_a_thaw_during_an_evaluation_takes_effect_for_training(whole):
     def forward(seed):
         return model(rows(seed)) if whole else model.head(model.body(rows(seed)))
 
-    for epoch in range(3):
+    for _ in range(3):
         for seed in range(2):
             forward(seed).sum().backward()
             optimizer.step()

@@ -16,6 +16,9 @@ from layerlr_dsl.model.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
+FLAGS_TAKEN = "_layerlr_flags_taken"
+"""Attribute of a module: those of its parameters from which layerlr took `requires_grad`. They did not come frozen."""
+
 
 @dataclass(slots=True)
 class Walk:
@@ -97,6 +100,7 @@ def walk(model: nn.Module) -> Walk:
         segments.append(segment)
         prefixes.append(path)
         rows.append(row)
+        taken = module.__dict__.get(FLAGS_TAKEN, ())
         for leaf, parameter in own.items():
             if parameter is None:
                 continue
@@ -110,7 +114,7 @@ def walk(model: nn.Module) -> Walk:
             leaves.append(leaf)
             shapes.append(shared_shape(shape, shape))
             dtypes.append(dtype_names[parameter.dtype])
-            requires_grad.append(parameter.requires_grad)
+            requires_grad.append(parameter.requires_grad or leaf in taken)
     _lend_class_to_parametrizations(found, classes.parametrizations)
     return found
 

@@ -13,6 +13,7 @@ from torch import nn
 from layerlr_dsl.model.walk import walk
 from layerlr_dsl.training import compiling, parallel
 from layerlr_dsl.training.binding import Binding
+from layerlr_dsl.training.flags import FlagCheck
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.probing import Probe
 
@@ -28,6 +29,7 @@ class FirstStep:
     def __init__(self, binding: Binding, freezer: Freezer) -> None:
         self.binding = binding
         self.freezer = freezer
+        self._flags = FlagCheck(binding, freezer)
         self._left = 0
         self._forwards = 0
         self._probe: Probe | None = None
@@ -37,6 +39,7 @@ class FirstStep:
         self._left = ATTEMPTS
         self._forwards = self.freezer.modules.forwards
         self.freezer.modules.fresh = True
+        self._flags.renew()
 
     def begin(self) -> None:
         """Hold in eval what has taken the place of frozen modules, as SyncBatchNorm does when it is converted to."""
@@ -51,6 +54,9 @@ class FirstStep:
         if not self.binding.in_place():
             self.arm()
             self.freezer.follow_modules()
+        if self.freezer.modules.thawing:  # a compiled model's hooks give no modes back
+            self.freezer.modules.settle()
+        self._flags.check()
         if self._left == 0:
             return
         self.rebind(param_groups)
@@ -71,9 +77,7 @@ class FirstStep:
         if reducer is None or reducer is self._reducer:
             return
         self._reducer = reducer
-        freezer = self.freezer
-        by_flag = {name: freezer.parameters[name] for name in freezer.frozen if freezer.by_flag(name)}
-        parallel.require_reduced(reducer, self.binding.trains, by_flag)
+        parallel.require_reduced(reducer, self.binding.trains, self.freezer.frozen_by_flag())
 
     def _look_for_lost_gradients(self) -> Probe | None:
         trains = self.binding.trains

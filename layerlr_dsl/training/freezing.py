@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
-from layerlr_dsl.training import modes, parallel
+from layerlr_dsl.training import flags, modes, parallel
 from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
@@ -90,6 +91,21 @@ def _silence(parameter: Tensor) -> None:
             parameter.grad.zero_()
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What is frozen at a time, by name.
+
+    updating: parameters of `parameters` whose normalisation layers go on updating their running statistics.
+    held: parameters that train, and whose normalisation layers stand still. modules: what a freeze covers
+    and has no parameters of its own, such as dropout.
+    """
+
+    parameters: frozenset[str] = frozenset()
+    updating: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+
+
 class Freezer:
     """Which of the plan's parameters are frozen now, and everything that keeps them so.
 
@@ -108,8 +124,7 @@ class Freezer:
         self.parameters = parameters
         self.for_ever = frozenset(for_ever)
         self.way = way
-        self.frozen: frozenset[str] = frozenset()
-        self.updating: frozenset[str] = frozenset()
+        self.state = Frozen()
         self.guard = GradientGuard()
         self.modules = modes.install(root)
         self._silenced: list[RemovableHandle] = []
@@ -117,23 +132,26 @@ class Freezer:
         self._loads = self.modules.loads
         self._applied = False
 
-    def apply(self, frozen: Collection[str], updating: Collection[str] = ()) -> bool:
-        """Freeze exactly `frozen`; return whether that changed anything.
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The parameters that are frozen now."""
+        return self.state.parameters
 
-        updating: those whose normalisation layers go on updating their running statistics.
-        """
-        frozen, updating = frozenset(frozen), frozenset(updating)
-        thawed = self.frozen - frozen
-        if self._applied and frozen == self.frozen and updating == self.updating:
+    def apply(self, state: Frozen) -> bool:
+        """Freeze exactly what `state` says; return whether that changed anything."""
+        thawed = self.frozen - state.parameters
+        if self._applied and state == self.state:
             return False
         self._applied = True
-        self.frozen, self.updating = frozen, updating
+        self.state = state
         self.release()
+        found = walk(self.root)
+        self._note_flags(found)
         for name, parameter in self.parameters.items():
-            self._hold(name, parameter, name in frozen)
-        self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in frozen]
+            self._hold(name, parameter, name in self.frozen)
+        self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
         parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
-        self._hold_modules()
+        self._hold_modules(found)
         self.remember()
         return True
 
@@ -146,6 +164,10 @@ class Freezer:
     def by_flag(self, name: str) -> bool:
         """Whether a parameter freezes by losing its flag."""
         return self.way == "hard" or (self.way == "soft unless for ever" and name in self.for_ever)
+
+    def frozen_by_flag(self) -> dict[str, nn.Parameter]:
+        """What is frozen now by having lost its flag."""
+        return {name: self.parameters[name] for name in self.frozen if self.by_flag(name)}
 
     def _hold(self, name: str, parameter: nn.Parameter, frozen: bool) -> None:
         if not self.by_flag(name):
@@ -161,15 +183,26 @@ class Freezer:
         """Hold in eval what now stands in the place of frozen modules, where others were put there."""
         present = set(map(id, self.root.modules()))
         if any(id(module) not in present for module in self.modules.modules):
-            self._hold_modules()
+            self._hold_modules(walk(self.root))
 
-    def _hold_modules(self) -> None:
-        found = walk(self.root)
+    def _note_flags(self, found: Walk) -> None:
+        """Note which flags are about to be taken, and which were before; the others of the plan get theirs back."""
+        before = flags.taken(found)
+        frozen = self.frozen_by_flag().values()
+        taken = {id(p) for p in frozen if p.requires_grad or id(p) in before}
+        flags.note(found, taken | (before - set(map(id, self.parameters.values()))))
+
+    def _hold_modules(self, found: Walk) -> None:
         planned = {id(self.parameters[name]) for name in self.frozen}
-        updating = {id(self.parameters[name]) for name in self.updating}
         owned = set(map(id, self.parameters.values()))
-        still = planned | self._frozen_by_the_model(found, owned)
-        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, still, planned, updating))
+        standing = modes.Standing(
+            planned | self._frozen_by_the_model(found, owned),
+            planned,
+            {id(self.parameters[name]) for name in self.state.updating},
+            {id(p) for name, p in zip(found.names, found.parameters, strict=True) if name in self.state.held},
+            self.state.modules,
+        )
+        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, standing))
 
     @staticmethod
     def _frozen_by_the_model(found: Walk, owned: set[int]) -> set[int]:
@@ -185,7 +218,7 @@ class Freezer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.modules.lead()
+        self.modules.lead(self.root)
         # Copies and pickles of parameters come without their hooks.
         for name in self.frozen:
             self._hold(name, self.parameters[name], True)
@@ -195,7 +228,7 @@ class Freezer:
         self.parameters, self.way = parameters, way
         self._applied = False
         self._digests = {}
-        self.apply(self.frozen, self.updating)
+        self.apply(self.state)
 
     def found_wrapped(self, reducer: Any) -> None:
         """Give flags back where a DistributedDataParallel waits for the gradients of what never trains.
@@ -207,7 +240,7 @@ class Freezer:
             if any(id(self.parameters[name]) in held for name in self.for_ever):
                 self.way = "soft"
                 self._applied = False
-                self.apply(self.frozen, self.updating)
+                self.apply(self.state)
 
     @contextmanager
     def thawed(self) -> Iterator[None]:

@@ -1,25 +1,33 @@
 """Waiting for metrics: conditions that end a window, and plateau schedules.
 
-A condition comes true at its N-th report in a row without an improvement of more than D. The first
-report after its window opens is what later ones are compared to.
+A condition comes true at its N-th epoch in a row without an improvement of more than D. The first
+epoch after its window opens is what later ones are compared to.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.plan.schedules import Plateau, PlateauState
+from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
+from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.training.errors import ScheduleWarning, listed
 
 if TYPE_CHECKING:
+    from layerlr_dsl.plan.clock import Clock
     from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.plan.scheduled import Scheduled
     from layerlr_dsl.plan.timeline import Event
+
+LONG_WITHOUT_EPOCHS = 1000
 
 
 @dataclass(slots=True)
@@ -57,13 +65,13 @@ class Waits:
     def metrics(self) -> frozenset[str]:
         return frozenset(wait.event.metric for wait in self.waits)
 
-    def observe(self, values: Mapping[str, float], tick: int) -> bool:
-        """Take the reports of one epoch at `tick`; return whether any condition came true."""
+    def observe(self, values: Mapping[str, float], reported: int, now: int) -> bool:
+        """Take what an epoch came to, by its last report at tick `reported`; return whether any came true."""
         before = len(self.fired)
-        opened = [wait for wait in self.waits if self._is_open(wait.event, tick)]
+        opened = [wait for wait in self.waits if self._is_open(wait.event, reported)]
         for wait in opened:
             if wait.event.metric in values and wait.observe(values[wait.event.metric]):
-                self.fired[wait.event.index] = tick
+                self.fired[wait.event.index] = now
         return len(self.fired) > before
 
     def _is_open(self, event: Event, tick: int) -> bool:
@@ -75,8 +83,21 @@ class Waits:
 
     def unreported(self) -> tuple[str, ...]:
         """The conditions that wait for a metric nobody has reported."""
-        reported = {wait.event.metric for wait in self.waits if wait.reported}
-        return tuple(wait.event.text for wait in self.waits if wait.event.metric not in reported)
+        return tuple(wait.event.text for wait in self._silent(()))
+
+    def _silent(self, heard: Collection[str]) -> list[Wait]:
+        reported = {wait.event.metric for wait in self.waits if wait.reported}.union(heard)
+        return [wait for wait in self.waits if wait.event.metric not in reported]
+
+    def overdue(self, heard: Collection[str]) -> list[tuple[int, str]]:
+        """For each condition that nobody reports to: the tick at which that is odd, and its text."""
+        silent = self._silent(heard)
+        opened = ((self.plan.timeline.tick(wait.event.opens, self.fired), wait) for wait in silent)
+        return [
+            (start + patience_in_ticks(self.plan.clock, wait.event.patience) + 1, wait.event.text)
+            for start, wait in opened
+            if start < NEVER
+        ]
 
     def state_dict(self) -> list[dict[str, Any]]:
         return [
@@ -110,6 +131,97 @@ class Waits:
                 self.fired[wait.event.index] = here(entry["fired"])
 
 
+class Plateaus:
+    """All plateau schedules of a plan, by their stage, and what the metrics have taken off each."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._scheduled = _scheduled(plan)
+        found = {(one.stage, plateau) for one in self._scheduled for plateau in one.plateaus()}
+        self.states: dict[tuple[int, Plateau], PlateauState] = {
+            key: key[1].controller() for key in sorted(found, key=_called)
+        }
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        return frozenset(plateau.metric for _, plateau in self.states)
+
+    def observe(self, values: Mapping[str, float], tick: int, fired: Fired) -> bool:
+        """Take what an epoch came to; return whether any rate changes by it."""
+        changed = False
+        for (stage, plateau), state in self.states.items():
+            if plateau.metric in values and self._runs(stage, plateau, tick, fired):
+                before = state.factor
+                changed |= state.report(values[plateau.metric]) != before
+        return changed
+
+    def _runs(self, stage: int, plateau: Plateau, at: int, fired: Fired) -> bool:
+        """Whether a plateau is the part that runs, in the stage that runs: it begins afresh with these."""
+        tick = self.plan.held(at, fired)
+        if stage and self.plan.stage(tick, fired) != stage:
+            return False
+        stretch = self.plan.timeline.stretches(fired)[stage]
+        for scheduled in self._scheduled:
+            if scheduled.stage == stage and plateau in scheduled.plateaus():
+                schedule = scheduled.on(stretch)
+                if isinstance(schedule, ScheduleSequence):
+                    return schedule.parts[schedule.place(tick - stretch.start)] == plateau
+        return True
+
+    def unreported(self) -> tuple[str, ...]:
+        """The plateaus whose metric was never reported."""
+        return tuple(plateau.text() for _, plateau in self._silent(()))
+
+    def _silent(self, heard: Collection[str]) -> list[tuple[int, Plateau]]:
+        unheard = (key for key, state in self.states.items() if not math.isfinite(state.best))
+        return [key for key in unheard if key[1].metric not in heard]
+
+    def overdue(self, heard: Collection[str], fired: Fired) -> list[tuple[int, str]]:
+        """For each plateau that nobody reports to: the tick at which that is odd, and its text."""
+        stretches = self.plan.timeline.stretches(fired)
+        return [
+            (
+                stretches[stage].start + patience_in_ticks(self.plan.clock, plateau.patience) + 1,
+                plateau.text(),
+            )
+            for stage, plateau in self._silent(heard)
+            if stretches[stage].start < NEVER
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {_called(key): state.state_dict() for key, state in self.states.items()}
+
+    def load_state_dict(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
+        """They are known by their text."""
+        for key, state in self.states.items():
+            if _called(key) in saved:
+                state.load_state_dict(saved[_called(key)])
+
+
+def _scheduled(plan: Plan) -> list[Scheduled]:
+    """Every schedule that drives a group at some time."""
+    found = [
+        effect.schedule
+        for group in plan.groups
+        for course in group.behaviour.courses.values()
+        for effect in course.schedules
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _called(key: tuple[int, Plateau]) -> str:
+    stage, schedule = key
+    return f"stage {stage}: {schedule.text()}" if stage else schedule.text()
+
+
+def patience_in_ticks(clock: Clock, epochs: int) -> int:
+    """How long a wait for a metric may go without any report: its patience and an epoch, half the run at most."""
+    if clock.knows_epochs:
+        half = None if clock.run_epochs is None else max(1, ceil(clock.run_epochs / 2))
+        return min(epochs + 1, half or epochs + 1) * clock.ticks_per_epoch
+    return LONG_WITHOUT_EPOCHS if clock.total is None else clock.total // 2
+
+
 def as_numbers(values: Mapping[str, object]) -> dict[str, float]:
     """Reported values as floats. Raises TypeError for one that is no number; warns of one not finite."""
     numbers: dict[str, float] = {}
@@ -135,4 +247,15 @@ def warn_of_unknown(reported: Iterable[str], wanted: frozenset[str]) -> None:
         f"the rules wait for {listed(sorted(wanted))}, and the report has only {listed(sorted(near))}{hint}",
         ScheduleWarning,
         stacklevel=4,
+    )
+
+
+def warn_of_silence(texts: Iterable[str]) -> None:
+    """Say that nobody reports what some rules wait for."""
+    warnings.warn(
+        f"nobody has reported yet what these rules wait for: {listed(texts)}. Call schedule.report(...) after every "
+        "validation (Lightning, transformers: the callback ReportMetrics of layerlr_dsl.training does), or the rules "
+        "never change anything",
+        ScheduleWarning,
+        stacklevel=6,
     )

@@ -1,17 +1,21 @@
-"""Frozen modules stay in eval, whatever the training loop does with `model.train()`.
+"""Frozen modules are in eval whenever they run, whatever the training loop does with `model.train()`.
 
 Each epoch's `model.train()` would set running statistics and dropout of a frozen layer going again. What
 lasts through pickle, deepcopy, torch.compile and every wrapper is a forward pre-hook that holds plain
 lists of modules: one on the root, and one on each frozen subtree for loops that call a part of the model
 without its root.
+
+A module that thaws gets back the mode that its user wants it in, which need not be that of the root: loops
+and models of their own keep norms in eval. So the hook notes what the user had set before it sets eval.
 """
 
 from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +24,12 @@ from torch.nn.parameter import is_lazy
 
 from layerlr_dsl.model.walk import Walk
 from layerlr_dsl.training.hooks import remove
+
+WANTED = "_layerlr_mode_wanted"
+"""Attribute of a module that a released schedule has left in eval: the mode that its user wants it in."""
+
+Place: TypeAlias = "tuple[nn.Module, tuple[str, ...]]"
+"""A module and the segments of its name."""
 
 
 class FrozenModules:
@@ -32,6 +42,8 @@ class FrozenModules:
 
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
+        self.thawing: list[nn.Module] = []
+        """What thawed while the root was in eval, and gets its mode back when that trains again."""
         self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
         self.limits: list[tuple[nn.Embedding | nn.EmbeddingBag, float]] = []
         self.forwards = 0
@@ -44,30 +56,110 @@ class FrozenModules:
         self.leader: weakref.ref[FrozenModules] | None = None
         """In a copy of the model that no schedule steps: the hook that it was copied from."""
         self._led: list[tuple[nn.Module, weakref.ref[nn.Module]]] = []
+        self._root: weakref.ref[nn.Module] | None = None
+        self._wanted: dict[nn.Module, bool] = {}
+        """The mode that the user wants each module in; those that were not touched yet are missing."""
+        self._paths: dict[nn.Module, tuple[str, ...]] = {}
+        self._untouched = False
+        self._traced = False
 
     def __call__(self, root: nn.Module, inputs: Any) -> None:
-        tracing = torch.compiler.is_compiling()
-        if self.leader is not None and not tracing:
+        if torch.compiler.is_compiling():
+            self._traced = True
+            for module in self.modules:
+                if module.training:
+                    module.training = False
+            return
+        if self._root is None:
+            self._root = weakref.ref(root)
+        if self.leader is not None:
             self.follow()
-        if self.fresh and not tracing:
+        if self.fresh:
             self.fresh = False
             if self.began is not None:
                 self.began()
-        flipped = False
-        for module in self.modules:
-            if module.training:
-                module.training = False
-                flipped = True
-        if tracing:
-            return
+        self.settle()
         self.forwards += 1
+        self._look_for_reducer()
+
+    def _look_for_reducer(self) -> None:
         reducer = nn.parallel.DistributedDataParallel._get_active_ddp_module()  # type: ignore[no-untyped-call]
         if reducer is not None and reducer is not self.reducer:
             self.reducer = reducer
             if self.wrapped is not None:
                 self.wrapped(reducer)
+
+    # ------------------------------------------------------------ modes
+
+    def settle(self) -> None:
+        """Put what is frozen in eval, and what thawed during an evaluation back in the mode that is wanted of it."""
+        trains = self._root_trains()
+        if self._untouched and trains:
+            self._untouched = False
+            for module in self.modules:
+                self._wanted.setdefault(module, module.training)
+        flipped = [module for module in self.modules if module.training]
+        if flipped or self.thawing:
+            self._note()
+        for module in flipped:
+            module.training = False
+        if self.thawing and trains:
+            self._give_back(self.thawing)
+            self.thawing = []
+        self._undo_reset()
+
+    def hold(self, modules: list[nn.Module], paths: Mapping[nn.Module, tuple[str, ...]]) -> None:
+        """Make `modules` the ones held in eval when they run; the others go back to their modes."""
+        self._note()
+        staying = set(map(id, modules))
+        leaving = [m for m in (*self.thawing, *self.modules) if id(m) not in staying]
+        self._paths = {module: self._paths.get(module, ()) for module in leaving} | dict(paths)
+        self.modules, self.thawing, self._untouched = modules, leaving, True
+        # Before the model has run, its user may still be about to say which modes he wants.
+        if self.forwards and self._root_trains():
+            self.settle()
+        elif self._root_trains():
+            self._give_back(leaving)
+            self.thawing = []
+
+    def leave(self) -> None:
+        """Hold nothing any more; modes stay as they are, and which are wanted is noted for the next schedule."""
+        for module in (*self.modules, *self.thawing):
+            if module in self._wanted:
+                module.__dict__[WANTED] = self._wanted[module]
+        self.modules, self.thawing, self._wanted = [], [], {}
+        self.lift_limits()
+
+    def take_over(self, root: nn.Module) -> None:
+        """Take up the modes that an earlier schedule has left to be given back."""
+        self.thawing = [module for module in root.modules() if WANTED in module.__dict__]
+        self._wanted = {module: module.__dict__.pop(WANTED) for module in self.thawing}
+
+    def _give_back(self, modules: list[nn.Module]) -> None:
+        for module in modules:
+            wanted = self._wanted.pop(module, None)
+            if wanted is not None:
+                module.training = wanted
+            elif self._traced:  # a compiled model's hook has nowhere to note anything
+                module.training = True
+
+    def _root_trains(self) -> bool:
+        root = None if self._root is None else self._root()
+        return root is None or root.training
+
+    def _note(self) -> None:
+        """Note what the user wants of the modules that were put in eval here.
+
+        `train()` reaches all below the module that it is called on. So where some of them train again, whatever
+        is in eval below the same ancestor was put there by the user.
+        """
+        touched = [module for module in (*self.modules, *self.thawing) if module in self._wanted]
+        flipped = [self._paths.get(module, ()) for module in touched if module.training]
         if flipped:
-            self._undo_reset()
+            around = _common(flipped)
+            for module in touched:
+                if self._paths.get(module, ())[: len(around)] == around:
+                    self._wanted[module] = module.training
 
     def follow(self) -> None:
         """Let go of what is held no more in the model that this one was copied from.
@@ -87,9 +179,9 @@ class FrozenModules:
             self.statistics = [kept for kept in self.statistics if id(kept[0]) not in thawed]
             self.lift_limits()
 
-    def lead(self) -> None:
+    def lead(self, root: nn.Module) -> None:
         """Follow no other model's hook any more: a schedule steps this one."""
-        self.leader, self._led = None, []
+        self.leader, self._led, self._root = None, [], weakref.ref(root)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenModules:
         made = type(self)()
@@ -140,7 +232,7 @@ class FrozenModules:
             self.loaded()
 
     def __getstate__(self) -> dict[str, Any]:
-        told = {"reducer": None, "began": None, "wrapped": None, "loaded": None}
+        told = {"reducer": None, "began": None, "wrapped": None, "loaded": None, "_root": None}
         return {**self.__dict__, **told, "leader": None, "_led": []}
 
 
@@ -152,45 +244,48 @@ class FrozenSubtree:
         self.hook = hook
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:
+        tracing = torch.compiler.is_compiling()
+        if not tracing and self.hook.thawing:
+            self.hook.settle()
         if not self.modules or not self.modules[0].training:
             return
-        if self.hook.leader is not None and not torch.compiler.is_compiling():
+        if tracing:
+            for module in self.modules:
+                module.training = False
+            return
+        if self.hook.leader is not None:
             self.hook.follow()
             held = set(map(id, self.hook.modules))
             self.modules = [module for module in self.modules if id(module) in held]
-        for module in self.modules:
-            module.training = False
+        self.hook.settle()
 
 
 def install(root: nn.Module) -> FrozenModules:
     """The hook of this root; one that came along in a deepcopy or pickle is taken over."""
     for hook in root._forward_pre_hooks.values():
         if isinstance(hook, FrozenModules):
-            hook.lead()
+            hook.lead(root)
             return hook
     hook = FrozenModules()
+    hook.lead(root)
+    hook.take_over(root)
     root.register_forward_pre_hook(hook)
     root.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
     return hook
 
 
-def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[nn.Module]]) -> None:
-    """Make `subtrees` the ones held in eval; what was held before and is not now trains if the root does."""
-    modules = list({id(module): module for subtree in subtrees for module in subtree}.values())
-    staying = set(map(id, modules))
-    for module in hook.modules:
-        if id(module) not in staying and root.training:
-            module.training = True
+def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[Place]]) -> None:
+    """Make `subtrees` the ones held in eval; what was held before and is not now gets its mode back."""
+    paths = {module: path for subtree in reversed(subtrees) for module, path in reversed(subtree)}
+    hook.hold(list(dict.fromkeys(module for subtree in subtrees for module, _ in subtree)), paths)
     for module in root.modules():
         remove(module._forward_pre_hooks, FrozenSubtree)
-    for subtree in subtrees:
-        for host in _hosts(subtree[0]):
-            held = [module for module in host.modules() if id(module) in staying]
-            if held:
-                host.register_forward_pre_hook(FrozenSubtree(held, hook))
-    hook.modules = modules
-    for module in modules:
-        module.training = False
+    held = set(map(id, hook.modules))
+    for top in (*(subtree[0][0] for subtree in subtrees), *hook.thawing):
+        for host in _hosts(top):
+            if not any(isinstance(other, FrozenSubtree) for other in host._forward_pre_hooks.values()):
+                below = [module for module in host.modules() if id(module) in held]
+                host.register_forward_pre_hook(FrozenSubtree(below, hook))
     hook.lift_limits()
     hook.remember_statistics()
 
@@ -201,8 +296,7 @@ def uninstall(root: nn.Module) -> None:
         remove(module._forward_pre_hooks, FrozenSubtree)
     for hook in root._forward_pre_hooks.values():
         if isinstance(hook, FrozenModules):
-            hook.modules = []
-            hook.lift_limits()
+            hook.leave()
     hooks = root._load_state_dict_post_hooks
     for key in [k for k, h in hooks.items() if isinstance(getattr(h, "__self__", None), FrozenModules)]:
         del hooks[key]
@@ -218,28 +312,50 @@ def _hosts(module: nn.Module) -> Iterator[nn.Module]:
             yield from _hosts(child)
 
 
-def frozen_subtrees(
-    found: Walk, frozen: set[int], planned: set[int], updating: set[int]
-) -> list[list[nn.Module]]:
-    """The topmost subtrees below the root all of whose parameters are frozen, each as its flat modules.
+def _common(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
+    first, last = min(paths), max(paths)
+    same = 0
+    while same < len(first) and first[same] == last[same]:
+        same += 1
+    return first[:same]
 
-    frozen: ids of all parameters that stand still; planned: those among them that the plan froze, of which
-    a subtree has at least one; updating: those whose normalisation layers go on updating statistics, which
-    are left out.
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands still in a model, by ids of parameters.
+
+    still: all that are frozen. planned: those of them that the plan froze. updating: those of these whose
+    normalisation layers go on updating statistics. held: those whose normalisation layers stand still
+    though they train. modules: the names of modules without parameters that are frozen.
+    """
+
+    still: Set[int]
+    planned: Set[int]
+    updating: Set[int] = frozenset()
+    held: Set[int] = frozenset()
+    modules: Set[str] = frozenset()
+
+
+def frozen_subtrees(found: Walk, standing: Standing) -> list[list[Place]]:
+    """The topmost subtrees below the root that are in eval, each as its flat modules.
+
+    Those are subtrees all of whose parameters are frozen, at least one of them by the plan, and single
+    modules that are frozen without having any.
     """
     size = len(found.modules)
-    total, still, ours, going = ([0] * size for _ in range(4))
+    total, still, ours, going, held = ([0] * size for _ in range(5))
     for owner, parameter in zip(found.owners, found.parameters, strict=True):
         key = id(parameter)
         total[owner] += 1
-        still[owner] += key in frozen
-        ours[owner] += key in planned
-        going[owner] += key in updating
+        still[owner] += key in standing.still
+        ours[owner] += key in standing.planned
+        going[owner] += key in standing.updating
+        held[owner] += key in standing.held
     for row in range(size - 1, 0, -1):
         above = found.module_parents[row]
         for column in (total, still, ours, going):
             column[above] += column[row]
-    subtrees: list[list[nn.Module]] = []
+    subtrees: list[list[Place]] = []
     top: list[int] = [-1] * size
     for row in range(1, size):
         parent = found.module_parents[row]
@@ -248,15 +364,26 @@ def frozen_subtrees(
         elif total[row] and still[row] == total[row] and ours[row]:
             top[row] = len(subtrees)
             subtrees.append([])
+        elif (held[row] and _is_norm(found, row)) or found.module_prefixes[row][:-1] in standing.modules:
+            subtrees.append([_place(found, row)])
+            continue
         else:
             continue
         if not _goes_on(found, row, total, ours, going):
-            subtrees[top[row]].append(found.modules[row])
+            subtrees[top[row]].append(_place(found, row))
     return [subtree for subtree in subtrees if subtree]
 
 
+def _place(found: Walk, row: int) -> Place:
+    return found.modules[row], tuple(found.module_prefixes[row][:-1].split("."))
+
+
+def _is_norm(found: Walk, row: int) -> bool:
+    return "norm" in found.classes[found.module_classes[row]].families
+
+
 def _goes_on(found: Walk, row: int, total: list[int], ours: list[int], going: list[int]) -> bool:
-    if "norm" not in found.classes[found.module_classes[row]].families:
+    if not _is_norm(found, row):
         return False
     if total[row]:
         return going[row] > 0

@@ -7,7 +7,7 @@ critic, or one for every parameter, stepped while gradients come in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.optim import Optimizer
 
@@ -19,9 +19,19 @@ from layerlr_dsl.training.hooks import remove
 if TYPE_CHECKING:
     from torch import nn
 
-    from layerlr_dsl.training.freezing import GradientGuard
-
 Called = tuple[Any, dict[str, Any]]
+
+
+class WholeGuard(Protocol):
+    """What a part asks of the guard of the whole."""
+
+    paused: bool
+    by_parts: bool
+
+    @property
+    def frozen(self) -> Sequence[nn.Parameter]: ...
+
+    def look(self) -> None: ...
 
 
 def together(optimizers: Optimizer | Sequence[Optimizer]) -> Optimizer:
@@ -39,7 +49,7 @@ class PartGuard:
     one backward pass, so that is done once a round: when a part steps again, or none has yet.
     """
 
-    def __init__(self, whole: GradientGuard, stepped: set[int]) -> None:
+    def __init__(self, whole: WholeGuard, stepped: set[int]) -> None:
         self.whole = whole
         self.stepped = stepped
         self._frozen: list[nn.Parameter] = []
@@ -74,7 +84,7 @@ class PartGuard:
         return {"whole": self.whole, "stepped": set(), "_frozen": [], "_of": None}
 
 
-def guard_parts(optimizer: Optimizer, whole: GradientGuard) -> None:
+def guard_parts(optimizer: Optimizer, whole: WholeGuard) -> None:
     """Put the guard of `whole` in force on every part of an optimizer."""
     unguard_parts(optimizer)
     stepped: set[int] = set()

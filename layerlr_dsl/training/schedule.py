@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 import weakref
@@ -18,24 +17,22 @@ from torch.optim.lr_scheduler import LRScheduler
 from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
-from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.schedules import Plateau, PlateauState
-from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
-from layerlr_dsl.training import compiling, metrics, modes, parallel
+from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 from layerlr_dsl.training.firststep import FirstStep
-from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.freezing import Freezer, Frozen
 from layerlr_dsl.training.parts import together
 from layerlr_dsl.training.rates import Factors, Writer
+from layerlr_dsl.training.reporting import Reports
 from layerlr_dsl.training.saved_state import Carried, equal
 from layerlr_dsl.training.state import StateByName
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
 
-NEVER = 2**62
 VERSION = 1
 
 
@@ -53,6 +50,7 @@ class LayerSchedule(LRScheduler):
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer | Sequence[Optimizer]) -> None:
         optimizer = together(optimizer)
         parallel.refuse_flat_parameters(model)
+        flags.give_back(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
         self.plan = plan
@@ -61,10 +59,9 @@ class LayerSchedule(LRScheduler):
         for_ever = {name for group in plan.groups if group.kind == "frozen" for name in group.parameters}
         self._freezer = Freezer(live.unwrap(model), self._binding.owned, for_ever, way)
         self._first_step = FirstStep(self._binding, self._freezer)
-        self._waits = metrics.Waits(plan)
-        self._plateaus = _plateaus(plan)
+        self._reports = Reports(plan)
         follows = self._binding.follow(optimizer.param_groups)
-        self._writer = Writer(plan, follows, Factors(self._plateaus))
+        self._writer = Writer(plan, follows, Factors(self._reports.plateaus.states))
         self._pending = PendingGradients()
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
         self._state = StateByName.after(innermost(optimizer), given, self._binding.parameters)
@@ -120,8 +117,7 @@ class LayerSchedule(LRScheduler):
             "steps_per_epoch": self.plan.clock.steps_per_epoch,
             "_step_count": self._step_count,
             "frozen": sorted(self._freezer.frozen),
-            "conditions": self._waits.state_dict(),
-            "plateaus": {_called(key): state.state_dict() for key, state in self._plateaus.items()},
+            **self._reports.state_dict(),
             "stage": self.stage,
             "stages": self._stages(),
         }
@@ -153,16 +149,13 @@ class LayerSchedule(LRScheduler):
 
         self.last_epoch = here(int(state_dict["last_epoch"]))
         self._step_count = int(state_dict["_step_count"])
-        self._waits.load_state_dict(state_dict["conditions"], here)
-        for key, state in self._plateaus.items():
-            if _called(key) in state_dict["plateaus"]:
-                state.load_state_dict(state_dict["plateaus"][_called(key)])
+        self._reports.load_state_dict(state_dict, here)
         self._stage = None  # the optimizer's state is loaded by itself: nothing begins here
         self._resume()
 
     def _stages(self) -> list[list[Any]]:
         """Each stage's name and the tick at which it began; None for those to come."""
-        stretches = self.plan.timeline.stretches(self._waits.fired)[1:]
+        stretches = self.plan.timeline.stretches(self._reports.fired)[1:]
         names = [stage.name for stage in self.plan.timeline.calendar.stages]
         return [
             [name, stretch.start if stretch.start <= self.last_epoch else None]
@@ -174,13 +167,13 @@ class LayerSchedule(LRScheduler):
     @property
     def stage(self) -> str | None:
         """The name of the stage that runs now; None where the rules have no stages."""
-        fired = self._waits.fired
+        fired = self._reports.fired
         return self.plan.stage_name(self.plan.held(self.last_epoch, fired), fired)
 
     @property
     def done(self) -> bool:
         """Whether the last stage is over before the run is: its last state holds, and there is nothing to train for."""
-        over = self.plan.over(self._waits.fired)
+        over = self.plan.over(self._reports.fired)
         return over is not None and self.last_epoch >= over
 
     @property
@@ -193,13 +186,17 @@ class LayerSchedule(LRScheduler):
         """What the last `optimizer.load_state_dict` took over, and what it could not."""
         return self._state.carried
 
-    def report(self, values: Mapping[str, object] | None = None, /, **named: object) -> None:
-        """Report metrics, once an epoch, to the conditions and plateaus that wait for them.
+    def report(
+        self, values: Mapping[str, object] | None = None, /, *, end_of_epoch: bool = False, **named: object
+    ) -> None:
+        """Report metrics to the conditions and plateaus that wait for them, as often as there are any.
 
-        Names that are no Python names go in a mapping. Where several processes train, all must call
-        this, and what rank 0 reports counts. Raises TypeError for a value that is no number.
+        Of several reports in an epoch the last counts; it is judged when the next epoch begins, or at once
+        with `end_of_epoch`, which says that this epoch has no further one. Names that are no Python names go
+        in a mapping. Where several processes train, all must call this, and what rank 0 reports counts.
+        Raises TypeError for a value that is no number.
         """
-        wanted = self._waits.metrics | {schedule.metric for _, schedule in self._plateaus}
+        wanted = self._reports.metrics
         if not wanted:
             return
         reported = {**(values or {}), **named}
@@ -208,32 +205,17 @@ class LayerSchedule(LRScheduler):
         if reported and not known and "metric" not in self._warned:
             self._warned.add("metric")
             metrics.warn_of_unknown(reported, wanted)
-        changed = self._waits.observe(known, self.last_epoch)
-        for (stage, schedule), state in self._plateaus.items():
-            if schedule.metric in known and self._waits_now(stage, schedule):
-                before = state.factor
-                changed |= state.report(known[schedule.metric]) != before
-        if changed:
+        if self._reports.hear(known, self.last_epoch, over=end_of_epoch, at_end=self._at_end_of_epoch()):
             self._enter()
+        else:
+            self._look_ahead()
 
-    def _waits_now(self, stage: int, plateau: Plateau) -> bool:
-        """Whether a plateau is the part that runs, in the stage that runs: it begins afresh with these."""
-        fired = self._waits.fired
-        tick = self.plan.held(self.last_epoch, fired)
-        if stage and self.plan.stage(tick, fired) != stage:
-            return False
-        stretch = self.plan.timeline.stretches(fired)[stage]
-        for scheduled in _scheduled(self.plan):
-            if scheduled.stage == stage and plateau in scheduled.plateaus():
-                schedule = scheduled.on(stretch)
-                if isinstance(schedule, ScheduleSequence):
-                    return schedule.parts[schedule.place(tick - stretch.start)] == plateau
-        return True
+    def _at_end_of_epoch(self) -> bool:
+        return self.last_epoch % self.plan.clock.ticks_per_epoch == 0
 
     def unreported(self) -> tuple[str, ...]:
         """The conditions and plateaus whose metric was never reported, in the words of the rules."""
-        silent = (s.text() for (_, s), state in self._plateaus.items() if not math.isfinite(state.best))
-        return (*self._waits.unreported(), *silent)
+        return self._reports.unreported()
 
     def verify(self) -> int:
         """Prove by digests that nothing frozen has moved; return how many tensors were looked at.
@@ -266,22 +248,39 @@ class LayerSchedule(LRScheduler):
     def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
         self._install()
-        fired = self._waits.fired
+        self._reports.go_on(self.last_epoch)
+        fired = self._reports.fired
         tick = self.plan.held(self.last_epoch, fired)
         self._begin_stage(tick, fired)
         states = self.plan.state(tick, fired, self._defaults)
-        frozen, updating = self._frozen_in(states)
-        if frozen != self._freezer.frozen and self._freezer.applied and not self._freezer.guard.by_parts:
+        frozen = self._frozen_in(states)
+        changes = frozen.parameters != self._freezer.frozen and self._freezer.applied
+        if changes and not self._freezer.guard.by_parts:
             self._pending.warn_if_any(innermost(self.optimizer))
-        if self._freezer.apply(frozen, updating):
+        if self._freezer.apply(frozen):
             self._arm()
             self._count_patterns()
         stretches = self.plan.timeline.stretches(fired)
         self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
-        later = self.plan.next_change(tick, fired)
-        self._next = NEVER if later is None else later
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Work out the next tick at which there is more to do than to write what moves."""
+        fired, now = self._reports.fired, self.last_epoch
         if self.done:
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
+            return
+        later = self.plan.next_change(self.plan.held(now, fired), fired)
+        self._next = min(NEVER if later is None else later, self._reports.due, self._warn_of_silence())
+
+    def _warn_of_silence(self) -> int:
+        """Name what waits for a metric that nobody reports; return when to look again."""
+        overdue = [(tick, text) for tick, text in self._reports.overdue() if text not in self._warned]
+        late = [text for tick, text in overdue if tick <= self.last_epoch]
+        if late:
+            self._warned.update(late)
+            metrics.warn_of_silence(late)
+        return min((tick for tick, text in overdue if text not in late), default=NEVER)
 
     def _begin_stage(self, tick: int, fired: Mapping[int, int]) -> None:
         """Note the stage, and drop the optimizer's state where one begins that asks for a fresh one."""
@@ -296,17 +295,20 @@ class LayerSchedule(LRScheduler):
         self._pending.forget(innermost(self.optimizer))
         self._enter()
 
-    def _frozen_in(self, states: tuple[GroupState, ...]) -> tuple[set[str], set[str]]:
+    def _frozen_in(self, states: tuple[GroupState, ...]) -> Frozen:
         frozen: set[str] = set()
         updating: set[str] = set()
+        held: set[str] = set()
         for group, state in zip(self.plan.groups, states, strict=True):
             if group.planned and state.frozen:
                 frozen.update(group.parameters)
                 if state.statistics and group.kind == "trains":
                     updating.update(group.parameters)
-        now = self.last_epoch, self._waits.fired
+            elif state.held:
+                held.update(group.parameters)
+        now = self.last_epoch, self._reports.fired
         updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
-        return frozen, updating
+        return Frozen(frozenset(frozen), frozenset(updating), frozenset(held))
 
     def _install(self) -> None:
         optimizer = innermost(self.optimizer)
@@ -337,11 +339,11 @@ class LayerSchedule(LRScheduler):
                 "optimizer.step is being captured in a CUDA graph, where a rate that is a plain number never changes "
                 "again; call layerlr_dsl.training.compiling.tensor_rates(optimizer) first"
             )
-        tick, fired = self.last_epoch, self._waits.fired
+        tick, fired = self.last_epoch, self._reports.fired
         later = self.plan.next_change(tick, fired)
         while later is not None:
-            frozen, _ = self._frozen_in(self.plan.state(later, fired, self._defaults))
-            if frozen != self._freezer.frozen:
+            frozen = self._frozen_in(self.plan.state(later, fired, self._defaults))
+            if frozen.parameters != self._freezer.frozen:
                 break
             later = self.plan.next_change(later, fired)
         if later is not None or len(fired) < len(self.plan.events):
@@ -396,27 +398,6 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
             alive(*arguments)
 
     return call
-
-
-def _scheduled(plan: Plan) -> list[Scheduled]:
-    """Every schedule that drives a group at some time."""
-    found = [
-        effect.schedule
-        for group in plan.groups
-        for course in group.behaviour.courses.values()
-        for effect in course.schedules
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _plateaus(plan: Plan) -> dict[tuple[int, Plateau], PlateauState]:
-    found = {(one.stage, plateau) for one in _scheduled(plan) for plateau in one.plateaus()}
-    return {key: key[1].controller() for key in sorted(found, key=_called)}
-
-
-def _called(key: tuple[int, Plateau]) -> str:
-    stage, schedule = key
-    return f"stage {stage}: {schedule.text()}" if stage else schedule.text()
 
 
 def _listed_stages(names: Sequence[str]) -> str:

@@ -550,6 +550,7 @@ def test_a_tied_parameter_is_frozen_under_all_its_names():
     model.body = nn.Linear(4, 4)
     model, _, schedule = made("** -> lr 1e-2\nfreeze embed, out", model)
     assert not model.out.weight.requires_grad
+    model.out(model.embed(torch.arange(5)))
     assert not model.embed.training
     assert not model.out.training
     assert schedule.frozen == {"embed.weight"}
@@ -568,6 +569,7 @@ def test_a_whole_model_pickle_keeps_its_frozen_modules_in_eval():
     import io
 
     model, _, _ = made(STEM_AND_MID)
+    model(images())
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from nets import resolve, seeded
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.training.errors import ScheduleWarning
 
 WAITS = "** -> lr 1e-2\nfreeze mid until val_loss stops falling for 2 epochs"
@@ -36,6 +37,142 @@ def test_a_condition_fires_at_the_nth_report_in_a_row_without_improvement():
     assert trained == [False, False, False, False, False, True, True]
 
 
+@pytest.mark.parametrize("reports", [2, 4, 8])
+def test_of_several_reports_in_an_epoch_the_last_counts(reports):
+    """`for 2 epochs` waits two epochs though a metric comes twice, four or eight times in each."""
+    model, _, schedule = made(WAITS, steps=8)
+    thawed = []
+    for tick in range(1, 5 * 8 + 1):
+        schedule.step()
+        if tick % (8 // reports) == 0:
+            schedule.report(val_loss=1.0 if tick <= 8 else 2.0)
+        thawed.append(model.mid[0].weight.requires_grad)
+    assert thawed == [False] * 23 + [True] * 17
+
+
+def test_a_report_in_mid_epoch_is_judged_by_the_first_step_of_the_next():
+    """Until then a better one may still come, and then that one counts."""
+    model, _, schedule = made("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 1 epochs", steps=4)
+    thawed = []
+    for values in ((1.0, None), (2.0, 0.5), (2.0, None), (None, None)):
+        for value in values:
+            schedule.step()
+            if value is not None:
+                schedule.report(val_loss=value)
+            schedule.step()
+            thawed.append(model.mid[0].weight.requires_grad)
+    assert thawed == [False] * 6 + [True] * 2
+    assert schedule.state_dict()["conditions"][0]["fired"] == 13
+
+
+def test_a_report_of_the_next_epoch_settles_the_one_before():
+    """Where one process evaluates between two steps of the schedule, nothing is judged twice."""
+    model, _, schedule = made(WAITS, steps=4)
+    for value in (1.0, 2.0, 3.0):
+        for _ in range(3):
+            schedule.step()
+        schedule.report(val_loss=0.0)
+        schedule.report(val_loss=value)
+        schedule.step()
+    assert not model.mid[0].weight.requires_grad
+    schedule.step()
+    assert model.mid[0].weight.requires_grad
+
+
+def test_a_report_at_the_end_of_an_epoch_holds_from_its_very_next_step():
+    """And another of the same epoch takes it back."""
+    model, _, schedule = made("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 1 epochs")
+    epoch(schedule, val_loss=1.0)
+    epoch(schedule, val_loss=2.0)
+    assert model.mid[0].weight.requires_grad
+    schedule.report(val_loss=0.5)
+    assert not model.mid[0].weight.requires_grad
+    schedule.report(val_loss=3.0)
+    assert model.mid[0].weight.requires_grad
+    schedule.step()
+    assert schedule.state_dict()["conditions"][0]["fired"] == 4
+
+
+def test_an_epoch_is_over_where_its_loop_says_so():
+    """`end_of_epoch` counts, whatever the clock makes of it, and needs no value of its own."""
+    model, _, schedule = made(WAITS, steps=10)
+    trained = []
+    for value in (1.0, 2.0, 3.0):
+        schedule.step()
+        schedule.report(val_loss=value)
+        schedule.report(end_of_epoch=True)
+        trained.append(model.mid[0].weight.requires_grad)
+    assert trained == [False, False, True]
+
+
+def test_without_epochs_every_report_counts_as_one():
+    """A run whose length is known in steps alone has nothing else to count by."""
+    model = seeded()
+    plan = layerlr.parse(WAITS).resolve(model, steps=20)
+    schedule = plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)))
+    for value in (1.0, 2.0, 2.0):
+        schedule.step()
+        schedule.report(val_loss=value)
+    assert model.mid[0].weight.requires_grad
+
+
+def test_a_plateau_counts_epochs_too():
+    """Four reports in an epoch are one to torch's ReduceLROnPlateau, stepped with the last of them."""
+    rules = 'schedule plateau(metric="val_loss", factor=0.5, patience=1)\n** -> lr 1e-2'
+    _, optimizer, schedule = made(rules, steps=4)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1e-2)
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, factor=0.5, patience=1)
+    for last in (1.0, 0.9, 0.95, 0.92, 0.95, 0.5, 0.6):
+        for value in (7.0, 0.1, 3.0, last):
+            schedule.step()
+            schedule.report(val_loss=value)
+        oracle.step(last)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+
+
+def test_what_was_reported_in_an_epoch_survives_a_resume_in_it():
+    """A checkpoint between the report and the end of its epoch loses neither."""
+    model, _, first = made("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 1 epochs", steps=4)
+    for value in (1.0, 2.0):
+        for _ in range(3):
+            first.step()
+        first.report(val_loss=value)
+        if value == 1.0:
+            first.step()
+    model, _, resumed = made("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 1 epochs", steps=4)
+    resumed.load_state_dict(first.state_dict())
+    resumed.step()
+    assert not model.mid[0].weight.requires_grad
+    resumed.step()
+    assert model.mid[0].weight.requires_grad
+
+
+def test_a_metric_that_nobody_reports_is_named_during_the_run():
+    """Once its patience is over and an epoch more, without anybody asking; never where it was reported."""
+    rules = WAITS + "\nfreeze stem until accuracy stops rising for 1 epochs"
+    _, _, schedule = made(rules)
+    found = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(10):
+            epoch(schedule, accuracy=0.5)
+            found.append([str(w.message) for w in caught if "nobody has reported" in str(w.message)])
+    assert [len(texts) for texts in found] == [0, 0, 0] + [1] * 7
+    assert "val_loss stops falling for 2 epochs" in found[-1][0]
+    assert "accuracy" not in found[-1][0]
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(2, 3), (3, 5), (10, 11)])
+def test_a_short_run_is_told_before_it_is_over(epochs, said):
+    """However long the patience: after half the run it is time."""
+    _, _, schedule = made("** -> lr 1e-2\nfreeze mid until val_loss stops falling for 5 epochs", epochs)
+    for tick in range(1, 2 * epochs + 1):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            schedule.step()
+        assert len(caught) == (tick == said)
+
+
 def test_an_improvement_counts_only_beyond_the_margin():
     """`by 0.1` makes a smaller gain no improvement."""
     model, _, schedule = made(WAITS + " by 0.1")
@@ -47,11 +184,10 @@ def test_an_improvement_counts_only_beyond_the_margin():
 def test_rising_metrics_wait_for_the_other_direction():
     """An accuracy that stops rising thaws; one that rises does not."""
     model, _, schedule = made('** -> lr 1e-2\nfreeze mid until "val/acc" stops rising for 1 epochs')
-    schedule.step()
-    schedule.report({"val/acc": 0.5})
-    schedule.report({"val/acc": 0.6})
+    epoch(schedule, **{"val/acc": 0.5})
+    epoch(schedule, **{"val/acc": 0.6})
     assert not model.mid[0].weight.requires_grad
-    schedule.report(**{"val/acc": torch.tensor(0.55)})
+    epoch(schedule, **{"val/acc": torch.tensor(0.55)})
     assert model.mid[0].weight.requires_grad
 
 

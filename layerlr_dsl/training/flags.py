@@ -1,0 +1,128 @@
+"""`requires_grad` and who set it: what layerlr took is known for as long as the model lives, and put right in a step.
+
+That a flag was taken by layerlr is noted on the module that owns the parameter, so it survives copies, pickles,
+`load_state_dict(assign=True)` and the schedule that took it. Whoever comes next knows what the model itself froze.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol
+
+from torch import nn
+
+from layerlr_dsl.model.walk import FLAGS_TAKEN, Walk
+from layerlr_dsl.training.errors import ScheduleWarning, listed
+
+if TYPE_CHECKING:
+    from layerlr_dsl.training.binding import Binding
+
+_flag = attrgetter("requires_grad")
+
+
+class Freezing(Protocol):
+    """What the check asks of whatever freezes."""
+
+    @property
+    def frozen(self) -> Collection[str]: ...
+
+    @property
+    def parameters(self) -> Mapping[str, nn.Parameter]: ...
+
+    def frozen_by_flag(self) -> Mapping[str, nn.Parameter]: ...
+
+
+def give_back(root: nn.Module) -> None:
+    """Give every parameter the flag back that layerlr took from it."""
+    for module in root.modules():
+        for leaf in module.__dict__.pop(FLAGS_TAKEN, ()):
+            parameter = module._parameters.get(leaf)
+            if parameter is not None:
+                parameter.requires_grad = True
+
+
+def note(found: Walk, taken: Collection[int]) -> None:
+    """Note on each module which of its parameters, by id, have lost their flag to layerlr."""
+    leaves: dict[int, list[str]] = {}
+    for owner, leaf, parameter in zip(found.owners, found.leaves, found.parameters, strict=True):
+        if id(parameter) in taken:
+            leaves.setdefault(owner, []).append(leaf)
+    for row, module in enumerate(found.modules):
+        if row in leaves:
+            module.__dict__[FLAGS_TAKEN] = tuple(leaves[row])
+        else:
+            module.__dict__.pop(FLAGS_TAKEN, None)
+
+
+def taken(found: Walk) -> set[int]:
+    """Ids of the parameters that have lost their flag to layerlr."""
+    return {
+        id(parameter)
+        for owner, leaf, parameter in zip(found.owners, found.leaves, found.parameters, strict=True)
+        if leaf in found.modules[owner].__dict__.get(FLAGS_TAKEN, ())
+    }
+
+
+class FlagCheck:
+    """Looks at every optimizer step whether all flags are as the plan has them.
+
+    Loops and callbacks that toggle flags put back what they found before a thaw, and then a layer trains no
+    more without a word.
+    """
+
+    def __init__(self, binding: Binding, freezer: Freezing) -> None:
+        self.binding = binding
+        self.freezer = freezer
+        self._on: list[nn.Parameter] = []
+        self._off: list[nn.Parameter] = []
+        self._told: set[str] = set()
+
+    def renew(self) -> None:
+        """Take up what is frozen now, and which parameters there are."""
+        frozen = self.freezer.frozen
+        self._on = [parameter for name, parameter in self.binding.trains.items() if name not in frozen]
+        self._off = list(self.freezer.frozen_by_flag().values())
+
+    def check(self) -> None:
+        """Put right the flags that the plan owns, and warn of all that were changed."""
+        if all(map(_flag, self._on)) and not any(map(_flag, self._off)):
+            return
+        lost = {
+            name: parameter
+            for name, parameter in self.binding.trains.items()
+            if name not in self.freezer.frozen and not parameter.requires_grad
+        }
+        gained = {name: p for name, p in self.freezer.frozen_by_flag().items() if p.requires_grad}
+        for name, parameter in lost.items():
+            parameter.requires_grad = name in self.freezer.parameters
+        for parameter in gained.values():
+            parameter.requires_grad = False
+        self._tell(lost, gained)
+
+    def _tell(self, lost: Mapping[str, nn.Parameter], gained: Mapping[str, nn.Parameter]) -> None:
+        owned = [name for name in lost if name in self.freezer.parameters and name not in self._told]
+        others = [name for name in lost if name not in self.freezer.parameters and name not in self._told]
+        on = [name for name in gained if name not in self._told]
+        self._told.update(owned, others, on)
+        if owned:
+            _warn(
+                f"{listed(owned)}: the rules train these now, and something else had taken their requires_grad (a "
+                "callback, toggle_optimizer, LightningModule.freeze), so they may have had no gradient in this step. It "
+                "is given back; leave the flags of what rules freeze and thaw to the rules"
+            )
+        if others:
+            _warn(
+                f"{listed(others)}: the rules train these, and something else has taken their requires_grad, so they do "
+                "not train. Freeze them in the rules, or set the flag again"
+            )
+        if on:
+            _warn(
+                f"{listed(on)}: frozen by the rules, and something else had set their requires_grad; it is taken again. "
+                "They did not move, but backward had to pay for their gradients"
+            )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ScheduleWarning, stacklevel=8)

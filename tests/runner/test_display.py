@@ -41,7 +41,7 @@ def test_the_live_picture_shows_progress_figures_rates_and_what_is_frozen_within
         "loss 0.5000",
         "90.0%",
         "400 samples/s",
-        "2.50e-04",
+        "2.5e-4",
         "frozen",
         "trains",
     ):
@@ -57,7 +57,7 @@ def test_a_narrow_terminal_cuts_names_and_never_figures():
     lines = _picture(_now(groups=long), 40)
     text = " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 40
-    for part in ("encoder.lay", "1.25e-04", "frozen", "400 samples/s", "20/45"):
+    for part in ("encoder.lay", "1.25e-4", "frozen", "400 samples/s", "20/45"):
         assert part in text
 
 

@@ -316,7 +316,7 @@ def test_frozen_layers_are_run_once_for_each_sample(tmp_path, rules, layerlr, mo
     [
         ("** -> lr 1e-2", [], "data", "nothing is frozen"),
         ("** -> lr 1e-2\nfreeze head", [], "data", "no frozen layer comes before the first one that trains"),
-        ("** -> lr 1e-2\nfreeze stem until epoch 1", [], "data", "lasts only 1 epochs more"),
+        ("** -> lr 1e-2\nfreeze stem until epoch 1", [], "data", "lasts only 1 epoch more"),
         ("** -> lr 1e-2\nfreeze stem", [], "noisy", "does not say `deterministic = True`"),
         ("** -> lr 1e-2\nfreeze stem updating statistics", [], "data", "no frozen layer comes before"),
     ],

@@ -220,7 +220,7 @@ def test_edited_rules_are_shown_and_need_consent(whole, tmp_path, rules, layerlr
     assert ran.status == 2
     assert "-stem -> lr 3e-3" in ran.err
     assert "+stem -> lr 4e-3" in ran.err
-    assert "stem.0.weight: lr 0.003 -> 0.004" in ran.err
+    assert "stem.0.weight: lr 3e-3 -> 4e-3" in ran.err
     assert "--accept-rule-changes" in ran.err
     ran = layerlr("train", "--resume", "--out", whole, "--accept-rule-changes", "--epochs", 4)
     assert ran.status == 0, ran.err

@@ -160,6 +160,7 @@ FAMILIES = (
             Kind("LR315", "error", "unfreezing by turns with one turn"),
             Kind("LR316", "error", "stage without an end"),
             Kind("LR317", "info", "unfreezing what trains already in this stage"),
+            Kind("LR318", "warning", "base weights under adapters stay frozen"),
         ),
     ),
     Family(

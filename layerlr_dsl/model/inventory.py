@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from layerlr_dsl.model.schema import InventoryJson
 
+_ADAPTED = {"BaseTunerLayer"}
+_SAVED = {"ModulesToSaveWrapper", "AuxiliaryTrainingWrapper"}
+"""Names of peft's classes: layers that carry adapters, and modules of which a copy trains."""
+
 __all__ = ["Alias", "Inventory", "ModuleClass"]
 
 
@@ -115,6 +119,34 @@ class Inventory:
         from layerlr_dsl.model.inventory_file import to_json
 
         return to_json(self)
+
+    @cached_property
+    def adapted_base(self) -> frozenset[int]:
+        """The frozen base weights under peft's adapters: what trains there are adapters and modules to save.
+
+        Those that came with their flag on are left out: whoever set it wants them to train.
+        """
+        adapted = {row for row, kind in enumerate(self.classes) if _ADAPTED & {kind.name, *kind.bases}}
+        saved = {row for row, kind in enumerate(self.classes) if _SAVED & {kind.name, *kind.bases}}
+        if not adapted:
+            return frozenset()
+        free: list[bool] = []
+        for row, parent in enumerate(self.module_parents):
+            above = parent >= 0 and free[parent]
+            inside = self.module_classes[parent] if parent >= 0 else -1
+            segment = self.module_segments[row]
+            adapter = inside in adapted and segment != "base_layer"
+            to_save = inside in saved and segment != "original_module"
+            free.append(above or adapter or to_save)
+        return frozenset(
+            row
+            for row, owner in enumerate(self.owners)
+            if not self.requires_grad[row] and not free[owner] and not self._is_adapter_leaf(row, adapted)
+        )
+
+    def _is_adapter_leaf(self, row: int, adapted: set[int]) -> bool:
+        """Whether a parameter is the adapter layer's own, such as a vector that scales what is below."""
+        return self.module_classes[self.owners[row]] in adapted and self.leaves[row] not in ("weight", "bias")
 
     def __len__(self) -> int:
         """How many parameters there are, tied ones once."""

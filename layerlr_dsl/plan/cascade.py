@@ -150,7 +150,8 @@ class CascadeBuilder:
             if not isinstance(clause.statement, s.RuleStatement):
                 for found in self._freezes(clause, one):
                     if isinstance(found, FreezeEffect):
-                        freezes.append(found)
+                        if found.frozen or not kind.adapted_base:
+                            freezes.append(found)
                     else:
                         statistics.append(found)
                 continue

@@ -59,3 +59,4 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from time.only_frozen(resolution)
     yield from time.unfreeze_without_freeze(resolution)
     yield from time.masked_ends(resolution)
+    yield from time.base_stays_frozen(resolution)

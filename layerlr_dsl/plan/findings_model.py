@@ -317,5 +317,5 @@ def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:
             "LR211",
             f"{len(group.parameters)} parameters came frozen by the model and stay so, such as `{first}`",
             None,
-            f"a freeze that ends hands them to the plan: `freeze {first} until epoch 1`",
+            f"to train them, write `unfreeze {first}`",
         )

@@ -200,3 +200,21 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
                 "use `unfreeze ... at`, which says that it trains from then on",
                 (Related("still frozen by this", clause.span),),
             )
+
+
+def base_stays_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR318: an unfreeze that covers base weights under peft's adapters."""
+    said: set[int] = set()
+    for kind, cascade in zip(resolution.matches.classes, resolution.ruling.cascades, strict=True):
+        for one in cascade.selected if kind.adapted_base else ():
+            clause = resolution.rules.clauses[one.clause]
+            thaws = isinstance(clause.statement, s.UnfreezeStatement | s.UnfreezeSequenceStatement)
+            if thaws and one.clause not in said:
+                said.add(one.clause)
+                yield warning(
+                    "LR318",
+                    f"`{kind.row.name}` is a base weight under adapters and stays frozen",
+                    clause.span,
+                    "adapters and modules to save are what rules thaw; for base weights that are to train, "
+                    "call requires_grad_(True) on them before resolving",
+                )

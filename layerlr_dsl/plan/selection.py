@@ -76,6 +76,8 @@ class RowClass:
     """What tells the class from others, of this model and of any: equal where rules cannot tell them apart."""
     came_frozen: bool = False
     """Whether the model itself froze them."""
+    adapted_base: bool = False
+    """Whether they are base weights under adapters, which no rule thaws."""
     count: int = 0
     projections: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
 
@@ -155,7 +157,7 @@ class Matcher:
             if number is None:
                 number = numbers[accepted] = len(classes)
                 row = self._row(len(matches.class_of))
-                classes.append(RowClass(row, accepted, (), (accepted.hits, (), (), False)))
+                classes.append(RowClass(row, accepted, (), (accepted.hits, (), (), False, False)))
             add(number)
 
     def _attribute_rows(self, states: list[State], matches: Matches) -> None:
@@ -175,7 +177,8 @@ class Matcher:
         if self.regexes:
             columns.append([self._regex_hits(name) for name in inventory.names])
         if not all(inventory.requires_grad):
-            columns.append(inventory.requires_grad)
+            base = inventory.adapted_base
+            columns.append([flag + 2 * (row in base) for row, flag in enumerate(inventory.requires_grad)])
         if wanted & UNIQUE:
             columns.append(range(len(inventory)))
         keys: Iterable[Any] = zip(*columns, strict=True) if len(columns) > 1 else inventory.leaves
@@ -226,7 +229,9 @@ class Matcher:
         regexes = self._regex_hits(row.name) if self.regexes else ()
         values = row.projection(looked_at)
         came_frozen = not self.inventory.requires_grad[row.parameter]
-        return RowClass(row, accepted, regexes, (accepted.hits, regexes, values, came_frozen), came_frozen)
+        base = row.parameter in self.inventory.adapted_base
+        told_by = (accepted.hits, regexes, values, came_frozen, base)
+        return RowClass(row, accepted, regexes, told_by, came_frozen, base)
 
     def _row(self, parameter: int) -> Row:
         inventory = self.inventory

@@ -63,9 +63,24 @@ def anatomy(inventory: Inventory) -> Anatomy:
     return Anatomy(tuple(stem), blocks, tuple(rest), tuple(head))
 
 
+_TOKEN = re.compile(
+    r"\w*(cls|class|reg|register|dist|mask|prompt)_tokens?|class_token|\w*pos(ition)?_embed(ding|s)?(_\w+)?"
+    r"|relative_position_bias_table|class_embedding|rel_pos(_[hw])?"
+)
+
+
 def _is_early(inventory: Inventory, row: int) -> bool:
-    """Embeddings belong to the stem wherever they are registered."""
-    return "embedding" in inventory.owner_class(row).families
+    """Embeddings and learned tokens belong to the stem wherever they are registered."""
+    return "embedding" in inventory.owner_class(row).families or is_token(inventory, row)
+
+
+def is_token(inventory: Inventory, row: int) -> bool:
+    """Whether a parameter is a learned token or position, which no module of a known kind owns.
+
+    What timm's models list in `no_weight_decay`: class, register, distillation and mask tokens, position
+    embeddings, and tables of relative positions.
+    """
+    return _TOKEN.fullmatch(inventory.leaves[row]) is not None
 
 
 def _head(inventory: Inventory) -> list[int]:

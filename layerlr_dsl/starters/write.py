@@ -13,7 +13,7 @@ from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.starters.anatomy import Anatomy, anatomy
+from layerlr_dsl.starters.anatomy import Anatomy, anatomy, is_token
 from layerlr_dsl.starters.stages import every_block, listed, stages
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record
@@ -76,7 +76,21 @@ def _no_decay(subject: Subject) -> list[str]:
     if not flat and not norms:
         return []
     condition = " or ".join(["ndim <= 1"] * flat + ["module is norm"] * norms)
-    return ["", "# biases and norms are not decayed", f"** where {condition} -> weight_decay 0"]
+    rules = ["", "# biases and norms are not decayed", f"** where {condition} -> weight_decay 0"]
+    return [*rules, *_undecayed_tokens(inventory)]
+
+
+def _undecayed_tokens(inventory: Inventory) -> list[str]:
+    """Learned tokens and positions, which have several dimensions and are no weights of a layer."""
+    rows = [
+        row for row in range(len(inventory)) if is_token(inventory, row) and len(inventory.shapes[row]) > 1
+    ]
+    leaves = dict.fromkeys(inventory.leaves[row] for row in rows)
+    if not leaves:
+        return []
+    named = {leaf: [inventory.names[row] for row in rows if inventory.leaves[row] == leaf] for leaf in leaves}
+    items = [names[0] if len(names) == 1 else f"**.{leaf}" for leaf, names in named.items()]
+    return ["# nor are learned tokens and positions", f"{', '.join(items)} -> weight_decay 0"]
 
 
 # ---------------------------------------------------------------- styles

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.formatting import format_text
@@ -236,3 +238,19 @@ def test_a_lazy_model_gets_a_file_too() -> None:
     _clean_in_every_style(
         Inventory.of(nn.Sequential(nn.LazyLinear(2), nn.ReLU(), nn.LazyLinear(2))), "python:lazy:model"
     )
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch14_reg4_dinov2", "deit_tiny_distilled_patch16_224"])
+def test_tokens_and_positions_are_not_decayed_and_move_with_the_stem(name: str) -> None:
+    """timm's own models say which of their parameters take no weight decay; a starter must not forget any."""
+    timm = with_torchvision(lambda: pytest.importorskip("timm"))
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    inventory = layerlr.Inventory.of(model)
+    text = starter(inventory, "decay", f"timm:{name}", True)
+    at = layerlr.parse(text).resolve(inventory, steps_per_epoch=10).at(epoch=2)
+    undecayed = model.no_weight_decay()
+    for parameter, value in model.named_parameters():
+        assert (at[parameter]["weight_decay"] == 0) is (value.ndim <= 1 or parameter in undecayed)
+    stem = {"cls_token", "pos_embed", "reg_token", "dist_token", "patch_embed.proj.weight"} & at.keys()
+    assert len({at[parameter]["lr"] for parameter in stem}) == 1

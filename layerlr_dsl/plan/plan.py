@@ -310,11 +310,16 @@ class Plan:
 
         return build_optimizer(self, model)
 
-    def schedule(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> LayerSchedule:
-        """A learning-rate scheduler that sets each group's rate, freezes and thaws."""
+    def schedule(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, last_epoch: int = -1
+    ) -> LayerSchedule:
+        """A learning-rate scheduler that sets each group's rate, freezes and thaws.
+
+        last_epoch: as torch's schedulers have it, the last step that was taken before this one is made.
+        """
         from layerlr_dsl.training.schedule import LayerSchedule
 
-        return LayerSchedule(self, model, optimizer)
+        return LayerSchedule(self, model, optimizer, last_epoch)
 
 
 def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, Any] | None) -> GroupState:

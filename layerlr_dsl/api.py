@@ -109,15 +109,19 @@ class Plan(plan.Plan):
         return build_optimizer(self, as_module(model))
 
     def schedule(
-        self, model: Models, optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+        self,
+        model: Models,
+        optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+        last_epoch: int = -1,
     ) -> LayerSchedule:
         """A learning-rate scheduler that sets each group's rate, freezes and thaws.
 
         It drives several optimizers where a loop keeps several, each stepped at its own cadence.
+        last_epoch: as torch's schedulers have it, the last step that was taken before this one is made.
         """
         from layerlr_dsl.training.schedule import LayerSchedule
 
-        return LayerSchedule(self, as_module(model), optimizer)
+        return LayerSchedule(self, as_module(model), optimizer, last_epoch)
 
 
 class Rules:

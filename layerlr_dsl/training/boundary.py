@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training.errors import tell
 from layerlr_dsl.training.hooks import installed, remove
 
 if TYPE_CHECKING:
@@ -54,11 +53,9 @@ class PendingGradients:
         gradients = [p.grad for p in _with_gradient(optimizer)]
         # A scaler that found inf or NaN skips the step; then nothing was meant to use these gradients.
         if all(bool(torch.isfinite(g).all()) for g in gradients) and any(bool(g.any()) for g in gradients):
-            warnings.warn(
+            tell(
                 "schedule.step() changes what is frozen between backward and optimizer.step(), so the gradients of "
-                "this step are lost to what freezes now; call optimizer.step() first, then schedule.step()",
-                ScheduleWarning,
-                stacklevel=5,
+                "this step are lost to what freezes now; call optimizer.step() first, then schedule.step()"
             )
 
     def _newer(self, optimizer: Optimizer) -> bool:

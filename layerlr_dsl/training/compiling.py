@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training.errors import tell
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -45,12 +44,10 @@ def _limit() -> int:
 
 def warn_of_limit(patterns: int) -> None:
     """Warn that a plan with so many frozen sets will not stay compiled."""
-    warnings.warn(
+    tell(
         f"torch.compile makes a new version of the model for every set of frozen layers, one for training and one for "
         f"evaluation: {patterns} sets need {2 * patterns}, and past torch._dynamo.config.recompile_limit = {_limit()} "
-        "it silently stops compiling; raise that limit",
-        ScheduleWarning,
-        stacklevel=5,
+        "it silently stops compiling; raise that limit"
     )
 
 

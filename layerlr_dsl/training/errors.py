@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
+
+OURS = ("layerlr_dsl", "torch")
+"""Packages whose lines no warning is shown at: the caller's line says more."""
 
 
 class TrainingError(RuntimeError):
@@ -45,3 +50,12 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     names = list(names)
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def tell(text: str, category: type[Warning] = ScheduleWarning) -> None:
+    """Warn at the line of whoever called in from outside of layerlr and torch."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)

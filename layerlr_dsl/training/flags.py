@@ -6,7 +6,6 @@ That a flag was taken by layerlr is noted on the module that owns the parameter,
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import nn
 
 from layerlr_dsl.model.walk import FLAGS_TAKEN, Walk
-from layerlr_dsl.training.errors import ScheduleWarning, listed
+from layerlr_dsl.training.errors import listed, tell
 
 if TYPE_CHECKING:
     from layerlr_dsl.training.binding import Binding
@@ -107,22 +106,18 @@ class FlagCheck:
         on = [name for name in gained if name not in self._told]
         self._told.update(owned, others, on)
         if owned:
-            _warn(
+            tell(
                 f"{listed(owned)}: the rules train these now, and something else had taken their requires_grad (a "
                 "callback, toggle_optimizer, LightningModule.freeze), so they may have had no gradient in this step. It "
                 "is given back; leave the flags of what rules freeze and thaw to the rules"
             )
         if others:
-            _warn(
+            tell(
                 f"{listed(others)}: the rules train these, and something else has taken their requires_grad, so they do "
                 "not train. Freeze them in the rules, or set the flag again"
             )
         if on:
-            _warn(
+            tell(
                 f"{listed(on)}: frozen by the rules, and something else had set their requires_grad; it is taken again. "
                 "They did not move, but backward had to pay for their gradients"
             )
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, ScheduleWarning, stacklevel=8)

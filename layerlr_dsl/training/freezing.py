@@ -168,7 +168,7 @@ class Freezer:
 
     def frozen_by_flag(self) -> dict[str, nn.Parameter]:
         """What is frozen now by having lost its flag."""
-        return {name: self.parameters[name] for name in self.frozen if self.by_flag(name)}
+        return {n: p for n, p in self.parameters.items() if n in self.frozen and self.by_flag(n)}
 
     def _hold(self, name: str, parameter: nn.Parameter, frozen: bool) -> None:
         if not self.by_flag(name):

@@ -42,6 +42,7 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     """
     from layerlr_dsl.optim.build import build
     from layerlr_dsl.optim.several import Several, told_apart
+    from layerlr_dsl.training.pace import unscheduled
     from layerlr_dsl.training.state import StateByName
 
     parameters = bind(plan, model)
@@ -61,6 +62,7 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     options = {group.name: group.options.keys() for group in plan.groups}
     decided = [frozenset(options[group["name"]]) for group in optimizer.param_groups]
     StateByName(optimizer, decided).install(optimizer)
+    unscheduled(plan).install(optimizer)
     return optimizer
 
 

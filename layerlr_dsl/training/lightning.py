@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -36,47 +35,100 @@ def configure(
 
     model: the part of the module that the rules speak of, the whole module if not given. optimizer: a
     class to use in place of the file's. The length of the run and the optimizer steps of an epoch come
-    from the module's trainer; where an epoch has no known length, the schedule steps once an epoch.
+    from the module's trainer, and the schedule follows them should they change before or while it trains;
+    where neither they nor `max_steps` are known, the schedule steps once an epoch.
     """
     model = module if model is None else model
     _hold_averages(module.trainer)
-    epochs, steps = run_length(module.trainer)
-    plan = rules.resolve(model, epochs=epochs, steps_per_epoch=steps)
+    plan = rules.resolve(model, **run_length(module.trainer))
     made = plan.optimizer(model) if optimizer is None else optimizer(plan.param_groups(model))  # type: ignore[call-arg]
-    schedule = {"scheduler": plan.schedule(model, made), "interval": "epoch" if steps is None else "step"}
+    if not any(isinstance(callback, FollowTrainer) for callback in module.trainer.callbacks):
+        module.trainer.callbacks.append(FollowTrainer())
+    schedule = {"scheduler": plan.schedule(model, made), "interval": _interval(plan.clock.counts_steps)}
     return {"optimizer": made, "lr_scheduler": schedule}
 
 
-def run_length(trainer: Any) -> tuple[Any, int | None]:
-    """The epochs of a Trainer's run, and the optimizer steps in one; None where they are not known."""
+def run_length(trainer: Any) -> dict[str, Any]:
+    """How long a Trainer's run is, as `Rules.resolve` takes it: what is not known is left out."""
     trainer.fit_loop.setup_data()  # `max_epochs=-1` would not
-    total = trainer.estimated_stepping_batches
+    per_epoch, total = steps_per_epoch(trainer), trainer.max_steps
+    known = {} if per_epoch is None else {"steps_per_epoch": per_epoch}
+    epochs = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
+    if total > 0 and (per_epoch is None or epochs is None or total <= epochs * per_epoch):
+        return {**known, "steps": total}
+    return known if epochs is None else {**known, "epochs": epochs}
+
+
+def steps_per_epoch(trainer: Any) -> int | None:
+    """Optimizer steps that a Trainer takes in the epoch that it is in; None for data without a length."""
     batches = trainer.num_training_batches
-    steps = None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
-    if steps is not None and math.isfinite(total) and total > 0:
-        return Fraction(int(total), steps), steps
-    return (trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None), steps
+    return None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
 
 
-class ReportMetrics(Callback):  # type: ignore[misc]
-    """Reports metrics to the schedules that wait for them, and proves frozen tensors at the end.
+class FollowTrainer(Callback):  # type: ignore[misc]
+    """Keeps schedules at the pace of their trainer; `configure` adds one where there is none.
 
-    After each validation; after each epoch of a run without any.
+    A batch size that is searched for, and accumulation that changes, give epochs other steps than the rules
+    were resolved with.
     """
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Keep what is frozen out of the averages that Lightning makes by itself."""
         _hold_averages(trainer)
 
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Have schedules that count steps stepped at every step, whatever they were returned with."""
+        for config in trainer.lr_scheduler_configs:
+            schedule = config.scheduler
+            if not isinstance(schedule, LayerSchedule) or not pl_module.automatic_optimization:
+                continue
+            interval = _interval(schedule.plan.clock.counts_steps)
+            if config.interval != interval:
+                text = (
+                    f"the schedule was returned with the interval {config.interval!r}, and it counts {interval}s; it is "
+                    f'stepped every {interval} now. Return {{"scheduler": schedule, "interval": "{interval}"}}'
+                )
+                warnings.warn(text, ScheduleWarning, stacklevel=2)
+                config.interval = interval
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Look at the length of each epoch when its first batch is there: by then callbacks have set it."""
+        if batch_idx == 0 and pl_module.automatic_optimization:
+            per_epoch = steps_per_epoch(trainer)
+            for schedule in _schedules(trainer):
+                known = schedule.plan.clock.steps_per_epoch
+                if per_epoch is not None and known is not None and per_epoch != known:
+                    schedule.relength(steps_per_epoch=per_epoch, epoch=trainer.current_epoch)
+
+
+class ReportMetrics(FollowTrainer):
+    """Reports metrics to the schedules that wait for them, and proves frozen tensors at the end.
+
+    Those of validation after each one; those of training after each epoch. Of several validations in an
+    epoch the last counts.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: set[str] = set()
+        self._validated: set[str] = set()
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note what was logged before: the rest comes from validation."""
+        self._before = set(trainer.callback_metrics) - self._validated
+
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report everything that was logged, except from the sanity check before training."""
-        if not trainer.sanity_checking:
-            _report(trainer)
+        """Report what validation logged, except from the sanity check before training."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        logged = dict(trainer.callback_metrics)
+        self._validated |= logged.keys() - self._before
+        _report(trainer, {name: logged[name] for name in logged.keys() & self._validated})
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report what training logged, where nothing is validated."""
-        if not sum(trainer.num_val_batches):
-            _report(trainer)
+        """Report what training logged; the epoch is over."""
+        logged = dict(trainer.callback_metrics)
+        _report(trainer, {name: logged[name] for name in logged.keys() - self._validated}, end_of_epoch=True)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Verify, and name conditions that waited for a metric nobody logged. Raises FrozenMoved."""
@@ -93,9 +145,13 @@ def _hold_averages(trainer: Any) -> None:
             hold_in_callback(callback)
 
 
-def _report(trainer: Any) -> None:
+def _report(trainer: Any, values: dict[str, Any], end_of_epoch: bool = False) -> None:
     for schedule in _schedules(trainer):
-        schedule.report(dict(trainer.callback_metrics))
+        schedule.report(values, end_of_epoch=end_of_epoch)
+
+
+def _interval(counts_steps: bool) -> str:
+    return "step" if counts_steps else "epoch"
 
 
 def _schedules(trainer: Any) -> list[LayerSchedule]:

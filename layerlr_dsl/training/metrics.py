@@ -7,7 +7,6 @@ epoch after its window opens is what later ones are compared to.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.nearest import nearest
-from layerlr_dsl.training.errors import ScheduleWarning, listed
+from layerlr_dsl.training.errors import listed, tell
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.clock import Clock
@@ -234,7 +233,7 @@ def as_numbers(values: Mapping[str, object]) -> dict[str, float]:
         numbers[name] = float(value)
         if not math.isfinite(numbers[name]):
             text = f"{name} was reported as {numbers[name]}; that counts as a report without improvement"
-            warnings.warn(text, ScheduleWarning, stacklevel=4)
+            tell(text)
     return numbers
 
 
@@ -243,19 +242,13 @@ def warn_of_unknown(reported: Iterable[str], wanted: frozenset[str]) -> None:
     near = {name: nearest(name, wanted) for name in reported}
     hints = [f"{name!r} may be meant for {other!r}" for name, other in near.items() if other]
     hint = f"; {', '.join(hints)}" if hints else ""
-    warnings.warn(
-        f"the rules wait for {listed(sorted(wanted))}, and the report has only {listed(sorted(near))}{hint}",
-        ScheduleWarning,
-        stacklevel=4,
-    )
+    tell(f"the rules wait for {listed(sorted(wanted))}, and the report has only {listed(sorted(near))}{hint}")
 
 
 def warn_of_silence(texts: Iterable[str]) -> None:
     """Say that nobody reports what some rules wait for."""
-    warnings.warn(
+    tell(
         f"nobody has reported yet what these rules wait for: {listed(texts)}. Call schedule.report(...) after every "
         "validation (Lightning, transformers: the callback ReportMetrics of layerlr_dsl.training does), or the rules "
-        "never change anything",
-        ScheduleWarning,
-        stacklevel=6,
+        "never change anything"
     )

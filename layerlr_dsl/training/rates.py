@@ -8,7 +8,6 @@ and option. That is prepared at each change.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +19,7 @@ from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.tools.numbers import spelled
-from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning, TrainingError, listed
+from layerlr_dsl.training.errors import ModelMismatch, TrainingError, listed, tell
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.course import Product
@@ -239,11 +238,9 @@ class Writer:
         if self._warned or isinstance(rate, torch.Tensor) or math.isclose(rate, written, rel_tol=1e-9):
             return
         self._warned = True
-        warnings.warn(
+        tell(
             f"the rate of group {name} is {spelled(rate, 6)} where the rules have {spelled(written, 6)}, so something else drives it, and "
-            "what the rules move now writes over that; write the schedule into the rules",
-            ScheduleWarning,
-            stacklevel=6,
+            "what the rules move now writes over that; write the schedule into the rules"
         )
 
     def write(self, tick: int) -> None:

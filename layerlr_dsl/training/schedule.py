@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from fractions import Fraction
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,13 @@ from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
-from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
+from layerlr_dsl.training.errors import TrainingError, listed, tell
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer, Frozen
+from layerlr_dsl.training.pace import Pace, Tempo, moves, weakly
 from layerlr_dsl.training.parts import together
 from layerlr_dsl.training.rates import Factors, Writer
+from layerlr_dsl.training.relength import relengthed
 from layerlr_dsl.training.reporting import Reports
 from layerlr_dsl.training.saved_state import Carried, equal
 from layerlr_dsl.training.state import StateByName
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
 
 VERSION = 1
+LOST = (
+    "the schedule of this optimizer is gone, and the optimizer goes on: rates stand still, and what the rules freeze or "
+    "thaw later never is. Keep what plan.schedule(model, optimizer) returns, and step it; a callback such as "
+    "StochasticWeightAveraging may have put another in its place"
+)
 
 
 class LayerSchedule(LRScheduler):
@@ -49,7 +57,13 @@ class LayerSchedule(LRScheduler):
     and TrainingError where the way the model is wrapped makes freezing impossible.
     """
 
-    def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer | Sequence[Optimizer]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        model: nn.Module,
+        optimizer: Optimizer | Sequence[Optimizer],
+        last_epoch: int = -1,
+    ) -> None:
         self._given = optimizer
         optimizer = together(optimizer)
         hold_in_averages()
@@ -57,34 +71,45 @@ class LayerSchedule(LRScheduler):
         flags.give_back(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
-        self.plan = plan
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())
-        for_ever = {name for group in plan.groups if group.kind == "frozen" for name in group.parameters}
-        self._freezer = Freezer(live.unwrap(model), self._binding.owned, for_ever, way)
+        self._freezer = Freezer(live.unwrap(model), self._binding.owned, (), way)
         self._first_step = FirstStep(self._binding, self._freezer)
-        self._reports = Reports(plan)
-        follows = self._binding.follow(optimizer.param_groups)
-        self._writer = Writer(plan, follows, Factors(self._reports.plateaus.states))
         self._pending = PendingGradients()
-        given = [frozenset() if row is None else plan.groups[row].given for row in follows]
-        self._state = StateByName.after(innermost(optimizer), given, self._binding.parameters)
+        self._pace = Pace()
+        self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
+        given = self._follow(plan, optimizer)
         _warn_of_lapsed(given, innermost(optimizer))
-        self._going_on = statistics_go_on(plan)
         self._stage: int | None = None
-        self._next = NEVER
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
         self._caller: FrameType | None = None
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
+
+    def _follow(self, plan: Plan, optimizer: Optimizer) -> list[frozenset[str]]:
+        """Go by a plan: the one this is made for, or the same rules on another clock. Returns what it gives each group."""
+        self.plan = self._binding.plan = plan
+        self._freezer.for_ever = frozenset(
+            name for group in plan.groups if group.kind == "frozen" for name in group.parameters
+        )
+        follows = self._binding.follow(optimizer.param_groups)
+        given = [frozenset() if row is None else plan.groups[row].given for row in follows]
+        if not self._state.inherited:
+            self._state.planned = given
+        self._reports = Reports(plan)
+        self._writer = Writer(plan, follows, Factors(self._reports.plateaus.states))
+        self._tempo = Tempo(self._pace, plan.clock, moves(plan))
+        self._going_on = statistics_go_on(plan)
+        self._next = self._at = -1
+        return given
 
     # ------------------------------------------------------------ what an LRScheduler has
 
     def _initial_step(self) -> None:
         compiling.separate_shared_rates(self.optimizer.param_groups)
         self._writer.begin(self.optimizer.param_groups)
-        self.last_epoch = 0
+        self.last_epoch += 1
         self._step_count = 1
         self._enter()
 
@@ -93,11 +118,28 @@ class LayerSchedule(LRScheduler):
         if "accelerate.scheduler" in sys.modules and self._is_repeated(sys._getframe(1)):
             return
         self._step_count += 1
-        self.last_epoch = tick = self.last_epoch + 1 if epoch is None else int(epoch)
+        tick = self.last_epoch + 1
         if tick < self._next and epoch is None and self.optimizer.param_groups is self._writer.groups:
+            self.last_epoch = self._at = tick
             self._writer.write(tick)
         else:
-            self._enter()
+            self._go(tick if epoch is None else int(epoch))
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """What containers such as SequentialLR call in place of `step()`."""
+        self._step_count += 1
+        self._go(self.last_epoch + 1 if epoch is None else int(epoch))
+
+    def _go(self, tick: int) -> None:
+        begins = self.last_epoch < 0
+        self.last_epoch = tick
+        if begins:
+            _reset_rates(self.optimizer.param_groups)
+        if begins or tick != self._at + 1:
+            self._tempo.begin(tick)
+        else:
+            self._tempo.moved(tick, self._freezer.modules.forwards)
+        self._enter()
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The learning rate of each group as it is now; tensors are copies."""
@@ -106,12 +148,18 @@ class LayerSchedule(LRScheduler):
         ]
 
     def get_lr(self) -> list[float | Tensor]:
-        """The same as `get_last_lr()`."""
+        """The rates at `last_epoch`: where somebody else has moved it, as ignite does, everything follows it first."""
+        if self.last_epoch != self._at and self.last_epoch >= 0:
+            self._go(self.last_epoch)
         return self.get_last_lr()
 
     @property
-    def _last_lr(self) -> list[float | Tensor]:  # type: ignore[override]
+    def _last_lr(self) -> list[float | Tensor]:
         return self.get_last_lr()
+
+    @_last_lr.setter
+    def _last_lr(self, rates: list[float | Tensor]) -> None:
+        """What a container has just read from the groups is where it was."""
 
     def state_dict(self) -> dict[str, Any]:
         """Clock, frozen set, metric waits and plateaus as plain data (`weights_only=True` loads it)."""
@@ -143,18 +191,17 @@ class LayerSchedule(LRScheduler):
             )
         clock = self.plan.clock
         saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
+        same = saved.steps_per_epoch == clock.steps_per_epoch or not clock.knows_epochs
+        self._take_up(state_dict, int if same else lambda tick: clock.tick_of_epoch(saved.epoch_of(tick)))
 
-        def here(tick: int) -> int:
-            return (
-                tick
-                if saved.steps_per_epoch == clock.steps_per_epoch
-                else clock.tick_of_epoch(saved.epoch_of(tick))
-            )
-
-        self.last_epoch = here(int(state_dict["last_epoch"]))
-        self._step_count = int(state_dict["_step_count"])
-        self._reports.load_state_dict(state_dict, here)
+    def _take_up(self, state: Mapping[str, Any], here: Callable[[int], int]) -> None:
+        """here: from a tick of the saved clock to one of this."""
+        saved = int(state["last_epoch"])
+        self.last_epoch = here(saved) if saved > 0 else saved
+        self._step_count = int(state["_step_count"])
+        self._reports.load_state_dict(state, here)
         self._stage = None  # the optimizer's state is loaded by itself: nothing begins here
+        self._tempo.begin(self.last_epoch)
         self._resume()
 
     def _stages(self) -> list[list[Any]]:
@@ -179,6 +226,34 @@ class LayerSchedule(LRScheduler):
         """Whether the last stage is over before the run is: its last state holds, and there is nothing to train for."""
         over = self.plan.over(self._reports.fired)
         return over is not None and self.last_epoch >= over
+
+    def relength(
+        self,
+        *,
+        steps_per_epoch: int | None = None,
+        epochs: float | Fraction | None = None,
+        steps: int | None = None,
+        epoch: float | Fraction | None = None,
+    ) -> None:
+        """Go on with another length of the run or of its epochs, as if the rules had been resolved with it.
+
+        For what becomes known only when training begins: a batch size that was searched for, data that were
+        packed. What is not given stays as it was. The steps taken so far stay counted; where epochs had other
+        steps before than from now on, `epoch` says which one the run has reached. Raises what resolving does.
+        """
+        plan = relengthed(self.plan, epochs, steps_per_epoch, steps)
+        if plan is self.plan and epoch is None:
+            return
+        parallel.require_agreement(plan)
+        state, tracks = self.state_dict(), self._writer.tracks
+        self._follow(plan, self.optimizer)
+        self._writer.tracks = [
+            None if track is None or row is None else replace(track, follows=row)
+            for track, row in zip(tracks, self._writer.follows, strict=True)
+        ]
+        if epoch is not None:
+            state["last_epoch"] = plan.tick(epoch=epoch)
+        self._take_up(state, int)
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -215,7 +290,10 @@ class LayerSchedule(LRScheduler):
             self._look_ahead()
 
     def _at_end_of_epoch(self) -> bool:
-        return self.last_epoch % self.plan.clock.ticks_per_epoch == 0
+        clock = self.plan.clock
+        if not clock.counts_steps:  # a report before `step()` may be the epoch's first of several
+            return self._tempo.since_last() == 0
+        return clock.knows_epochs and self.last_epoch % clock.ticks_per_epoch == 0
 
     def unreported(self) -> tuple[str, ...]:
         """The conditions and plateaus whose metric was never reported, in the words of the rules."""
@@ -244,7 +322,7 @@ class LayerSchedule(LRScheduler):
         """
         modes.uninstall(self._freezer.root)
         self._freezer.release()
-        for hook in (self._freezer.guard, self._pending, self._state):
+        for hook in (self._freezer.guard, self._pending, self._pace, self._state):
             hook.uninstall(innermost(self.optimizer))
         let_swap(self._given)
 
@@ -253,9 +331,11 @@ class LayerSchedule(LRScheduler):
     def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
         self._install()
-        self._reports.go_on(self.last_epoch)
+        self._at = self.last_epoch
+        now = max(self.last_epoch, 0)  # below it a container has yet to begin with this
+        self._reports.go_on(now)
         fired = self._reports.fired
-        tick = self.plan.held(self.last_epoch, fired)
+        tick = self.plan.held(now, fired)
         self._begin_stage(tick, fired)
         states = self.plan.state(tick, fired, self._defaults)
         frozen = self._frozen_in(states)
@@ -265,18 +345,32 @@ class LayerSchedule(LRScheduler):
         if self._freezer.apply(frozen):
             self._arm()
             self._count_patterns()
-        stretches = self.plan.timeline.stretches(fired)
-        self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
+        if self.last_epoch >= 0:
+            stretches = self.plan.timeline.stretches(fired)
+            self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
         """Work out the next tick at which there is more to do than to write what moves."""
-        fired, now = self._reports.fired, self.last_epoch
+        now, later = self.last_epoch, self._later()
+        self._next = min(later, self._reports.due, self._warn_of_silence(), self._tempo.look_again(now))
+        self._pace.lost = LOST if later < NEVER or self._tempo.moves else None
         if self.done:
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
-            return
-        later = self.plan.next_change(self.plan.held(now, fired), fired)
-        self._next = min(NEVER if later is None else later, self._reports.due, self._warn_of_silence())
+
+    def _later(self) -> int:
+        """The next tick at which the rules change something, NEVER if there is none."""
+        fired = self._reports.fired
+        later = self.plan.next_change(self.plan.held(max(self.last_epoch, 0), fired), fired)
+        return NEVER if later is None else later
+
+    def _compare(self) -> None:
+        """Hold the steps of the optimizer against those of the schedule."""
+        if self.last_epoch >= 0:
+            self._tempo.stepped(self.last_epoch, self._freezer.modules.forwards, self._more_to_come)
+
+    def _more_to_come(self) -> bool:
+        return self._later() < NEVER or len(self._reports.fired) < len(self.plan.events)
 
     def _warn_of_silence(self) -> int:
         """Name what waits for a metric that nobody reports; return when to look again."""
@@ -311,7 +405,7 @@ class LayerSchedule(LRScheduler):
                     updating.update(group.parameters)
             elif state.held:
                 held.update(group.parameters)
-        now = self.last_epoch, self._reports.fired
+        now = max(self.last_epoch, 0), self._reports.fired
         updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
         return Frozen(frozenset(frozen), frozenset(updating), frozenset(held))
 
@@ -319,6 +413,7 @@ class LayerSchedule(LRScheduler):
         optimizer = innermost(self.optimizer)
         self._freezer.guard.install(optimizer)
         self._pending.install(optimizer)
+        self._pace.install(optimizer)
         self._state.install(optimizer)
         hold_in_swaps(self._given, self._freezer.guard)
 
@@ -327,6 +422,7 @@ class LayerSchedule(LRScheduler):
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
         self._freezer.guard.check = _weakly(self._check_step)
         self._freezer.guard.captured = _weakly(self._check_capture)
+        self._pace.compare = weakly(self._compare)
         self._state.loaded = _weakly(self._resume)
         self._freezer.modules.wrapped = _weakly(self._freezer.found_wrapped)
         self._freezer.modules.loaded = _weakly(self._arm)
@@ -406,6 +502,15 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def _reset_rates(param_groups: list[dict[str, Any]]) -> None:
+    """The rates that the groups began with, as SequentialLR has each of its schedulers begin."""
+    for group in param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(group["initial_lr"])
+        else:
+            group["lr"] = group["initial_lr"]
+
+
 def _listed_stages(names: Sequence[str]) -> str:
     return f"the stages {', '.join(names)}" if names else "no stages"
 
@@ -414,11 +519,9 @@ def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:
     """Warn of options that the rules give and the user's own optimizer lacks: torch takes them, and uses none."""
     lapsed = set().union(*given) - optimizer.defaults.keys()
     if lapsed and "lr" in optimizer.defaults:  # several as one have no common ones
-        warnings.warn(
+        tell(
             f"{type(optimizer).__name__} has no {listed(sorted(lapsed))}, which the rules give: without effect. "
-            "Name the optimizer in the rules, so that they are checked against it",
-            ScheduleWarning,
-            stacklevel=4,
+            "Name the optimizer in the rules, so that they are checked against it"
         )
 
 

@@ -48,6 +48,8 @@ class StateByName:
         self.planned = planned
         self.parameters = parameters or {}
         self.built = AsBuilt.of(optimizer)
+        self.inherited = False
+        """Whether what plan.optimizer knew of the rules counts, and not what a schedule knows."""
         self.carried = Carried()
         self.loaded: Callable[[], None] | None = None
 
@@ -59,7 +61,7 @@ class StateByName:
         made = cls(optimizer, planned, parameters)
         for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
             if isinstance(hook, _AfterLoad):
-                made.planned, made.built = hook.state.planned, hook.state.built
+                made.planned, made.built, made.inherited = hook.state.planned, hook.state.built, True
         return made
 
     def install(self, optimizer: Optimizer) -> None:

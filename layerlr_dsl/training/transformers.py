@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sized
-from fractions import Fraction
+from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -24,31 +23,78 @@ if TYPE_CHECKING:
 
 
 def optimizers(
-    rules: Rules, model: nn.Module, args: Any, train_dataset: Sized
+    rules: Rules, model: nn.Module, args: Any, train_dataset: Iterable[Any]
 ) -> tuple[Optimizer, LayerSchedule]:
     """The pair that `Trainer(optimizers=...)` takes.
 
-    args: its TrainingArguments, which give the run's length; train_dataset: what it trains on.
+    args: its TrainingArguments, which give the run's length; train_dataset: what it trains on. A stream
+    without a length needs `max_steps`, as it does for the Trainer. Raises ValueError without.
     """
-    steps = steps_per_epoch(args, len(train_dataset))
-    epochs: Any = Fraction(args.max_steps, steps) if args.max_steps > 0 else args.num_train_epochs
-    plan = rules.resolve(model, epochs=epochs, steps_per_epoch=steps)
+    plan = rules.resolve(model, **run_length(args, train_dataset))
     optimizer = plan.optimizer(model)
     return optimizer, plan.schedule(model, optimizer)
+
+
+def run_length(args: Any, train_dataset: Iterable[Any]) -> dict[str, Any]:
+    """How long a Trainer's run is, as `Rules.resolve` takes it."""
+    if _has_length(train_dataset):
+        known = {"steps_per_epoch": steps_per_epoch(args, len(train_dataset))}  # type: ignore[arg-type]
+        return (
+            {**known, "steps": args.max_steps}
+            if args.max_steps > 0
+            else {**known, "epochs": args.num_train_epochs}
+        )
+    if args.max_steps <= 0:
+        raise ValueError(
+            f"a {type(train_dataset).__name__} has no length: give TrainingArguments(max_steps=...), as the Trainer "
+            "asks for too"
+        )
+    return {"steps": args.max_steps}
 
 
 def steps_per_epoch(args: Any, examples: int) -> int:
     """Optimizer steps that a Trainer takes in an epoch over so many examples."""
     share = float(examples / (args.train_batch_size * args.world_size))
     batches: int = math.floor(share) if args.dataloader_drop_last else math.ceil(share)
+    return _accumulated(batches, args)
+
+
+def _accumulated(batches: int, args: Any) -> int:
     return max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
 
 
+def _has_length(data: object) -> bool:
+    try:
+        return isinstance(data, Sized) and len(data) >= 0
+    except (TypeError, NotImplementedError):  # a DataLoader over a stream has a `__len__` that raises
+        return False
+
+
 class ReportMetrics(TrainerCallback):  # type: ignore[misc]
-    """Reports evaluation metrics (`eval_loss`, ...) to the schedule, and proves frozen tensors at the end."""
+    """Reports evaluation metrics (`eval_loss`, ...) to the schedule, and proves frozen tensors at the end.
+
+    When training begins it gives the schedule the true steps of an epoch: data may have been packed, and
+    `auto_find_batch_size` begins anew with smaller batches.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the schedule to the steps that an epoch really has, and to the step that the run is at."""
+        schedule, batches = kwargs.get("lr_scheduler"), kwargs.get("train_dataloader")
+        if not isinstance(schedule, LayerSchedule) or not schedule.plan.clock.counts_steps:
+            return
+        if schedule.plan.clock.steps_per_epoch is not None and _has_length(batches):
+            schedule.relength(steps_per_epoch=_accumulated(len(batches), args))  # type: ignore[arg-type]
+        if schedule.last_epoch != state.global_step:
+            schedule.step(state.global_step)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The epoch before is over, its evaluation too."""
+        schedule = kwargs.get("lr_scheduler")
+        if isinstance(schedule, LayerSchedule) and schedule.last_epoch:
+            schedule.report(end_of_epoch=True)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Report what the evaluation found."""
+        """Report what the evaluation found. Of several in an epoch the last counts."""
         schedule = kwargs.get("lr_scheduler")
         if isinstance(schedule, LayerSchedule) and schedule.last_epoch:
             schedule.report(

@@ -97,7 +97,7 @@ def test_lightning_metrics_reach_conditions_and_accumulation_counts_optimizer_st
             frozen.append("backbone.weight" in self.lr_schedulers().frozen)
 
         def configure_optimizers(self):
-            assert run_length(self.trainer) == (4, 3)
+            assert run_length(self.trainer) == {"epochs": 4, "steps_per_epoch": 3}
             return configure(self, rules)
 
     trainer = L.Trainer(

@@ -1,11 +1,15 @@
-"""torch's own schedulers drive our groups where the file gives no schedule."""
+"""torch's own schedulers beside ours, before it, after it and around it."""
 
+import copy
+import pickle
 import warnings
 
 import pytest
 import torch
 from nets import resolve, seeded
 from torch.optim import lr_scheduler as torch_schedulers
+
+from layerlr_dsl.training.errors import ScheduleWarning
 
 RULES = "** -> lr 1e-3\nhead -> lr 1e-2\nfreeze mid until epoch 1"
 STEPS = 8
@@ -138,3 +142,174 @@ def test_a_torch_scheduler_resumes_on_our_optimizer(name):
             assert here == there
             for part in (*parts, *again):
                 part.step()
+
+
+# ---------------------------------------------------------------- ours inside of torch's containers
+
+
+COSINE = "schedule cosine\n** -> lr 1e-3\nhead -> lr 1e-2\nfreeze mid until epoch 1"
+PLAIN = "** -> lr 1e-3\nhead -> lr 1e-2\nfreeze mid until epoch 1"
+
+
+def ours(rules=COSINE, steps=4):
+    model = seeded()
+    plan = resolve(rules, model, 4, steps)
+    optimizer = torch.optim.AdamW(plan.param_groups(model), lr=1e-3)
+    return model, optimizer, plan.schedule(model, optimizer)
+
+
+def course(model, optimizer, scheduler, steps):
+    """The rates and whether `mid` trains, at each step."""
+    seen = []
+    for _ in range(steps):
+        seen.append(([g["lr"] for g in optimizer.param_groups], model.mid[0].weight.requires_grad))
+        optimizer.step()
+        scheduler.step()
+    return seen
+
+
+def alone(rules, steps):
+    return course(*ours(rules), steps)
+
+
+@pytest.fixture
+def strict():
+    """No warning at all, torch's included."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("rules", [COSINE, PLAIN])
+def test_after_a_warmup_of_torchs_ours_begins_at_its_milestone(rules, strict):
+    """SequentialLR([LinearLR, ours]): rates and thaws are ours from there on, and frozen is frozen before."""
+    model, optimizer, schedule = ours(rules)
+    initial = [g["initial_lr"] for g in optimizer.param_groups]
+    warmup = torch_schedulers.LinearLR(optimizer, 0.25, total_iters=3)
+    both = torch_schedulers.SequentialLR(optimizer, [warmup, schedule], [3])
+    seen = course(model, optimizer, both, 13)
+    assert [thawed for _, thawed in seen[:3]] == [False] * 3
+    assert [rates for rates, _ in seen[:3]] == [
+        pytest.approx([rate * (0.25 + 0.25 * k) for rate in initial]) for k in range(3)
+    ]
+    assert seen[3:] == alone(rules, 10)
+    assert both.get_last_lr() == [g["lr"] for g in optimizer.param_groups]
+
+
+def test_before_a_scheduler_of_torchs_ours_goes_first(strict):
+    """SequentialLR([ours, CosineAnnealingLR]) hands over at its milestone."""
+    model, optimizer, schedule = ours()
+    after = torch_schedulers.CosineAnnealingLR(optimizer, 8)
+    both = torch_schedulers.SequentialLR(optimizer, [schedule, after], [6])
+    seen = course(model, optimizer, both, 8)
+    assert seen[:6] == alone(COSINE, 6)
+    assert seen[6][0] == [g["initial_lr"] for g in optimizer.param_groups]
+    assert schedule.last_epoch == 5
+
+
+def test_between_two_of_torchs_ours_holds_in_between(strict):
+    """It begins at its milestone and ends at the next."""
+    model, optimizer, schedule = ours()
+    first = torch_schedulers.ConstantLR(optimizer, 0.5, 100)
+    last = torch_schedulers.ConstantLR(optimizer, 0.1, 100)
+    whole = torch_schedulers.SequentialLR(optimizer, [first, schedule, last], [2, 9])
+    seen = course(model, optimizer, whole, 11)
+    assert seen[2:9] == alone(COSINE, 7)
+    assert seen[9][0] == pytest.approx([0.1 * g["initial_lr"] for g in optimizer.param_groups])
+
+
+def test_chained_with_another_both_are_stepped(strict):
+    """Ours sets its rate, what comes after multiplies it, as with torch's LambdaLR."""
+    model, optimizer, schedule = ours()
+    factor = torch_schedulers.ExponentialLR(optimizer, 0.5)
+    chained = torch_schedulers.ChainedScheduler([schedule, factor])
+    seen = course(model, optimizer, chained, 6)
+    expected = alone(COSINE, 6)
+    assert [thawed for _, thawed in seen] == [thawed for _, thawed in expected]
+    for (rates, _), (full, _) in zip(seen[1:], expected[1:], strict=True):
+        assert rates == pytest.approx([rate / 2 for rate in full])
+    assert chained.get_last_lr() == [g["lr"] for g in optimizer.param_groups]
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+@pytest.mark.parametrize("how", ["state", "pickle", "deepcopy"])
+def test_a_container_with_ours_in_it_resumes(stop, how, strict):
+    """Before its milestone and after."""
+
+    def made():
+        model, optimizer, schedule = ours()
+        warmup = torch_schedulers.LinearLR(optimizer, 0.25, total_iters=3)
+        return model, optimizer, torch_schedulers.SequentialLR(optimizer, [warmup, schedule], [3])
+
+    whole = course(*made(), 12)
+    first = made()
+    course(*first, stop)
+    if how == "state":
+        again = made()
+        again[1].load_state_dict(first[1].state_dict())
+        again[2].load_state_dict(first[2].state_dict())
+    else:
+        again = copy.deepcopy(first) if how == "deepcopy" else pickle.loads(pickle.dumps(first))
+    assert course(*again, 12 - stop) == whole[stop:]
+
+
+def test_a_waiting_schedule_misses_no_step(strict):
+    """It is not left out: its turn has not come, however long the warm-up."""
+    model, optimizer, schedule = ours()
+    warmup = torch_schedulers.LinearLR(optimizer, 0.25, total_iters=40)
+    both = torch_schedulers.SequentialLR(optimizer, [warmup, schedule], [40])
+    course(model, optimizer, both, 45)
+    assert schedule.last_epoch == 5
+
+
+def test_what_would_thaw_after_the_turn_of_ours_is_told():
+    """SequentialLR steps only the one whose turn it is; a thaw that comes later never does."""
+    model, optimizer, schedule = ours("schedule cosine\n** -> lr 1e-3\nfreeze mid until epoch 3")
+    after = torch_schedulers.CosineAnnealingLR(optimizer, 8)
+    both = torch_schedulers.SequentialLR(optimizer, [schedule, after], [6])
+    with pytest.warns(ScheduleWarning, match="SequentialLR"):
+        course(model, optimizer, both, 40)
+
+
+def test_last_epoch_is_where_a_run_goes_on(strict):
+    """As with torch's own: the groups have their initial rates from before, and the next step is the one after."""
+    model, optimizer, first = ours()
+    whole = course(model, optimizer, first, 9)
+    model, optimizer, first = ours()
+    course(model, optimizer, first, 5)
+    again = first.plan.schedule(model, optimizer, last_epoch=4)
+    assert again.last_epoch == 5
+    assert course(model, optimizer, again, 4) == whole[5:]
+
+
+def test_last_epoch_needs_the_initial_rates():
+    """Fresh groups have none, and torch says so."""
+    model = seeded()
+    plan = resolve(COSINE, model)
+    with pytest.raises(KeyError, match="initial_lr"):
+        plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)), last_epoch=4)
+
+
+def test_whoever_moves_last_epoch_and_asks_for_rates_moves_everything(strict):
+    """Handlers that count by themselves never call `step()`."""
+    model, optimizer, schedule = ours()
+    expected = alone(COSINE, 10)
+    for rates, thawed in expected:
+        assert schedule.get_lr() == rates == [g["lr"] for g in optimizer.param_groups]
+        assert model.mid[0].weight.requires_grad == thawed
+        optimizer.step()
+        schedule.last_epoch += 1
+
+
+def test_a_plateau_of_torchs_beside_ours_keeps_its_factor(strict):
+    """Where the rules give no schedule, ReduceLROnPlateau drives the rates and ours thaws."""
+    model, optimizer, schedule = ours(PLAIN)
+    plateau = torch_schedulers.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+        plateau.step(1.0)
+    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx(
+        [g["initial_lr"] * 0.5**5 for g in optimizer.param_groups]
+    )
+    assert model.mid[0].weight.requires_grad

@@ -1,0 +1,244 @@
+"""Whether a schedule is stepped as its clock counts: real optimizer steps, held against the calls of `step()`.
+
+Loops that call the schedule once an epoch where it counts steps, that hand the optimizer over without it, or
+that swap it for another run to the end without an error: nothing thaws, or a rate is 0 for half of the run.
+The number of optimizer steps for each call says little by itself (a GAN takes five of one and one of the other,
+a scaler skips some), so what is warned of is what no right loop does.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.training.errors import tell
+from layerlr_dsl.training.hooks import installed, remove
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from layerlr_dsl.plan.clock import Clock
+    from layerlr_dsl.plan.plan import Plan
+
+FEW = 5
+"""So many optimizer steps for one step of the schedule are common: the players of a GAN take turns."""
+LOOK_EVERY, THEN_EVERY, OFTEN_UNTIL = 8, 64, 256
+
+
+def moves(plan: Plan) -> bool:
+    """Whether anything of a plan changes as time goes by, so that it must be stepped."""
+    driven = any(g.behaviour.moving or (g.schedule and g.schedule.name != "constant") for g in plan.groups)
+    return bool(driven or plan.events or plan.changes())
+
+
+class Pace:
+    """Step post-hook of the optimizer: counts its steps, and now and then has them held against the clock.
+
+    compare: does that; False where the schedule is gone. lost: what is said once where nobody compares.
+    """
+
+    def __init__(self, lost: str | None = None) -> None:
+        self.steps = 0
+        self.lost = lost
+        self.compare: Callable[[], bool] | None = None
+        self._next = 1
+
+    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self.steps += 1
+        if self.steps >= self._next:
+            self._look()
+
+    def _look(self) -> None:
+        self._next = self.steps + (LOOK_EVERY if self.steps < OFTEN_UNTIL else THEN_EVERY)
+        if self.compare is not None and self.compare():
+            return
+        # The first step may be that of a tool which only fills the optimizer's state.
+        if self.lost is not None and (self.compare is not None or self.steps > 1):
+            text, self.lost = self.lost, None
+            tell(text)
+        elif self.lost is not None:
+            self._next = self.steps + 1
+
+    def look_by(self, steps: int) -> None:
+        """Compare when so many steps were taken, if not before."""
+        self._next = min(self._next, max(steps, self.steps + 1))
+
+    def install(self, optimizer: Optimizer) -> None:
+        """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
+        if not installed(optimizer._optimizer_step_post_hooks, self):
+            optimizer.register_step_post_hook(self)
+
+    def uninstall(self, optimizer: Optimizer) -> None:
+        remove(optimizer._optimizer_step_post_hooks, Pace)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "compare": None}
+
+
+def unscheduled(plan: Plan) -> Pace:
+    """The hook of an optimizer whose plan nobody carries out yet."""
+    freezes = any(group.kind == "frozen" for group in plan.groups)
+    text = (
+        "this optimizer was made by plan.optimizer(model) and takes steps without plan.schedule(model, optimizer): "
+        "rates stand still, and nothing is frozen or thawed. Make the schedule, and step it with the optimizer "
+        "(Trainer(optimizers=(optimizer, schedule)), lr_scheduler in what configure_optimizers returns)"
+    )
+    return Pace(text if freezes or moves(plan) else None)
+
+
+class Tempo:
+    """What the steps of an optimizer say of the clock that a schedule goes by.
+
+    moves: whether anything hangs on the clock at all.
+    """
+
+    def __init__(self, pace: Pace, clock: Clock, moves: bool) -> None:
+        self.pace = pace
+        self.clock = clock
+        self.moves = moves
+        self._told: set[str] = set()
+        self.begin(0)
+        self._fresh = True
+
+    def begin(self, tick: int) -> None:
+        """Count from here: the run was resumed, or put somewhere else."""
+        self._start = self._last = self._seen = (tick, self.pace.steps)
+        self._calls = 0
+        self._longest = 1
+        self._forwards = 0
+        self._fresh = False
+
+    def since_last(self) -> int:
+        """Optimizer steps since the schedule was last stepped, as far as they were looked at."""
+        return self.pace.steps - self._last[1]
+
+    def look_again(self, tick: int) -> int:
+        """The next tick at which `moved` has something to look at."""
+        if self._calls < FEW or not self.clock.counts_steps:
+            return tick + 1
+        total = self.clock.total
+        return NEVER if total is None or tick > total else total + 1
+
+    # ------------------------------------------------------------ the schedule was stepped
+
+    def moved(self, tick: int, forwards: int) -> None:
+        """Look at a step of the schedule. forwards: how often the model has run so far."""
+        ticks, steps = tick - self._last[0], self.since_last()
+        self._last, self._forwards = (tick, self.pace.steps), forwards
+        self._calls += 1
+        if ticks == 1 and self.clock.counts_steps:
+            self._longest = max(self._longest, steps)
+            self._look_for_epochs(steps)
+        total = self.clock.total
+        if total is not None and tick > total and self.pace.steps and self.moves:
+            self._tell("over", self._over(tick, total))
+
+    def _look_for_epochs(self, steps: int) -> None:
+        """Whether the schedule is stepped once for all the optimizer steps of an epoch."""
+        if self.moves and self._like_an_epoch(steps):
+            self._tell(
+                "epoch",
+                f"schedule.step() was called once for {steps} optimizer steps, as at the end of an epoch, and it counts "
+                "steps: thaws and the ends of schedules will come that much too late, or never. Call it after every "
+                'optimizer.step() (Lightning: return {"scheduler": schedule, "interval": "step"}), or resolve the rules '
+                "without steps_per_epoch",
+            )
+
+    def _like_an_epoch(self, steps: int) -> bool:
+        per_epoch = self.clock.steps_per_epoch
+        if per_epoch is not None:
+            return steps > 2 and abs(steps - per_epoch) <= per_epoch // 10
+        return steps >= max(20, (self.clock.total or 0) // 20)
+
+    def _over(self, tick: int, total: int) -> str:
+        if not self.clock.counts_steps:
+            return (
+                f"schedule.step() was called {tick} times, and the plan has {total} epochs. It was resolved without "
+                "steps_per_epoch, so each call counts as an epoch: give steps_per_epoch, or call it once an epoch"
+            )
+        return (
+            f"training goes on after the {total} steps that the plan was made for ({self.pace.steps} optimizer steps, "
+            f"{tick} of the schedule): rates stay where their schedules end. Resolve the rules with the true length, "
+            "or call schedule.relength(...) as soon as it is known; call schedule.step() once for an optimizer step"
+        )
+
+    # ------------------------------------------------------------ the optimizer was stepped
+
+    def stepped(self, tick: int, forwards: int, to_come: Callable[[], bool]) -> None:
+        """Look at a step of the optimizer. to_come: whether the rules still freeze or thaw something later."""
+        if self._fresh and self.pace.steps == 1:
+            self._look_at_order(forwards)
+        steps = self.pace.steps - self._seen[1]
+        if tick != self._seen[0]:
+            self._seen = (tick, self.pace.steps)
+        elif tick == self._start[0]:
+            self._look_for_any(steps)
+        else:
+            self._look_for_more(steps, to_come)
+
+    def _look_at_order(self, forwards: int) -> None:
+        # Before the first optimizer step only a scaler's skipped ones leave calls, and each has its forward pass.
+        between = forwards > 0 and self._forwards == forwards and self._calls > 0
+        ahead = forwards > 0 and self._forwards == 0 and self._calls == 1
+        if between or ahead:
+            self._tell(
+                "order",
+                "schedule.step() was called before optimizer.step(): the first rate is skipped and everything comes one "
+                "step too early. Call optimizer.step() first, then schedule.step()",
+            )
+
+    def _look_for_any(self, steps: int) -> None:
+        """Whether the schedule was left out."""
+        per_epoch = self.clock.steps_per_epoch
+        if not self.moves or not self.clock.counts_steps:
+            return
+        limit = per_epoch if per_epoch is not None else max(20, (self.clock.total or 0) // 10)
+        if steps > max(limit, FEW):
+            self._tell(
+                "never",
+                f"the optimizer has taken {steps} steps, and schedule.step() was not called once: rates stand still, and "
+                "nothing freezes or thaws. Hand the schedule to what trains (Trainer(optimizers=(optimizer, schedule)), "
+                "lr_scheduler in what configure_optimizers returns), or call it after every optimizer.step()",
+            )
+        else:
+            self.pace.look_by(self._seen[1] + max(limit, FEW) + 1)
+
+    def _look_for_more(self, steps: int, to_come: Callable[[], bool]) -> None:
+        """Whether the schedule is stepped no more."""
+        (first, steps_at_first), (tick, steps_at_tick) = self._start, self._seen
+        if tick - first < 3:
+            return
+        usual = math.ceil((steps_at_tick - steps_at_first) / (tick - first))
+        if steps > max(3 * usual, 2 * self._longest) + 1 and to_come():
+            self._tell(
+                "stopped",
+                f"the optimizer has taken {steps} steps since schedule.step() was last called, and the rules still freeze "
+                "or thaw something later: that will not happen. Something has taken the schedule's place (the callback "
+                "StochasticWeightAveraging, the next one of a SequentialLR)",
+            )
+
+    def _tell(self, what: str, text: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            tell(text)
+
+
+def weakly(method: Callable[[], None]) -> Callable[[], bool]:
+    """A call of a method whose object it does not keep alive; False where that is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> bool:
+        alive = reference()
+        if alive is None:
+            return False
+        alive()
+        return True
+
+    return call

@@ -184,7 +184,7 @@ def _in_force(session: Session) -> list[OptimizerInfo]:
     for clause in rules.clauses if rules is not None else ():
         for setting in clause.settings:
             if setting.option == "optimizer":
-                info = other_optimizers.tabled(str(setting.constant))
+                info = optimizers.find_unimported(str(setting.constant))
                 if info is not None:
                     chosen[info.name] = info
     return list(chosen.values())
@@ -219,7 +219,7 @@ def _arguments_of(session: Session, at: Context) -> dict[str, str]:
     if at.factory_kind == "schedule":
         taken = schedules.arguments_of(at.factory) or {}
         return {name: v.argument_text(argument) for name, argument in taken.items()}
-    info = other_optimizers.tabled(at.factory)
+    info = optimizers.find_unimported(at.factory)
     if info is None:
         return session.options.get(at.factory, {})
     return {option.name: v.option_text(option) for option in info.options.values()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue import other_packages
 
 # Other work on the machine must not turn a slow example into a failure.
 settings.register_profile("layerlr", deadline=None)
@@ -23,9 +23,14 @@ def registers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         about = tmp_path / "somebodys-1.0.dist-info"
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(f"[{optimizers.ENTRY_POINTS}]\n{name} = {target}\n")
+        (about / "entry_points.txt").write_text(f"[{other_packages.ENTRY_POINTS}]\n{name} = {target}\n")
         monkeypatch.syspath_prepend(str(tmp_path))
-        optimizers._registered.cache_clear()
+        _forget()
 
     yield register
-    optimizers._registered.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    for looked_up in (other_packages.find, other_packages.read):
+        looked_up.cache_clear()

@@ -23,10 +23,9 @@ def curve(schedule: str) -> str:
     plan = layerlr.parse(f"schedule {schedule}\n** -> lr 1").resolve(
         tiny(), epochs=EPOCHS, steps_per_epoch=STEPS
     )
-    [group] = plan.groups
-    assert group.schedule is not None
     total = EPOCHS * STEPS
-    points = " ".join(f"{_x(t / total):.1f},{_y(group.schedule.factor(t)):.1f}" for t in range(total))
+    factors = [plan.at(step=t)["weight"]["lr"] for t in range(total)]
+    points = " ".join(f"{_x(t / total):.1f},{_y(factor):.1f}" for t, factor in enumerate(factors))
     marks = "".join(
         f'<text x="{_x(e / EPOCHS):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{e}</text>'
         for e in range(0, EPOCHS + 1, 2)

@@ -1,25 +1,20 @@
 """What is known of optimizers without importing torch: their options, defaults and domains.
 
 The table beside this module covers torch.optim and our own optimizers; it is written by
-`python -m layerlr_dsl.optim.table` from the real signatures. Optimizers of other packages are
-looked up only when the table has no such name, since that imports their package.
+`python -m layerlr_dsl.optim.table` from the real signatures. Optimizers of other packages are looked
+up only when the table has no such name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import field
+from collections.abc import Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from layerlr_dsl.catalogue.signatures import MISSING, Interval, OptionInfo, options_of
-from layerlr_dsl.tools.records import record
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from layerlr_dsl.catalogue import other_packages
+from layerlr_dsl.catalogue.signatures import MISSING, Interval, OptimizerInfo, OptionInfo, key
 
 __all__ = [
     "ALIASES",
@@ -28,6 +23,7 @@ __all__ = [
     "OptionInfo",
     "conflict",
     "find",
+    "find_unimported",
     "known",
     "names",
     "problem",
@@ -35,7 +31,6 @@ __all__ = [
     "windowed",
 ]
 
-ENTRY_POINTS = "layerlr.optimizers"
 TABLE = Path(__file__).with_name("optimizers.json")
 WINDOWED = ("lr", "weight_decay", "betas", "momentum", "eps")
 SEVERAL_GROUPS = "several parameter groups"
@@ -58,37 +53,25 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-@record
-class OptimizerInfo:
-    """An optimizer as a rule file names it.
-
-    target: where its class is, as `module:Class`. refuses: what it does not take, in words
-    ("not 2-D", "several parameter groups"), or None.
-    """
-
-    name: str
-    target: str
-    options: Mapping[str, OptionInfo] = field(hash=False)
-    refuses: str | None = None
-    scheduled: str = "lr"
-    """The option that schedules and thaw warm-ups drive."""
-
-
 def find(name: str) -> OptimizerInfo | None:
     """The optimizer called `name`, or None. `AdamW`, `adamw`, `layer_adaptive` and `LayerAdaptive` all work."""
-    return _table().get(_key(name)) or _registered(name) or _pytorch_optimizer(_key(name))
+    return _table().get(key(name)) or other_packages.find(key(name))
+
+
+def find_unimported(name: str) -> OptimizerInfo | None:
+    """As `find`, but None also where only importing its package would tell of it."""
+    return _table().get(key(name)) or other_packages.read(key(name))
 
 
 def known(name: str) -> OptimizerInfo:
     """The table's own entry. Raises KeyError for any other name."""
-    return _table()[_key(name)]
+    return _table()[key(name)]
 
 
 def names() -> tuple[str, ...]:
     """Every name that `find` knows, the table's first, without importing any optimizer."""
     tabled = [info.name for info in _table().values()]
-    found = [*(point.name for point in _entry_points()), *sorted(_pytorch_optimizer_names())]
-    return tuple(dict.fromkeys([*tabled, *found]))
+    return tuple(dict.fromkeys([*tabled, *other_packages.names()]))
 
 
 def problem(info: OptimizerInfo, option: str, value: object) -> str | None:
@@ -189,10 +172,6 @@ def _string_problem(option: OptionInfo, value: object) -> str | None:
 # ---------------------------------------------------------------- where optimizers are found
 
 
-def _key(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
-
-
 @cache
 def _table() -> Mapping[str, OptimizerInfo]:
     rows = json.loads(TABLE.read_text(encoding="utf-8"))
@@ -205,7 +184,7 @@ def _table() -> Mapping[str, OptimizerInfo]:
         )
         for row in rows
     ]
-    return {_key(info.name): info for info in infos}
+    return {key(info.name): info for info in infos}
 
 
 def _option(row: dict[str, object]) -> OptionInfo:
@@ -215,67 +194,3 @@ def _option(row: dict[str, object]) -> OptionInfo:
     values["domains"] = tuple(Interval.parse(text) for text in values.get("domains", ()))  # type: ignore[attr-defined]
     values["choices"] = tuple(values.get("choices", ()))  # type: ignore[arg-type]
     return OptionInfo(**values)  # type: ignore[arg-type]
-
-
-def _entry_points() -> Iterable[EntryPoint]:
-    from importlib.metadata import entry_points  # deferred: it takes longer than reading the table
-
-    return entry_points(group=ENTRY_POINTS)
-
-
-@cache
-def _registered(name: str) -> OptimizerInfo | None:
-    wanted = _key(name)
-    for point in _entry_points():
-        if _key(point.name) == wanted:
-            return _foreign(point.name, point.load())
-    return None
-
-
-@cache
-def _pytorch_optimizer(key: str) -> OptimizerInfo | None:
-    if key not in _pytorch_optimizer_names():
-        return None
-    from pytorch_optimizer import get_supported_optimizers, load_optimizer
-
-    return _foreign(key, load_optimizer(key)) if key in get_supported_optimizers() else None
-
-
-@cache
-def _pytorch_optimizer_names() -> frozenset[str]:
-    """The package's class names in lower case, which is how it names its optimizers, read without importing it."""
-    import ast
-    from importlib.util import find_spec
-
-    spec = find_spec("pytorch_optimizer")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    source = Path(spec.origin).parent / "optimizer" / "__init__.py"
-    if not source.is_file():
-        return frozenset()
-    imports = (
-        node
-        for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ImportFrom)
-    )
-    return frozenset(
-        alias.name.lower()
-        for node in imports
-        if (node.module or "").startswith("pytorch_optimizer.optimizer.")
-        for alias in node.names
-        if alias.name[0].isupper()
-    )
-
-
-def _foreign(name: str, cls: type) -> OptimizerInfo:
-    """An optimizer that the table does not know: its signature is all there is to go by."""
-    from dataclasses import replace
-
-    options = {}
-    for option in options_of(cls):
-        if option.name in ("lr", "weight_decay") and option.kind == "number":
-            option = replace(option, domains=(Interval.parse("[0, inf)"),))
-        if option.name == "momentum":
-            option = replace(option, fixed=f"{name} is not known to make its momentum buffer in mid-run")
-        options[option.name] = option
-    return OptimizerInfo(name, f"{cls.__module__}:{cls.__qualname__}", options)

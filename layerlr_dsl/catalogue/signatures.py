@@ -7,7 +7,8 @@ and optimizers of other packages.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from math import inf
 from numbers import Real
 from typing import Literal
@@ -84,6 +85,27 @@ class OptionInfo:
     fixed: str | None = None
 
 
+@record
+class OptimizerInfo:
+    """An optimizer as a rule file names it.
+
+    target: where its class is, as `module:Class`. refuses: what it does not take, in words
+    ("not 2-D", "several parameter groups"), or None.
+    """
+
+    name: str
+    target: str
+    options: Mapping[str, OptionInfo] = field(hash=False)
+    refuses: str | None = None
+    scheduled: str = "lr"
+    """The option that schedules and thaw warm-ups drive."""
+
+
+def key(name: str) -> str:
+    """What two spellings of an optimizer's name have in common."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
 def options_of(cls: type) -> Iterator[OptionInfo]:
     """The options in the signature of `cls`, in its order, those no rule file can write left out."""
     parameters = list(inspect.signature(cls).parameters.values())[1:]
@@ -91,10 +113,13 @@ def options_of(cls: type) -> Iterator[OptionInfo]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         default = MISSING if parameter.default is parameter.empty else parameter.default
-        kind = kind_of(default, str(parameter.annotation))
-        if kind is None:
-            continue
-        name = parameter.name
+        yield from option(parameter.name, default, str(parameter.annotation))
+
+
+def option(name: str, default: object, annotation: str) -> Iterator[OptionInfo]:
+    """One option, unless no rule file could write its value."""
+    kind = kind_of(default, annotation)
+    if kind is not None:
         yield OptionInfo(
             name,
             tuple(default) if isinstance(default, list) else default,

@@ -12,7 +12,6 @@ from typing import Any
 from layerlr_dsl.api import Rules
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.coverage import Coverage, coverages
-from layerlr_dsl.editor.other_optimizers import tabled
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text
@@ -139,7 +138,7 @@ def _options_of_foreign(rules: Rules) -> dict[str, dict[str, str]]:
     named = [rules.checked.optimizer.info.name]
     for clause in rules.checked.clauses:
         named += [str(x.constant) for x in clause.settings if x.option == "optimizer"]
-    infos = {name: optimizers.find(name) for name in named if tabled(name) is None}
+    infos = {name: optimizers.find(name) for name in named if optimizers.find_unimported(name) is None}
     return {
         name: {o.name: option_text(o) for o in info.options.values() if o.group and o.algorithmic}
         for name, info in infos.items()

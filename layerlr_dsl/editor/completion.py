@@ -59,16 +59,13 @@ def _statement_start(session: Session, offset: int) -> int:
 
 
 def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
+    if at.word.startswith("@") and "GROUP_NAME" in at.accepted:
+        yield from _groups(session, at)
+        return
     if "PATTERN" in at.accepted:
         yield from _names(session, at)
     if at.statement in ("model", "include") and "STRING" in at.accepted:
         yield from (_models if at.statement == "model" else _paths)(session, at)
-        return
-    if at.word.startswith("@") and "GROUP_NAME" in at.accepted and "PATTERN" not in at.accepted:
-        yield from _groups(session, at)
-        return
-    if at.tokens and at.tokens[-1].kind == "BY" and at.statement == "unfreeze":
-        yield from _captures(session, at)
         return
     yield from _words_of_the_language(at)
     yield from _BY_ROLE[at.role](session, at)
@@ -89,16 +86,15 @@ def _words_of_the_language(at: Context) -> Iterator[Suggestion]:
         return
     for kind in sorted(_sensible(at)):
         for phrase in at.phrases(kind):
-            phrase = "after stages" if phrase == "after" else phrase
             yield Suggestion(phrase, "keyword", at.start, v.about(phrase))
     if "ARROW" in at.accepted and at.statement == "":
         yield Suggestion("->", "keyword", at.start, "the options of what is selected")
     if _compares(at):
         yield from _words(at, v.COMPARISONS, "keyword")
-    if at.statement == "freeze" and len(at.tokens) == 1:
-        yield from _words(at, _pick(v.WORDS, ("statistics of",)), "keyword")
-    if at.statement == "expect" and len(at.tokens) == 1:
+    if "COUNTED" in at.accepted:
         yield from _words(at, v.COUNTED, "keyword")
+    if "HELD" in at.accepted:
+        yield from _words(at, _pick(v.WORDS, ("statistics of",)), "keyword")
 
 
 def _sensible(at: Context) -> Iterator[str]:
@@ -112,10 +108,8 @@ def _sensible(at: Context) -> Iterator[str]:
         unsensible |= {"EXCEPT", "WHERE"}
     if at.tokens and at.tokens[-1].text in ("epoch", "step"):  # a metric may
         unsensible |= {"STOPS"}
-    if at.has("SCHEDULE"):  # a part that another follows says how long it lasts
-        part = [token.kind for token in at.tokens]
-        part = part[max(n for n, kind in enumerate(part) if kind in ("SCHEDULE", "THEN")) :]
-        unsensible |= {"FOR"} if "FOR" in part else {"THEN"}
+    if at.factory_kind == "schedule" and "FOR" not in at.part:  # one without an end is the last
+        unsensible |= {"THEN"}
     return iter(at.accepted & machine().words - unsensible)
 
 
@@ -131,9 +125,9 @@ def _names(session: Session, at: Context) -> Iterator[Suggestion]:
     """Groups, and the segments that may stand where the cursor is; nothing inside a regular expression."""
     if at.word.startswith("/"):
         return
-    if not at.word or at.word.startswith("@"):
+    if not at.word:
         yield from _groups(session, at)
-    if session.tree is not None and not at.word.startswith("@"):
+    if session.tree is not None:
         yield from _segments(session.tree, at)
 
 
@@ -141,12 +135,6 @@ def _groups(session: Session, at: Context) -> Iterator[Suggestion]:
     rules = session.checker.rules
     for name, group in (rules.groups if rules is not None else {}).items():
         yield Suggestion(f"@{name}", "group", at.start, group.span.excerpt)
-
-
-def _captures(session: Session, at: Context) -> Iterator[Suggestion]:
-    statement = session.text.content[_statement_start(session, at.start) : at.start]
-    for name in sorted(captures_in(statement)):
-        yield Suggestion(name, "capture", at.start, "the number that the selector binds")
 
 
 def _segments(tree: Tree, at: Context) -> Iterator[Suggestion]:
@@ -196,7 +184,7 @@ def _in_force(session: Session) -> list[OptimizerInfo]:
     for clause in rules.clauses if rules is not None else ():
         for setting in clause.settings:
             if setting.option == "optimizer":
-                info = other_optimizers.tabled(str(setting.constant))
+                info = optimizers.find_unimported(str(setting.constant))
                 if info is not None:
                     chosen[info.name] = info
     return list(chosen.values())
@@ -231,7 +219,7 @@ def _arguments_of(session: Session, at: Context) -> dict[str, str]:
     if at.factory_kind == "schedule":
         taken = schedules.arguments_of(at.factory) or {}
         return {name: v.argument_text(argument) for name, argument in taken.items()}
-    info = other_optimizers.tabled(at.factory)
+    info = optimizers.find_unimported(at.factory)
     if info is None:
         return session.options.get(at.factory, {})
     return {option.name: v.option_text(option) for option in info.options.values()}
@@ -239,12 +227,18 @@ def _arguments_of(session: Session, at: Context) -> dict[str, str]:
 
 def _values(session: Session, at: Context) -> Iterator[Suggestion]:
     yield from _lets(session, at)
-    captures = [*_captures(session, at)]
+    captures = list(_captures(session, at))
     yield from captures
     if at.statement in ("", "expect") and not at.factory:
         yield from _words(at, v.ATTRIBUTES, "attribute")
     functions = (*FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))
     yield from _words(at, _pick(v.FUNCTIONS, functions), "function")
+
+
+def _captures(session: Session, at: Context) -> Iterator[Suggestion]:
+    statement = session.text.content[_statement_start(session, at.start) : at.start]
+    for name in sorted(captures_in(statement)):
+        yield Suggestion(name, "capture", at.start, "the number that the selector binds")
 
 
 def _counts(session: Session, at: Context) -> Iterator[Suggestion]:
@@ -286,6 +280,7 @@ _BY_ROLE: dict[str, Callable[[Session, Context], Iterator[Suggestion]]] = {
     "stretch": _units("epochs", "steps"),
     "patience": _units("epochs"),
     "class": _classes,
+    "capture": _captures,
     "definition": _nothing,
 }
 

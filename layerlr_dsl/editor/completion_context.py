@@ -6,8 +6,8 @@ known exactly. What a name would be there is told by the rules that it could bec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from layerlr_dsl.language.machine import Unreadable, machine
@@ -25,6 +25,7 @@ Role = Literal[
     "stretch",
     "patience",
     "class",
+    "capture",
     "definition",
 ]
 
@@ -35,15 +36,18 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("COMPARE", "option"),
     ("bare_factory", "factory"),
     ("is_name", "class"),
+    ("turn", "capture"),
     ("duration", "stretch"),
     ("patience", "patience"),
     ("reversed_moment", "moment"),
     ("name", "value"),
     ("EQUAL", "definition"),
 )
-_WHOLE = frozenset({"ASCENDING", "DESCENDING"})
-"""Words behind which the statement goes on by itself."""
-_WORDS = frozenset({"PATTERN", "NAME", "NUMBER", "STRING", "REGEX", "GROUP_NAME"})
+_WORDS = frozenset({"PATTERN", "NAME", "NUMBER", "STRING", "REGEX", "GROUP_NAME", "GROUP_CAPTURE"})
+# What may come next may tell what the last word was: `groups` is counted where a comparison follows.
+_AHEAD = (" ==", " of")
+_AS_A_LAYER = frozenset({"ARROW", "COMMA", "EXCEPT", "WHERE"})
+"""What follows a word that opens a statement where a layer is called so."""
 _OPENS_A_WORD = ('"', "/", "@", "{", "[", "<")
 
 
@@ -59,6 +63,8 @@ class Context:
     """The kinds of tokens that may stand here."""
     role: Role = ""
     """What a name would be here; empty where none may stand."""
+    factory: str = ""
+    """The optimizer or schedule whose arguments these are."""
     states: list[int] = field(default_factory=list, compare=False)
 
     @property
@@ -75,7 +81,7 @@ class Context:
     def given(self) -> frozenset[str]:
         """The options that are given already, or the arguments where the cursor is among some."""
         if self.factory:
-            behind = self._opened()
+            behind = _opened(self.tokens)
         elif self.has("ARROW"):
             behind = [token.kind for token in self.tokens].index("ARROW")
         else:
@@ -83,33 +89,32 @@ class Context:
         return frozenset(own[0].text for own in _parted(self.tokens[behind + 1 :])[:-1] if own)
 
     @property
-    def factory(self) -> str:
-        """The optimizer or schedule whose arguments these are; empty elsewhere."""
-        opened = self._opened()
-        name, kind = (self.tokens[opened - 1], self.tokens[opened - 2]) if opened > 1 else (None, None)
-        if name is None or kind is None or kind.kind not in ("OPTIMIZER", "SCHEDULE"):
-            return ""
-        return name.text
-
-    @property
     def factory_kind(self) -> str:
         """`optimizer` or `schedule`, where the cursor is at its name or among its arguments."""
         kinds = [token for token in self.tokens if token.kind in ("OPTIMIZER", "SCHEDULE")]
         return kinds[-1].text if kinds else ""
 
-    def _opened(self) -> int:
-        """The place of the outermost parenthesis that is open; -1 if none is."""
-        opened: list[int] = []
-        for place, token in enumerate(self.tokens):
-            if token.kind == "OPEN":
-                opened.append(place)
-            elif token.kind == "CLOSE":
-                opened.pop()
-        return opened[0] if opened else -1
+    @property
+    def part(self) -> frozenset[str]:
+        """The kinds of tokens in the schedule of a sequence, or the turn, that the cursor is in."""
+        kinds = [token.kind for token in self.tokens]
+        last = max((n for n, kind in enumerate(kinds) if kind in ("THEN", "SCHEDULE")), default=-1)
+        return frozenset(kinds[last + 1 :])
 
     def phrases(self, kind: str) -> Iterator[str]:
         """A word that may stand here, with the words that must follow it: `stops falling for`."""
         yield from _phrases(self.states, kind)
+
+
+def _opened(tokens: Sequence[Token]) -> int:
+    """The place of the outermost parenthesis that is open; -1 if none is."""
+    opened: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.kind == "OPEN":
+            opened.append(place)
+        elif token.kind == "CLOSE":
+            opened.pop()
+    return opened[0] if opened else -1
 
 
 def _parted(tokens: tuple[Token, ...]) -> list[list[Token]]:
@@ -125,67 +130,95 @@ def _parted(tokens: tuple[Token, ...]) -> list[list[Token]]:
     return parts
 
 
+@dataclass
+class _Reading:
+    """The tokens of a statement before the cursor, and where the parser stands behind them."""
+
+    text: str
+    tokens: list[Token] = field(default_factory=list)
+    states: list[int] = field(default_factory=lambda: [0])
+    factories: list[int] = field(default_factory=list)
+    """The places of the names of optimizers and schedules."""
+
+    def take(self, token: Token) -> bool:
+        """Take a token in; False where it cannot follow."""
+        if token.kind == "PATTERN" and not self.text[token.end :].strip():
+            token = self._looking_ahead(token)
+        if token.kind == "NAME" and self.role == "factory":
+            self.factories.append(len(self.tokens))
+        self.tokens.append(token)
+        return machine().shift(self.states, token.kind)
+
+    def _looking_ahead(self, token: Token) -> Token:
+        tokens = (machine().next_token(self.states[-1], self.text + more, token.start) for more in _AHEAD)
+        return next((other for other in tokens if other.kind != token.kind), token)
+
+    def goes_on(self, end: Token) -> bool:
+        """Whether the statement goes on behind a newline."""
+        last = self.tokens[-1].kind if self.tokens else ""
+        return end.text != ";" and (_opened(self.tokens) >= 0 or last in ("COMMA", "THEN"))
+
+    @property
+    def role(self) -> Role:
+        uses = machine().uses(self.states, "NAME")
+        role: Role = next((role for use, role in _ROLES if use in uses), "")
+        if role == "value" and "TRUE" not in machine().acceptable(self.states):
+            return "count"
+        return "argument" if role == "definition" and _opened(self.tokens) >= 0 else role
+
+    def context(self, start: int) -> Context:
+        opened = _opened(self.tokens)
+        factory = self.tokens[opened - 1].text if opened - 1 in self.factories else ""
+        accepted = machine().acceptable(self.states)
+        word, tokens = self.text[start:], tuple(self.tokens)
+        return Context(word, start, tokens, accepted, self.role, factory, self.states)
+
+
 def context_at(text: str) -> Context | None:
     """The context at the end of `text`, which begins with a statement; None in a comment or behind a fault."""
-    tables = machine()
-    tokens: list[Token] = []
-    states, at, opened = [0], 0, 0
+    reading, at = _Reading(text), 0
     while True:
         try:
-            token = tables.next_token(states[-1], text, at)
+            token = machine().next_token(reading.states[-1], text, at)
         except Unreadable as problem:
-            return _unfinished(text, problem.at, tokens, states)
-        if token.end == len(text) and (token.kind in _WORDS or token.text.isalpha()):
-            return _context(text, token.start, tokens, states)
+            return reading.context(problem.at) if _is_begun(text[problem.at :]) else None
+        if token.end == len(text) and (token.kind in _WORDS or token.text.isidentifier()):
+            return reading.context(token.start)
         at = token.end
         if token.kind == "EOF":
-            return _context(text, len(text), tokens, states)
+            return reading.context(len(text))
         if token.kind == "COMMENT":
             if at == len(text):
                 return None
         elif token.kind != "END":
-            if not text[at:].strip() and [one.kind for one in tokens] == ["EXPECT"]:
-                token = tables.next_token(states[-1], f"{text} ==", token.start)  # it may be counted
-            if not tables.shift(states, token.kind):
+            if not reading.take(token):
                 return None
-            tokens.append(token)
-            opened += (token.kind == "OPEN") - (token.kind == "CLOSE")
-        elif token.text == ";" or not (opened or (tokens and tokens[-1].kind == "COMMA")):
-            tokens, states, opened = [], [0], 0
+        elif not reading.goes_on(token):
+            reading = _Reading(text)
 
 
-def _unfinished(text: str, at: int, tokens: list[Token], states: list[int]) -> Context | None:
-    """At a word that is no token yet, such as a text without its end; None behind what cannot be read."""
-    rest = text[at:]
-    if not rest.startswith(_OPENS_A_WORD) and not all(sign.isalnum() or sign == "_" for sign in rest):
-        return None
-    return None if "\n" in rest else _context(text, at, tokens, states)
-
-
-def _context(text: str, start: int, tokens: list[Token], states: list[int]) -> Context:
-    tables = machine()
-    accepted = tables.acceptable(states)
-    if [token.text for token in tokens] == ["freeze", "statistics"]:
-        accepted |= {"OF"}  # the lexer takes the word for one only where `of` and a selector follow
-    role = _role(tables.uses(states, "NAME"))
-    if role == "value" and "TRUE" not in accepted:
-        role = "count"
-    if role == "definition" and any(token.kind == "OPEN" for token in tokens):
-        role = "argument"
-    return Context(text[start:], start, tuple(tokens), accepted, role, states)
-
-
-def _role(uses: frozenset[str]) -> Role:
-    return next((role for use, role in _ROLES if use in uses), "")
+def _is_begun(rest: str) -> bool:
+    """Whether what cannot be read is a word that is no token yet, such as a text without its end."""
+    is_word = all(sign.isalnum() or sign == "_" for sign in rest)
+    return "\n" not in rest and (is_word or rest.startswith(_OPENS_A_WORD))
 
 
 def _phrases(states: list[int], kind: str) -> Iterator[str]:
-    tables = machine()
     behind = states[:]
-    tables.shift(behind, kind)
-    following = tables.acceptable(behind)
-    if following <= tables.words and following and kind not in _WHOLE:
+    machine().shift(behind, kind)
+    following = machine().acceptable(behind) - (_AS_A_LAYER if states == [0] else frozenset())
+    if (
+        following
+        and following <= machine().words
+        and len({_behind(behind, other) for other in following}) == 1
+    ):
         for other in sorted(following):
             yield from (f"{kind.lower()} {rest}" for rest in _phrases(behind, other))
     else:
         yield kind.lower()
+
+
+def _behind(states: list[int], kind: str) -> frozenset[str]:
+    behind = states[:]
+    machine().shift(behind, kind)
+    return machine().acceptable(behind)

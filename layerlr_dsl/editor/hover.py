@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
-from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.findings import Here
 from layerlr_dsl.editor.navigation import definition, occurrence_at
@@ -169,7 +169,7 @@ class _Asker:
         if isinstance(self.statement, s.RuleStatement):
             for setting in self.statement.settings:
                 if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
-                    own = other_optimizers.tabled(setting.value.name)
+                    own = optimizers.find_unimported(setting.value.name)
                     if own is not None:
                         yield own
         rules = self.session.checker.rules
@@ -181,7 +181,7 @@ class _Asker:
         if arguments is not None:
             lines = [f"- `{key}`: {v.argument_text(info)}" for key, info in arguments.items()]
             return "\n".join([f"schedule `{name}`", "", *lines])
-        info = other_optimizers.tabled(name)
+        info = optimizers.find_unimported(name)
         if info is None:
             told = [f"- `{key}`: {text}" for key, text in self.session.options.get(name, {}).items()]
             return "\n".join([f"optimizer `{name}`", "", *told]) if told else None
@@ -194,7 +194,7 @@ class _Asker:
                 arguments = schedules.arguments_of(factory.name) or {}
                 if node.name in arguments:
                     return f"`{node.name}`: {v.argument_text(arguments[node.name])}"
-                info = other_optimizers.tabled(factory.name)
+                info = optimizers.find_unimported(factory.name)
                 if info is not None and node.name in info.options:
                     return f"`{node.name}`: {v.option_text(info.options[node.name])}"
         return None

@@ -1,4 +1,4 @@
-"""Optimizers of other packages, whose options are known only by importing them, and torch with them.
+"""Optimizers of other packages whose options only importing them would tell, and torch with them.
 
 The server never does: a file that names one is checked by the analyst, which takes longer once.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from layerlr_dsl.catalogue import optimizers
-from layerlr_dsl.catalogue.optimizers import OptimizerInfo
+from layerlr_dsl.catalogue.signatures import key
 from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.language import syntax as s
 
@@ -18,33 +18,25 @@ class ForeignOptimizer(Exception):
     """A file cannot be checked without importing the package of an optimizer that it names."""
 
 
-def tabled(name: str) -> OptimizerInfo | None:
-    """An optimizer of the shipped table; None for any other, installed or not."""
-    try:
-        return optimizers.known(name)
-    except KeyError:
-        return None
-
-
 @cache
 def optimizer_names() -> tuple[str, ...]:
-    """Every optimizer that could be named, foreign ones included; nothing is imported."""
+    """Every optimizer that could be named, those of other packages included; nothing is imported."""
     return optimizers.names()
 
 
 @cache
-def _foreign_keys() -> frozenset[str]:
-    return frozenset(_key(name) for name in optimizer_names() if tabled(name) is None)
+def _keys() -> frozenset[str]:
+    return frozenset(map(key, optimizer_names()))
 
 
 def refuse_foreign(pieces: Iterable[Piece], included: Mapping[int, list[s.Statement]]) -> None:
-    """Raise ForeignOptimizer where a statement names an optimizer that is not in the table."""
+    """Raise ForeignOptimizer where a statement names an optimizer that only an import would tell of."""
     statements = [piece.statement for piece in pieces]
     for more in included.values():
         statements.extend(more)
     for statement in statements:
         for name in _named(statement):
-            if tabled(name) is None and _key(name) in _foreign_keys():
+            if key(name) in _keys() and optimizers.find_unimported(name) is None:
                 raise ForeignOptimizer(name)
 
 
@@ -55,7 +47,3 @@ def _named(statement: s.Statement | None) -> Iterator[str]:
         for setting in statement.settings:
             if setting.option == "optimizer" and isinstance(setting.value, s.Factory):
                 yield setting.value.name
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")

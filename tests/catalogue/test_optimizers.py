@@ -185,11 +185,11 @@ def test_entry_points_are_found(registers: Callable[[str, str], None]) -> None:
     assert windowed(info, "momentum") is not None
 
 
-def test_the_table_needs_no_torch() -> None:
-    """Looking up, listing, checking and even a misspelled name leave torch unimported."""
+def test_no_look_up_needs_torch() -> None:
+    """Looking up, listing, checking, another package's optimizer and a misspelled name leave it unimported."""
     code = (
         "import sys; from layerlr_dsl.catalogue.optimizers import find, names, problem\n"
-        "info = find('adamw'); problem(info, 'lr', 1.0); names(); find('adamwx')\n"
+        "info = find('adamw'); problem(info, 'lr', 1.0); names(); find('adamwx'); assert find('lion') and not find('sam')\n"
         "sys.exit('torch' in sys.modules or 'pytorch_optimizer' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -61,6 +61,26 @@ freeze /a b/~                       |            | UNTIL
 fc -> lr 1 / 2~                     |            | FROM
 fc -> lr 1; fre                     |            | FREEZE LET
 fc -> lr (1 +                       | value      | NUMBER
+freeze statistics~                  |            | OF
+freeze statistics of a~             |            | UNTIL WHERE
+expect groups~                      |            | COMPARE
+steps_per_epoch~                    | value      | NUMBER
+stage~                              |            |
+stage a~                            |            | FOR UNTIL COMMA
+stage a for 3~                      | stretch    | PERCENT
+stage a for 3 epochs until loss~    | count      | STOPS
+stage a,~                           |            | FRESH
+after~                              |            | STAGES
+unfreeze a.<i> by~                  | capture    |
+unfreeze a.<i> by i~                |            | DESCENDING THEN EVERY
+unfreeze a.<i> by i then~           |            | PATTERN
+schedule linear(x=1)~               |            | FOR
+schedule linear for 3~              | stretch    | PERCENT
+schedule linear for 3 epochs then~  | factory    |
+schedule linear for 3 epochs then cosine( | argument | CLOSE
+optimizer critic =~                 | factory    |
+optimizer critic = adam(            | argument   |
+let n = last(@                      | value      | GROUP_NAME
 """
 
 
@@ -88,11 +108,7 @@ def test_whatever_is_written_could_have_been_suggested(text: str) -> None:
             found = context_at(text[tokens[0].start : token.start] + " ")
             assert found is not None
             assert token.kind in found.accepted
-            # `statistics` is a layer's name until `of` and a selector stand behind it.
-            before = ["PATTERN" if one.kind == "HELD" else one.kind for one in tokens[:place]]
-            if place != 2 or tokens[1].kind != "HELD":
-                before = [one.kind for one in tokens[:place]]
-            assert [one.kind for one in found.tokens] == before
+            assert [one.kind for one in found.tokens] == [one.kind for one in tokens[:place]]
 
 
 @pytest.mark.parametrize("text", ["# a comment", "fc -> lr 1 # a comment", "fc lr 1 ", "fc -> lr 1 2 "])
@@ -109,6 +125,10 @@ def test_nothing_is_known_in_a_comment_or_behind_a_fault(text: str) -> None:
         ("fc -> lr 1 until loss stops~", "FALLING", ["falling for"]),
         ("unfreeze a then b every 2 epochs~", "STARTING", ["starting at"]),
         ("freeze fc~", "UNTIL", ["until"]),
+        ("unfreeze a.<i> by i~", "DESCENDING", ["descending"]),
+        ("", "AFTER", ["after stages"]),
+        ("", "FREEZE", ["freeze"]),
+        ("stage a,~", "FRESH", ["fresh optimizer"]),
     ],
 )
 def test_a_word_comes_with_those_that_must_follow_it(written: str, kind: str, phrases: list[str]) -> None:
@@ -121,6 +141,8 @@ def test_what_is_given_already_is_known() -> None:
     assert at("fc -> lr 1, betas (0.9, 0.9), ").given == {"lr", "betas"}
     assert at("optimizer adamw(lr=1, eps=max(1, 2), ").given == {"lr", "eps"}
     assert at("optimizer adamw(lr=1, betas=(0.9, ").factory == "adamw"
+    assert at("optimizer critic = adam(lr=1, ").factory == "adam"
+    assert at("schedule linear for 3 epochs then cosine(warmup=1, ").given == {"warmup"}
     assert at("fc -> lr max(1, ").factory == ""
 
 

@@ -217,8 +217,8 @@ def test_a_suggestion_replaces_the_segment_under_the_cursor(client: Client) -> N
     assert attention["detail"] == "Attention: 4 tensors, 256"
 
 
-def test_the_options_of_another_packages_optimizer_come_from_the_analyst(client: Client) -> None:
-    """Only importing the package tells them, which the server never does; names are known all the same."""
+def test_the_options_of_another_packages_optimizer_are_known_at_once(client: Client) -> None:
+    """The text of the package tells them; importing it would bring in torch, which the server never does."""
     pytest.importorskip("pytorch_optimizer")
     text = "group g = head\noptimizer lion(lr=1e-3)\n@g -> lr 1, "
     uri = client.open("foreign.lr", text)

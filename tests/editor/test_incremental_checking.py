@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from rule_edits import EDITS, INCLUDED, TEXTS, cut
 
 from layerlr_dsl.api import Rules
-from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor.incremental_checking import Checker
 from layerlr_dsl.editor.incremental_parsing import Pieces, document_offset
 from layerlr_dsl.editor.other_optimizers import ForeignOptimizer
@@ -102,16 +103,38 @@ def test_an_include_is_read_again_only_when_its_file_has_changed(tmp_path: Path)
     assert [d.code for d in pieces.pieces[1].checked] == ["LR101"]
 
 
-def test_an_optimizer_of_another_package_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checking stops before it would import torch; the analyst checks such a file."""
-    from layerlr_dsl.editor import other_optimizers
+@pytest.fixture
+def names_anew() -> Iterator[None]:
+    """The names of optimizers are gathered again for this test, and for those after it."""
+    for gathered in (other_optimizers.optimizer_names, other_optimizers._keys):
+        gathered.cache_clear()
+    yield
+    for gathered in (other_optimizers.optimizer_names, other_optimizers._keys):
+        gathered.cache_clear()
 
-    other_optimizers.optimizer_names.cache_clear()
-    other_optimizers._foreign_keys.cache_clear()
-    real = optimizers.names()
-    monkeypatch.setattr(optimizers, "names", lambda: (*real, "elsewhere"))
+
+@pytest.mark.usefixtures("names_anew")
+def test_an_optimizer_that_only_an_import_tells_of_is_not_imported(
+    tmp_path: Path, registers: Callable[[str, str], None]
+) -> None:
+    """Checking stops before it would import its package; the analyst checks such a file."""
+    (tmp_path / "made_somewhere.py").write_text(
+        "raise RuntimeError('imported')\nMade = type('Made', (), {})\n"
+    )
+    registers("elsewhere", "made_somewhere:Made")
     with pytest.raises(ForeignOptimizer):
         checked("optimizer Else_Where(lr=1)\n")
-    other_optimizers.optimizer_names.cache_clear()
-    other_optimizers._foreign_keys.cache_clear()
     assert checked("optimizer adamw(lr=1)\n")[0].pieces[0].checked == ()
+
+
+@pytest.mark.usefixtures("names_anew")
+def test_an_optimizer_of_another_package_is_read_from_its_text(
+    tmp_path: Path, registers: Callable[[str, str], None]
+) -> None:
+    """Its options are known here, and its package stays unimported."""
+    text = "raise RuntimeError('imported')\nclass Ours:\n    def __init__(self, params, lr=1e-3, pull=0.5): ...\n"
+    (tmp_path / "written_somewhere.py").write_text(text)
+    registers("ours", "written_somewhere:Ours")
+    pieces, _ = checked("optimizer ours(pull=1, pul=2)\n")
+    [found] = pieces.pieces[0].checked
+    assert (found.code, found.help) == ("LR120", "did you mean `pull`?")

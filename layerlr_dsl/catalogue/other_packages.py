@@ -1,0 +1,128 @@
+"""Optimizers of other packages: those that they register, and those of pytorch_optimizer where it is installed.
+
+What one takes is read from the text of its module where that tells it, so that torch stays unimported;
+else its package is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache, reduce
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.catalogue.signatures import (
+    MISSING,
+    Interval,
+    OptimizerInfo,
+    OptionInfo,
+    key,
+    kind_of,
+    option,
+    options_of,
+)
+from layerlr_dsl.catalogue.source_text import Parameter, constructor
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "layerlr.optimizers"
+_LIBRARY = "pytorch_optimizer"
+
+
+def names() -> list[str]:
+    """What registered optimizers are called, then those of pytorch_optimizer; nothing is imported."""
+    return [*(point.name for point in _entry_points()), *sorted(_of_the_library())]
+
+
+@cache
+def find(name: str) -> OptimizerInfo | None:
+    """The optimizer of that name in any package, which is imported where that must be."""
+    known = _known(name)
+    if known is None:
+        return None
+    parameters = constructor(known[1])
+    return _imported(*known) if parameters is None else _told(*known, parameters)
+
+
+@cache
+def read(name: str) -> OptimizerInfo | None:
+    """The optimizer of that name, if the text of its module tells of it."""
+    known = _known(name)
+    parameters = None if known is None else constructor(known[1])
+    return None if known is None or parameters is None else _told(*known, parameters)
+
+
+def _told(called: str, target: str, parameters: list[Parameter]) -> OptimizerInfo | None:
+    if not _is_optimizer(parameters):
+        return None
+    options = [o for p in parameters[1:] for o in option(p.name, _default(p), p.annotation)]
+    return _info(called, target, options)
+
+
+def _known(name: str) -> tuple[str, str] | None:
+    """The name as its package writes it, and where the class is (`module:Class`)."""
+    for point in _entry_points():
+        if key(point.name) == name:
+            return point.name, f"{point.module}:{point.attr}"
+    target = _of_the_library().get(name)
+    return None if target is None else (name, target)
+
+
+def _is_optimizer(parameters: list[Parameter]) -> bool:
+    """Whether it takes parameters, and nothing without a default that no rule could write: no wrapper."""
+    rest = parameters[1:]
+    writable = all(kind_of(MISSING, p.annotation) for p in rest if p.required)
+    return bool(parameters) and parameters[0].name == "params" and writable
+
+
+def _default(parameter: Parameter) -> object:
+    return MISSING if parameter.required else parameter.default
+
+
+def _imported(called: str, target: str) -> OptimizerInfo | None:
+    module, _, path = target.partition(":")
+    cls: Any = reduce(getattr, path.split("."), import_module(module))
+    return _info(called, f"{cls.__module__}:{cls.__qualname__}", options_of(cls))
+
+
+def _info(called: str, target: str, options: Iterable[OptionInfo]) -> OptimizerInfo:
+    """An optimizer that the table does not know: its signature is all there is to go by."""
+    known = {}
+    for one in options:
+        if one.name in ("lr", "weight_decay") and one.kind == "number":
+            one = replace(one, domains=(Interval.parse("[0, inf)"),))
+        if one.name == "momentum":
+            one = replace(one, fixed=f"{called} is not known to make its momentum buffer in mid-run")
+        known[one.name] = one
+    return OptimizerInfo(called, target, known)
+
+
+# ---------------------------------------------------------------- where they are
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # deferred: it takes longer than reading the table
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+@cache
+def _of_the_library() -> dict[str, str]:
+    """Where the classes of pytorch_optimizer are, by their names in lower case, as the package names them."""
+    spec = find_spec(_LIBRARY)
+    source = Path(spec.origin).parent / "optimizer" / "__init__.py" if spec and spec.origin else None
+    if source is None or not source.is_file():
+        return {}
+    imports = [x for x in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(x, ast.ImportFrom)]
+    return {
+        alias.name.lower(): f"{node.module}:{alias.name}"
+        for node in imports
+        if (node.module or "").startswith(f"{_LIBRARY}.optimizer.")
+        for alias in node.names
+        if alias.name[0].isupper()
+    }

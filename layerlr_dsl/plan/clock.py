@@ -106,6 +106,8 @@ class Clock:
 
     def exact(self, length: Length) -> Fraction:
         """A stretch of time in ticks, exactly. Raises UnknownTime."""
+        if not length.value:
+            return length.value
         if length.unit == "epochs":
             self._need_epochs()
             return length.value * self.ticks_per_epoch

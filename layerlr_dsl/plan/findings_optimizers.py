@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
-from layerlr_dsl.language.expressions import Value
+from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import finite
+from layerlr_dsl.plan.clock import UnknownTime
+from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
             continue
         behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for tick in (0, *behaviour.changes()):
-            clash = optimizers.conflict(described, _fixed(behaviour, tick))
+            clash = optimizers.conflict(described, _known(behaviour, tick))
             if clash is not None:
                 said.add(given[-1].clause)
                 message = f"`{clash[0]}` {clash[1]}, for `{kind.row.name}`"
@@ -105,6 +107,14 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
                 choice.span,
                 "give all parameters the same options, or choose another optimizer",
             )
+
+
+def _known(behaviour: Behaviour, tick: int) -> dict[str, Value]:
+    """The options at a tick; what moves and has no value is left to its own finding."""
+    try:
+        return behaviour.options(tick)
+    except (Fault, Faulty, UnknownTime):
+        return {}
 
 
 def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:

@@ -569,3 +569,18 @@ def test_schedules_need_no_torch() -> None:
         "make('cosine', {}, Clock(Fraction(3))).factor(1); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_exponential_reaches_its_end_factor_at_the_end_of_the_run() -> None:
+    """It goes straight in the logarithm, whatever the length of the run."""
+    schedule = make("exponential", {"end_factor": 0.01}, EPOCHS)
+    assert schedule.factor(0) == 1.0
+    assert schedule.factor(15) == pytest.approx(0.1)
+    assert schedule.factor(30) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear", "wsd", "polynomial", "one_cycle"])
+def test_a_run_that_is_counted_in_steps_alone_has_every_schedule(name: str) -> None:
+    """A warm-up of no length needs no epochs to be measured by."""
+    schedule = make(name, {}, Clock(steps=100))
+    assert schedule.factor(100) == pytest.approx(schedule.factor(99), abs=0.2)

@@ -33,7 +33,7 @@ def test_a_recipe_resolves_without_errors_or_warnings_and_its_expectations_hold(
     """Against the model that it names, for the run that it names, with nothing else given."""
     rules = read(RULES / f"{name}.lr", RULES)
     assert rules.model is not None
-    assert rules.epochs is not None
+    assert rules.epochs is not None or rules.steps is not None
     inventory = inventory_of_spec(rules.model, root=RULES)
     assert [f"{d.code} {d.message}" for d in rules.check(inventory) if d.severity != "info"] == []
     plan = rules.resolve(inventory)
@@ -59,7 +59,7 @@ def test_a_recipe_says_what_it_does_and_names_its_source(path: Path) -> None:
     """The comment at the top is what `layerlr recipes` and the documentation show."""
     comment = re.match(r"(#.*\n)+", path.read_text(encoding="utf-8"))
     assert comment is not None
-    assert re.search(r"arXiv:\d{4}\.\d{4,5}|https://|\((.* )?(19|20)\d\d\b", comment[0])
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|https://|\((.* )?(19|20)\d\d\b|[\w-]+/[\w.-]+, ", comment[0].replace("\n# ", " "))
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)

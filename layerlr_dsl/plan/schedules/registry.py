@@ -219,7 +219,8 @@ def _exponential(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
             "end_factor", "an exponential never reaches 0", "give a small number, or use cosine"
         )
     stretch = _stretch(values, clock, common)
-    return shapes.Exponential(**{**stretch, "gamma": float(end), "period": float(stretch.pop("span"))})
+    period = float(stretch.pop("span"))
+    return shapes.Exponential(**stretch, gamma=float(end), period=period)
 
 
 def _inverse_sqrt(values: Values, clock: Clock, common: Parts) -> shapes.Curve:

@@ -1,0 +1,170 @@
+"""Values that move, stages and schedules in sequence: what a plan says of them, and what an optimizer then has."""
+
+from __future__ import annotations
+
+from math import cos, pi
+
+import pytest
+import torch
+from torch import nn
+
+import layerlr_dsl as layerlr
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.fc(self.body(x))
+        return out
+
+
+STAGED = """
+** -> weight_decay 0.05
+stage head for 1 epoch
+freeze ** except fc
+fc -> lr 2e-3
+schedule one_cycle
+stage all for 20 epochs until val_loss stops falling for 3 epochs, fresh optimizer
+** -> lr 1e-4
+fc -> lr 1e-3
+schedule cosine(warmup=1 epoch)
+stage polish
+** -> lr 1e-5
+after stages
+** where ndim <= 1 -> weight_decay 0
+"""
+
+
+def test_a_ramp_goes_along_its_shape() -> None:
+    """DINO's weight decay: half a cosine from 0.04 to 0.4 over the run."""
+    plan = layerlr.parse("** -> lr 1e-3, weight_decay ramp((0%, 0.04), (100%, 0.4), shape=cosine)").resolve(
+        Net(), epochs=10, steps_per_epoch=10
+    )
+    for step in (0, 1, 50, 99, 100, 150):
+        share = (1 - cos(pi * min(step, 100) / 100)) / 2
+        assert plan.at(step=step)["fc.weight"]["weight_decay"] == pytest.approx(0.04 + 0.36 * share)
+
+
+def test_parameters_that_move_alike_share_a_group() -> None:
+    """Folded expressions are compared, not where they were written."""
+    plan = layerlr.parse("let k = 2\nbody -> lr 1e-3 * k * progress\nfc -> lr 2e-3 * progress").resolve(
+        Net(), steps=10
+    )
+    assert len(plan.groups) == 1
+
+
+def test_what_moves_has_a_place_where_it_goes_wrong() -> None:
+    """The finding names the expression, the time and the parameter."""
+    with pytest.raises(layerlr.RuleError, match="must be >= 0") as caught:
+        layerlr.parse("** -> lr 1e-3, weight_decay 0.5 - progress").resolve(Net(), steps=100)
+    (found,) = [d for d in caught.value.diagnostics if d.severity == "error"]
+    assert found.code == "LR107"
+    assert found.span is not None
+    assert found.span.text == "0.5 - progress"
+    assert "step 51" in found.message
+
+
+def test_nesterov_momentum_may_move() -> None:
+    """It is above 0 at every time, which is all that Nesterov's asks for."""
+    text = "optimizer sgd(momentum=0.9, nesterov=true)\n** -> lr 1, momentum ramp((0%, 0.8), (50%, 0.9)) until 50%"
+    plan = layerlr.parse(text).resolve(Net(), steps=10)
+    assert plan.at(step=5)["fc.weight"]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize("fires", [None, 9])
+def test_an_optimizer_has_what_the_plan_says_through_all_stages(fires: int | None) -> None:
+    """Rates, options and frozen sets, also where a metric ends a stage early."""
+    model = Net()
+    plan = layerlr.parse(STAGED).resolve(model, epochs=30, steps_per_epoch=4)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    parameters = dict(model.named_parameters())
+    events: dict[str, float] | None = None
+    for epoch in range(30):
+        for _ in range(4):
+            now = plan.at(step=schedule.last_epoch, events=events)
+            for group in optimizer.param_groups:
+                for name in group["param_names"]:
+                    assert group["lr"] == pytest.approx(now[name]["lr"], rel=1e-12, abs=1e-18)
+                    assert group["weight_decay"] == now[name]["weight_decay"]
+                    assert parameters[name].requires_grad is not now[name]["frozen"]
+            model(torch.randn(4, 3)).sum().backward()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        before = schedule.stage
+        falls = fires is None or epoch + 1 <= fires - 3
+        schedule.report({"val_loss": -float(epoch) if falls else 0.0}, end_of_epoch=True)
+        if before == "all" and schedule.stage == "polish":
+            events = {"val_loss": epoch + 1}
+    assert schedule.stage == "polish"
+    assert (events is None) is (fires is None)
+
+
+def test_a_fresh_optimizer_begins_without_state() -> None:
+    """Moments of the head's stage would else go on in the next."""
+    model = Net()
+    plan = layerlr.parse(STAGED).resolve(model, epochs=30, steps_per_epoch=2)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    seen = []
+    for _ in range(3):
+        model(torch.randn(4, 3)).sum().backward()
+        optimizer.step()
+        seen.append(int(optimizer.state[model.fc.weight]["step"]))
+        schedule.step()
+    assert seen == [1, 2, 1]
+
+
+def test_a_state_of_other_stages_is_refused() -> None:
+    """Counts of a stage mean nothing in another list of them."""
+    model = Net()
+    staged = layerlr.parse(STAGED).resolve(model, epochs=30, steps_per_epoch=2)
+    saved = staged.schedule(model, staged.optimizer(model)).state_dict()
+    plain = layerlr.parse("** -> lr 1").resolve(model, epochs=3, steps_per_epoch=2)
+    with pytest.raises(ValueError, match="head, all, polish"):
+        plain.schedule(model, plain.optimizer(model)).load_state_dict(saved)
+
+
+def test_statistics_are_held_while_a_layer_trains() -> None:
+    """`freeze statistics of` keeps a batch norm in eval; an unfreeze says nothing of it."""
+    model = Net()
+    text = "** -> lr 1e-3\nfreeze body\nfreeze statistics of body\nunfreeze body at epoch 1"
+    plan = layerlr.parse(text).resolve(model, epochs=3, steps_per_epoch=1)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    before = model.body[1].running_mean.clone()
+    weight = model.body[0].weight.detach().clone()
+    for _ in range(3):
+        model.train()
+        model(torch.randn(8, 3)).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    assert torch.equal(before, model.body[1].running_mean)
+    assert not torch.equal(weight, model.body[0].weight)
+
+
+def test_turns_go_by_a_capture() -> None:
+    """`by i descending` thaws the last layer first, each in its turn."""
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(3)))
+    plan = layerlr.parse("** -> lr 1\nunfreeze <i> by i descending every 1 epoch").resolve(model, epochs=4)
+    trains = [[n for n in range(3) if not plan.at(epoch=e)[f"{n}.weight"]["frozen"]] for e in range(3)]
+    assert trains == [[2], [1, 2], [0, 1, 2]]
+
+
+def test_several_modules_share_a_plan() -> None:
+    """Names begin with the key of each."""
+    parts = {"unet": nn.Linear(2, 2), "text": nn.Linear(2, 2)}
+    plan = layerlr.parse("unet -> lr 1; text -> lr 2").resolve(parts)
+    groups = plan.param_groups(parts)
+    assert [(group["param_names"], group["lr"]) for group in groups] == [
+        (["unet.weight", "unet.bias"], 1),
+        (["text.weight", "text.bias"], 2),
+    ]
+    with pytest.raises(ValueError, match="one segment"):
+        layerlr.parse("** -> lr 1").resolve({"a.b": nn.Linear(1, 1)})

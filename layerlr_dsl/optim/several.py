@@ -89,6 +89,19 @@ class Several(Optimizer):
             bare_step(inner)
         return loss
 
+    def train(self) -> None:
+        """Put the parts that have modes of their own, as schedule-free ones do, in that for training."""
+        self._switch("train")
+
+    def eval(self) -> None:
+        """Put the parts that have modes of their own in that for evaluation."""
+        self._switch("eval")
+
+    def _switch(self, mode: str) -> None:
+        for inner in self._inner:
+            if callable(switch := getattr(inner, mode, None)):
+                switch()
+
     @property
     def _step_supports_amp_scaling(self) -> bool:
         # GradScaler leaves unscaling and skipping to the optimizer only where all of it can.

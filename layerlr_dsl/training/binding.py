@@ -196,14 +196,20 @@ def _course(plan: Plan, row: int) -> str:
 
 
 def innermost(optimizer: Optimizer) -> Optimizer:
-    """The optimizer behind wrappers such as accelerate's, whose hooks and state are the real ones."""
+    """The optimizer behind wrappers such as accelerate's or Lookahead, whose hooks and state are the real ones."""
+    while (inner := wrapped(optimizer)) is not None:
+        optimizer = inner
+    return optimizer
+
+
+def wrapped(optimizer: Optimizer) -> Optimizer | None:
+    """The optimizer that another is a wrapper of, whatever it calls it; None where it is none."""
     from torch.optim import Optimizer
 
-    while True:
-        inner = getattr(optimizer, "optimizer", None)
-        if not isinstance(inner, Optimizer):
-            return optimizer
-        optimizer = inner
+    inner = [other for other in vars(optimizer).values() if isinstance(other, Optimizer)]
+    named = getattr(optimizer, "optimizer", None)
+    same = [other for other in inner if other.param_groups is optimizer.param_groups]
+    return next(iter(same), named if isinstance(named, Optimizer) else None)
 
 
 def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:

@@ -19,7 +19,8 @@ class FrozenMoved(TrainingError):
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
         super().__init__(
-            f"frozen, but moved: {listed(self.names)}; something other than this optimizer wrote to them "
+            f"frozen, but moved: {listed(self.names)}; something other than this optimizer wrote to them, such as an "
+            "average of weights that was copied over them "
             "(after loading weights on purpose, load them through model.load_state_dict)"
         )
 

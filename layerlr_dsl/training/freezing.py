@@ -150,6 +150,7 @@ class Freezer:
         for name, parameter in self.parameters.items():
             self._hold(name, parameter, name in self.frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
+        self.modules.parameters = self.guard.frozen
         parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
         self._hold_modules(found)
         self.remember()

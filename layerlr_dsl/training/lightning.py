@@ -14,10 +14,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 try:
-    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.callbacks import Callback, StochasticWeightAveraging
 except ImportError:
-    from pytorch_lightning.callbacks import Callback
+    from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
 
+from layerlr_dsl.training.averages import hold_in_callback
 from layerlr_dsl.training.errors import ScheduleWarning
 from layerlr_dsl.training.schedule import LayerSchedule
 
@@ -38,6 +39,7 @@ def configure(
     from the module's trainer; where an epoch has no known length, the schedule steps once an epoch.
     """
     model = module if model is None else model
+    _hold_averages(module.trainer)
     epochs, steps = run_length(module.trainer)
     plan = rules.resolve(model, epochs=epochs, steps_per_epoch=steps)
     made = plan.optimizer(model) if optimizer is None else optimizer(plan.param_groups(model))  # type: ignore[call-arg]
@@ -62,6 +64,10 @@ class ReportMetrics(Callback):  # type: ignore[misc]
     After each validation; after each epoch of a run without any.
     """
 
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Keep what is frozen out of the averages that Lightning makes by itself."""
+        _hold_averages(trainer)
+
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Report everything that was logged, except from the sanity check before training."""
         if not trainer.sanity_checking:
@@ -79,6 +85,12 @@ class ReportMetrics(Callback):  # type: ignore[misc]
             if silent := schedule.unreported():
                 text = f"never reported: {', '.join(silent)}"
                 warnings.warn(text, ScheduleWarning, stacklevel=2)
+
+
+def _hold_averages(trainer: Any) -> None:
+    for callback in trainer.callbacks:
+        if isinstance(callback, StochasticWeightAveraging):
+            hold_in_callback(callback)
 
 
 def _report(trainer: Any) -> None:

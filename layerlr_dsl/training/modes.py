@@ -44,6 +44,8 @@ class FrozenModules:
         self.modules: list[nn.Module] = []
         self.thawing: list[nn.Module] = []
         """What thawed while the root was in eval, and gets its mode back when that trains again."""
+        self.parameters: list[nn.Parameter] = []
+        """Those that are frozen now."""
         self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
         self.limits: list[tuple[nn.Embedding | nn.EmbeddingBag, float]] = []
         self.forwards = 0
@@ -197,7 +199,7 @@ class FrozenModules:
         # update_bn clears every statistic and sets momentum to None to average anew. A frozen layer has
         # nothing to average: with fresh statistics it would feed the layers above what they never saw.
         for module, momentum, saved in self.statistics:
-            if module.momentum is None and momentum is not None:
+            if module.momentum is None and (momentum is not None or _cleared(module)):
                 for name, value in saved.items():
                     getattr(module, name).copy_(value)
 
@@ -397,6 +399,12 @@ def statistics(modules: Iterable[nn.Module]) -> Iterator[tuple[_NormBase, str, T
         if isinstance(module, _NormBase):
             for name, value in _statistics_of(module):
                 yield module, name, value
+
+
+def _cleared(module: _NormBase) -> bool:
+    """Whether a layer that averages cumulatively, as `momentum=None` has it, has begun to do so anew."""
+    count = module.num_batches_tracked
+    return count is not None and int(count) == 0
 
 
 def _statistics_of(module: _NormBase) -> Iterator[tuple[str, Tensor]]:

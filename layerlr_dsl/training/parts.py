@@ -35,9 +35,14 @@ class WholeGuard(Protocol):
 
 
 def together(optimizers: Optimizer | Sequence[Optimizer]) -> Optimizer:
-    """One optimizer that holds the groups of all that are given, for a schedule to drive."""
-    if not isinstance(optimizers, Sequence):
+    """One optimizer that holds the groups of all that are given, for a schedule to drive.
+
+    torch's schedulers take nothing that is no Optimizer, as some wrappers are none; then it is what they wrap.
+    """
+    if isinstance(optimizers, Optimizer):
         return optimizers
+    if not isinstance(optimizers, Sequence):
+        return innermost(optimizers)
     inner = [innermost(optimizer) for optimizer in optimizers]
     return inner[0] if len(inner) == 1 else Several(inner)
 

@@ -19,6 +19,7 @@ from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
+from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
@@ -29,6 +30,7 @@ from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.reporting import Reports
 from layerlr_dsl.training.saved_state import Carried, equal
 from layerlr_dsl.training.state import StateByName
+from layerlr_dsl.training.swaps import hold_in_swaps, let_swap
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import GroupState, Plan
@@ -48,7 +50,9 @@ class LayerSchedule(LRScheduler):
     """
 
     def __init__(self, plan: Plan, model: nn.Module, optimizer: Optimizer | Sequence[Optimizer]) -> None:
+        self._given = optimizer
         optimizer = together(optimizer)
+        hold_in_averages()
         parallel.refuse_flat_parameters(model)
         flags.give_back(model)
         parallel.require_agreement(plan)
@@ -242,6 +246,7 @@ class LayerSchedule(LRScheduler):
         self._freezer.release()
         for hook in (self._freezer.guard, self._pending, self._state):
             hook.uninstall(innermost(self.optimizer))
+        let_swap(self._given)
 
     # ------------------------------------------------------------ inside
 
@@ -315,6 +320,7 @@ class LayerSchedule(LRScheduler):
         self._freezer.guard.install(optimizer)
         self._pending.install(optimizer)
         self._state.install(optimizer)
+        hold_in_swaps(self._given, self._freezer.guard)
 
     def _arm(self) -> None:
         self._first_step.arm()

@@ -18,7 +18,7 @@ from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
+from layerlr_dsl.training import compiling, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
@@ -231,11 +231,11 @@ class LayerSchedule(LRScheduler):
         return self._freezer.verify()
 
     def thawed(self) -> AbstractContextManager[None]:
-        """Everything thawed for a while, for loading optimizer state with tools that skip what is frozen.
+        """All that ever trains thawed for a while, to save and load with torch.distributed.checkpoint.
 
-        torch.distributed.checkpoint's set_optimizer_state_dict is one of them.
+        Its functions skip what is frozen, and want state of everything else, whether it has stepped or not.
         """
-        return self._freezer.thawed()
+        return thawing.thawed(self._freezer, self._state)
 
     def release(self) -> None:
         """Take every hook off the model and the optimizer, for exporting or scripting the model after training.
@@ -265,6 +265,8 @@ class LayerSchedule(LRScheduler):
         if self._freezer.apply(frozen):
             self._arm()
             self._count_patterns()
+        if self._freezer.guard.paused:
+            thawing.thaw(self._freezer)
         stretches = self.plan.timeline.stretches(fired)
         self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
         self._look_ahead()

@@ -8,7 +8,6 @@ optimizer step drops what a loop may have put back.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -242,20 +241,6 @@ class Freezer:
                 self.way = "soft"
                 self._applied = False
                 self.apply(self.state)
-
-    @contextmanager
-    def thawed(self) -> Iterator[None]:
-        """All flags on and the guard off for a while, as loading optimizer state by some tools needs."""
-        for parameter in self.parameters.values():
-            parameter.requires_grad = True
-        self.guard.paused = True
-        try:
-            yield
-        finally:
-            self.guard.paused = False
-            for name, parameter in self.parameters.items():
-                parameter.requires_grad = name not in self.frozen or not self.by_flag(name)
-            self.guard.drop()
 
     # ------------------------------------------------------------ proof
 

@@ -107,6 +107,14 @@ class SavedState:
             for name, key in zip(own, group["params"], strict=True):
                 if key in self.loose:
                     self.state[name] = self.loose.pop(key)
+        if any(isinstance(key, str) for group in self.groups for key in group["params"]):
+            # What has not stepped yet is saved blank by torch.distributed.checkpoint, see `thawing`.
+            self.leave_out({name for name, state in self.state.items() if is_blank(state)})
+
+    def leave_out(self, names: Set[str]) -> None:
+        """Take no state of some parameters, as if the checkpoint had none."""
+        for name in names:
+            self.state.pop(name, None)
 
     def of_the_first(self, row: int) -> tuple[Mapping[str, Any], Set[str]]:
         """The first saved group of the optimizer of group `row`, and the keys that it alone has.
@@ -307,3 +315,18 @@ def _all_equal_in(left: Any, right: Any) -> bool:
 
 def _items(values: Any) -> Iterator[Any]:
     return iter(values.items() if isinstance(values, Mapping) else values)
+
+
+def is_blank(state: Any) -> bool:
+    """Whether there is nothing in it: zeros throughout, as before the first step."""
+    if isinstance(state, dict):
+        count = state.get("step")
+        if isinstance(count, (int, float, torch.Tensor)):
+            return float(count) == 0  # the same on every process, whatever is in its shards
+        return all(map(is_blank, state.values()))
+    if isinstance(state, torch.Tensor):
+        found = state.any()
+        return not bool(found.full_tensor() if hasattr(found, "full_tensor") else found)
+    if isinstance(state, (list, tuple)):
+        return all(map(is_blank, state))
+    return not state

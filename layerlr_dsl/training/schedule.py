@@ -309,11 +309,11 @@ class LayerSchedule(LRScheduler):
         return self._freezer.verify()
 
     def thawed(self) -> AbstractContextManager[None]:
-        """Everything thawed for a while, for loading optimizer state with tools that skip what is frozen.
+        """All that ever trains thawed for a while, to save and load with torch.distributed.checkpoint.
 
-        torch.distributed.checkpoint's set_optimizer_state_dict is one of them.
+        Its functions skip what is frozen, and want state of everything else, whether it has stepped or not.
         """
-        return self._freezer.thawed()
+        return thawing.thawed(self._freezer, self._state)
 
     def release(self) -> None:
         """Take every hook off the model and the optimizer, for exporting or scripting the model after training.

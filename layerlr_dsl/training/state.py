@@ -52,6 +52,10 @@ class StateByName:
         """Whether what plan.optimizer knew of the rules counts, and not what a schedule knows."""
         self.carried = Carried()
         self.loaded: Callable[[], None] | None = None
+        self.complete: Callable[[Optimizer, dict[str, Any]], dict[str, Any]] | None = None
+        """While torch.distributed.checkpoint works: adds blank state of what has not stepped yet."""
+        self.absent: Set[str] = frozenset()
+        """Then: the parameters that its checkpoint has no state for."""
 
     @classmethod
     def after(
@@ -100,7 +104,7 @@ class StateByName:
         remove(optimizer._optimizer_state_dict_post_hooks, _SayWho)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "loaded": None}
+        return {**self.__dict__, "loaded": None, "complete": None}
 
     def arrange(
         self, optimizer: Optimizer, state_dict: dict[str, Any], planned: Sequence[Set[str]]
@@ -109,7 +113,9 @@ class StateByName:
         names, saved = self.names(optimizer), saved_names(state_dict)
         if names is None or saved is None:
             return _with_labels(optimizer, state_dict)
-        loaded, self.carried = rearranged(optimizer, names, SavedState(state_dict, saved), planned)
+        found = SavedState(state_dict, saved)
+        found.leave_out(self.absent)
+        loaded, self.carried = rearranged(optimizer, names, found, planned)
         if not self.carried.complete:
             warnings.warn(f"optimizer state: {self.carried}", StateNotCarried, stacklevel=5)
         return loaded
@@ -167,8 +173,10 @@ class _SayWho:
         self.state = state
 
     def __call__(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
+        if self.state.complete is not None:
+            state_dict = self.state.complete(optimizer, state_dict)
         names = self.state.names(optimizer)
-        return None if names is None else {**state_dict, MADE_BY: said_of(optimizer, names)}
+        return state_dict if names is None else {**state_dict, MADE_BY: said_of(optimizer, names)}
 
 
 class _AfterLoad:

@@ -81,21 +81,36 @@ class Fit:
     def _step_with(self, tensor: torch.nn.Parameter) -> dict[str, tuple[int, ...] | None] | None:
         """The shapes of the state that one step makes, None for what is no tensor; None if it cannot be told."""
         tensor.grad = torch.ones_like(tensor)
-        options = {key: copy.deepcopy(value) for key, value in self.entry.items() if key != "params"}
-        group = {**options, "params": [tensor], "fused": None, "capturable": False, "lr": 1e-3}
-        twin = type(self.optimizer).__new__(type(self.optimizer))
-        twin.__dict__.update(_settings(self.optimizer))
-        state: defaultdict[Any, Any] = defaultdict(dict)
-        try:
-            twin.__setstate__(
-                {"defaults": dict(self.optimizer.defaults), "state": state, "param_groups": [group]}
-            )
-            with torch.random.fork_rng(devices=[]):
-                bare_step(twin)
-        except Exception:
-            # Someone else's optimizer may need more than torch's; then its own loading has the last word.
-            return None
-        return {key: _shape(value) for key, value in state.get(tensor, {}).items() if value is not None}
+        options = {**self.entry, "fused": None, "capturable": False, "lr": 1e-3}
+        made = state_after_a_step(self.optimizer, options, tensor)
+        return made and {key: _shape(value) for key, value in made.items() if value is not None}
+
+
+def state_after_a_step(
+    optimizer: Optimizer, options: Mapping[str, Any], tensor: torch.nn.Parameter
+) -> dict[str, Any] | None:
+    """What an optimizer would keep for a tensor after one step; None if that cannot be told.
+
+    Taken by a twin of it, which draws no random numbers of the run.
+    """
+    group = {key: copy.deepcopy(value) for key, value in options.items() if key != "params"}
+    twin = type(optimizer).__new__(type(optimizer))
+    twin.__dict__.update(_settings(optimizer))
+    state: defaultdict[Any, Any] = defaultdict(dict)
+    try:
+        twin.__setstate__(
+            {
+                "defaults": dict(optimizer.defaults),
+                "state": state,
+                "param_groups": [{**group, "params": [tensor]}],
+            }
+        )
+        with torch.random.fork_rng(devices=[]):
+            bare_step(twin)
+    except Exception:
+        # Someone else's optimizer may need more than torch's; then its own loading has the last word.
+        return None
+    return dict(state.get(tensor, {}))
 
 
 def _settings(optimizer: Optimizer) -> dict[str, Any]:

@@ -59,7 +59,10 @@ def test_a_recipe_says_what_it_does_and_names_its_source(path: Path) -> None:
     """The comment at the top is what `layerlr recipes` and the documentation show."""
     comment = re.match(r"(#.*\n)+", path.read_text(encoding="utf-8"))
     assert comment is not None
-    assert re.search(r"arXiv:\d{4}\.\d{4,5}|https://|\((.* )?(19|20)\d\d\b|[\w-]+/[\w.-]+, ", comment[0].replace("\n# ", " "))
+    assert re.search(
+        r"arXiv:\d{4}\.\d{4,5}|https://|\((.* )?(19|20)\d\d\b|[\w-]+/[\w.-]+, ",
+        comment[0].replace("\n# ", " "),
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)

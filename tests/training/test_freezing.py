@@ -556,11 +556,11 @@ def test_a_tied_parameter_is_frozen_under_all_its_names():
     assert schedule.frozen == {"embed.weight"}
 
 
-def test_thawed_lends_all_flags_and_takes_them_back():
-    """Tools that skip what does not require a gradient see everything inside, nothing after."""
-    model, _, schedule = made(STEM_AND_MID)
+def test_thawed_lends_flags_to_all_that_ever_trains_and_takes_them_back():
+    """Tools that skip what does not require a gradient see it inside, and not after."""
+    model, _, schedule = made("** -> lr 1e-2\nfreeze stem until epoch 1\nfreeze mid")
     with schedule.thawed():
-        assert all(p.requires_grad for p in model.parameters())
+        assert all(p.requires_grad != name.startswith("mid") for name, p in model.named_parameters())
     assert {n for n, p in model.named_parameters() if not p.requires_grad} == schedule.frozen
 
 

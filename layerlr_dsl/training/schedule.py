@@ -24,7 +24,7 @@ from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import TrainingError, listed, tell
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer, Frozen
-from layerlr_dsl.training.pace import Pace, Tempo, moves, weakly
+from layerlr_dsl.training.pace import Pace, Tempo, drives, moves, weakly
 from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.relength import relengthed
 from layerlr_dsl.training.reporting import Reports
@@ -251,6 +251,11 @@ class LayerSchedule(LRScheduler):
         """What the last `optimizer.load_state_dict` took over, and what it could not."""
         return self._state.carried
 
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """The metrics that rules wait for."""
+        return self._reports.metrics
+
     def report(
         self, values: Mapping[str, object] | None = None, /, *, end_of_epoch: bool = False, **named: object
     ) -> None:
@@ -338,7 +343,8 @@ class LayerSchedule(LRScheduler):
         """Work out the next tick at which there is more to do than to write what moves."""
         now, later = self.last_epoch, self._later()
         self._next = min(later, self._reports.due, self._warn_of_silence(), self._tempo.look_again(now))
-        self._pace.lost = LOST if later < NEVER or self._tempo.moves else None
+        self._pace.rates_only = not self._more_to_come()
+        self._pace.lost = LOST if not self._pace.rates_only or drives(self.plan) else None
         if self.done:
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
 

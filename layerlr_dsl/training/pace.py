@@ -127,6 +127,11 @@ class Tempo:
         self._forwards = 0
         self._fresh = False
 
+    @property
+    def first(self) -> bool:
+        """Whether the schedule was stepped once so far."""
+        return self._calls == 1
+
     def since_last(self) -> int:
         """Optimizer steps since the schedule was last stepped, as far as they were looked at."""
         return self.pace.steps - self._last[1]

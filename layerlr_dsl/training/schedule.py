@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from layerlr_dsl.model import live
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
+from layerlr_dsl.training import callers, compiling, flags, metrics, modes, parallel
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import TrainingError, listed, tell
@@ -70,7 +69,7 @@ class LayerSchedule(LRScheduler):
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
-        self._caller: FrameType | None = None
+        self._accelerate = callers.Accelerate()
         super().__init__(optimizer, last_epoch)
 
     def _follow(self, plan: Plan, optimizer: Optimizer) -> list[frozenset[str]]:
@@ -101,7 +100,7 @@ class LayerSchedule(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
-        if "accelerate.scheduler" in sys.modules and self._is_repeated(sys._getframe(1)):
+        if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
             return
         self._step_count += 1
         tick = self.last_epoch + 1
@@ -126,6 +125,19 @@ class LayerSchedule(LRScheduler):
         else:
             self._tempo.moved(tick, self._freezer.modules.forwards)
         self._enter()
+        if self._tempo.first:
+            self._ask_the_caller()
+
+    def _ask_the_caller(self) -> None:
+        """Go by the steps that an epoch of the calling loop really has, where it is one that knows."""
+        planned, real = self.plan.clock.steps_per_epoch, callers.steps_per_epoch()
+        if planned is not None and real is not None and real != planned:
+            tell(
+                f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
+                f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
+                f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
+            )
+            self.relength(steps_per_epoch=real)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The learning rate of each group as it is now; tensors are copies."""
@@ -454,17 +466,6 @@ class LayerSchedule(LRScheduler):
             self._warned.add("compile")
             compiling.warn_of_limit(total)
 
-    def _is_repeated(self, caller: FrameType) -> bool:
-        """Whether accelerate calls again for the same optimizer step, as it does once per process."""
-        if caller.f_globals.get("__name__") != "accelerate.scheduler":
-            return False
-        again = caller is self._caller
-        self._caller = caller
-        return again
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_caller": None}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._install()
@@ -476,7 +477,7 @@ class LayerSchedule(LRScheduler):
         memo[id(self.plan)] = self.plan  # immutable, and holds compiled patterns
         made = LayerSchedule.__new__(LayerSchedule)
         memo[id(self)] = made
-        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
 
 

@@ -39,7 +39,11 @@ def run_length(args: Any, train_dataset: Iterable[Any]) -> dict[str, Any]:
     """How long a Trainer's run is, as `Rules.resolve` takes it."""
     if _has_length(train_dataset):
         known = {"steps_per_epoch": steps_per_epoch(args, len(train_dataset))}  # type: ignore[arg-type]
-        return {**known, "steps": args.max_steps} if args.max_steps > 0 else {**known, "epochs": args.num_train_epochs}
+        return (
+            {**known, "steps": args.max_steps}
+            if args.max_steps > 0
+            else {**known, "epochs": args.num_train_epochs}
+        )
     if args.max_steps <= 0:
         raise ValueError(
             f"a {type(train_dataset).__name__} has no length: give TrainingArguments(max_steps=...), as the Trainer "

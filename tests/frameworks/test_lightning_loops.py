@@ -209,28 +209,36 @@ def test_a_stream_needs_steps_per_epoch_for_epochs():
 @pytest.mark.parametrize("interval", [0.25, 0.5, 1.0])
 def test_a_condition_counts_epochs_whatever_the_validation_interval(interval):
     """`for 2 epochs` waits two epochs though validation runs four times in each."""
-    net = validated(Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 2 epochs"), [1.0] * 99)
+    net = validated(
+        Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 2 epochs"), [1.0] * 99
+    )
     _, told = fit(net, max_epochs=6, val_check_interval=interval, callbacks=[lightning.ReportMetrics()])
     assert (net.thawed_in(), told) == (3, [])
 
 
 def test_a_training_metric_beside_a_validation_counts_once_an_epoch():
     """It is logged at the end of each, however often something else is validated."""
-    net = validated(Net("** -> lr 1e-2\nfreeze backbone until train_loss stops falling for 2 epochs"), [1.0] * 99)
+    net = validated(
+        Net("** -> lr 1e-2\nfreeze backbone until train_loss stops falling for 2 epochs"), [1.0] * 99
+    )
     _, told = fit(net, max_epochs=6, val_check_interval=0.25, callbacks=[lightning.ReportMetrics()])
     assert (net.thawed_in(), told) == (3, [])
 
 
 def test_a_metric_of_every_second_epoch_is_not_reported_in_between():
     """Lightning keeps what was logged last; an epoch without validation is none without improvement."""
-    net = validated(Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 1 epochs"), [3.0, 2.0, 2.5])
+    net = validated(
+        Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 1 epochs"), [3.0, 2.0, 2.5]
+    )
     fit(net, max_epochs=8, check_val_every_n_epoch=2, callbacks=[lightning.ReportMetrics()])
     assert net.thawed_in() == 6
 
 
 def test_a_metric_that_nobody_reports_is_told_of_during_the_run():
     """Without any callback of ours."""
-    net = validated(Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 1 epochs"), [1.0] * 99)
+    net = validated(
+        Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 1 epochs"), [1.0] * 99
+    )
     _, told = fit(net, max_epochs=6)
     assert net.thawed_in() is None
     assert len(told) == 1

@@ -56,7 +56,7 @@ def _loops() -> Iterator[tuple[str, Any]]:
 
 
 def _of_transformers(trainer: Any) -> int | None:
-    batches = getattr(getattr(trainer, "callback_handler", None), "train_dataloader", None)
+    batches: Any = getattr(getattr(trainer, "callback_handler", None), "train_dataloader", None)
     try:
         return max(1, math.ceil(len(batches) / int(trainer.args.gradient_accumulation_steps)))
     except (AttributeError, TypeError, NotImplementedError):  # a stream has no length

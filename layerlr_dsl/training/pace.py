@@ -127,6 +127,10 @@ class Tempo:
         self._forwards = 0
         self._fresh = False
 
+    def led(self) -> None:
+        """Somebody else counts, and may do so before a step."""
+        self._fresh = False
+
     @property
     def first(self) -> bool:
         """Whether the schedule was stepped once so far."""

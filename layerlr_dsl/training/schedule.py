@@ -119,7 +119,8 @@ class LayerSchedule(LRScheduler):
         begins = self.last_epoch < 0
         self.last_epoch = tick
         if begins:
-            _reset_rates(self.optimizer.param_groups)
+            groups = self.optimizer.param_groups
+            _set_rates(groups, [group["initial_lr"] for group in groups])  # as SequentialLR has each begin
         if begins or tick != self._at + 1:
             self._tempo.begin(tick)
         else:
@@ -146,10 +147,20 @@ class LayerSchedule(LRScheduler):
         ]
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rates at `last_epoch`: where somebody else has moved it, as ignite does, everything follows it first."""
-        if self.last_epoch != self._at and self.last_epoch >= 0:
+        """The rates that the rules give at `last_epoch`, whatever the groups have now.
+
+        Where somebody else has moved `last_epoch`, as ignite does, everything follows it first.
+        """
+        if self.last_epoch < 0:
+            return self.get_last_lr()
+        if self.last_epoch != self._at:
+            self._tempo.led()
             self._go(self.last_epoch)
-        return self.get_last_lr()
+        found = self.get_last_lr()
+        self._writer.write(self._writer.tick)
+        given = self.get_last_lr()
+        _set_rates(self.optimizer.param_groups, found)
+        return given
 
     @property
     def _last_lr(self) -> list[float | Tensor]:
@@ -492,13 +503,12 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _reset_rates(param_groups: list[dict[str, Any]]) -> None:
-    """The rates that the groups began with, as SequentialLR has each of its schedulers begin."""
-    for group in param_groups:
+def _set_rates(param_groups: list[dict[str, Any]], rates: Sequence[float | Tensor]) -> None:
+    for group, rate in zip(param_groups, rates, strict=True):
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(group["initial_lr"])
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = group["initial_lr"]
+            group["lr"] = rate
 
 
 def _listed_stages(names: Sequence[str]) -> str:

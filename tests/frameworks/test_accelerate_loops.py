@@ -58,8 +58,7 @@ def test_a_schedule_that_counts_batches_is_right_where_its_epochs_are_batches():
 def test_a_schedule_that_is_not_prepared_runs_out_and_is_told_of():
     """It is stepped for every batch and resolved for optimizer steps, and over before the first epoch is."""
     _, _, told = run(prepared=False)
-    assert len(told) == 1
-    assert "goes on after the 6 steps" in told[0]
+    assert any("goes on after the 6 steps" in text for text in told)
 
 
 def test_a_scheduler_that_is_stepped_for_itself_is_right():

@@ -122,6 +122,8 @@ class Tempo:
     def begin(self, tick: int) -> None:
         """Count from here: the run was resumed, or put somewhere else."""
         self._start = self._last = self._seen = (tick, self.pace.steps)
+        self._ended: tuple[int, int] = (tick, 0)
+        """The tick at which a loop last said that its epoch was over, and the steps that this one had."""
         self._calls = 0
         self._longest = 1
         self._forwards = 0
@@ -189,6 +191,19 @@ class Tempo:
             f"{tick} of the schedule): rates stay where their schedules end. Resolve the rules with the true length, "
             "or call schedule.relength(...) as soon as it is known; call schedule.step() once for an optimizer step"
         )
+
+    def ended(self, tick: int) -> None:
+        """Look at the end of an epoch, of which the loop has said that it is one."""
+        (before, usual), per_epoch = self._ended, self.clock.steps_per_epoch
+        steps = tick - before
+        self._ended = (tick, steps)
+        # Once is no sign: the last epoch of a run in steps is cut short, and every second may be evaluated.
+        if per_epoch is not None and steps == usual and steps % per_epoch:
+            self._tell(
+                "length",
+                f"an epoch ends after {steps} steps of the schedule, and the plan has {per_epoch} in one: call "
+                f"schedule.relength(steps_per_epoch={steps}), or resolve the rules with that",
+            )
 
     # ------------------------------------------------------------ the optimizer was stepped
 

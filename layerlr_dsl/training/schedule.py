@@ -289,6 +289,8 @@ class LayerSchedule(LRScheduler):
         in a mapping. Where several processes train, all must call this, and what rank 0 reports counts.
         Raises TypeError for a value that is no number.
         """
+        if end_of_epoch:
+            self._tempo.ended(self.last_epoch)
         wanted = self._reports.metrics
         if not wanted:
             return

@@ -76,7 +76,7 @@ class FlagCheck:
         self.freezer = freezer
         self._on: list[nn.Parameter] = []
         self._off: list[nn.Parameter] = []
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def renew(self) -> None:
         """Take up what is frozen now, and which parameters there are."""
@@ -100,11 +100,10 @@ class FlagCheck:
             parameter.requires_grad = False
         self._tell(lost, gained)
 
-    def _tell(self, lost: Mapping[str, nn.Parameter], gained: Mapping[str, nn.Parameter]) -> None:
-        owned = [name for name in lost if name in self.freezer.parameters and name not in self._told]
-        others = [name for name in lost if name not in self.freezer.parameters and name not in self._told]
-        on = [name for name in gained if name not in self._told]
-        self._told.update(owned, others, on)
+    def _tell(self, lost: Collection[str], gained: Collection[str]) -> None:
+        owned = self._news("owned", [name for name in lost if name in self.freezer.parameters])
+        others = self._news("others", [name for name in lost if name not in self.freezer.parameters])
+        on = self._news("on", gained)
         if owned:
             tell(
                 f"{listed(owned)}: the rules train these now, and something else had taken their requires_grad (a "
@@ -121,3 +120,9 @@ class FlagCheck:
                 f"{listed(on)}: frozen by the rules, and something else had set their requires_grad; it is taken again. "
                 "They did not move, but backward had to pay for their gradients"
             )
+
+    def _news(self, what: str, names: Collection[str]) -> list[str]:
+        """Those of `names` of which this was not said yet."""
+        new = [name for name in names if (what, name) not in self._told]
+        self._told.update((what, name) for name in new)
+        return new

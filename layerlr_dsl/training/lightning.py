@@ -123,12 +123,17 @@ class ReportMetrics(FollowTrainer):
             return
         logged = dict(trainer.callback_metrics)
         self._validated |= logged.keys() - self._before
-        _report(trainer, {name: logged[name] for name in logged.keys() & self._validated})
+        for schedule in _schedules(trainer):
+            if heard := schedule.waits_for & self._validated & logged.keys():
+                schedule.report({name: logged[name] for name in heard})
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Report what training logged; the epoch is over."""
         logged = dict(trainer.callback_metrics)
-        _report(trainer, {name: logged[name] for name in logged.keys() - self._validated}, end_of_epoch=True)
+        for schedule in _schedules(trainer):
+            wanted = schedule.waits_for & logged.keys()
+            heard = wanted - self._validated if wanted else logged.keys()
+            schedule.report({name: logged[name] for name in heard}, end_of_epoch=True)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Verify, and name conditions that waited for a metric nobody logged. Raises FrozenMoved."""
@@ -143,11 +148,6 @@ def _hold_averages(trainer: Any) -> None:
     for callback in trainer.callbacks:
         if isinstance(callback, StochasticWeightAveraging):
             hold_in_callback(callback)
-
-
-def _report(trainer: Any, values: dict[str, Any], end_of_epoch: bool = False) -> None:
-    for schedule in _schedules(trainer):
-        schedule.report(values, end_of_epoch=end_of_epoch)
 
 
 def _interval(counts_steps: bool) -> str:

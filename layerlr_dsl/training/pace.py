@@ -30,41 +30,53 @@ FEW = 5
 LOOK_EVERY, THEN_EVERY, OFTEN_UNTIL = 8, 64, 256
 
 
+def drives(plan: Plan) -> bool:
+    """Whether a schedule or a value that moves is to be written at every step."""
+    return any(g.behaviour.moving or (g.schedule and g.schedule.name != "constant") for g in plan.groups)
+
+
 def moves(plan: Plan) -> bool:
     """Whether anything of a plan changes as time goes by, so that it must be stepped."""
-    driven = any(g.behaviour.moving or (g.schedule and g.schedule.name != "constant") for g in plan.groups)
-    return bool(driven or plan.events or plan.changes())
+    return bool(drives(plan) or plan.events or plan.changes())
 
 
 class Pace:
     """Step post-hook of the optimizer: counts its steps, and now and then has them held against the clock.
 
     compare: does that; False where the schedule is gone. lost: what is said once where nobody compares.
+    rates_only: what is lost are rates, which another scheduler may drive by now.
     """
 
     def __init__(self, lost: str | None = None) -> None:
         self.steps = 0
         self.lost = lost
+        self.rates_only = False
         self.compare: Callable[[], bool] | None = None
         self._next = 1
+        self._rates: list[object] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling():
             return
         self.steps += 1
         if self.steps >= self._next:
-            self._look()
+            self._next = self.steps + (LOOK_EVERY if self.steps < OFTEN_UNTIL else THEN_EVERY)
+            if self.compare is None or not self.compare():
+                self._miss(optimizer)
 
-    def _look(self) -> None:
-        self._next = self.steps + (LOOK_EVERY if self.steps < OFTEN_UNTIL else THEN_EVERY)
-        if self.compare is not None and self.compare():
+    def _miss(self, optimizer: Optimizer) -> None:
+        """Say what is lost without a schedule, once it is clear that it is."""
+        if self.lost is None:
             return
-        # The first step may be that of a tool which only fills the optimizer's state.
-        if self.lost is not None and (self.compare is not None or self.steps > 1):
+        if self.compare is None and self.steps == 1:  # a tool that fills the optimizer's state takes one step
+            self._next = 2
+        elif self.rates_only and self._rates is None:
+            self._rates = [group.get("lr") for group in optimizer.param_groups]
+        elif self.rates_only and self._rates != [group.get("lr") for group in optimizer.param_groups]:
+            self.lost = None
+        else:
             text, self.lost = self.lost, None
             tell(text)
-        elif self.lost is not None:
-            self._next = self.steps + 1
 
     def look_by(self, steps: int) -> None:
         """Compare when so many steps were taken, if not before."""
@@ -110,10 +122,21 @@ class Tempo:
     def begin(self, tick: int) -> None:
         """Count from here: the run was resumed, or put somewhere else."""
         self._start = self._last = self._seen = (tick, self.pace.steps)
+        self._ended: tuple[int, int] = (tick, 0)
+        """The tick at which a loop last said that its epoch was over, and the steps that this one had."""
         self._calls = 0
         self._longest = 1
         self._forwards = 0
         self._fresh = False
+
+    def led(self) -> None:
+        """Somebody else counts, and may do so before a step."""
+        self._fresh = False
+
+    @property
+    def first(self) -> bool:
+        """Whether the schedule was stepped once so far."""
+        return self._calls == 1
 
     def since_last(self) -> int:
         """Optimizer steps since the schedule was last stepped, as far as they were looked at."""
@@ -168,6 +191,19 @@ class Tempo:
             f"{tick} of the schedule): rates stay where their schedules end. Resolve the rules with the true length, "
             "or call schedule.relength(...) as soon as it is known; call schedule.step() once for an optimizer step"
         )
+
+    def ended(self, tick: int) -> None:
+        """Look at the end of an epoch, of which the loop has said that it is one."""
+        (before, usual), per_epoch = self._ended, self.clock.steps_per_epoch
+        steps = tick - before
+        self._ended = (tick, steps)
+        # Once is no sign: the last epoch of a run in steps is cut short, and every second may be evaluated.
+        if per_epoch is not None and steps == usual and steps % per_epoch:
+            self._tell(
+                "length",
+                f"an epoch ends after {steps} steps of the schedule, and the plan has {per_epoch} in one: call "
+                f"schedule.relength(steps_per_epoch={steps}), or resolve the rules with that",
+            )
 
     # ------------------------------------------------------------ the optimizer was stepped
 

@@ -243,6 +243,11 @@ class Writer:
             "what the rules move now writes over that; write the schedule into the rules"
         )
 
+    @property
+    def tick(self) -> int:
+        """The tick that was last written."""
+        return self._tick
+
     def write(self, tick: int) -> None:
         """What every tick changes. This is the hot path."""
         self._tick = tick

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -19,14 +18,14 @@ from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training import compiling, flags, metrics, modes, parallel
+from layerlr_dsl.training import callers, compiling, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import TrainingError, listed, tell
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer, Frozen
-from layerlr_dsl.training.pace import Pace, Tempo, moves, weakly
+from layerlr_dsl.training.pace import Pace, Tempo, drives, moves, weakly
 from layerlr_dsl.training.parts import together
 from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.relength import relengthed
@@ -84,7 +83,7 @@ class LayerSchedule(LRScheduler):
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
-        self._caller: FrameType | None = None
+        self._accelerate = callers.Accelerate()
         super().__init__(optimizer, last_epoch)
 
     def _follow(self, plan: Plan, optimizer: Optimizer) -> list[frozenset[str]]:
@@ -115,7 +114,7 @@ class LayerSchedule(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
-        if "accelerate.scheduler" in sys.modules and self._is_repeated(sys._getframe(1)):
+        if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
             return
         self._step_count += 1
         tick = self.last_epoch + 1
@@ -134,12 +133,26 @@ class LayerSchedule(LRScheduler):
         begins = self.last_epoch < 0
         self.last_epoch = tick
         if begins:
-            _reset_rates(self.optimizer.param_groups)
+            groups = self.optimizer.param_groups
+            _set_rates(groups, [group["initial_lr"] for group in groups])  # as SequentialLR has each begin
         if begins or tick != self._at + 1:
             self._tempo.begin(tick)
         else:
             self._tempo.moved(tick, self._freezer.modules.forwards)
         self._enter()
+        if self._tempo.first:
+            self._ask_the_caller()
+
+    def _ask_the_caller(self) -> None:
+        """Go by the steps that an epoch of the calling loop really has, where it is one that knows."""
+        planned, real = self.plan.clock.steps_per_epoch, callers.steps_per_epoch()
+        if planned is not None and real is not None and real != planned:
+            tell(
+                f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
+                f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
+                f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
+            )
+            self.relength(steps_per_epoch=real)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The learning rate of each group as it is now; tensors are copies."""
@@ -148,10 +161,20 @@ class LayerSchedule(LRScheduler):
         ]
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rates at `last_epoch`: where somebody else has moved it, as ignite does, everything follows it first."""
-        if self.last_epoch != self._at and self.last_epoch >= 0:
+        """The rates that the rules give at `last_epoch`, whatever the groups have now.
+
+        Where somebody else has moved `last_epoch`, as ignite does, everything follows it first.
+        """
+        if self.last_epoch < 0:
+            return self.get_last_lr()
+        if self.last_epoch != self._at:
+            self._tempo.led()
             self._go(self.last_epoch)
-        return self.get_last_lr()
+        found = self.get_last_lr()
+        self._writer.write(self._writer.tick)
+        given = self.get_last_lr()
+        _set_rates(self.optimizer.param_groups, found)
+        return given
 
     @property
     def _last_lr(self) -> list[float | Tensor]:
@@ -265,6 +288,11 @@ class LayerSchedule(LRScheduler):
         """What the last `optimizer.load_state_dict` took over, and what it could not."""
         return self._state.carried
 
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """The metrics that rules wait for."""
+        return self._reports.metrics
+
     def report(
         self, values: Mapping[str, object] | None = None, /, *, end_of_epoch: bool = False, **named: object
     ) -> None:
@@ -275,6 +303,8 @@ class LayerSchedule(LRScheduler):
         in a mapping. Where several processes train, all must call this, and what rank 0 reports counts.
         Raises TypeError for a value that is no number.
         """
+        if end_of_epoch:
+            self._tempo.ended(self.last_epoch)
         wanted = self._reports.metrics
         if not wanted:
             return
@@ -345,6 +375,8 @@ class LayerSchedule(LRScheduler):
         if self._freezer.apply(frozen):
             self._arm()
             self._count_patterns()
+        if self._freezer.guard.paused:
+            thawing.thaw(self._freezer)
         if self.last_epoch >= 0:
             stretches = self.plan.timeline.stretches(fired)
             self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
@@ -354,7 +386,8 @@ class LayerSchedule(LRScheduler):
         """Work out the next tick at which there is more to do than to write what moves."""
         now, later = self.last_epoch, self._later()
         self._next = min(later, self._reports.due, self._warn_of_silence(), self._tempo.look_again(now))
-        self._pace.lost = LOST if later < NEVER or self._tempo.moves else None
+        self._pace.rates_only = not self._more_to_come()
+        self._pace.lost = LOST if not self._pace.rates_only or drives(self.plan) else None
         if self.done:
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
 
@@ -465,17 +498,6 @@ class LayerSchedule(LRScheduler):
             self._warned.add("compile")
             compiling.warn_of_limit(total)
 
-    def _is_repeated(self, caller: FrameType) -> bool:
-        """Whether accelerate calls again for the same optimizer step, as it does once per process."""
-        if caller.f_globals.get("__name__") != "accelerate.scheduler":
-            return False
-        again = caller is self._caller
-        self._caller = caller
-        return again
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_caller": None}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._install()
@@ -487,7 +509,7 @@ class LayerSchedule(LRScheduler):
         memo[id(self.plan)] = self.plan  # immutable, and holds compiled patterns
         made = LayerSchedule.__new__(LayerSchedule)
         memo[id(self)] = made
-        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
 
 
@@ -502,13 +524,12 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _reset_rates(param_groups: list[dict[str, Any]]) -> None:
-    """The rates that the groups began with, as SequentialLR has each of its schedulers begin."""
-    for group in param_groups:
+def _set_rates(param_groups: list[dict[str, Any]], rates: Sequence[float | Tensor]) -> None:
+    for group, rate in zip(param_groups, rates, strict=True):
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(group["initial_lr"])
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = group["initial_lr"]
+            group["lr"] = rate
 
 
 def _listed_stages(names: Sequence[str]) -> str:

@@ -168,6 +168,18 @@ def test_stepping_before_the_optimizer_is_told_of(where, told):
     assert "before optimizer.step()" in told()[0]
 
 
+@pytest.mark.parametrize(("real", "warned"), [(4, True), (9, True), (6, False), (12, False)])
+def test_an_epoch_that_ends_elsewhere_is_told_of_where_the_loop_says_so(real, warned, told):
+    """`end_of_epoch` gives the true length away; evaluating every second epoch is no other length."""
+    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze layers.0 until loss stops falling for 9 epochs")
+    for _ in range(2):
+        train(model, optimizer, schedule, real)
+        schedule.report(loss=1.0, end_of_epoch=True)
+    texts = [text for text in told() if "relength" in text]
+    assert len(texts) == warned
+    assert all(f"steps_per_epoch={real}" in text for text in texts)
+
+
 def test_the_warning_points_at_the_loop(told):
     """And not at a line of torch or of this package."""
     model, optimizer, schedule = made(steps=3)

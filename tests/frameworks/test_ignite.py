@@ -1,0 +1,86 @@
+"""ignite's handlers around a schedule: they count by themselves, and ask for rates."""
+
+import warnings
+
+import pytest
+import torch
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.training.errors import ScheduleWarning
+
+engine = pytest.importorskip("ignite.engine")
+handlers = pytest.importorskip("ignite.handlers")
+
+Events = engine.Events
+BATCHES = [(torch.randn(3, 4), torch.randn(3, 2)) for _ in range(6)]
+
+
+def made():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    rules = layerlr.parse("schedule linear\n** -> lr 0.1\n1 -> lr 1\nfreeze 0 until epoch 1")
+    plan = rules.resolve(model, epochs=2, steps_per_epoch=6)
+    optimizer = plan.optimizer(model)
+    return model, optimizer, plan.schedule(model, optimizer)
+
+
+def run(attach, epochs=2):
+    """Train; return the rates and whether layer 0 trains at each iteration, and the schedule's warnings."""
+    model, optimizer, schedule = made()
+    trainer = engine.create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+    seen = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attach(trainer, schedule)
+        trainer.add_event_handler(
+            Events.ITERATION_STARTED,
+            lambda _: seen.append(([g["lr"] for g in optimizer.param_groups], model[0].weight.requires_grad)),
+        )
+        trainer.run(BATCHES, max_epochs=epochs)
+    return seen, [str(w.message) for w in caught if issubclass(w.category, ScheduleWarning)]
+
+
+RIGHT = [(pytest.approx([0.1 * (1 - k / 12), 1 - k / 12]), k >= 6) for k in range(12)]
+
+WAYS = {
+    "its handler": lambda trainer, schedule: trainer.add_event_handler(
+        Events.ITERATION_STARTED, handlers.LRScheduler(schedule)
+    ),
+    "its handler, as of old": lambda trainer, schedule: trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, handlers.LRScheduler(schedule, use_legacy=True)
+    ),
+    "a handler of one's own": lambda trainer, schedule: trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda _: schedule.step()
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_handler_moves_rates_and_thaws(way):
+    """ignite's never calls `step()`: it moves `last_epoch` and asks for the rates."""
+    seen, told = run(WAYS[way])
+    assert seen == RIGHT
+    assert told == []
+
+
+def test_a_warmup_before_it_delays_it():
+    """create_lr_scheduler_with_warmup puts its own before ours, which goes on from its second step, as torch's do."""
+
+    def attach(trainer, schedule):
+        warmup = handlers.create_lr_scheduler_with_warmup(schedule, 0.0, 4)
+        trainer.add_event_handler(Events.ITERATION_STARTED, warmup)
+
+    seen, told = run(attach, epochs=3)
+    assert [trains for _, trains in seen] == [False] * 9 + [True] * 9
+    assert seen[4:15] == RIGHT[1:]
+    assert all("goes on after the 12 steps" in text for text in told)
+
+
+def test_a_handler_of_epochs_is_told_of():
+    """Attached to the start of an epoch, it steps once an epoch what counts steps."""
+    _, told = run(
+        lambda trainer, schedule: trainer.add_event_handler(
+            Events.EPOCH_STARTED, handlers.LRScheduler(schedule)
+        )
+    )
+    assert len(told) == 1
+    assert "once for 6 optimizer steps" in told[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Literal
 from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.resolving import Resolved, Resolver
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
+from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.files import Unreadable
+from layerlr_dsl.language.source import Source
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
 
@@ -75,15 +75,28 @@ def validate(request: Request) -> Report:
 
 
 def fixed(request: Request) -> Report:
-    """Apply safe fixes until none is left, then check. Raises Refusal where a file cannot be written."""
+    """Apply the safe fixes that help, then check. Raises Refusal where a file cannot be written."""
+    from layerlr_dsl.cli.fixing import mend
+
+    root = None if request.root is None else Path(request.root)
     applied = 0
-    for _ in range(10):
-        report = validate(request)
-        done = apply_safe_fixes(report.findings)
-        applied += done
-        if not done:
-            break
-    return replace(report, fixed=applied)
+    for path, source in _to_mend(validate(request).findings).items():
+        mended = mend(source, root)
+        if mended.applied:
+            write_output(path, mended.source.text)
+        applied += mended.applied
+    return replace(validate(request), fixed=applied)
+
+
+def _to_mend(findings: Iterable[Diagnostic]) -> dict[Path, Source]:
+    """Files that have safe fixes."""
+    found: dict[Path, Source] = {}
+    for finding in findings:
+        fix = finding.fix
+        for edit in fix.edits if fix is not None and fix.safe else ():
+            if edit.span.source.path is not None:
+                found.setdefault(edit.span.source.path, edit.span.source)
+    return found
 
 
 def _check(entry: Input, resolver: Resolver) -> Outcome:
@@ -113,11 +126,20 @@ def summary(report: Report, hidden: int) -> str:
     line = f"{plural(len(report.outcomes), 'file')}: {', '.join(_counted(report, hidden)) or 'no errors, no warnings'}"
     if report.fixed:
         line += f"; {plural(report.fixed, 'fix').replace('fixs', 'fixes')} applied"
-    if all(o.resolved is not None and o.resolved.spec is None for o in report.outcomes):
-        line += " (checked without a model)"
+    line += _without_a_model(report)
     if hidden:
         line += f" ({plural(hidden, 'note')} with --info)"
     return line
+
+
+def _without_a_model(report: Report) -> str:
+    """A file that was held against no model is not known to be right."""
+    without = sum(o.resolved is not None and o.resolved.spec is None for o in report.outcomes)
+    if not without:
+        return ""
+    if without == len(report.outcomes):
+        return " (checked without a model)"
+    return f" ({without} of them checked without a model)"
 
 
 def _counted(report: Report, hidden: int) -> list[str]:
@@ -125,50 +147,3 @@ def _counted(report: Report, hidden: int) -> list[str]:
     shown["note"] = report.number("info") - hidden
     parts = [f"{plural(report.unreadable, 'file')} unreadable"] if report.unreadable else []
     return [*parts, *(plural(number, noun) for noun, number in shown.items() if number)]
-
-
-# ---------------------------------------------------------------- fixes
-
-
-def apply_safe_fixes(findings: Iterable[Diagnostic]) -> int:
-    """Write every safe fix that does not overlap one before it; return how many were. Raises Refusal."""
-    edits: dict[Path, list[Edit]] = defaultdict(list)
-    texts: dict[Path, str] = {}
-    applied = 0
-    for finding in findings:
-        fix = finding.fix
-        if fix is None or not fix.safe or not _on_disk(fix):
-            continue
-        if any(_overlaps(edit, other) for edit in fix.edits for other in edits[_path(edit)]):
-            continue
-        for edit in fix.edits:
-            edits[_path(edit)].append(edit)
-            texts[_path(edit)] = edit.span.source.text
-        applied += 1
-    for path, changes in edits.items():
-        if changes:
-            write_output(path, edited(texts[path], changes))
-    return applied
-
-
-def edited(text: str, edits: Iterable[Edit]) -> str:
-    """`text` with all replacements made; they must not overlap."""
-    for edit in sorted(edits, key=lambda e: e.span.start, reverse=True):
-        text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
-    return text
-
-
-def _on_disk(fix: Fix) -> bool:
-    return bool(fix.edits) and all(edit.span.source.path is not None for edit in fix.edits)
-
-
-def _path(edit: Edit) -> Path:
-    path = edit.span.source.path
-    assert path is not None
-    return path
-
-
-def _overlaps(one: Edit, other: Edit) -> bool:
-    if one.span.start == other.span.start:
-        return True
-    return one.span.start < other.span.end and other.span.start < one.span.end

@@ -134,7 +134,7 @@ def _moves_here(what: str, span: Span) -> Diagnostic:
 def _unknown(node: s.Name, names: Names) -> Diagnostic:
     if node.name in ATTRIBUTES:
         return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
-    near = nearest(node.name, [*names.all(), "true", "false"])
+    near = nearest(node.name, [*names.all(), *_words_near(node.name)])
     if near is not None:
         help = f"did you mean `{near}`?"
     elif names.reason is not None:
@@ -145,6 +145,11 @@ def _unknown(node: s.Name, names: Names) -> Diagnostic:
     else:
         help = f"define it with `let {node.name} = ...`"
     return error("LR101", f"unknown name `{node.name}`", node.span, help)
+
+
+def _words_near(name: str) -> Iterable[str]:
+    """`true` and `false` where they are misspelled: `base` is as near to `false`, and is none."""
+    return (word for word in ("true", "false") if word[0] == name[0].lower())
 
 
 def _check_subscript(node: s.Subscript, names: Names, found: list[Diagnostic]) -> None:

@@ -88,7 +88,14 @@ def moment_without_unit(span: Span) -> Diagnostic:
 def duration_without_unit(span: Span) -> Diagnostic:
     value = shortened(span.text)
     if value in _DURATIONS:
-        return error("LR005", f"`{value}` has no number", span, f"write `2 {value.rstrip('s')}s`")
+        one = f"1 {value.rstrip('s')}"
+        return error(
+            "LR005",
+            f"`{value}` has no number",
+            span,
+            f"write `{one}`",
+            fix=replacing(span, one, safe=value == one[2:]),
+        )
     return error(
         "LR106",
         f"`{value}` has no unit: epochs or steps?",

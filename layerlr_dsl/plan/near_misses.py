@@ -10,8 +10,16 @@ from functools import cached_property
 from layerlr_dsl.language.checked import Item
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
 from layerlr_dsl.language.faults import shortened
-from layerlr_dsl.language.patterns import DOUBLE_STAR, CompiledPattern, Segment, segment_texts
+from layerlr_dsl.language.patterns import (
+    DOUBLE_STAR,
+    CompiledPattern,
+    PatternFault,
+    Segment,
+    compile_pattern,
+    segment_texts,
+)
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.plan.habits import rewritten
 from layerlr_dsl.tools.nearest import nearest
 
 _SHOWN = 6
@@ -84,7 +92,11 @@ class NearMisses:
         return holds
 
     def nearest_to(self, text: str, pattern: CompiledPattern) -> NearMiss:
-        """What there is where the pattern leaves the model."""
+        """What the pattern was meant to say; else what there is where it leaves the model."""
+        top = tuple(name for name, row in self._children[0] if row < 0 or self._has_parameters[row])
+        for meant in rewritten(text, top):
+            if self._covers_any(meant):
+                return NearMiss.of(meant)
         reached = [0]
         path: list[str] = []
         written = segment_texts(text)
@@ -101,6 +113,36 @@ class NearMisses:
         if reached and not any(self._has_parameters[row] for row in reached):
             return NearMiss(f"`{text}` is there but holds no parameters")
         return _NOT_NEAR
+
+    def _covers_any(self, text: str) -> bool:
+        """Whether a pattern, if it is one, matches the names of the model; captures are not compared."""
+        try:
+            segments = compile_pattern(text).segments
+        except PatternFault:
+            return False
+        reached = {0}
+        for place, segment in enumerate(segments):
+            if segment is DOUBLE_STAR:
+                reached = self._below(reached)
+                continue
+            found = [
+                row
+                for module in reached
+                for name, row in self._children.get(module, ())
+                if segment.match(name)
+            ]
+            if place + 1 == len(segments) and -1 in found:
+                return True
+            reached = {row for row in found if row >= 0}
+        return any(self._has_parameters[row] for row in reached)
+
+    def _below(self, modules: set[int]) -> set[int]:
+        """Modules, and all that lie within them: a parent comes before its children."""
+        found = set(modules)
+        for row, parent in enumerate(self.inventory.module_parents):
+            if parent in found:
+                found.add(row)
+        return found
 
     def _missing(self, written: list[str], place: int, names: Iterable[str], path: list[str]) -> NearMiss:
         word = written[place] if place < len(written) else ""

@@ -88,7 +88,7 @@ def test_a_folder_without_rules_does_not_keep_other_files_from_being_judged(writ
     assert ran.status == 2
     assert "bare: no rule files (*.lr) in this folder" in ran.err
     assert "wrong.lr:1" in ran.err
-    assert ran.out == "2 files: 1 file unreadable, 1 error\n"
+    assert ran.out == "2 files: 1 file unreadable, 1 error (1 of them checked without a model)\n"
 
 
 def test_findings_of_a_shared_include_are_told_once(write: Any) -> None:
@@ -236,3 +236,30 @@ def test_overlapping_paths_name_each_file_once(write: Any) -> None:
 def test_an_impossible_length_of_the_run_is_wrong_usage(write: Any, epochs: str) -> None:
     """--epochs takes positive numbers."""
     assert layerlr("validate", write("a.lr", CLEAN), "--epochs", epochs).status == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rules:\n** -> lr 1e-3\n", "** -> lr 1e-3\nlayer4::lr 3\n"],
+)
+def test_a_fix_that_makes_nothing_better_is_left_to_people(write: Any, text: str) -> None:
+    """An arrow written for the colon would move the fault along, so the file stays as it is."""
+    path = write("a.lr", text)
+    assert layerlr("validate", "--fix", path).status == 1
+    assert path.read_text() == text
+
+
+def test_fixes_are_carried_through_where_one_bares_the_next(write: Any) -> None:
+    """The colon and the equal sign hide each other; a fault that stays on another line hinders neither."""
+    path = write("a.lr", "rules:\nfc: lr = 1e-3, wd 0.1\n")
+    ran = layerlr("validate", "--fix", path)
+    assert path.read_text() == "rules:\nfc -> lr 1e-3, weight_decay 0.1\n"
+    assert "1 error; 3 fixes applied" in ran.out
+
+
+def test_files_without_a_model_are_counted(write: Any) -> None:
+    """A folder is not right because nothing could be held against a model."""
+    write("rules/a.lr", CLEAN)
+    write("rules/b.lr", "** -> lr 1e-3\n")
+    out = layerlr("validate", "rules").out
+    assert out == "2 files: no errors, no warnings (1 of them checked without a model)\n"

@@ -49,3 +49,26 @@ def test_a_long_name_is_cut_in_the_message_and_not_in_the_fix(resnet18: Inventor
     assert len(found.message) < 200
     assert len(found.help or "") < 200
     assert found.fix.edits[0].replacement == f"**.conv1.{{{tail},weight}}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("layer4[0]", "layer4.0"),
+        ("layer1-3", "layer{1..3}"),
+        ("layer1-layer3", "layer{1..3}"),
+        ("layer{1-3}", "layer{1..3}"),
+        ("layer1.0-1", "layer1.{0..1}"),
+        ("module.layer1", "layer1"),
+        ("model.backbone.layer1.0", "layer1.0"),
+        ("*.conv1", "**.conv1"),
+        ("layer7-9", "layer4"),
+    ],
+)
+def test_habits_of_other_tools_are_put_into_words_that_match(
+    resnet18: Inventory, written: str, meant: str
+) -> None:
+    """An index, a range, a wrapper's prefix: offered only where the rewritten pattern covers something."""
+    found = _missed(written, resnet18)
+    assert found.fix is not None
+    assert found.fix.edits[0].replacement == meant

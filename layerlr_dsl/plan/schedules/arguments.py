@@ -121,17 +121,22 @@ def _value(name: str, argument: str, info: ArgumentInfo, value: object) -> objec
 
 def _length(argument: str, info: ArgumentInfo, value: object) -> Length:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = spelled(value)
-        raise ScheduleFault(
-            argument,
-            f"{argument} needs a unit",
-            f"write {argument}={number} epochs, {argument}={number} steps or {argument}={number}%",
-        )
+        raise ScheduleFault(argument, f"{argument} needs a unit", f"write {_with_unit(argument, value)}")
     if not isinstance(value, Length):
         raise ScheduleFault(argument, f"{argument} must be a stretch of time", f"write {argument}=2 epochs")
     if value.value < 0 or (info.positive and value.value == 0):
         raise ScheduleFault(argument, f"{argument} must be {'> 0' if info.positive else '>= 0'}")
     return value
+
+
+def _with_unit(argument: str, value: float) -> str:
+    """`warmup=500 steps`: a number by itself with the units that it can have, the likeliest first."""
+    if 0 < value < 1:
+        return f"{argument}={spelled(value * 100)}%, a share of the run"
+    number = spelled(value)
+    units = ("epochs", "steps") if value < 100 else ("steps", "epochs")
+    forms = [f"{argument}={number} {unit}" for unit in units]
+    return " or ".join(forms) if value > 50 else f"{', '.join(forms)} or {argument}={number}%"
 
 
 def _lengths(argument: str, info: ArgumentInfo, value: object) -> tuple[Length, ...]:

@@ -11,7 +11,7 @@ from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.completion_context import Context, context_at
-from layerlr_dsl.editor.nodes import captures_in
+from layerlr_dsl.editor.mentions import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS

@@ -10,13 +10,14 @@ from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.findings import Here
+from layerlr_dsl.editor.mentions import path_to
 from layerlr_dsl.editor.navigation import definition, occurrence_at
-from layerlr_dsl.editor.nodes import path_to, walk
 from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.trees import walk
 from layerlr_dsl.plan import schedules
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from layerlr_dsl.editor.findings import Elsewhere, Here
-from layerlr_dsl.editor.nodes import Mention, mentions
+from layerlr_dsl.editor.mentions import Mention, mentions
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.text import text_of
 from layerlr_dsl.language import syntax as s

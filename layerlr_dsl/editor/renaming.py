@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from layerlr_dsl.editor.findings import Elsewhere, Here
+from layerlr_dsl.editor.mentions import Mention, mentions
 from layerlr_dsl.editor.navigation import Occurrence, definition, occurrences, same
-from layerlr_dsl.editor.nodes import Mention, mentions
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import RESERVED

@@ -7,18 +7,22 @@ operators are written as easily as they are read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.layout import WIDEST, is_open
+from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.tools.numbers import respelled
 
 Part: TypeAlias = Any
 """A piece of text, or a node whose text stands there."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+_SPECIAL = re.compile(r"[*?\[\]{}<>]")
 _OPERATORS = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "mod": 6, "^": 8}
 _NOT, _COMPARISON, _SUM, _SIGN, _ATOM = 3, 4, 5, 7, 9
 _UNITS = {"epochs": "epoch", "steps": "step"}
@@ -35,6 +39,15 @@ def text_of(node: Any) -> str:
     if len(text) > WIDEST and isinstance(node, s.Statement):
         return format_text(Source("", text)).rstrip("\n")
     return text
+
+
+def selector_of(name: str) -> str:
+    """A dotted name as the selector of exactly that, in quotes where a word of the language stands in it."""
+    plain = all(_PLAIN.fullmatch(segment) for segment in name.split("."))
+    if plain and name.upper() not in machine().words:
+        return name
+    literal = _SPECIAL.sub(lambda found: f"[{found[0]}]", name)
+    return _quoted("".join(char if char.isprintable() else "?" for char in literal))  # no file can spell it
 
 
 def _file(statements: Iterable[s.Statement]) -> str:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.tools.numbers import respelled
 
 
-def walk(*roots: object) -> Iterator[object]:
-    """Every node below and including `roots`, in no particular order."""
-    waiting: list[object] = list(roots)
+def walk(*roots: object) -> Iterator[Any]:
+    """Every node below and including `roots`, in the order of the text or nearly so."""
+    waiting: list[object] = list(reversed(roots))
     while waiting:
         node = waiting.pop()
         if isinstance(node, tuple):
-            waiting.extend(node)
+            waiting.extend(reversed(node))
             continue
         parts = _parts(type(node))
         if parts is not None:
             yield node
-            waiting.extend(value for part in parts if not _is_leaf(value := getattr(node, part)))
+            waiting.extend(value for part in reversed(parts) if not _is_leaf(value := getattr(node, part)))
 
 
 def same(left: object, right: object) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from layerlr_dsl.language.printing import selector_of
 from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.starters.anatomy import Anatomy, Blocks
@@ -40,7 +40,7 @@ def _of_blocks(blocks: Blocks, numbers: Sequence[int]) -> Stage:
 
 def _block_selector(blocks: Blocks, number: str) -> str:
     """A block's selector; the name is quoted where its own characters need it."""
-    plain = quoted(blocks.pattern("0"))
+    plain = selector_of(blocks.pattern("0"))
     if plain.startswith('"'):
         return (
             '"'
@@ -51,7 +51,7 @@ def _block_selector(blocks: Blocks, number: str) -> str:
 
 
 def quoted_part(text: str) -> str:
-    shown = quoted(text)
+    shown = selector_of(text)
     return shown[1:-1] if shown.startswith('"') else text
 
 
@@ -88,24 +88,8 @@ def listed(names: Sequence[str]) -> str:
     """Names as a selector list, broken after commas where it grows long."""
     lines: list[str] = [""]
     for place, name in enumerate(names):
-        piece = quoted(name) + ("," if place < len(names) - 1 else "")
+        piece = selector_of(name) + ("," if place < len(names) - 1 else "")
         if lines[-1] and len(lines[-1]) + len(piece) > 90:
             lines.append("")
         lines[-1] += (" " if lines[-1] else "") + piece
     return "\n    ".join(lines)
-
-
-_PLAIN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
-_KEYWORDS = frozenset(
-    ("where", "except", "then", "until", "from", "at", "every", "starting", "updating", "warmup")
-)
-_SPECIAL = re.compile(r"[*?\[\]{}<>]")
-
-
-def quoted(name: str) -> str:
-    """A dotted name as a selector, with quotes where it needs them."""
-    if all(_PLAIN.fullmatch(segment) for segment in name.split(".")) and name not in _KEYWORDS:
-        return name
-    literal = _SPECIAL.sub(lambda found: f"[{found[0]}]", name)
-    literal = "".join(char if char.isprintable() else "?" for char in literal)  # a file cannot spell it
-    return '"' + literal.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 import strategies
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from layerlr_dsl.language import printing
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.formatting import format_text
+from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.parser import parse
-from layerlr_dsl.language.printing import text_of
+from layerlr_dsl.language.patterns import compile_pattern
+from layerlr_dsl.language.printing import selector_of, text_of
 from layerlr_dsl.language.source import Source, Span
-from layerlr_dsl.language.trees import same
+from layerlr_dsl.language.trees import same, walk
 
 NOWHERE = Span(Source("", ""), 0, 0)
 quick = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -134,3 +137,28 @@ def test_stages_are_set_apart() -> None:
     text = "** -> lr 1\nstage a for 1 epoch\nfc -> lr 2\nafter stages\nb -> lr 3\n"
     file, _ = read(text)
     assert text_of(file) == "** -> lr 1\n\nstage a for 1 epoch\nfc -> lr 2\n\nafter stages\nb -> lr 3\n"
+
+
+WORDS = [word.lower() for word in sorted(machine().words)]
+PRINTABLE = st.characters(exclude_characters=".", exclude_categories=["C", "Z"])
+
+
+@quick
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(PRINTABLE, min_size=1)), min_size=1, max_size=3))
+@example(["where"])
+@example(["by"])
+@example(["a*b", "[x]"])
+@example(['q"', "\\"])
+@example(["fc-", "-x"])
+def test_the_selector_of_a_name_covers_that_name_wherever_it_stands(segments: list[str]) -> None:
+    """Words of the language and odd characters are quoted; nothing in a name is a pattern."""
+    written = selector_of(".".join(segments))
+    for text in (f"{written} -> lr 1", f"freeze {written}", f"unfreeze fc then {written} every 1 epoch"):
+        file, faults = parse(Source("file.lr", text))
+        assert faults == ()
+        patterns = [
+            node for node in walk(*file.statements) if isinstance(node, s.Pattern) and node.span.text != "fc"
+        ]
+        [pattern] = [compile_pattern(node.text) for node in patterns]
+        matched = zip(pattern.segments, segments, strict=True)
+        assert [segment.match(name) for segment, name in matched] == [[()]] * len(segments)

@@ -1,32 +1,14 @@
-"""Walking the syntax tree of a statement, and what stands at a place in it."""
+"""Where lets and groups are defined and used, and what stands at a place in a statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Any, Literal
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.trees import walk
 from layerlr_dsl.tools.records import record
-
-
-def walk(node: Any) -> Iterator[Any]:
-    """A node and every node below it, in the order of the text or nearly so; no recursion."""
-    stack = [node]
-    while stack:
-        at = stack.pop()
-        if isinstance(at, tuple):
-            stack.extend(reversed(at))
-        elif is_dataclass(at) and not isinstance(at, (Span, type)):
-            yield at
-            stack.extend(getattr(at, name) for name in reversed(_parts(type(at))))
-
-
-@cache
-def _parts(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 def path_to(node: Any, offset: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.plots.series import Picture, Series
@@ -109,8 +110,8 @@ def _masked(one: Series, frozen: bool) -> list[float]:
 def _phases(axes: Axes, picture: Picture) -> None:
     for boundary in picture.boundaries:
         axes.axvline(boundary, color="#8c959f", linewidth=0.6, linestyle=":")
-    ends = [start for _, start in picture.stages[1:]] + [picture.epochs]
-    for number, ((_, start), end) in enumerate(zip(picture.stages, ends, strict=True)):
+    starts = [start for _, start in picture.stages]
+    for number, (start, end) in enumerate(pairwise([*starts, picture.epochs])):
         if number % 2:
             axes.axvspan(start, end, color="#57606a", alpha=0.07, linewidth=0, zorder=0)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from layerlr_dsl.training.errors import tell
+from layerlr_dsl.training.errors import TrainingError, tell
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -73,3 +73,20 @@ def separate_shared_rates(param_groups: list[dict[str, Any]]) -> bool:
                 group["lr"] = rate = rate.clone()
             seen.add(id(rate))
     return found
+
+
+def refuse_stale_capture(param_groups: list[dict[str, Any]], driven: bool, freezes_later: bool) -> None:
+    """Raise TrainingError for a CUDA graph of the optimizer step that would outlive what it was captured for.
+
+    driven: whether rates move. freezes_later: whether what is frozen changes after the capture.
+    """
+    if driven and not all(isinstance(group["lr"], torch.Tensor) for group in param_groups):
+        raise TrainingError(
+            "optimizer.step is being captured in a CUDA graph, where a rate that is a plain number never changes "
+            "again; call layerlr_dsl.training.compiling.tensor_rates(optimizer) first"
+        )
+    if freezes_later:
+        raise TrainingError(
+            "optimizer.step is being captured in a CUDA graph, and the rules change later what is frozen: the "
+            "graph would go on as it is. Capture it after the last change, or train without a graph"
+        )

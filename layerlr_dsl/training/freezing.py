@@ -22,6 +22,7 @@ from layerlr_dsl.training.digests import digest, readable
 from layerlr_dsl.training.errors import FrozenMoved
 from layerlr_dsl.training.hooks import installed, remove
 from layerlr_dsl.training.parts import dropping_after_closure, guard_parts, unguard_parts
+from layerlr_dsl.training.standing import Standing, frozen_subtrees
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -40,8 +41,8 @@ class GradientGuard:
         self.frozen: list[nn.Parameter] = []
         self.paused = False
         self.by_parts = False
-        self.check: Callable[[], None] | None = None
-        self.captured: Callable[[], None] | None = None
+        self.check: Callable[[], object] | None = None
+        self.captured: Callable[[], object] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self.paused:
@@ -195,14 +196,14 @@ class Freezer:
     def _hold_modules(self, found: Walk) -> None:
         planned = {id(self.parameters[name]) for name in self.frozen}
         owned = set(map(id, self.parameters.values()))
-        standing = modes.Standing(
+        standing = Standing(
             planned | self._frozen_by_the_model(found, owned),
             planned,
             {id(self.parameters[name]) for name in self.state.updating},
             {id(p) for name, p in zip(found.names, found.parameters, strict=True) if name in self.state.held},
             self.state.modules,
         )
-        modes.hold_in_eval(self.modules, self.root, modes.frozen_subtrees(found, standing))
+        modes.hold_in_eval(self.modules, self.root, frozen_subtrees(found, standing))
 
     @staticmethod
     def _frozen_by_the_model(found: Walk, owned: set[int]) -> set[int]:

@@ -9,7 +9,6 @@ a scaler skips some), so what is warned of is what no right loop does.
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -264,17 +263,3 @@ class Tempo:
         if what not in self._told:
             self._told.add(what)
             tell(text)
-
-
-def weakly(method: Callable[[], None]) -> Callable[[], bool]:
-    """A call of a method whose object it does not keep alive; False where that is gone."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> bool:
-        alive = reference()
-        if alive is None:
-            return False
-        alive()
-        return True
-
-    return call

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.training import metrics
 from layerlr_dsl.training.metrics import Plateaus, Waits
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Reports:
         """The tick of the last report among `_values`."""
         self._before: tuple[Any, Any] | None = None
         """What there was before `_values` were judged, as long as they can be taken back."""
+        self._told: set[str] = set()
+        """Texts of rules of which it was said that nobody reports to them; empty: that a report is of nothing known."""
 
     @property
     def fired(self) -> dict[int, int]:
@@ -92,6 +95,21 @@ class Reports:
         heard = self._values.keys()
         waits = self.waits.overdue(heard)
         return [*waits, *self.plateaus.overdue(heard, self.fired)]
+
+    def warn_of_silence(self, now: int) -> int:
+        """Name what waits for a metric that nobody reports; return when to look again."""
+        overdue = [(tick, text) for tick, text in self.overdue() if text not in self._told]
+        late = [text for tick, text in overdue if tick <= now]
+        if late:
+            self._told.update(late)
+            metrics.warn_of_silence(late)
+        return min((tick for tick, text in overdue if text not in late), default=NEVER)
+
+    def warn_of_unknown(self, reported: Iterable[str]) -> None:
+        """Say once that nothing in a report is waited for."""
+        if "" not in self._told:
+            self._told.add("")
+            metrics.warn_of_unknown(reported, self.metrics)
 
     # ------------------------------------------------------------ state
 

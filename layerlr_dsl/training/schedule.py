@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import weakref
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
@@ -20,22 +17,25 @@ from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.training import callers, compiling, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.averages import hold_in_averages
-from layerlr_dsl.training.binding import Binding, innermost, statistics_go_on
+from layerlr_dsl.training.binding import Binding, innermost
 from layerlr_dsl.training.boundary import PendingGradients
-from layerlr_dsl.training.errors import TrainingError, listed, tell
+from layerlr_dsl.training.errors import listed, tell
 from layerlr_dsl.training.firststep import FirstStep
-from layerlr_dsl.training.freezing import Freezer, Frozen
-from layerlr_dsl.training.pace import Pace, Tempo, drives, moves, weakly
+from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.hooks import weakly
+from layerlr_dsl.training.pace import Pace, Tempo, drives, moves
 from layerlr_dsl.training.parts import together
 from layerlr_dsl.training.rates import Factors, Writer
 from layerlr_dsl.training.relength import relengthed
 from layerlr_dsl.training.reporting import Reports
 from layerlr_dsl.training.saved_state import Carried, equal
 from layerlr_dsl.training.state import StateByName
+from layerlr_dsl.training.stepping import Stepped
 from layerlr_dsl.training.swaps import hold_in_swaps, let_swap
+from layerlr_dsl.training.timetable import Timetable
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.plan import GroupState, Plan
+    from layerlr_dsl.plan.plan import Plan
 
 VERSION = 1
 LOST = (
@@ -45,7 +45,7 @@ LOST = (
 )
 
 
-class LayerSchedule(LRScheduler):
+class LayerSchedule(Stepped):
     """A torch LRScheduler that carries out a plan.
 
     Call `step()` once after every optimizer step; once per epoch where the plan was resolved without
@@ -83,7 +83,6 @@ class LayerSchedule(LRScheduler):
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
-        self._accelerate = callers.Accelerate()
         super().__init__(optimizer, last_epoch)
 
     def _follow(self, plan: Plan, optimizer: Optimizer) -> list[frozenset[str]]:
@@ -99,90 +98,11 @@ class LayerSchedule(LRScheduler):
         self._reports = Reports(plan)
         self._writer = Writer(plan, follows, Factors(self._reports.plateaus.states))
         self._tempo = Tempo(self._pace, plan.clock, moves(plan))
-        self._going_on = statistics_go_on(plan)
+        self._timetable = Timetable(plan, self._reports, self._defaults)
         self._next = self._at = -1
         return given
 
-    # ------------------------------------------------------------ what an LRScheduler has
-
-    def _initial_step(self) -> None:
-        compiling.separate_shared_rates(self.optimizer.param_groups)
-        self._writer.begin(self.optimizer.param_groups)
-        self.last_epoch += 1
-        self._step_count = 1
-        self._enter()
-
-    def step(self, epoch: int | None = None) -> None:
-        """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
-        if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
-            return
-        self._step_count += 1
-        tick = self.last_epoch + 1
-        if tick < self._next and epoch is None and self.optimizer.param_groups is self._writer.groups:
-            self.last_epoch = self._at = tick
-            self._writer.write(tick)
-        else:
-            self._go(tick if epoch is None else int(epoch))
-
-    def _update_lr(self, epoch: int | None = None) -> None:
-        """What containers such as SequentialLR call in place of `step()`."""
-        self._step_count += 1
-        self._go(self.last_epoch + 1 if epoch is None else int(epoch))
-
-    def _go(self, tick: int) -> None:
-        begins = self.last_epoch < 0
-        self.last_epoch = tick
-        if begins:
-            groups = self.optimizer.param_groups
-            _set_rates(groups, [group["initial_lr"] for group in groups])  # as SequentialLR has each begin
-        if begins or tick != self._at + 1:
-            self._tempo.begin(tick)
-        else:
-            self._tempo.moved(tick, self._freezer.modules.forwards)
-        self._enter()
-        if self._tempo.first:
-            self._ask_the_caller()
-
-    def _ask_the_caller(self) -> None:
-        """Go by the steps that an epoch of the calling loop really has, where it is one that knows."""
-        planned, real = self.plan.clock.steps_per_epoch, callers.steps_per_epoch()
-        if planned is not None and real is not None and real != planned:
-            tell(
-                f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
-                f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
-                f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
-            )
-            self.relength(steps_per_epoch=real)
-
-    def get_last_lr(self) -> list[float | Tensor]:
-        """The learning rate of each group as it is now; tensors are copies."""
-        return [
-            rate.clone() if isinstance(rate := g["lr"], Tensor) else rate for g in self.optimizer.param_groups
-        ]
-
-    def get_lr(self) -> list[float | Tensor]:
-        """The rates that the rules give at `last_epoch`, whatever the groups have now.
-
-        Where somebody else has moved `last_epoch`, as ignite does, everything follows it first.
-        """
-        if self.last_epoch < 0:
-            return self.get_last_lr()
-        if self.last_epoch != self._at:
-            self._tempo.led()
-            self._go(self.last_epoch)
-        found = self.get_last_lr()
-        self._writer.write(self._writer.tick)
-        given = self.get_last_lr()
-        _set_rates(self.optimizer.param_groups, found)
-        return given
-
-    @property
-    def _last_lr(self) -> list[float | Tensor]:
-        return self.get_last_lr()
-
-    @_last_lr.setter
-    def _last_lr(self, rates: list[float | Tensor]) -> None:
-        """What a container has just read from the groups is where it was."""
+    # ------------------------------------------------------------ state
 
     def state_dict(self) -> dict[str, Any]:
         """Clock, frozen set, metric waits and plateaus as plain data (`weights_only=True` loads it)."""
@@ -194,7 +114,7 @@ class LayerSchedule(LRScheduler):
             "frozen": sorted(self._freezer.frozen),
             **self._reports.state_dict(),
             "stage": self.stage,
-            "stages": self._stages(),
+            "stages": self._timetable.stages(self.last_epoch),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -206,12 +126,7 @@ class LayerSchedule(LRScheduler):
         """
         if state_dict.get("version") != VERSION or "conditions" not in state_dict:
             raise ValueError("this is no state of a layerlr schedule, or one of another version")
-        saved_stages = [name for name, _ in state_dict.get("stages", ())]
-        stages = [stage.name for stage in self.plan.timeline.calendar.stages]
-        if saved_stages != stages:
-            raise ValueError(
-                f"this state was saved with {_listed_stages(saved_stages)}, and the rules have {_listed_stages(stages)}"
-            )
+        self._timetable.require_stages(state_dict.get("stages", ()))
         clock = self.plan.clock
         saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
         same = saved.steps_per_epoch == clock.steps_per_epoch or not clock.knows_epochs
@@ -227,28 +142,17 @@ class LayerSchedule(LRScheduler):
         self._tempo.begin(self.last_epoch)
         self._resume()
 
-    def _stages(self) -> list[list[Any]]:
-        """Each stage's name and the tick at which it began; None for those to come."""
-        stretches = self.plan.timeline.stretches(self._reports.fired)[1:]
-        names = [stage.name for stage in self.plan.timeline.calendar.stages]
-        return [
-            [name, stretch.start if stretch.start <= self.last_epoch else None]
-            for name, stretch in zip(names, stretches, strict=True)
-        ]
-
     # ------------------------------------------------------------ what it adds
 
     @property
     def stage(self) -> str | None:
         """The name of the stage that runs now; None where the rules have no stages."""
-        fired = self._reports.fired
-        return self.plan.stage_name(self.plan.held(self.last_epoch, fired), fired)
+        return self._timetable.stage_name(self.last_epoch)
 
     @property
     def done(self) -> bool:
         """Whether the last stage is over before the run is: its last state holds, and there is nothing to train for."""
-        over = self.plan.over(self._reports.fired)
-        return over is not None and self.last_epoch >= over
+        return self._timetable.over(self.last_epoch)
 
     def relength(
         self,
@@ -311,9 +215,8 @@ class LayerSchedule(LRScheduler):
         reported = {**(values or {}), **named}
         heard = {name: value for name, value in reported.items() if name in wanted}
         known = parallel.from_rank_zero(lambda: metrics.as_numbers(heard))
-        if reported and not known and "metric" not in self._warned:
-            self._warned.add("metric")
-            metrics.warn_of_unknown(reported, wanted)
+        if reported and not known:
+            self._reports.warn_of_unknown(reported)
         if self._reports.hear(known, self.last_epoch, over=end_of_epoch, at_end=self._at_end_of_epoch()):
             self._enter()
         else:
@@ -358,17 +261,28 @@ class LayerSchedule(LRScheduler):
 
     # ------------------------------------------------------------ inside
 
+    def _forwards(self) -> int:
+        return self._freezer.modules.forwards
+
+    def _ask_the_caller(self) -> None:
+        """Go by the steps that an epoch of the calling loop really has, where it is one that knows."""
+        planned, real = self.plan.clock.steps_per_epoch, callers.steps_per_epoch()
+        if planned is not None and real is not None and real != planned:
+            tell(
+                f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
+                f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
+                f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
+            )
+            self.relength(steps_per_epoch=real)
+
     def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
         self._install()
-        self._at = self.last_epoch
-        now = max(self.last_epoch, 0)  # below it a container has yet to begin with this
-        self._reports.go_on(now)
-        fired = self._reports.fired
-        tick = self.plan.held(now, fired)
-        self._begin_stage(tick, fired)
-        states = self.plan.state(tick, fired, self._defaults)
-        frozen = self._frozen_in(states)
+        tick = self._at = self.last_epoch
+        self._reports.go_on(tick)
+        self._begin_stage(self._timetable.stage(tick))
+        states = self._timetable.states(tick)
+        frozen = self._timetable.frozen(tick, states)
         changes = frozen.parameters != self._freezer.frozen and self._freezer.applied
         if changes and not self._freezer.guard.by_parts:
             self._pending.warn_if_any(innermost(self.optimizer))
@@ -377,70 +291,40 @@ class LayerSchedule(LRScheduler):
             self._count_patterns()
         if self._freezer.guard.paused:
             thawing.thaw(self._freezer)
-        if self.last_epoch >= 0:
-            stretches = self.plan.timeline.stretches(fired)
-            self._writer.enter(self.optimizer.param_groups, states, tick, stretches)
+        if tick >= 0:  # below it a container has yet to begin with this
+            held, stretches = self._timetable.held(tick), self._timetable.stretches
+            self._writer.enter(self.optimizer.param_groups, states, held, stretches)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
         """Work out the next tick at which there is more to do than to write what moves."""
-        now, later = self.last_epoch, self._later()
-        self._next = min(later, self._reports.due, self._warn_of_silence(), self._tempo.look_again(now))
-        self._pace.rates_only = not self._more_to_come()
+        now, later = self.last_epoch, self._timetable.later(self.last_epoch)
+        silence = self._reports.warn_of_silence(now)
+        self._next = min(later, self._reports.due, silence, self._tempo.look_again(now))
+        self._pace.rates_only = later == NEVER and not self._timetable.waits()
         self._pace.lost = LOST if not self._pace.rates_only or drives(self.plan) else None
         if self.done:
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
 
-    def _later(self) -> int:
-        """The next tick at which the rules change something, NEVER if there is none."""
-        fired = self._reports.fired
-        later = self.plan.next_change(self.plan.held(max(self.last_epoch, 0), fired), fired)
-        return NEVER if later is None else later
-
     def _compare(self) -> None:
         """Hold the steps of the optimizer against those of the schedule."""
         if self.last_epoch >= 0:
-            self._tempo.stepped(self.last_epoch, self._freezer.modules.forwards, self._more_to_come)
+            self._tempo.stepped(self.last_epoch, self._forwards(), self._more_to_come)
 
     def _more_to_come(self) -> bool:
-        return self._later() < NEVER or len(self._reports.fired) < len(self.plan.events)
+        return self._timetable.later(self.last_epoch) < NEVER or self._timetable.waits()
 
-    def _warn_of_silence(self) -> int:
-        """Name what waits for a metric that nobody reports; return when to look again."""
-        overdue = [(tick, text) for tick, text in self._reports.overdue() if text not in self._warned]
-        late = [text for tick, text in overdue if tick <= self.last_epoch]
-        if late:
-            self._warned.update(late)
-            metrics.warn_of_silence(late)
-        return min((tick for tick, text in overdue if text not in late), default=NEVER)
-
-    def _begin_stage(self, tick: int, fired: Mapping[int, int]) -> None:
+    def _begin_stage(self, stage: int) -> None:
         """Note the stage, and drop the optimizer's state where one begins that asks for a fresh one."""
-        number = self.plan.stage(tick, fired)
-        begins = number != self._stage and self._stage is not None
-        self._stage = number
-        if begins and number and self.plan.timeline.calendar.stages[number - 1].fresh:
+        begins = stage != self._stage and self._stage is not None
+        self._stage = stage
+        if begins and self._timetable.begins_fresh(stage):
             self._state.forget(innermost(self.optimizer), self._binding.parameters.values())
 
     def _resume(self) -> None:
         # Gradients from before a load belong to no step of this run.
         self._pending.forget(innermost(self.optimizer))
         self._enter()
-
-    def _frozen_in(self, states: tuple[GroupState, ...]) -> Frozen:
-        frozen: set[str] = set()
-        updating: set[str] = set()
-        held: set[str] = set()
-        for group, state in zip(self.plan.groups, states, strict=True):
-            if group.planned and state.frozen:
-                frozen.update(group.parameters)
-                if state.statistics and group.kind == "trains":
-                    updating.update(group.parameters)
-            elif state.held:
-                held.update(group.parameters)
-        now = max(self.last_epoch, 0), self._reports.fired
-        updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
-        return Frozen(frozenset(frozen), frozenset(updating), frozenset(held))
 
     def _install(self) -> None:
         optimizer = innermost(self.optimizer)
@@ -453,39 +337,22 @@ class LayerSchedule(LRScheduler):
     def _arm(self) -> None:
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
-        self._freezer.guard.check = _weakly(self._check_step)
-        self._freezer.guard.captured = _weakly(self._check_capture)
+        self._freezer.guard.check = weakly(self._check_step)
+        self._freezer.guard.captured = weakly(self._check_capture)
         self._pace.compare = weakly(self._compare)
-        self._state.loaded = _weakly(self._resume)
-        self._freezer.modules.wrapped = _weakly(self._freezer.found_wrapped)
-        self._freezer.modules.loaded = _weakly(self._arm)
-        self._freezer.modules.began = _weakly(self._first_step.begin)
+        self._state.loaded = weakly(self._resume)
+        self._freezer.modules.wrapped = weakly(self._freezer.found_wrapped)
+        self._freezer.modules.loaded = weakly(self._arm)
+        self._freezer.modules.began = weakly(self._first_step.begin)
 
     def _check_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)
 
     def _check_capture(self) -> None:
         """Refuse a CUDA graph of the optimizer step that would outlive what it was captured for."""
-        groups = self.optimizer.param_groups
-        if any(g.schedule is not None or g.behaviour.moving for g in self.plan.groups) and not all(
-            isinstance(group["lr"], Tensor) for group in groups
-        ):
-            raise TrainingError(
-                "optimizer.step is being captured in a CUDA graph, where a rate that is a plain number never changes "
-                "again; call layerlr_dsl.training.compiling.tensor_rates(optimizer) first"
-            )
-        tick, fired = self.last_epoch, self._reports.fired
-        later = self.plan.next_change(tick, fired)
-        while later is not None:
-            frozen = self._frozen_in(self.plan.state(later, fired, self._defaults))
-            if frozen.parameters != self._freezer.frozen:
-                break
-            later = self.plan.next_change(later, fired)
-        if later is not None or len(fired) < len(self.plan.events):
-            raise TrainingError(
-                "optimizer.step is being captured in a CUDA graph, and the rules change later what is frozen: the "
-                "graph would go on as it is. Capture it after the last change, or train without a graph"
-            )
+        compiling.refuse_stale_capture(
+            self.optimizer.param_groups, drives(self.plan), self._timetable.freezes_later(self.last_epoch)
+        )
 
     def _count_patterns(self) -> None:
         self._patterns.add(self._freezer.frozen)
@@ -511,29 +378,6 @@ class LayerSchedule(LRScheduler):
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
-
-
-def _weakly(method: Callable[..., None]) -> Callable[..., None]:
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: Any) -> None:
-        alive = reference()
-        if alive is not None:
-            alive(*arguments)
-
-    return call
-
-
-def _set_rates(param_groups: list[dict[str, Any]], rates: Sequence[float | Tensor]) -> None:
-    for group, rate in zip(param_groups, rates, strict=True):
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
-
-def _listed_stages(names: Sequence[str]) -> str:
-    return f"the stages {', '.join(names)}" if names else "no stages"
 
 
 def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:

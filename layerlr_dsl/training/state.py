@@ -51,7 +51,7 @@ class StateByName:
         self.inherited = False
         """Whether what plan.optimizer knew of the rules counts, and not what a schedule knows."""
         self.carried = Carried()
-        self.loaded: Callable[[], None] | None = None
+        self.loaded: Callable[[], object] | None = None
         self.complete: Callable[[Optimizer, dict[str, Any]], dict[str, Any]] | None = None
         """While torch.distributed.checkpoint works: adds blank state of what has not stepped yet."""
         self.absent: Set[str] = frozenset()

@@ -137,7 +137,7 @@ def wrapped_without_some(rank, world):
     model = layers()
     model.mid.requires_grad_(False)
     parallel = DistributedDataParallel(model)
-    plan = resolve("** -> lr 1e-2\nfreeze mid until epoch 1", parallel)
+    plan = resolve("** -> lr 1e-2\nunfreeze mid at epoch 1", parallel)
     optimizer = torch.optim.AdamW(plan.param_groups(parallel), lr=1e-2)
     schedule = plan.schedule(parallel, optimizer)
     loss(parallel, batch(0, rank, world)).backward()
@@ -164,7 +164,7 @@ def follow_rank_zero(rank, zero=None, others=None):
     seen = []
     for value in (1.0, 0.5, 0.7):
         mine, theirs = zero or value, others or 9.0 - value
-        schedule.report(val_loss=mine if rank == 0 else theirs)
+        schedule.report(val_loss=mine if rank == 0 else theirs, end_of_epoch=True)
         seen.append("mid.0.weight" in schedule.frozen)
     return seen
 

@@ -67,3 +67,18 @@ def test_a_star_that_covers_less_than_two_says_how_much_less(resnet18: Inventory
     narrow = [name for name in biases if name.count(".") == 1]
     assert f"covers {len(narrow)} of the {len(biases)} parameters" in found.message
     assert not _said("** -> lr 1\n**.bias, layer1.*.bn1 -> weight_decay 0", resnet18, "LR215")
+
+
+def test_turns_that_never_come_are_one_finding(resnet18: Inventory) -> None:
+    """A run too short for a sequence has one cause: the first turn is named, the others are shown beside it."""
+    text = (
+        "** -> lr 1e-3\nepochs 6\nunfreeze fc then layer4 then layer3 then layer2 then layer1 every 5 epochs"
+    )
+    [found] = _said(text, resnet18, "LR302")
+    assert found.span is not None
+    assert found.span.text == "layer3"
+    assert "nor do the 2 behind it" in found.message
+    assert [other.span.text for other in found.related] == ["layer2", "layer1"]
+    [single] = _said(text.replace("5 epochs", "2 epochs"), resnet18, "LR302")
+    assert single.span is not None
+    assert (single.span.text, len(single.related)) == ("layer2", 1)

@@ -104,6 +104,8 @@ FAMILIES = (
             Kind("LR126", "error", "value that moves where none can"),
             Kind("LR127", "error", "option in quotes that must not be"),
             Kind("LR128", "info", "option handed on unchecked"),
+            Kind("LR129", "warning", "implausible learning rate"),
+            Kind("LR130", "info", "learning rate of 0, which is no freeze"),
         ),
     ),
     Family(
@@ -130,6 +132,7 @@ FAMILIES = (
             Kind("LR212", "error", "size unknown: lazy module"),
             Kind("LR213", "info", "options that lapse under a rule's own optimizer"),
             Kind("LR214", "warning", "optimizer that no rule chooses"),
+            Kind("LR215", "info", "`*` that covers less than `**` would"),
             Kind("LR220", "error", "expectation that does not hold"),
         ),
     ),

@@ -24,6 +24,7 @@ __all__ = [
     "conflict",
     "find",
     "find_unimported",
+    "implausible",
     "known",
     "names",
     "problem",
@@ -89,6 +90,18 @@ def problem(info: OptimizerInfo, option: str, value: object) -> str | None:
     if declared.kind == "number":
         return _number_problem(declared, value)
     return _tuple_problem(declared, value)
+
+
+MOST_PLAUSIBLE = 10
+"""A greater rate is a slip of the pen for optimizers whose steps are as long as their rate."""
+_STEPS_OF_ANY_LENGTH = ("sgd", "lars", "layer_adaptive", "lbfgs", "adadelta", "rprop")
+
+
+def implausible(info: OptimizerInfo, option: str, value: object) -> bool:
+    """Whether a rate is allowed and yet beyond what anyone trains with: above 10 for Adam and its kin."""
+    if option != info.scheduled or any(word in info.name for word in _STEPS_OF_ANY_LENGTH):
+        return False
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > MOST_PLAUSIBLE
 
 
 CLASHING = ("nesterov", "momentum", "dampening")

@@ -14,7 +14,13 @@ from layerlr_dsl.editor.completion_context import Context, context_at
 from layerlr_dsl.editor.mentions import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
-from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
+from layerlr_dsl.language.expressions import (
+    CAPTURE_FUNCTIONS,
+    DTYPES,
+    FUNCTIONS,
+    LATER_FUNCTIONS,
+    TIME_NAMES,
+)
 from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.plan import schedules
@@ -231,7 +237,8 @@ def _values(session: Session, at: Context) -> Iterator[Suggestion]:
     yield from captures
     if at.statement in ("", "expect") and not at.factory:
         yield from _words(at, v.ATTRIBUTES, "attribute")
-    functions = (*FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))
+        yield from _words(at, {**TIME_NAMES, "pi": "3.14159..."}, "attribute")
+    functions = (*FUNCTIONS, *LATER_FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))
     yield from _words(at, _pick(v.FUNCTIONS, functions), "function")
 
 

@@ -106,7 +106,16 @@ def _fits(info: OptimizerInfo, option: str, value: Value, span: Span, found: lis
     why = optimizers.problem(info, option, value)
     if why is not None:
         found.append(error("LR107", f"`{option}` {why}, and this is {spelled(value)}", span))
+    elif optimizers.implausible(info, option, value):
+        found.append(implausible_rate(option, value, span, info.name))
     return why is None
+
+
+def implausible_rate(option: str, value: Value, span: Span, optimizer: str, whose: str = "") -> Diagnostic:
+    """LR129: a rate that is allowed, and that nobody means."""
+    message = f"`{option}` is {spelled(value)}{whose}, far above what {optimizer} trains with"
+    help = "rates of such optimizers lie well below 1, as in 1e-3: is a minus sign missing in the exponent?"
+    return warning("LR129", message, span, help)
 
 
 def near_option(word: str, span: Span, infos: Iterable[OptimizerInfo]) -> tuple[str | None, Fix | None]:
@@ -390,6 +399,8 @@ class SettingsChecker:
         why = factor_problem(option, value)
         if why is not None:
             self._found.append(error("LR107", why, expression.span))
+        elif option == "lr" and value == 0:
+            self._found.append(no_freeze(expression.span))
 
     def _domain(
         self, option: str, value: Value, expression: s.Expression, infos: list[OptimizerInfo]
@@ -399,6 +410,16 @@ class SettingsChecker:
         if problems and all(problems):
             message = f"`{option}` {problems[0]}, and this is {spelled(value)}"
             self._found.append(error("LR107", message, expression.span))
+        elif having and all(optimizers.implausible(info, option, value) for info in having):
+            self._found.append(implausible_rate(option, value, expression.span, having[0].name))
+        elif option == "lr" and value == 0:
+            self._found.append(no_freeze(expression.span))
+
+
+def no_freeze(span: Span) -> Diagnostic:
+    """LR130: a rate of 0 saves nothing."""
+    message = "a rate of 0 is no freeze: gradients, optimizer state and norm statistics go on all the same"
+    return info_("LR130", message, span, "write `freeze SELECTOR` where nothing is to train")
 
 
 def factor_problem(option: str, value: Value) -> str | None:

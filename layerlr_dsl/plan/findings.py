@@ -15,6 +15,7 @@ from layerlr_dsl.plan.findings_optimizers import (
     bad_products,
     clashing,
     fixed_rates,
+    implausible_rates,
     lapses,
     refused,
     several_groups,
@@ -40,6 +41,7 @@ def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = 
 
 def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.unmatched(resolution)
+    yield from model.narrow_stars(resolution)
     yield from model.ambiguous(resolution)
     yield from model.where_faults(resolution)
     yield from model.overridden(resolution)
@@ -56,6 +58,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from clashing(resolution)
     yield from lapses(resolution)
     yield from bad_products(resolution)
+    yield from implausible_rates(resolution)
     yield from time.only_frozen(resolution)
     yield from time.unfreeze_without_freeze(resolution)
     yield from time.masked_ends(resolution)

@@ -10,9 +10,11 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
 from layerlr_dsl.language.expressions import names_in
+from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.compiled import all_selectors
+from layerlr_dsl.plan.matching import Automaton
 from layerlr_dsl.plan.near_misses import NearMisses, matches_nothing
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
@@ -64,6 +66,31 @@ def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
             diagnostic = _nothing_left(selector, resolution)
             if diagnostic is not None:
                 yield diagnostic
+
+
+def narrow_stars(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR215: `*.bias` says "one segment, then bias", where `**.bias` was probably meant."""
+    items = resolution.decider.compiled.items
+    starred = {text: number for text, number in items.items() if text.startswith("*.")}
+    if not starred:
+        return
+    wider = Automaton([compile_pattern(f"**.{text[2:]}") for text in starred])
+    covered = Counter(
+        item for name in resolution.inventory.names for item, _ in {*wider.run(name.split(".")).accepted.hits}
+    )
+    counts = {
+        text: sum(kind.count for kind in resolution.matches.classes if number in kind.accepted.by_item)
+        for text, number in starred.items()
+    }
+    places = {text: place for place, text in enumerate(starred)}
+    for selector in all_selectors(resolution.rules):
+        for item in selector.include:
+            if isinstance(item, PatternItem) and 0 < counts.get(item.text, 0) < covered[places[item.text]]:
+                meant = f"**.{item.text[2:]}"
+                message = f"`{item.text}` covers {counts[item.text]} of the {covered[places[item.text]]} parameters that `{meant}` covers"
+                yield info(
+                    "LR215", message, item.span, "`*` is one segment of a name, `**` is any number of them"
+                )
 
 
 def _selects(selector: CheckedSelector, resolution: Resolution) -> bool:

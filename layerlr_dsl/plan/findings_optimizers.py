@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.language.check_settings import implausible_rate
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour
@@ -121,6 +122,27 @@ def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:
     """The options at a tick, less those that move."""
     products = behaviour.now(tick).products
     return {option: product.scale for option, product in products.items() if not product.movers}
+
+
+def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR129 for rates that only the model makes so: by captures, and by factors on top of a rate."""
+    said: set[int] = set()
+    for number, cascade in enumerate(resolution.ruling.cascades):
+        chosen = resolution.ruling.optimizers[cascade.optimizer].info
+        rates = cascade.of(chosen.scheduled)
+        if not any(isinstance(e.value, (int, float)) and e.value > 1 for e in rates):
+            continue
+        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
+        for tick in (0, *behaviour.changes()):
+            value = _fixed(behaviour, tick).get(chosen.scheduled)
+            active = [e for e in rates if behaviour.active(e.window, tick, {})]
+            if not active or not optimizers.implausible(chosen, chosen.scheduled, value) or not finite(value):
+                continue
+            expression = active[-1].setting.expression
+            if expression is not None and active[-1].clause not in said:
+                said.add(active[-1].clause)
+                whose = f" for `{resolution.matches.classes[number].row.name}`"
+                yield implausible_rate(chosen.scheduled, value, expression.span, chosen.name, whose)
 
 
 def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:

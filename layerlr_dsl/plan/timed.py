@@ -97,9 +97,10 @@ class Timed:
             return ClauseTimes((timeline.window(written, stage),), warmup)
         start = self._first_turn(clause, statement)
         windows = []
-        for turn, selector in enumerate(statement.selectors):
+        for turn in range(len(statement.selectors)):
             mark = timeline.after(start, statement.every, turn, stage)
-            if not any(one.by for one in statement.turns):
-                timeline.never_thaws(selector, mark, stage)
             windows.append(Interval(mark, None, stage))
+        if not any(one.by for one in statement.turns):
+            marks = [window.opens for window in windows]
+            timeline.never_thaw(zip(statement.selectors, marks, strict=True), stage)
         return ClauseTimes(tuple(windows), warmup)

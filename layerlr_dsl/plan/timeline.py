@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.diagnostics import Diagnostic, error, has_errors, warning
+from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
@@ -29,6 +29,10 @@ def stretch_in_words(epochs: int) -> str:
 
 def whole_epochs_in_words(epochs: int) -> str:
     return "whole epochs"
+
+
+_MOST_LATE = 3
+"""Turns that never come are shown up to here; the message has their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,21 +326,28 @@ class Timeline:
     def _unit(self) -> str:
         return "epochs" if self.clock.knows_epochs else "steps"
 
-    def never_thaws(self, selector: s.Selector, mark: Mark, stage: int = 0) -> None:
-        """Warn of a turn of `unfreeze A then B` that lies after the run, or its stage."""
-        stretch, exact = self.stretches({})[stage], self.exact(mark, {})
+    def never_thaw(self, turns: Iterable[tuple[s.Selector, Mark]], stage: int = 0) -> None:
+        """Warn once of the turns of `unfreeze A then B` that lie after the run, or its stage."""
+        stretch = self.stretches({})[stage]
         total = stretch.clock.length
-        if self.nominal or total is None or exact is None or exact - stretch.start < total:
+        if self.nominal or total is None:
             return
+        late = [
+            (selector, exact - stretch.start)
+            for selector, mark in turns
+            if (exact := self.exact(mark, {})) is not None and exact - stretch.start >= total
+        ]
+        if not late:
+            return
+        (first, at), *others = late
         what = f"stage {self.calendar.stages[stage - 1].name}" if stage else "the run"
-        turn, end = stretch.clock.words(exact - stretch.start), stretch.clock.words(total)
+        turn, end = stretch.clock.words(at), stretch.clock.words(total)
+        more = f", nor do the {len(others)} behind it" if len(others) > 1 else ", nor does the one behind it"
+        message = f"`{first.span.text}` never thaws: its turn is {turn}, and {what} ends at {end}"
+        related = tuple(Related(f"its turn is {stretch.clock.words(when)}", one.span) for one, when in others)
+        help = f"shorten `every`, or give more {self._unit}"
         self.found.append(
-            warning(
-                "LR302",
-                f"`{selector.span.text}` never thaws: its turn is {turn}, and {what} ends at {end}",
-                selector.span,
-                f"shorten `every`, or give more {self._unit}",
-            )
+            warning("LR302", message + (more if others else ""), first.span, help, related[:_MOST_LATE])
         )
 
     def check_stages(self) -> None:

@@ -123,7 +123,7 @@ def test_events_name_metrics_that_rules_wait_for() -> None:
         ("** -> lr 1,\nfrezee fc until epoch 3", [("LR005", ","), ("LR004", "frezee")]),
         ("** -> lr 1,;\nweight_decay 0", [("LR005", ","), ("LR005", "weight_decay")]),
         ("** -> lr 1\nfc where module == Linear -> lr 2", [("LR107", "module == Linear")]),
-        ("** -> lr 1e200\n** -> lr *= 1e200\n** -> lr *= 1e200", [("LR108", "lr *= 1e200")]),
+        ("optimizer sgd\n** -> lr 1e200\n** -> lr *= 1e200\n** -> lr *= 1e200", [("LR108", "lr *= 1e200")]),
         ("optimizer rprop\n** -> lr 1\nschedule cosine", [("LR117", "schedule cosine")]),
         ("optimizer rprop\n** -> lr 1\nschedule constant", []),
         ("** -> lr 1\nfc. -> lr 2", [("LR011", ".")]),

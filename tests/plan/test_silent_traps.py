@@ -1,0 +1,84 @@
+"""Files that are allowed, do something, and hardly ever do what was meant: they are not let pass in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.model.inventory import Inventory
+
+
+def _said(text: str, model: Inventory | None, code: str) -> list[layerlr.Diagnostic]:
+    return [found for found in layerlr.parse(text).check(model) if found.code == code]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("** -> lr 1e3", "1e3"),
+        ("let base = 30\n** -> lr base", "base"),
+        ("optimizer lion(lr=1e2)\n** -> weight_decay 0", "1e2"),
+        ("** -> lr 1e-3\nfc -> optimizer adam(lr=11)", "11"),
+    ],
+)
+@pytest.mark.parametrize("modelled", [True, False])
+def test_a_rate_that_nobody_means_is_warned_of_on_its_value(
+    resnet18: Inventory, text: str, place: str, modelled: bool
+) -> None:
+    """Once, with a model and without."""
+    [found] = _said(text, resnet18 if modelled else None, "LR129")
+    assert found.severity == "warning"
+    assert found.span is not None
+    assert found.span.text == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimizer sgd\n** -> lr 1e3",
+        "optimizer lars(lr=30)\n** -> weight_decay 0",
+        "** -> lr 10",
+        "** -> lr 1e-3\nfc -> optimizer sgd(lr=100)",
+    ],
+)
+def test_a_rate_that_may_be_meant_is_left_alone(resnet18: Inventory, text: str) -> None:
+    """SGD and LARS have steps of any length, and 10 is the edge."""
+    assert not _said(text, resnet18, "LR129")
+
+
+@pytest.mark.parametrize("text", ["layer<i> -> lr 8 * i\nfc -> lr 1", "** -> lr 5\nlayer4 -> lr *= 3"])
+def test_a_rate_that_only_the_model_makes_implausible_is_found(resnet18: Inventory, text: str) -> None:
+    """By a capture, and by a factor: neither is too great where it stands."""
+    assert not _said(text, None, "LR129")
+    assert "for `layer" in _said(text, resnet18, "LR129")[0].message
+
+
+def test_a_rate_of_0_is_told_from_a_freeze() -> None:
+    """Set or multiplied; a small rate is a rate."""
+    assert _said("** -> lr 1\nfc -> lr 0", None, "LR130")
+    assert _said("** -> lr 1\nfc -> lr *= 0", None, "LR130")
+    assert not _said("** -> lr 1e-9, weight_decay 0", None, "LR130")
+
+
+def test_a_star_that_covers_less_than_two_says_how_much_less(resnet18: Inventory) -> None:
+    """Both counts, against the names themselves."""
+    [found] = _said("** -> lr 1\n*.bias -> weight_decay 0", resnet18, "LR215")
+    biases = [name for name in resnet18.names if name.endswith("bias")]
+    narrow = [name for name in biases if name.count(".") == 1]
+    assert f"covers {len(narrow)} of the {len(biases)} parameters" in found.message
+    assert not _said("** -> lr 1\n**.bias, layer1.*.bn1 -> weight_decay 0", resnet18, "LR215")
+
+
+def test_turns_that_never_come_are_one_finding(resnet18: Inventory) -> None:
+    """A run too short for a sequence has one cause: the first turn is named, the others are shown beside it."""
+    text = (
+        "** -> lr 1e-3\nepochs 6\nunfreeze fc then layer4 then layer3 then layer2 then layer1 every 5 epochs"
+    )
+    [found] = _said(text, resnet18, "LR302")
+    assert found.span is not None
+    assert found.span.text == "layer3"
+    assert "nor do the 2 behind it" in found.message
+    assert [other.span.text for other in found.related] == ["layer2", "layer1"]
+    [single] = _said(text.replace("5 epochs", "2 epochs"), resnet18, "LR302")
+    assert single.span is not None
+    assert (single.span.text, len(single.related)) == ("layer2", 1)

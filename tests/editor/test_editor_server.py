@@ -144,7 +144,7 @@ def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
         ("optimizer sgd(lr=1)\nfc -> |", {"momentum"}, {"betas"}),
         ("fc -> lr 1, |", {"eps"}, {"lr"}),
         ("** -> optimizer muon(lr=1)\nfc -> |", {"ns_steps", "betas"}, set()),
-        ("let base = 1\nfc -> lr |", {"base", "sqrt", "numel", "progress", "epochs"}, {"until", "then"}),
+        ("let base = 1\nfc -> lr |", {"base", "sqrt", "numel", "progress", "epochs"}, {"adamw", "freeze"}),
         ("layer<i> -> lr |", {"i", "last"}, set()),
         ("fc -> lr 1 until |", {"epoch", "step"}, {"epochs"}),
         ("freeze fc warmup 3 |", {"epochs", "steps"}, {"epoch"}),

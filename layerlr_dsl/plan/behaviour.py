@@ -204,7 +204,7 @@ class Behaviour:
 
     def key(self) -> tuple[Any, ...]:
         """Equal for two behaviours that nobody could tell apart at any time."""
-        head = (self.optimizer, self.explicit, self.came_frozen and bool(self.freezes))
+        head = (self.optimizer, self.explicit, self.came_frozen)
         if self.conditional:
             effects = [e.plain() for course in self.courses.values() for e in course.effects]
             drives = [(e.schedule, e.window) for course in self.courses.values() for e in course.schedules]

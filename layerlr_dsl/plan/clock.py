@@ -107,7 +107,7 @@ class Clock:
     def exact(self, length: Length) -> Fraction:
         """A stretch of time in ticks, exactly. Raises UnknownTime."""
         if not length.value:
-            return length.value
+            return Fraction(0)  # no time is as long on every clock
         if length.unit == "epochs":
             self._need_epochs()
             return length.value * self.ticks_per_epoch

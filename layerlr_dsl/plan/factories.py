@@ -50,8 +50,17 @@ class TimeArguments:
             return value.name
         if kind == "shape":
             return self.word(argument)
-        if kind in ("length", "lengths") and isinstance(value, s.Number) and value.percent:
-            return Length(value.exact * 100, "percent")
+        if kind == "lengths" and isinstance(value, s.Tuple):
+            return tuple(self._length_or_number(item) for item in value.items)
+        return self._length_or_number(value) if kind in ("length", "lengths") else self._plain(value)
+
+    def _length_or_number(self, value: s.Expression) -> object:
+        """`5%` as a stretch of time; anything else is what it is, and lacks its unit."""
+        if isinstance(value, s.Number) and value.percent:
+            return self.length(value)
+        return self._plain(value)
+
+    def _plain(self, value: s.Expression) -> object:
         return self._worked_out(value, "a schedule is the same for every parameter of its group", exact=False)
 
     def word(self, argument: s.Argument) -> object:

@@ -53,5 +53,6 @@ def _lengths(argument: s.Argument, info: ArgumentInfo, rules: CheckedRules) -> I
     value = TimeArguments(rules.lets).value(argument, info)
     if isinstance(value, Length):
         yield value, argument.span
-    elif isinstance(value, tuple) and isinstance(argument.value, tuple):
-        yield from zip(value, (duration.span for duration in argument.value), strict=True)
+    elif isinstance(value, tuple):
+        written = argument.value if isinstance(argument.value, tuple) else argument.value.items  # type: ignore[union-attr]
+        yield from zip(value, (one.span for one in written), strict=True)

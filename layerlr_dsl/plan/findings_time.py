@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
+from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.timeline import Mark
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
             if not effect.frozen or closes is None or closes.event is not None or effect.clause in said:
                 continue
             tick = resolution.timed.timeline.tick(closes, {})
+            if tick == NEVER:
+                continue
             after = behaviour.freeze(tick).effect
             holder = next(
                 (

@@ -62,7 +62,7 @@ class Calendar:
         for number, stage in enumerate(self.stages):
             last = number == len(self.stages) - 1
             if at is None:
-                found.append(Stretch(NEVER, None, self.clock.part(None)))
+                found.append(Stretch(NEVER, None, self._whenever(stage)))
                 continue
             limit = self.clock.length
             if stage.length is not None:
@@ -77,6 +77,12 @@ class Calendar:
             at = end
         return tuple(found)
 
+    def _whenever(self, stage: Stage) -> Clock:
+        """The clock of a stage that nobody knows when it begins: as long as it can be."""
+        if stage.length is None:
+            return self.clock.part(self.clock.total)
+        return self.clock.part(ceil(self.clock.exact(stage.length)))
+
     def over(self, stretches: Stretches) -> int | None:
         """The tick at which the last stage is over before the run is; None where it is not."""
         end = stretches[-1].end if self.stages else None
@@ -85,6 +91,6 @@ class Calendar:
 
     def stage_at(self, tick: int, stretches: Stretches) -> int:
         """The number of the stage that runs at a tick, from 1; 0 where there are none."""
-        running = [n for n, stretch in enumerate(stretches) if n and stretch.start <= tick]
+        running = [n for n, stretch in enumerate(stretches) if n and stretch.start <= tick and stretch.start < NEVER]
         # Of stages that begin at one tick the last runs: the others hold no tick.
         return running[-1] if running else 0

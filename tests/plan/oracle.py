@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from math import ceil, inf
 
@@ -36,6 +37,7 @@ def _segment(text: str, numbers: dict[str, int]) -> str:
     return out
 
 
+@cache
 def covers(pattern: str, name: str) -> list[dict[str, int]]:
     """Every way in which a pattern covers a parameter's name, as capture -> number."""
     captures = sorted(set(re.findall(r"<(\w+)>", pattern)))

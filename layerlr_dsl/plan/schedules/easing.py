@@ -23,9 +23,9 @@ class Easing:
         return _SHARES[self.name](p, self.power)
 
     def between(self, first: float, last: float, p: float) -> float:
-        """The value on the way; `exponential` goes straight in the logarithm, from and to what is above 0."""
+        """The value on the way; `exponential` goes straight in the logarithm, and to 0 at once."""
         if self.name == "exponential":
-            return float(first * (last / first) ** p)
+            return float(first ** (1.0 - p) * last**p)
         return first + (last - first) * self.share(p)
 
     def text(self) -> str:

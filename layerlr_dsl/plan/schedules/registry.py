@@ -220,7 +220,7 @@ def _exponential(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
         )
     stretch = _stretch(values, clock, common)
     period = float(stretch.pop("span"))
-    return shapes.Exponential(**stretch, gamma=float(end), period=period)
+    return shapes.Exponential(**stretch, gamma=float(end), period=period, most=1.0)
 
 
 def _inverse_sqrt(values: Values, clock: Clock, common: Parts) -> shapes.Curve:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import cos, floor, log, pi, sqrt
+from math import cos, floor, inf, log, pi, sqrt
 from typing import ClassVar, Protocol, runtime_checkable
 
 from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
 
+_HAIR = 1e-9
+"""By how much a share of a cycle may be off."""
 FOREVER = 1 << 62
 """The last tick of a run whose length is unknown."""
 
@@ -93,7 +95,7 @@ class Curve:
             tick -= tick % self.held
         warmup = self.warmup
         if tick < warmup.ticks:
-            target = 1.0 if warmup.to_peak else self.decayed(warmup.ticks, self.floor)
+            target = 1.0 if warmup.to_peak else self.begun(self.floor)
             return warmup.between(warmup.start * target, target, tick)
         return self.decayed(tick, self.floor)
 
@@ -108,13 +110,19 @@ class Curve:
         warmup = self.warmup
         if tick >= warmup.ticks:
             return peak * self.decayed(tick, least)
-        target = peak if warmup.to_peak else peak * self.decayed(warmup.ticks, least)
+        target = peak if warmup.to_peak else peak * self.begun(least)
         first = warmup.start * target if warmup.rate is None else warmup.rate
         return warmup.between(first, target, tick)
 
     def decayed(self, tick: int, least: float) -> float:
         """The share of the peak at a tick behind the warm-up, which is never less than `least`."""
-        share = self.share(tick) if tick < self.end else self.last_share()
+        return self._bounded(self.share(tick) if tick < self.end else self.last_share(), least)
+
+    def begun(self, least: float) -> float:
+        """What a warm-up leads to, also one that leaves the run no tick for the decay."""
+        return self._bounded(self.share(self.warmup.ticks), least)
+
+    def _bounded(self, share: float, least: float) -> float:
         if self.cut:
             return share if share > least else least
         return least + (1.0 - least) * share
@@ -168,15 +176,19 @@ class MultiStep(Curve):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential(Curve):
-    """`gamma` to the number of `period`s (ticks) passed since tick `start`, fractions included."""
+    """`gamma` to the number of `period`s (ticks) passed since tick `start`, fractions included, `most` at most."""
 
     gamma: float
     period: float
     start: int = 0
+    most: float = inf
     cut: ClassVar[bool] = True
 
     def share(self, tick: int) -> float:
-        return float(self.gamma ** ((tick - self.start) / self.period))
+        return float(self.gamma ** min((tick - self.start) / self.period, self.most))
+
+    def last_share(self) -> float:
+        return self.share(self.end) if self.most == inf else self.gamma
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,9 +249,9 @@ class CosineRestarts(Curve):
         return 0.5 * (1.0 + cos(pi * self._progress(float(tick - self.start))))
 
     def last_share(self) -> float:
-        last = self.share(self.end)
         # A run that ends with a cycle ends low: the restart at its last mark belongs to no step.
-        return 0.0 if self.end > self.start and last > self.share(self.end - 1) else last
+        restarts = self.end > self.start and self._progress(float(self.end - self.start)) < _HAIR
+        return 0.0 if restarts else self.share(self.end)
 
     def _progress(self, since: float) -> float:
         """The share of the cycle that is running."""
@@ -264,6 +276,9 @@ class OneCycle(Curve):
     peak: float
     close: float
     start: float
+
+    def begun(self, least: float) -> float:
+        return 1.0
 
     def decayed(self, tick: int, least: float) -> float:
         if tick < self.peak:
@@ -311,6 +326,9 @@ class WarmupStableDecay(Curve):
     start: int
     span: int
     easing: Easing = LINEAR
+
+    def begun(self, least: float) -> float:
+        return 1.0
 
     def decayed(self, tick: int, least: float) -> float:
         if tick < self.start:

@@ -1,0 +1,121 @@
+"""Values that move, schedules, stages and clocks against a slow second implementation, over generated files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from time_oracle import Clock, File, Parameter, Parts, Run, Stage, by_reports, never, placed, valid
+from timed_files import Length, files, lengths, statement, text_of
+from torch import nn
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.api import Plan
+from layerlr_dsl.plan.resolve import resolve
+
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
+UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+TOLERATED = {"LR201", "LR209", "LR301", "LR307"}
+"""What a generated file may say in vain; the plan means something all the same."""
+
+
+class Net(nn.Module):
+    """A stem, a norm, three layers and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(2, 2)
+        self.norm = nn.BatchNorm1d(2)
+        self.layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
+        self.head = nn.Linear(2, 1)
+
+
+NAMES = tuple(name for name, _ in Net().named_parameters())
+flags = st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(NAMES), max_size=3))
+
+
+def sequences(file: File) -> Iterator[tuple[int, Parts]]:
+    run = Run(file, Clock(Fraction(1), 1, True))
+    if file.schedule is not None:
+        yield 0, file.schedule
+    yield from ((n, stage.schedule) for n, stage in enumerate(file.stages, 1) if stage.schedule is not None)
+    yield from ((n, rule.schedule) for n, rule in run.statements() if getattr(rule, "schedule", None))
+
+
+def may_be_written(file: File, clock: Clock) -> bool:
+    """Whether stages lie within the run, and something is left for each part of a sequence of schedules."""
+    run = Run(file, clock)
+    for stage, (start, _) in zip(file.stages, run.stages, strict=False):
+        if stage.length is not None and start + clock.exact(stage.length) > clock.length:
+            return False
+    for stage, sequence in sequences(file):
+        own = run.local(stage)[1] if stage <= len(run.stages) else longest(file.stages[stage - 1], clock)
+        if any(part.length <= 0 or not valid(c, part) for _, part, c in placed(sequence, own)):
+            return False
+    return True
+
+
+def longest(stage: Stage, clock: Clock) -> Clock:
+    """The clock of a stage that nobody knows when it begins."""
+    return clock.part(clock.total if stage.length is None else clock.ticks(stage.length))
+
+
+def resolved(file: File, length: Length, model: nn.Module) -> Plan:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "included.lr").write_text("\n".join(map(statement, file.included)))
+        rules = layerlr.parse(text_of(file, length), str(Path(folder, "main.lr")), root=folder)
+    clock = rules.clock(**length.outside())
+    plan = resolve(rules.checked, layerlr.Inventory.of(model), clock, before=rules.diagnostics, kind=Plan)
+    bad = [d for d in plan.diagnostics if d.severity == "error" and d.code not in TOLERATED]
+    assert not bad, [(d.code, d.message) for d in bad]
+    return plan
+
+
+def told(found: dict[str, Any], wanted: dict[str, Any], where: object) -> None:
+    """One parameter at one tick."""
+    for option, value in wanted.items():
+        if option != "held":
+            assert found[option] == pytest.approx(value, rel=1e-9, abs=1e-300), (option, where, found[option], value)
+
+
+def net(frozen: frozenset[str]) -> Net:
+    model = Net()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    return model
+
+
+def check_plan(file: File, length: Length, frozen: frozenset[str], seed: int = 0) -> None:
+    """The plan of a file against the oracle, at every tick and past the end of the run."""
+    plan = resolved(file, length, net(frozen))
+    run = Run(file, length.clock, never)
+    groups = dict(zip(plan.inventory.names, plan.group_of, strict=True))
+    for tick in range(length.clock.total + 3):
+        found = plan.at(step=tick) if length.clock.steps else plan.at(epoch=tick)
+        states = plan.state(tick)
+        for name in NAMES:
+            wanted = Parameter(run, NAMES, name, name not in frozen).at(tick)
+            told(dict(found[name]), wanted, (name, tick))
+            state = states[groups[name]]
+            if not wanted["frozen"]:
+                assert state.held == wanted["held"], (name, tick)
+
+
+@settings(max_examples=EXAMPLES or 150, deadline=None, suppress_health_check=UNHURRIED)
+@given(st.data(), lengths(), flags)
+def test_a_plan_says_at_every_time_what_the_oracle_says(
+    data: st.DataObject, length: Length, frozen: frozenset[str]
+) -> None:
+    """Every option of every parameter, the frozen state and the statistics, past the end of the run too."""
+    file = data.draw(files(length))
+    assume(may_be_written(file, length.clock))
+    check_plan(file, length, frozen)

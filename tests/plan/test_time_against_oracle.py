@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import random
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -14,8 +16,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from time_oracle import Clock, File, Parameter, Parts, Run, Stage, by_reports, never, placed, valid
-from timed_files import Length, files, lengths, statement, text_of
+from time_oracle import Clock, File, Parameter, Parts, Run, Stage, by_reports, never, placed, supposed, valid
+from timed_files import METRICS, Length, files, lengths, statement, text_of
 from torch import nn
 
 import layerlr_dsl as layerlr
@@ -108,6 +110,101 @@ def check_plan(file: File, length: Length, frozen: frozenset[str], seed: int = 0
             state = states[groups[name]]
             if not wanted["frozen"]:
                 assert state.held == wanted["held"], (name, tick)
+
+
+def check_events(file: File, length: Length, frozen: frozenset[str], seed: int = 0) -> None:
+    """The same where a metric is supposed to stop at some epoch (a step where no epochs are known)."""
+    plan = resolved(file, length, net(frozen))
+    chance = random.Random(seed)
+    metrics = sorted({event.metric for event in plan.events})
+    if not metrics:
+        return
+    metric, total, epoch = chance.choice(metrics), length.clock.total, length.clock.epoch or 1
+    when = chance.randrange(total // epoch + 1)
+    run = Run(file, length.clock, supposed(metric, when * epoch))
+    for tick in range(total + 2):
+        events = {metric: float(when)}
+        at = {"step": tick} if length.clock.steps else {"epoch": tick}
+        found = plan.at(**at, events=events)
+        for name in NAMES:
+            told(dict(found[name]), Parameter(run, NAMES, name, name not in frozen).at(tick), (name, tick, when))
+
+
+class Live:
+    """A model, its optimizer and schedule in training, one step at a time, and the oracle beside them."""
+
+    def __init__(self, file: File, length: Length, frozen: frozenset[str], seed: int) -> None:
+        self.file, self.clock, self.frozen = file, length.clock, frozen
+        self.plan = resolved(file, length, net(frozen))
+        self.chance = random.Random(seed)
+        self.reports: list[tuple[int, dict[str, float]]] = []
+        self.steps = dict.fromkeys(NAMES, 0)
+        self.tick = self.stage = 0
+        self._build()
+
+    def _build(self) -> None:
+        self.model = net(self.frozen)
+        self.optimizer = self.plan.optimizer(self.model)
+        self.schedule = self.plan.schedule(self.model, self.optimizer)
+
+    def resume(self) -> None:
+        """Save, and go on with everything made anew."""
+        saved = copy.deepcopy((self.optimizer.state_dict(), self.schedule.state_dict()))
+        self._build()
+        loads = [self.optimizer.load_state_dict, self.schedule.load_state_dict]
+        for place in self.chance.choice([(0, 1), (1, 0)]):
+            loads[place](saved[place])
+
+    def go_on(self) -> None:
+        """One optimizer step, one of the schedule, and a report where an epoch ends."""
+        for parameter in self.model.parameters():
+            parameter.grad = torch.full_like(parameter, 1e-3) if parameter.requires_grad else None
+        self.steps = {
+            name: count + parameter.requires_grad
+            for (name, parameter), count in zip(self.model.named_parameters(), self.steps.values(), strict=True)
+        }
+        self.optimizer.step()
+        self.schedule.step()
+        self.tick += 1
+        if self.tick <= self.clock.total and self.tick % (self.clock.epoch or 2) == 0:
+            values = {metric: float(self.chance.randrange(4)) for metric in METRICS}
+            self.reports.append((self.tick, values))
+            self.schedule.report(values)
+
+    def compare(self) -> None:
+        """What the optimizer really has, against the oracle."""
+        run = Run(self.file, self.clock, by_reports(self.reports))
+        over = run.over
+        over = over is not None and self.tick >= over
+        number = run.stage_at(self.tick if not over else max((run.over or 0) - 1, 0))
+        assert self.schedule.done == over
+        assert self.schedule.stage == (self.file.stages[number - 1].name if number else None)
+        begun = self.file.stages[self.stage : number]
+        if self.tick and any(stage.fresh for stage in begun):
+            self.steps = dict.fromkeys(NAMES, 0)
+        self.stage = max(self.stage, number)
+        kinds = {name: group.kind for group in self.plan.groups for name in group.parameters}
+        for group in self.optimizer.param_groups:
+            for name, parameter in zip(group["param_names"], group["params"], strict=True):
+                wanted = Parameter(run, NAMES, name, name not in self.frozen).at(self.tick)
+                assert parameter.requires_grad is not wanted["frozen"], (name, self.tick)
+                if kinds[name] == "trains":
+                    known = {option: value for option, value in wanted.items() if option in group}
+                    told(group, known, (name, self.tick))
+                if self.file.optimizer == "adamw":
+                    steps = int(self.optimizer.state[parameter].get("step", 0)) if parameter in self.optimizer.state else 0
+                    assert steps == self.steps[name], (name, self.tick, "steps")
+
+
+def check_live(file: File, length: Length, frozen: frozenset[str], seed: int = 0) -> None:
+    live = Live(file, length, frozen, seed)
+    resumes = {live.chance.randrange(live.clock.total + 1) for _ in range(2)}
+    for tick in range(live.clock.total + 3):
+        live.compare()
+        if tick in resumes:
+            live.resume()
+            live.compare()
+        live.go_on()
 
 
 @settings(max_examples=EXAMPLES or 150, deadline=None, suppress_health_check=UNHURRIED)

@@ -387,13 +387,14 @@ Fires: TypeAlias = Callable[[Condition, int], int | None]
 """The tick at which a condition comes true whose window opens at a tick."""
 
 
-def by_reports(reports: list[tuple[int, float]]) -> Fires:
-    """Conditions judged by what was reported, one value an epoch."""
+def by_reports(reports: list[tuple[int, dict[str, float]]]) -> Fires:
+    """Conditions judged by what was reported at some ticks, once an epoch."""
 
     def fires(condition: Condition, opens: int) -> int | None:
         best, bad = None, 0
-        for tick, value in reports:
+        for tick, values in reports:
             if tick > opens or opens == 0:
+                value = values[condition.metric]
                 gain = None if best is None else best - value
                 if gain is not None and condition.direction == "rising":
                     gain = -gain
@@ -406,6 +407,11 @@ def by_reports(reports: list[tuple[int, float]]) -> Fires:
         return None
 
     return fires
+
+
+def supposed(metric: str, tick: int) -> Fires:
+    """Conditions on a metric come true at a tick, or as soon as they are waited for."""
+    return lambda condition, opens: max(tick, opens) if condition.metric == metric else None
 
 
 def never(condition: Condition, opens: int) -> None:

@@ -174,8 +174,9 @@ class Behaviour:
                 continue
             effect = self._thaw(at, fired)
             if effect is not None:
-                running = tick < at + effect.warmup and self._in_its_stage(effect, tick, fired)
-                return (at, effect.warmup) if running else None
+                ticks = self.timeline.ticks(effect.warmup, fired)
+                running = tick < at + ticks and self._in_its_stage(effect, tick, fired)
+                return (at, ticks) if running else None
         return None
 
     def _in_its_stage(self, effect: FreezeEffect, tick: int, fired: Fired) -> bool:

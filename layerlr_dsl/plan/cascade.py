@@ -26,19 +26,19 @@ from layerlr_dsl.plan.course import Effect, ScheduleEffect
 from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.timed import Timed
-from layerlr_dsl.plan.timeline import Interval
+from layerlr_dsl.plan.timeline import Interval, Mark
 from layerlr_dsl.tools.numbers import spelled
 
 
 @dataclass(frozen=True, slots=True)
 class FreezeEffect:
-    """`frozen` or not, inside a window; `warmup` in ticks, for what thaws at its end (or start)."""
+    """`frozen` or not, inside a window; `warmup` lasts so long, for what thaws at its end (or start)."""
 
     option: ClassVar[str] = "frozen"
     multiply: ClassVar[bool] = False
     clause: int
     frozen: bool
-    warmup: int
+    warmup: Mark
     window: Interval
     span: Span = field(compare=False)
 

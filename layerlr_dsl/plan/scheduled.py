@@ -56,7 +56,7 @@ class Scheduled:
             return self.nominal
         made = self._made.get(stretch.clock)
         if made is None:
-            made = self._made[stretch.clock] = sequence(self.sequence, self.lets, stretch.clock)
+            made = self._made[stretch.clock] = sequence(self.sequence, self.lets, stretch.clock, cut=True)
         return made
 
     def rate(self, peak: float, tick: int, stretches: Stretches) -> float:
@@ -84,8 +84,12 @@ def placed(written: s.ScheduleSequence, lets: Lets, stage: int, clock: Clock) ->
     return Scheduled(stage, sequence(written, lets, clock), clock, written, lets)
 
 
-def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock) -> Schedule:
-    """`A for D then B`: each part runs over its own stretch as if that were the run. Raises Faulty."""
+def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock, *, cut: bool = False) -> Schedule:
+    """`A for D then B`: each part runs over its own stretch as if that were the run. Raises Faulty.
+
+    cut: parts that the clock has no time left for never come, as in a stage that began late; else they are
+    an error.
+    """
     if len(written.parts) == 1 and written.parts[0].length is None:
         return _part(written.parts[0].factory, lets, clock)
     starts: list[int] = []
@@ -100,6 +104,8 @@ def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock) -> Schedule:
         else:
             ticks = None if clock.total is None else clock.total - start
         if ticks is not None and ticks <= 0:
+            if cut and parts:
+                break
             message = f"nothing of the run is left for `{part.factory.name}`"
             raise Faulty([error("LR120", message, part.span, "shorten the parts before it")])
         starts.append(start)

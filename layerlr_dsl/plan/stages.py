@@ -60,10 +60,11 @@ class Calendar:
         found = [Stretch(0, self.clock.total, self.clock)]
         at: Fraction | None = Fraction(0)
         for number, stage in enumerate(self.stages):
-            last = number == len(self.stages) - 1
-            if at is None:
+            if at is None or (number and not self._holds(ceil(at))):
                 found.append(Stretch(NEVER, None, self._whenever(stage)))
+                at = None
                 continue
+            last = number == len(self.stages) - 1
             limit = self.clock.length
             if stage.length is not None:
                 limit = at + self.clock.exact(stage.length)
@@ -72,10 +73,15 @@ class Calendar:
             at_event = None if stage.until is None else fired.get(stage.until)
             if at_event is not None and at_event >= start and (end is None or at_event < end):
                 end = Fraction(at_event)
-            ticks = None if limit is None else max(ceil(limit) - start, 0)
+            # One tick at least: a stage that holds none is passed over, whatever its clock is.
+            ticks = None if limit is None else max(ceil(limit) - start, 1)
             found.append(Stretch(start, None if end is None else ceil(end), self.clock.part(ticks)))
             at = end
         return tuple(found)
+
+    def _holds(self, tick: int) -> bool:
+        """Whether a tick belongs to the run; what would begin behind it never does."""
+        return self.clock.total is None or tick < self.clock.total
 
     def _whenever(self, stage: Stage) -> Clock:
         """The clock of a stage that nobody knows when it begins: as long as it can be."""

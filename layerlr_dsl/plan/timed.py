@@ -13,7 +13,7 @@ from layerlr_dsl.plan.course import ScheduleEffect
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings_schedules import schedule_lengths
 from layerlr_dsl.plan.scheduled import Scheduled, placed
-from layerlr_dsl.plan.timeline import Interval, Mark, Timeline
+from layerlr_dsl.plan.timeline import AT_ONCE, Interval, Mark, Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class ClauseTimes:
     """The windows of a clause, one for each selector; a sequence has those of its turns in `Timed.turn`."""
 
     windows: tuple[Interval, ...]
-    warmup: int
+    warmup: Mark
+    """How long it warms up what it thaws."""
 
 
 def sequences(rules: CheckedRules) -> Iterator[tuple[int, int, int, s.ScheduleSequence]]:
@@ -87,8 +88,8 @@ class Timed:
     def _times(self, clause: CheckedClause) -> ClauseTimes:
         statement, timeline, stage = clause.statement, self.timeline, clause.stage
         if isinstance(statement, s.RuleStatement | s.FreezeStatisticsStatement):
-            return ClauseTimes((timeline.window(statement.window, stage),), 0)
-        warmup = timeline.ticks(statement.warmup, stage) if statement.warmup is not None else 0
+            return ClauseTimes((timeline.window(statement.window, stage),), AT_ONCE)
+        warmup = AT_ONCE if statement.warmup is None else timeline.lasting(statement.warmup, stage)
         if isinstance(statement, s.FreezeStatement):
             return ClauseTimes((timeline.window(statement.window, stage),), warmup)
         if isinstance(statement, s.UnfreezeStatement):

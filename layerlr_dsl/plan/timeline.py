@@ -47,8 +47,14 @@ class Mark:
     stage: int = 0
     share: Fraction = Fraction(0)
 
+    def __bool__(self) -> bool:
+        """As a duration: whether it takes any time."""
+        return bool(self.ticks or self.share)
+
 
 START = Mark(Fraction(0))
+AT_ONCE = START
+"""A duration that takes no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +188,15 @@ class Timeline:
     def length(self, duration: s.Duration) -> Length:
         return Length(self.number(duration.value), duration.unit)
 
-    def ticks(self, duration: s.Duration, stage: int = 0) -> int:
-        """A duration in ticks, rounded up; 0 where it cannot be placed (a finding says so)."""
-        return ceil(self._ticks(self.length(duration), duration.span, stretch_in_words, stage))
+    def lasting(self, duration: s.Duration, stage: int = 0) -> Mark:
+        """A duration as a mark that far behind the start; no time where it cannot be placed (a finding says so)."""
+        return self._mark(self.length(duration), duration.span, stretch_in_words, stage)
+
+    def ticks(self, lasting: Mark, fired: Fired) -> int:
+        """How many ticks a duration has, rounded up."""
+        if not lasting.share:
+            return ceil(lasting.ticks)
+        return ceil(lasting.ticks + lasting.share * (self.stretches(fired)[lasting.stage].clock.length or 0))
 
     def number(self, expression: s.Expression) -> Fraction:
         return Fraction(evaluate(expression, self.rules.exact_scope))

@@ -316,9 +316,8 @@ class LayerSchedule(Stepped):
 
     def _begin_stage(self, stage: int) -> None:
         """Note the stage, and drop the optimizer's state where one begins that asks for a fresh one."""
-        begins = stage != self._stage and self._stage is not None
-        self._stage = stage
-        if begins and self._timetable.begins_fresh(stage):
+        before, self._stage = self._stage, stage
+        if before is not None and self._timetable.begins_fresh(before, stage):
             self._state.forget(innermost(self.optimizer), self._binding.parameters.values())
 
     def _resume(self) -> None:

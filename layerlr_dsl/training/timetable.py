@@ -87,9 +87,9 @@ class Timetable:
         """None where the rules have no stages."""
         return self.plan.stage_name(self.held(tick), self.reports.fired)
 
-    def begins_fresh(self, stage: int) -> bool:
-        """Whether a stage asks for a fresh optimizer."""
-        return stage > 0 and self.plan.timeline.calendar.stages[stage - 1].fresh
+    def begins_fresh(self, before: int, stage: int) -> bool:
+        """Whether a stage asks for a fresh optimizer, or one since `before` that holds no step and is passed over."""
+        return any(one.fresh for one in self.plan.timeline.calendar.stages[before:stage])
 
     def stages(self, tick: int) -> list[list[Any]]:
         """Each stage's name and the tick at which it began; None for those to come."""

@@ -377,7 +377,7 @@ def schedules(draw: st.DrawFn) -> tuple[str, dict[str, object], Clock]:
 @settings(max_examples=300, deadline=None)
 @given(schedules())
 def test_every_schedule_keeps_its_promises(drawn: tuple[str, dict[str, object], Clock]) -> None:
-    """Factors lie in [0, 1]; the warm-up is k/w of where it ends; after it the floor holds; past the end nothing moves."""
+    """Factors lie in [0, 1]; the warm-up is k/w of where the decay begins; after it the floor holds; past the end nothing moves."""
     name, arguments, clock = drawn
     schedule = make(name, arguments, clock)
     assert clock.total is not None
@@ -385,7 +385,7 @@ def test_every_schedule_keeps_its_promises(drawn: tuple[str, dict[str, object], 
     warm = clock.ticks_of(arguments["warmup"]) if "warmup" in arguments else 0  # type: ignore[arg-type]
     values = factors(schedule, total + 12)
     assert all(0.0 <= value <= 1.0 for value in values)
-    end = schedule.factor(warm)
+    end = schedule.factor(warm) if warm < total - 1 else schedule.begun(schedule.floor)
     assert values[:warm] == pytest.approx([k / warm * end for k in range(min(warm, len(values)))], abs=1e-12)
     floor = float(arguments.get("floor", 0.0))  # type: ignore[arg-type]
     assert all(value >= floor - 1e-12 for value in values[warm:])

@@ -429,33 +429,34 @@ class Run:
     @cached_property
     def stages(self) -> list[tuple[int, Clock]]:
         """Where each stage begins, and its clock; as many as begin."""
-        found, at = [], Fraction(0)
+        return [(start, clock) for start, clock, _ in self._stretches]
+
+    @cached_property
+    def _stretches(self) -> list[tuple[int, Clock, int | None]]:
+        """The same, and where each ends, as far as that is known."""
+        found: list[tuple[int, Clock, int | None]] = []
+        at: Fraction | None = Fraction(0)
         for number, stage in enumerate(self.file.stages):
+            if at is None or (number and ceil(at) >= self.clock.total):
+                break  # nobody knows when it begins, or the run is over
             start = ceil(at)
             limit = self.clock.length if stage.length is None else at + self.clock.exact(stage.length)
-            found.append((start, self.clock.part(max(ceil(limit) - start, 0))))
             last = number == len(self.file.stages) - 1
+            end = limit if stage.length is not None or last else None
             fired = None if stage.until is None else self.fires(stage.until, start)
-            open_end = stage.length is None and not last
-            if fired is not None and (open_end or fired < limit):
-                at = Fraction(fired)
-            elif open_end:
-                return found
-            else:
-                at = limit
+            if fired is not None and (end is None or fired < end):
+                end = Fraction(fired)
+            found.append((start, self.clock.part(max(ceil(limit) - start, 1)), None if end is None else ceil(end)))
+            at = end
         return found
 
     @property
     def over(self) -> int | None:
         """Where the last stage ends before the run does."""
-        stages = self.stages
-        if not self.file.stages or len(stages) < len(self.file.stages):
+        if not self.file.stages or len(self._stretches) < len(self.file.stages):
             return None
-        stage, (start, clock) = self.file.stages[-1], stages[-1]
-        exact = [self.clock.total if stage.length is None else start + clock.total]
-        if stage.until is not None and (fired := self.fires(stage.until, start)) is not None:
-            exact.append(max(fired, start))
-        return min(exact) if min(exact) < self.clock.total else None
+        end = self._stretches[-1][2]
+        return end if end is not None and end < self.clock.total else None
 
     def stage_at(self, tick: int) -> int:
         """From 1; 0 where there are none."""
@@ -602,7 +603,7 @@ class Parameter:
             stage, sequence = scheduled
             start, clock = self.run.local(stage)
             since = tick - start
-            begins, own, curve = [x for x in placed(sequence, clock) if x[0] <= since][-1]
+            begins, own, curve = [x for x in placed(sequence, clock) if x[0] <= since and x[1].length > 0][-1]
             rate = left_of(curve, rate, since - begins, own, dict(self.run.file.lets))
         return rate * self._warmed_up(tick)
 

@@ -6,6 +6,7 @@ python benchmarks/bench_schedule.py
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 
@@ -55,6 +56,68 @@ def step_between_boundaries(groups: int, tensors: bool) -> Row:
         least({"ours": schedule.step, "LambdaLR": peer.step}, 1000),
         0.5,
     )
+
+
+MOVING = """
+schedule cosine(warmup=5%)
+** -> weight_decay ramp((0%, 0.04), (100%, 0.4), shape=cosine)
+** -> betas (ramp((0%, 0.95), (30%, 0.85), (100%, 0.95), shape=cosine), 0.999)
+"""
+TOTAL = 1_000_000
+
+
+def everything_moves(groups: int) -> Row:
+    """One schedule.step() where rates, weight decay and betas all move, beside LambdaLR and two setters."""
+    model = stack(2, groups)
+    rules = MOVING + "".join(f"layers.{i} -> lr {(i + 1) * 1e-4!r}\n" for i in range(groups))
+    plan = layerlr.parse(rules).resolve(model, epochs=1000, steps_per_epoch=1000)
+    ours = torch.optim.AdamW(plan.param_groups(model))
+    theirs = torch.optim.AdamW(plan.param_groups(model))
+    schedule = plan.schedule(model, ours)
+    peer = LambdaLR(theirs, lambda step: _eased(1.0, 0.0, step / TOTAL))
+    ours.step(), theirs.step()
+
+    def by_hand() -> None:
+        peer.step()
+        p = peer.last_epoch / TOTAL
+        decay = _eased(0.04, 0.4, p)
+        for group in theirs.param_groups:
+            group["weight_decay"] = decay
+        first = _eased(0.95, 0.85, p / 0.3) if p < 0.3 else _eased(0.85, 0.95, (p - 0.3) / 0.7)
+        for group in theirs.param_groups:
+            group["betas"] = (first, 0.999)
+
+    assert len(ours.param_groups) == groups
+    what = f"schedule.step(), {groups} groups whose lr, weight decay and betas move"
+    return row(what, least({"ours": schedule.step, "LambdaLR and two setters": by_hand}, 1000), 0.5)
+
+
+def _eased(first: float, last: float, p: float) -> float:
+    return first + (last - first) * (1 - math.cos(math.pi * p)) / 2
+
+
+def stage_change() -> Row:
+    """The step at which a stage begins, beside one at which the same layers thaw."""
+    seconds = {
+        "stage": _boundary("stage a for 1 epoch\nfreeze layers.{0..19}\nstage b"),
+        "thaw": _boundary("freeze layers.{0..19} until epoch 1"),
+    }
+    return row("a stage change, 60 layers", seconds, 1.1)
+
+
+def _boundary(rules: str) -> float:
+    """Processor seconds of the schedule step at which 20 of 60 layers begin to train."""
+    text = f"schedule cosine\n** -> lr 1e-3\n**.bias -> weight_decay 0\n{rules}"
+    plan = layerlr.parse(text).resolve(stack(8, 60), epochs=3, steps_per_epoch=1)
+    spent = []
+    for _ in range(40):
+        model = stack(8, 60)
+        schedule = plan.schedule(model, torch.optim.AdamW(plan.param_groups(model)))
+        schedule.optimizer.step()
+        start = time.process_time()
+        schedule.step()
+        spent.append(time.process_time() - start)
+    return min(spent)
 
 
 def hooks_around_a_step() -> Row:
@@ -152,6 +215,8 @@ def rows() -> list[Row]:
         step_between_boundaries(7, tensors=False),
         step_between_boundaries(60, tensors=False),
         step_between_boundaries(60, tensors=True),
+        everything_moves(60),
+        stage_change(),
         hooks_around_a_step(),
         frozen_prefix(),
         proof(),

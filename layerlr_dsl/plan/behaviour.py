@@ -17,6 +17,7 @@ from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.plan.cascade import Cascade, FreezeEffect, OptimizerChoice, StatisticsEffect
 from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden
+from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plan.timeline import Interval, Timeline
@@ -133,7 +134,7 @@ class Behaviour:
         return tuple(
             option
             for option, course in self.courses.items()
-            if any(Product(None).times(e.value).movers for e in course.effects)
+            if any(isinstance(effect.value, Moving) for effect in course.effects)
         )
 
     def schedule_at(self, tick: int, fired: Fired = NOTHING_FIRED) -> Scheduled | None:

@@ -103,11 +103,7 @@ def _moving_ticks(plan: Plan, statement: s.Expectation, stage: int) -> list[_Mom
     if not any(statement.option in behaviour.moving for behaviour in plan.behaviours):
         return []
     ticks = [tick for tick in plan.looked_at() if not stage or plan.stage(tick) == stage]
-    return [_Moment(tick, {}, f"at {_place(plan, tick)}") for tick in ticks]
-
-
-def _place(plan: Plan, tick: int) -> str:
-    return f"step {tick}" if plan.clock.counts_steps else plan.clock.words(tick)
+    return [_Moment(tick, {}, f"at {plan.words(tick)}") for tick in ticks]
 
 
 def _phase_starts(plan: Plan) -> list[_Moment]:

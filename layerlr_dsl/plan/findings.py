@@ -10,7 +10,7 @@ from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan import findings_model as model
 from layerlr_dsl.plan import findings_time as time
-from layerlr_dsl.plan.findings_moving import moving
+from layerlr_dsl.plan.findings_moving import factors, moving
 from layerlr_dsl.plan.findings_optimizers import (
     bad_products,
     clashing,
@@ -50,6 +50,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
     yield from moving(plan)
+    yield from factors(plan)
     yield from several_groups(resolution)
     yield from time.nothing_trains(plan, resolution)
     yield from time.behind_training(plan, resolution)

@@ -1,120 +1,220 @@
-"""LR107 and LR108 over time: what moves must be a value that the optimizer takes, at every tick."""
+"""LR107 and LR108 over time: what moves must be a value that the optimizer takes, at every tick.
+
+Groups that move alike, but for a number, are looked at once: of each expression the least and the greatest
+value are found, and what its factor makes of these decides.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Value
-from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
+from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
+from layerlr_dsl.plan.schedules import Schedule, inner, running
+from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
 
+Extremes: TypeAlias = tuple[Value, ...]
+"""The least and the greatest of some numbers; all values, where they are no numbers."""
+
 
 def moving(plan: Plan) -> Iterator[Diagnostic]:
     """The first tick at which an option that moves has no value, or one that its optimizer refuses."""
-    ticks = plan.looked_at()
-    names = _names(plan)
-    said: set[tuple[str, int]] = set()
-    sound: set[tuple[int, str, Product, int, int]] = set()
-    for number, behaviour in enumerate(plan.behaviours):
-        for option in behaviour.moving:
-            for finding in _over_time(plan, behaviour, option, ticks, names[number], sound):
-                key = (finding.code, finding.span.start if finding.span is not None else -1)
-                if key not in said:
-                    said.add(key)
-                    yield finding
-                break
+    if any(behaviour.moving for behaviour in plan.behaviours):
+        look = _Look(plan)
+        for fired in _suppositions(plan):
+            yield from look.at_all(fired)
 
 
-def _names(plan: Plan) -> dict[int, str]:
-    """A parameter of each behaviour."""
-    return {
-        plan.behaviour_of_class[number]: kind.row.name
-        for number, kind in reversed(list(enumerate(plan.matches.classes)))
-    }
+def _suppositions(plan: Plan) -> Iterator[Fired]:
+    """Nothing has come true; then one metric condition after the other, as soon as it can."""
+    fired: dict[int, int] = {}
+    yield fired
+    for event in plan.events:
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens < NEVER:
+            fired = {**fired, event.index: opens}
+            yield fired
 
 
-def _over_time(
-    plan: Plan,
-    behaviour: Behaviour,
-    option: str,
-    ticks: list[int],
-    name: str,
-    sound: set[tuple[int, str, Product, int, int]],
-) -> Iterator[Diagnostic]:
-    info = plan.optimizers[behaviour.optimizer].info
-    stretches = plan.timeline.stretches(NOTHING_FIRED)
-    turns = [0, *behaviour.changes(), ticks[-1] + 1]
-    for start, end in pairwise(turns):
-        product = behaviour.now(start).products[option]
-        key = (behaviour.optimizer, option, product, start, end)
-        if not product.movers or key in sound:
-            continue
-        for tick in ticks[bisect_right(ticks, start - 1) : bisect_right(ticks, end - 1)]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An option of some parameters between two changes."""
+
+    behaviour: Behaviour
+    option: str
+    name: str
+    fired: Fired
+    ticks: Sequence[int]
+
+
+@dataclass(slots=True)
+class _Look:
+    """Looks at each thing that moves once."""
+
+    plan: Plan
+    ticks: list[int] = field(init=False)
+    names: dict[int, str] = field(init=False)
+    said: set[tuple[str, int]] = field(default_factory=set)
+    sound: set[object] = field(default_factory=set)
+    extremes: dict[object, Extremes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ticks = self.plan.looked_at()
+        classes = reversed(list(enumerate(self.plan.matches.classes)))
+        self.names = {self.plan.behaviour_of_class[number]: kind.row.name for number, kind in classes}
+
+    def at_all(self, fired: Fired) -> Iterator[Diagnostic]:
+        """Every behaviour and option that moves, where some conditions have come true."""
+        for number, behaviour in enumerate(self.plan.behaviours):
+            for option in behaviour.moving:
+                for finding in self._over_time(number, behaviour, option, fired):
+                    key = (finding.code, finding.span.start if finding.span is not None else -1)
+                    if key not in self.said:
+                        self.said.add(key)
+                        yield finding
+                    break
+
+    def _over_time(
+        self, number: int, behaviour: Behaviour, option: str, fired: Fired
+    ) -> Iterator[Diagnostic]:
+        stretches = self.plan.timeline.stretches(fired)
+        for start, end in pairwise([0, *behaviour.changes(fired), self.ticks[-1] + 1]):
+            product = behaviour.now(start, fired).products[option]
+            ticks = self.ticks[bisect_left(self.ticks, start) : bisect_left(self.ticks, end)]
+            clocks = tuple(stretches[mover.stage] for mover in product.movers)
+            known = (behaviour.optimizer, option, product, clocks, *ticks[:1], *ticks[-1:])
+            if product.movers and ticks and known not in self.sound:
+                place = _Place(behaviour, option, self.names[number], fired, ticks)
+                yield from self._judge(place, product, (product.movers, *known[3:]))
+                self.sound.add(known)
+
+    def _judge(self, place: _Place, product: Product, alike: object) -> Iterator[Diagnostic]:
+        """The first tick that will not do. alike: what tells the bare product from others."""
+        stretches = self.plan.timeline.stretches(place.fired)
+        try:
+            for mover in product.movers:
+                mover.course(stretches)
+        except (Fault, Faulty, UnknownTime) as fault:
+            yield from _not_to_be_had(fault, place)
+            return
+        bare = product if product.scale is None else Product(1.0, product.movers)
+        try:
+            found = self.extremes.get(alike)
+            if found is None:
+                found = self.extremes[alike] = _extremes(bare, place.ticks, stretches)
+            scaled = found if product.scale is None else [value * product.scale for value in found]
+            if all(self._problem(place, value) is None for value in scaled):
+                return
+        except (Fault, OverflowError):
+            pass  # the search for the first tick says where
+        yield from self._first(place, product, stretches)
+
+    def _problem(self, place: _Place, value: Value) -> str | None:
+        info = self.plan.optimizers[place.behaviour.optimizer].info
+        return optimizers.problem(info, place.option, value) if place.option in info.options else None
+
+    def _first(self, place: _Place, product: Product, stretches: Stretches) -> Iterator[Diagnostic]:
+        for tick in place.ticks:
+            where = self.plan.words(tick)
             try:
                 value = product.at(tick, stretches)
             except Fault as fault:
-                where = f"at {_place(plan, tick)}, for `{name}`"
-                yield error(fault.code, f"{fault.message} {where}", fault.span, fault.help)
+                message = f"{fault.message} at {where}, for `{place.name}`"
+                yield error(fault.code, message, fault.span, fault.help)
                 return
-            except (Faulty, UnknownTime) as fault:
-                yield from _not_to_be_had(fault, behaviour, option, start)
-                return
-            why = optimizers.problem(info, option, value) if option in info.options else None
+            why = self._problem(place, value)
             if why is not None:
-                yield _refused(plan, behaviour, option, tick, value, why, name)
+                message = (
+                    f"`{place.option}` {why}, and this is {spelled(value)} at {where} for `{place.name}`"
+                )
+                help = "bound it with min(...) or max(...), or change the numbers"
+                yield error("LR107", message, _span(_deciding(place, tick)), help)
                 return
-        sound.add(key)
 
 
-def _refused(
-    plan: Plan, behaviour: Behaviour, option: str, tick: int, value: Value, why: str, name: str
-) -> Diagnostic:
-    effect = _deciding(behaviour, option, tick)
-    expression = effect.setting.expression
-    span = effect.setting.span if expression is None else expression.span
-    message = f"`{option}` {why}, and this is {spelled(value)} at {_place(plan, tick)} for `{name}`"
-    return error("LR107", message, span, "bound it with min(...) or max(...), or change the numbers")
+def _extremes(bare: Product, ticks: Sequence[int], stretches: Stretches) -> Extremes:
+    values = [bare.at(tick, stretches) for tick in ticks]
+    if all(type(value) is float or type(value) is int for value in values):
+        return min(values), max(values)
+    return tuple(dict.fromkeys(values))
 
 
-def _deciding(behaviour: Behaviour, option: str, tick: int) -> Effect:
+def _deciding(place: _Place, tick: int) -> Effect:
     """The last effect in force that moves."""
-    effects = behaviour.courses[option].effects
-    active = [e for e in effects if behaviour.active(e.window, tick, NOTHING_FIRED)]
+    effects = place.behaviour.courses[place.option].effects
+    active = [e for e in effects if place.behaviour.active(e.window, tick, place.fired)]
     return next(e for e in reversed(active) if isinstance(e.value, Moving))
 
 
-def _not_to_be_had(
-    fault: Faulty | UnknownTime, behaviour: Behaviour, option: str, tick: int
-) -> Iterator[Diagnostic]:
+def _span(effect: Effect) -> Span:
+    expression = effect.setting.expression
+    return effect.setting.span if expression is None else expression.span
+
+
+def _not_to_be_had(fault: Fault | Faulty | UnknownTime, place: _Place) -> Iterator[Diagnostic]:
+    """What is wrong whatever the time is."""
     if isinstance(fault, Faulty):
         yield from fault.found
         return
-    expression = _deciding(behaviour, option, tick).setting.expression
-    assert expression is not None
-    words = " ".join(expression.span.text.split())
+    if isinstance(fault, Fault):
+        yield error(fault.code, fault.message, fault.span, fault.help)
+        return
+    span = _span(_deciding(place, place.ticks[0]))
     if fault.missing == "epochs":
         help = "give epochs or steps, or write `epochs 30` in the file"
-        yield error(
-            "LR311", f"`{words}` needs the length of the run, which is not known", expression.span, help
-        )
+        message = f"`{span.excerpt}` needs the length of the run, which is not known"
+        yield error("LR311", message, span, help)
     else:
         help = "give steps_per_epoch (on the command line --steps-per-epoch), or write it in the file"
-        yield error(
-            "LR309", f"`{words}` needs the steps of an epoch, which are not known", expression.span, help
-        )
+        message = f"`{span.excerpt}` needs the steps of an epoch, which are not known"
+        yield error("LR309", message, span, help)
 
 
-def _place(plan: Plan, tick: int) -> str:
-    return f"step {tick}" if plan.clock.counts_steps else plan.clock.words(tick)
+# ---------------------------------------------------------------- schedules that a file makes itself
+
+
+def factors(plan: Plan) -> Iterator[Diagnostic]:
+    """The first tick at which a `let` that serves as a schedule gives no factor."""
+    made = [one for one in plan.timed.schedules.values() if any(map(_is_named, inner(one.nominal)))]
+    looked: set[tuple[Scheduled, Stretch]] = set()
+    for fired in _suppositions(plan) if made else ():
+        stretches = plan.timeline.stretches(fired)
+        for scheduled in made:
+            stretch = stretches[scheduled.stage]
+            if stretch.start < NEVER and (scheduled, stretch) not in looked:
+                looked.add((scheduled, stretch))
+                yield from _no_factor(plan, scheduled, stretch)
+
+
+def _is_named(schedule: Schedule) -> bool:
+    return isinstance(schedule, NamedFactor)
+
+
+def _no_factor(plan: Plan, scheduled: Scheduled, stretch: Stretch) -> Iterator[Diagnostic]:
+    schedule = scheduled.on(stretch)
+    for tick in plan.looked_at():
+        if tick < stretch.start or (stretch.end is not None and tick > stretch.end):
+            continue
+        part, since = running(schedule, tick - stretch.start)
+        try:
+            if isinstance(part, NamedFactor):
+                part.factor(since)
+        except Fault as fault:
+            yield error(fault.code, f"{fault.message} at {plan.words(tick)}", fault.span, fault.help)
+            return

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 import operator
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from layerlr_dsl.language import syntax as s
@@ -28,10 +26,9 @@ from layerlr_dsl.language.expressions import (
     moves,
 )
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
-from layerlr_dsl.plan.schedules import Easing
-from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
 
@@ -295,7 +292,7 @@ class _Maker:
 
     def comparison(self, node: s.Comparison) -> Course:
         left, right, compare = self.make(node.left), self.make(node.right), _COMPARISONS[node.operator]
-        return lambda tick: compare(left(tick), right(tick))
+        return _guarded(node, lambda tick: compare(left(tick), right(tick)))
 
     def logic(self, node: s.Logic) -> Course:
         left, right = self._truth_of(node.left), self._truth_of(node.right)
@@ -333,64 +330,15 @@ class _Maker:
             raise Fault("LR107", f"`{_words(node)}` is not true or false", node.span)
         return self.make(node)
 
-    # ------------------------------------------------------------ ramps
-
     def _ramp(self, node: s.Call) -> Course:
-        shape, endpoint = self._words(node)
-        points = [
-            (self._when(point), point.items[1]) for point in node.arguments if isinstance(point, s.Tuple)
-        ]
-        _check_points(node, points)
-        ticks = [ceil(when) for when, _ in points]
-        if endpoint and len(ticks) > 1:
-            ticks[-1] = max(ticks[-1] - 1, ticks[-2])
-        values = [self._number_of(value) for _, value in points]
-        fixed = [float(v.value) if isinstance(v, s.Number) else None for _, v in points]
-        if shape.name == "exponential" and any(v is not None and v <= 0 for v in fixed):
-            raise Fault("LR108", "an exponential ramp goes between values above 0", node.span)
-        last, stop = len(ticks) - 1, ticks[-1]
-
-        def ramp(tick: int) -> Any:
-            if tick >= stop:
-                return values[last](tick)
-            place = bisect_right(ticks, tick) - 1
-            if place < 0:
-                return values[0](tick)
-            p = (tick - ticks[place]) / (ticks[place + 1] - ticks[place])
-            return shape.between(values[place](tick), values[place + 1](tick), p)
-
-        return _guarded(node, ramp)
-
-    def _when(self, point: s.Tuple) -> Fraction:
-        return self.clock.exact(self.arguments.length(point.items[0]))
-
-    def _words(self, node: s.Call) -> tuple[Easing, bool]:
-        shape, endpoint = Easing(), False
-        for keyword in node.keywords:
-            value = self.arguments.word(keyword)
-            if keyword.name == "endpoint":
-                if not isinstance(value, bool):
-                    raise Fault("LR107", "`endpoint` is true or false", keyword.value_span)
-                endpoint = value
-            elif isinstance(value, Easing):
-                shape = value
-            elif value in SHAPES and value != "power":
-                shape = Easing(str(value))
-            else:
-                known = ", ".join("power(2)" if name == "power" else name for name in SHAPES)
-                raise Fault(
-                    "LR107", f"`{keyword.value_span.text}` is no shape", keyword.value_span, f"known: {known}"
-                )
-        return shape, endpoint
-
-
-def _check_points(node: s.Call, points: Sequence[tuple[Fraction, s.Expression]]) -> None:
-    for (before, _), (after, _), point in zip(points, points[1:], node.arguments[1:], strict=False):
-        if after <= before:
-            message = (
-                f"the points of a ramp rise, and `{_words(point)}` does not lie behind the one before it"
-            )
-            raise Fault("LR107", message, point.span, "put them in order")
+        form = ramps.form_of(node, self.arguments)
+        whens = [self.clock.exact(length) for length in ramps.lengths_of(node, self.arguments)]
+        ramps.check_rising(node, whens)
+        ramps.check_positive(node, form)
+        values = [self._number_of(value) for value in ramps.values_of(node)]
+        if form.easing.name == "exponential":
+            values = [ramps.positive(node, value) for value in values]
+        return _guarded(node, ramps.course(ramps.ticks_of(whens, form), values, form.easing))
 
 
 def _guarded(node: s.Expression, course: Course) -> Course:
@@ -400,7 +348,8 @@ def _guarded(node: s.Expression, course: Course) -> Course:
         try:
             value = course(tick)
         except ZeroDivisionError:
-            raise Fault("LR108", f"`{_words(node)}` divides by zero", node.span) from None
+            help = "keep it away from 0: `max(progress, 1e-3)`"
+            raise Fault("LR108", f"`{_words(node)}` divides by zero", node.span, help) from None
         except (OverflowError, ValueError):
             raise Fault("LR108", f"`{_words(node)}` has no value", node.span) from None
         except TypeError:

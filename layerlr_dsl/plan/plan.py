@@ -165,6 +165,10 @@ class Plan:
         later = [t for t in self.changes(fired) if t > tick]
         return min(later, default=None)
 
+    def words(self, tick: int) -> str:
+        """A tick in words: `step 40`, or `epoch 3` where steps are not counted."""
+        return f"step {tick}" if self.clock.counts_steps else self.clock.words(tick)
+
     def looked_at(self) -> list[int]:
         """The ticks at which what moves is checked: all of a run of up to 10,000, else so many evenly spread."""
         total = self.clock.total or 0

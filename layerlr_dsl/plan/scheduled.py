@@ -11,11 +11,13 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Scope
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, curve
 from layerlr_dsl.plan.moving import Course, Moving, fold
 from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, inner, names
 from layerlr_dsl.plan.stages import Stretch, Stretches
+from layerlr_dsl.tools.numbers import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,19 @@ class NamedFactor:
     """`schedule NAME`, where NAME is a `let` that moves: what it gives is the factor."""
 
     name: str = field(compare=False)
+    span: Span = field(compare=False, repr=False)
     key: str
     course: Course = field(compare=False, repr=False)
     scale: float
     absolute: bool = False
 
     def factor(self, tick: int) -> float:
-        return float(self.course(tick)) * self.scale
+        """Raises Fault for what is no factor."""
+        factor = self.course(tick) * self.scale
+        if factor < 0 or isinstance(factor, bool):
+            message = f"the schedule `{self.name}` is {spelled(factor)}, and a factor is a number of 0 or more"
+            raise Fault("LR107", message, self.span, "bound it with max(0, ...)")
+        return float(factor)
 
     def rate(self, peak: float, tick: int) -> float:
         return peak * self.factor(tick)
@@ -145,10 +153,10 @@ def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
         name = s.Name(factory.name_span, factory.name)
         if factory.name not in lets.moving:  # a number given from outside is a constant factor
             worth = float(lets.worth(factory.name, False))
-            return NamedFactor(factory.name, str(worth), lambda tick: 1.0, worth)
+            return NamedFactor(factory.name, factory.name_span, str(worth), lambda tick: 1.0, worth)
         moving = fold(name, Scope(lets), lets, 0)
         made = moving.course((Stretch(0, clock.total, clock),))
-        return NamedFactor(factory.name, moving.text, made, _factor(moving, factory))
+        return NamedFactor(factory.name, factory.name_span, moving.text, made, _factor(moving, factory))
     except Fault as fault:
         raise Faulty([error(fault.code, fault.message, fault.span, fault.help)]) from None
     except UnknownTime as unknown:

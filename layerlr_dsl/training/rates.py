@@ -93,6 +93,7 @@ class Writer:
         self.groups: list[dict[str, Any]] | None = None
         self._runs: dict[object, _Run] = {}
         self._special: list[Drive] = []
+        self._hot: list[Drive] = []
         self._tick = 0
         self._warned = False
 
@@ -127,6 +128,7 @@ class Writer:
             for option in planned.given - {driven}:
                 self._prepare(group, track, planned, state, option, stretches)
             self._prepare_driven(group, track, planned, state, driven, stretches, tick)
+        self._hot = [*(run.writer() for run in self._runs.values()), *self._special]
         self.write(tick)
 
     def _prepare(
@@ -200,7 +202,6 @@ class Writer:
         scale: Any = value
         if not isinstance(value, (int, float)):
             movers, scale = value.movers, value.scale
-        info = self.plan.optimizers[planned.optimizer].info
         key = (option, movers, schedule, scale is None)
         run = self._runs.get(key)
         if run is None:
@@ -208,8 +209,10 @@ class Writer:
             drives = [mover.course(stretches) for mover in movers]
             if factor is not None:
                 drives.append(factor)
-            run = self._runs[key] = _Run(option, drives, None if factor is not None else rate, bool(movers))
-        run.add(group, scale, info)
+            run = self._runs[key] = _Run(option, drives, None if factor is not None else rate)
+        run.add(group, scale)
+        if movers:
+            run.judge(group, scale, self.plan.optimizers[planned.optimizer].info)
 
     def _slow(
         self,
@@ -251,65 +254,121 @@ class Writer:
     def write(self, tick: int) -> None:
         """What every tick changes. This is the hot path."""
         self._tick = tick
-        for run in self._runs.values():
-            run.write(tick)
-        for write in self._special:
-            write(tick)
+        try:
+            for run in self._hot:
+                run(tick)
+        except (Fault, _Refused) as fault:
+            raise self._stopped(fault, tick) from None
+
+    def _stopped(self, fault: Fault | _Refused, tick: int) -> TrainingError:
+        where = f"{fault.span.place}: " if isinstance(fault, Fault) else ""
+        return TrainingError(f"{where}{fault} at {self.plan.words(tick)}")
 
     def __getstate__(self) -> dict[str, Any]:
         # What is prepared for the hot path refers to live groups, and is made anew from them.
-        return {**self.__dict__, "groups": None, "_runs": {}, "_special": []}
+        return {**self.__dict__, "groups": None, "_runs": {}, "_special": [], "_hot": []}
 
 
 class _Run:
-    """One option of all groups that are driven alike: each has a number, times what drives them at a tick."""
+    """One option of all groups that are driven alike: each has a number, times what drives them at a tick.
 
-    __slots__ = ("checked", "drives", "high", "infos", "low", "option", "pairs", "rate")
+    A number of None stands for what drives them, as it is.
+    """
 
-    def __init__(self, option: str, drives: list[Drive], rate: Rate | None, checked: bool) -> None:
+    __slots__ = ("_judges", "drive", "high", "low", "option", "rate", "shares")
+
+    def __init__(self, option: str, drives: Sequence[Drive], rate: Rate | None) -> None:
         self.option = option
-        self.drives = drives
+        self.drive = _product(drives)
         self.rate = rate
-        self.checked = checked
-        self.pairs: list[tuple[dict[str, Any], Any]] = []
-        self.infos: list[optimizers.OptimizerInfo] = []
+        self.shares: dict[Any, list[dict[str, Any]]] = {}
+        """Groups by their number."""
+        self._judges: list[tuple[Any, optimizers.OptimizerInfo, dict[str, Any]]] = []
+        self.low, self.high = -math.inf, math.inf
+        """Between these what drives the groups needs no judging."""
 
-    def add(self, group: dict[str, Any], scale: Any, info: optimizers.OptimizerInfo) -> None:
-        self.pairs.append((group, scale))
-        self.infos.append(info)
+    def add(self, group: dict[str, Any], scale: Any) -> None:
+        self.shares.setdefault(scale, []).append(group)
 
-    def write(self, tick: int) -> None:
-        option = self.option
-        now: Any = 1.0
-        try:
-            first = True
-            for drive in self.drives:
-                now = drive(tick) if first else now * drive(tick)
-                first = False
-        except Fault as fault:
-            raise TrainingError(f"{fault.span.place}: {fault.message} at tick {tick}") from None
-        if self.checked:
-            self._check(now, tick)
-        if self.rate is not None:
-            for group, scale in self.pairs:
-                group[option] = self.rate(scale * now, tick)
-        elif self.pairs[0][1] is None:
-            for group, _ in self.pairs:
-                group[option] = now
+    def judge(self, group: dict[str, Any], scale: Any, info: optimizers.OptimizerInfo) -> None:
+        """Have what moves held against what the optimizer of a group takes."""
+        if self.option not in info.options or any(s == scale and i is info for s, i, _ in self._judges):
+            return
+        self._judges.append((scale, info, group))
+        domains = info.options[self.option].domains
+        low, high = (domains[0].low, domains[0].high) if len(domains) == 1 else (-math.inf, math.inf)
+        if scale is None or scale <= 0:
+            self.low, self.high = math.inf, -math.inf  # nothing goes unjudged
         else:
-            for group, scale in self.pairs:
-                group[option] = scale * now
+            # The ends themselves, and what rounding makes of them, are judged.
+            self.low, self.high = max(self.low, low / scale), min(self.high, high / scale)
 
-    def _check(self, now: Any, tick: int) -> None:
+    def writer(self) -> Drive:
+        """What writes the option at a tick: made once all groups are added."""
+        if self.rate is not None:
+            return self._write_rates
+        # A number of None is that of all groups: what drives them is no number then.
+        alone = [(groups[0], scale) for scale, groups in self.shares.items() if len(groups) == 1 and scale]
+        shared = [(scale, groups) for scale, groups in self.shares.items() if len(groups) > 1 or not scale]
+        option, drive, judges, low, high = self.option, self.drive, self._judges, self.low, self.high
+
+        def write(tick: int) -> None:
+            now = drive(tick)
+            if judges and (type(now) is not float or not low < now < high):
+                self._judge(now)
+            for group, scale in alone:
+                group[option] = scale * now
+            for number, groups in shared:
+                value = now if number is None else number * now
+                for group in groups:
+                    group[option] = value
+
+        return write
+
+    def _write_rates(self, tick: int) -> None:
+        now, rate = self.drive(tick), self.rate
+        assert rate is not None
+        if self._judges:
+            self._judge(now)
+        for scale, groups in self.shares.items():
+            value = rate(now if scale is None else scale * now, tick)
+            for group in groups:
+                group[self.option] = value
+
+    def _judge(self, now: Any) -> None:
         """Refuse what the optimizer would take in silence, as it was refused when the rules were resolved."""
-        if isinstance(now, float) and 0.0 <= now < 1.0:
-            return  # within every domain, whatever it is
-        for (group, scale), info in zip(self.pairs, self.infos, strict=True):
+        for scale, info, group in self._judges:
             value = now if scale is None else scale * now
-            why = optimizers.problem(info, self.option, value) if self.option in info.options else None
+            why = optimizers.problem(info, self.option, value)
             if why is not None:
-                name = group.get("name", "a group")
-                raise TrainingError(f"{self.option} {why}, and it is {value} at tick {tick} for group {name}")
+                raise _Refused(f"`{self.option}` {why}, and this is {spelled(value)}", group)
+
+
+class _Refused(Exception):
+    """A value that an optimizer does not take, and the group that it is for."""
+
+    def __init__(self, message: str, group: Mapping[str, Any]) -> None:
+        super().__init__(f"{message} for group {group.get('name', '')}".rstrip())
+
+
+def _product(drives: Sequence[Drive]) -> Drive:
+    """What several drives come to."""
+    if not drives:
+        return lambda tick: 1.0
+    first, *others = drives
+    if not others:
+        return first
+    if len(others) == 1:
+        second = others[0]
+        return lambda tick: first(tick) * second(tick)
+
+    def product(tick: int) -> Any:
+        value = first(tick)
+        for other in others:
+            value = value * other(tick)
+        return value
+
+    return product
 
 
 def _set(group: dict[str, Any], option: str, value: float) -> None:

@@ -12,7 +12,7 @@ from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.plan.schedules.plateau import Plateau, PlateauState
 from layerlr_dsl.plan.schedules.registry import arguments_of, make, meant, names
-from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, inner
+from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, inner, running
 
 __all__ = [
     "ArgumentInfo",
@@ -28,4 +28,5 @@ __all__ = [
     "make",
     "meant",
     "names",
+    "running",
 ]

@@ -365,6 +365,14 @@ class Sequence:
         return " then ".join(part.text() for part in self.parts)
 
 
+def running(schedule: Schedule, tick: int) -> tuple[Schedule, int]:
+    """The part of a schedule that runs at a tick, and that tick on its own clock."""
+    if not isinstance(schedule, Sequence):
+        return schedule, tick
+    place = schedule.place(tick)
+    return schedule.parts[place], tick - schedule.starts[place]
+
+
 def inner(schedule: Schedule) -> Iterator[Schedule]:
     """A schedule and the parts that it is made of."""
     yield schedule

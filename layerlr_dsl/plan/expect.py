@@ -107,19 +107,14 @@ def _moving_ticks(plan: Plan, statement: s.Expectation, stage: int) -> list[_Mom
 
 
 def _phase_starts(plan: Plan) -> list[_Moment]:
-    moments = []
-    fired: dict[int, int] = {}
-    conditions = iter(plan.events)
-    last = max((p.start for p in plan.phases if p.when is None), default=0)
-    for phase in plan.phases:
-        words = f"at {plan.clock.words(phase.start)}"
-        if phase.when is None:
-            moments.append(_Moment(phase.start, {}, words))
-        else:
-            event = next(event for event in conditions if event.text == phase.when)
-            fired[event.index] = phase.start
-            moments.append(_Moment(max(last, phase.start), dict(fired), f"when {phase.when}"))
-    return moments
+    return [
+        _Moment(
+            phase.tick,
+            phase.fired,
+            f"at {plan.clock.words(phase.start)}" if phase.when is None else f"when {phase.when}",
+        )
+        for phase in plan.phases
+    ]
 
 
 def _holds(found: Value, comparison: str, wanted: Value) -> bool:

@@ -41,15 +41,9 @@ def moving(plan: Plan) -> Iterator[Diagnostic]:
             yield from look.at_all(fired)
 
 
-def _suppositions(plan: Plan) -> Iterator[Fired]:
-    """Nothing has come true; then one metric condition after the other, as soon as it can."""
-    fired: dict[int, int] = {}
-    yield fired
-    for event in plan.events:
-        opens = plan.timeline.tick(event.opens, fired)
-        if opens < NEVER:
-            fired = {**fired, event.index: opens}
-            yield fired
+def _suppositions(plan: Plan) -> list[Fired]:
+    """Nothing has come true; then one metric condition after the other."""
+    return [{}, *(fired for _, _, fired in plan.suppositions())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ may be replaced between resolving and training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -82,6 +82,10 @@ class Phase:
     trainable_numel: int
     trainable_share: float
     stage: str | None = None
+    tick: int = field(default=0, repr=False)
+    """When it looks as it does: its start, or behind a metric condition all that the clock brings before it."""
+    fired: Fired = field(default_factory=dict, repr=False)
+    """The conditions that have come true by then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +193,20 @@ class Plan:
             if any(effect.warmup for effect in behaviour.freezes):
                 ticks.update(sum(w) for t in own if (w := behaviour.warmup(t, fired)) is not None)
         return sorted(ticks)
+
+    def suppositions(self) -> Iterator[tuple[Event, int, Fired]]:
+        """Each metric condition as if it came true as soon as it can, and those before it had.
+
+        With it the tick, and all that have come true by then. What waits in a stage comes before the end of
+        that stage.
+        """
+        ends = {stage.until for stage in self.timeline.calendar.stages}
+        fired: dict[int, int] = {}
+        for event in sorted(self.events, key=lambda e: (e.opens.stage, e.index in ends)):
+            opens = self.timeline.tick(event.opens, fired)
+            if opens < NEVER:
+                fired = {**fired, event.index: opens}
+                yield event, opens, fired
 
     @cached_property
     def _group_behaviours(self) -> list[Behaviour]:
@@ -308,15 +326,16 @@ def _phases(plan: Plan) -> tuple[Phase, ...]:
             states.append(state)
     ends: list[int | None] = [*starts[1:], total]
     found = [_phase(plan, start, end, None, NOTHING_FIRED) for start, end in zip(starts, ends, strict=True)]
-    last = starts[-1]
-    fired: dict[int, int] = {}
-    for event in plan.events:
-        opens = plan.timeline.tick(event.opens, fired)
-        if opens == NEVER:
-            continue
-        fired[event.index] = opens
-        found.append(_phase(plan, max(opens, 0), total, event.text, dict(fired), at=max(last, opens)))
+    for event, opens, fired in plan.suppositions():
+        at = max(opens, starts[-1]) if not plan.timeline.calendar.stages else _settled(plan, opens, fired)
+        found.append(_phase(plan, opens, total, event.text, fired, at))
     return tuple(found)
+
+
+def _settled(plan: Plan, tick: int, fired: Fired) -> int:
+    """The last change that the clock brings in the stage of a tick."""
+    stage = plan.stage(tick, fired)
+    return max((t for t in plan.changes(fired) if t > tick and plan.stage(t, fired) == stage), default=tick)
 
 
 def _boundaries(plan: Plan) -> list[int]:
@@ -337,5 +356,6 @@ def _phase(
     frozen = tuple(g.name for g, s in zip(plan.groups, states, strict=True) if s.frozen)
     trainable = sum(g.numel for g, s in zip(plan.groups, states, strict=True) if not s.frozen)
     whole = sum(g.numel for g in plan.groups)
-    stage = plan.stage_name(start if at is None else at, fired)
-    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0, stage)
+    at = start if at is None else at
+    stage = plan.stage_name(at, fired)
+    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0, stage, at, fired)

@@ -129,7 +129,9 @@ class Rules:
 
     def __init__(self, checked: CheckedRules) -> None:
         self.checked = checked
-        found = (*checked.diagnostics, *_schedule_findings(checked))
+        from layerlr_dsl.plan.timeless import timeless
+
+        found = (*checked.diagnostics, *timeless(checked))
         self.diagnostics: tuple[Diagnostic, ...] = tuple(in_order(found, checked.sources))
         self._compiled: Compiled | None = None
 
@@ -292,18 +294,3 @@ def _exact(number: object) -> Fraction | None:
         return Fraction(str(number))
     except (ValueError, ZeroDivisionError):
         return None
-
-
-def _schedule_findings(checked: CheckedRules) -> list[Diagnostic]:
-    """Faults in schedules that show without knowing the run: names and arguments."""
-    from layerlr_dsl.plan.factories import Faulty
-    from layerlr_dsl.plan.scheduled import sequence
-    from layerlr_dsl.plan.timed import sequences
-
-    found: list[Diagnostic] = []
-    for _, _, _, written in sequences(checked):
-        try:
-            sequence(written, checked.lets, Clock(Fraction(10**6), 1000))
-        except Faulty as faulty:
-            found.extend(d for d in faulty.found if d.code in ("LR105", "LR107", "LR120", "LR126"))
-    return found

@@ -164,6 +164,10 @@ FAMILIES = (
             Kind("LR316", "error", "stage without an end"),
             Kind("LR317", "info", "unfreezing what trains already in this stage"),
             Kind("LR318", "warning", "base weights under adapters stay frozen"),
+            Kind("LR319", "info", "floor that looks like a rate"),
+            Kind("LR320", "warning", "rate at or below the least rate"),
+            Kind("LR321", "info", "fresh optimizer where it is fresh"),
+            Kind("LR322", "warning", "freeze whose end thaws nothing", of_absence=True),
         ),
     ),
     Family(

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Diagnostic, error, info
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
 from layerlr_dsl.language.lets import Lets
 
@@ -88,6 +88,10 @@ def check_stages(stages: Sequence[s.StageStatement], lets: Lets, found: list[Dia
             check_duration(stage.length, lets, found, positive=True)
         if stage.until is not None:
             _check_condition(stage.until, lets, found)
+        if stage.fresh and not number:
+            help = "leave out `fresh optimizer`"
+            message = f"the optimizer is fresh when stage `{stage.name}` begins: it is the first"
+            found.append(info("LR321", message, stage.span, help))
         if stage.length is None and stage.until is None and number < len(stages) - 1:
             message = f"stage `{stage.name}` has no end, and another stage follows"
             help = f"write `stage {stage.name} for 5 epochs`, or `until val_loss stops falling for 3 epochs`"

@@ -18,9 +18,9 @@ from layerlr_dsl.plan.schedules import (
     Easing,
     ScheduleFault,
     arguments_of,
+    instead,
     make,
     meant,
-    names,
 )
 
 
@@ -108,10 +108,9 @@ def curve(factory: s.Factory, lets: Lets, clock: Clock) -> Curve:
     infos = arguments_of(factory.name)
     if infos is None:
         near = meant(factory.name)
-        help = f"did you mean `{near}`?" if near else "known: " + ", ".join(names())
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         message = f"unknown schedule `{factory.name}`"
-        raise Faulty([error("LR105", message, factory.name_span, help, fix=fix)])
+        raise Faulty([error("LR105", message, factory.name_span, instead(factory.name), fix=fix)])
     found: list[Diagnostic] = []
     values: dict[str, object] = {}
     for argument in factory.arguments:

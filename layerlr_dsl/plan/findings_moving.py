@@ -22,7 +22,7 @@ from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
-from layerlr_dsl.plan.schedules import Schedule, inner, running
+from layerlr_dsl.plan.schedules import Schedule, parts_of, running
 from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
 
@@ -185,7 +185,7 @@ def _not_to_be_had(fault: Fault | Faulty | UnknownTime, place: _Place) -> Iterat
 
 def factors(plan: Plan) -> Iterator[Diagnostic]:
     """The first tick at which a `let` that serves as a schedule gives no factor."""
-    made = [one for one in plan.timed.schedules.values() if any(map(_is_named, inner(one.nominal)))]
+    made = [one for one in plan.timed.schedules.values() if any(map(_is_named, parts_of(one.nominal)))]
     looked: set[tuple[Scheduled, Stretch]] = set()
     for fired in _suppositions(plan) if made else ():
         stretches = plan.timeline.stretches(fired)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
+from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.clock import Clock, Length
-from layerlr_dsl.plan.factories import TimeArguments
-from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of
+from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
+from layerlr_dsl.plan.factories import Faulty, TimeArguments
+from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of, parts_of
 from layerlr_dsl.plan.timeline import moment_in_words, rounded_up, stretch_in_words
+from layerlr_dsl.tools.numbers import plural, spelled
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.behaviour import Behaviour
+    from layerlr_dsl.plan.plan import Group, Plan
+    from layerlr_dsl.plan.scheduled import Scheduled
 
 
 def schedule_lengths(
@@ -35,6 +43,48 @@ def schedule_lengths(
                     known = clock.length is not None and (not nominal or length.unit == "percent")
                     if argument.name == "warmup" and known and alone:
                         yield from _too_long(length, span, clock)
+
+
+def below_least(plan: Plan) -> Iterator[Diagnostic]:
+    """LR320: rates that a decay to `min_lr` cannot lower."""
+    found: dict[Span, dict[str, float]] = {}
+    for group in plan.groups:
+        for tick in (0, *group.behaviour.changes()) if _has_least(group) else ():
+            rate, scheduled = _rate(group.behaviour, tick), group.behaviour.schedule_at(tick)
+            for argument, least in _least_rates(scheduled):
+                if 0 < rate <= least:
+                    found.setdefault(argument.span, {}).setdefault(group.name, rate)
+    for span, groups in found.items():
+        (name, rate), *others = groups.items()
+        more = f" and of {plural(len(others), 'more group')}" if others else ""
+        message = f"`{span.excerpt}` does not lie below the rate of {name} ({spelled(rate)}){more}: it never falls"
+        help = "lower min_lr, or write floor=, a share of each group's own rate"
+        yield warning("LR320", message, span, help)
+
+
+def _has_least(group: Group) -> bool:
+    schedules = group.behaviour.courses[group.behaviour.scheduled or ""].schedules
+    return group.kind == "trains" and any(list(_least_rates(one.schedule)) for one in schedules)
+
+
+def _least_rates(scheduled: Scheduled | None) -> Iterator[tuple[s.Argument, float]]:
+    """Each `min_lr` of a schedule as it is written, and what it is worth."""
+    if scheduled is None:
+        return
+    for part, made in zip(scheduled.sequence.parts, parts_of(scheduled.nominal), strict=True):
+        least = getattr(made, "min_lr", None)
+        for argument in part.factory.arguments if least is not None else ():
+            if argument.name == "min_lr":
+                yield argument, least
+
+
+def _rate(behaviour: Behaviour, tick: int) -> float:
+    """What the rules give at a tick; 0 for what moves and has no value there, which its own finding says."""
+    try:
+        rate = behaviour.options(tick)[behaviour.scheduled or ""]
+    except (Fault, Faulty, UnknownTime):
+        return 0.0
+    return float(rate) if isinstance(rate, (int, float)) else 0.0
 
 
 def _rounded(length: Length, span: Span, words: Callable[[int], str], clock: Clock) -> Iterator[Diagnostic]:

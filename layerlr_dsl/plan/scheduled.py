@@ -15,7 +15,7 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, curve
 from layerlr_dsl.plan.moving import Course, Moving, fold
-from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, inner, names
+from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, names, parts_of
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
 
@@ -79,9 +79,15 @@ class Scheduled:
     def name(self) -> str:
         return self.nominal.name
 
-    def plateaus(self) -> Iterator[Plateau]:
-        """The parts that wait for a metric."""
-        return (part for part in inner(self.nominal) if isinstance(part, Plateau))
+    def plateaus(self) -> Iterator[tuple[int, Plateau]]:
+        """The parts that wait for a metric, each with its place."""
+        return ((n, part) for n, part in enumerate(parts_of(self.nominal)) if isinstance(part, Plateau))
+
+    def running(self, tick: int, stretches: Stretches) -> int:
+        """The place of the part that runs at a tick of the run."""
+        stretch = stretches[self.stage]
+        schedule = self.on(stretch)
+        return schedule.place(tick - stretch.start) if isinstance(schedule, Sequence) else 0
 
     def __reduce__(self) -> tuple[object, ...]:
         return placed, (self.sequence, self.lets, self.stage, self.clock)

@@ -14,8 +14,7 @@ from math import ceil
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.plan.schedules import Plateau, PlateauState
-from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
+from layerlr_dsl.plan.schedules import Plateau, PlateauState, parts_of
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.training.errors import listed, tell
@@ -130,71 +129,88 @@ class Waits:
                 self.fired[wait.event.index] = here(entry["fired"])
 
 
+@dataclass(frozen=True, slots=True)
+class PlateauPart:
+    """A plateau by its schedule and its place in it: each begins afresh with its stage, or its part."""
+
+    scheduled: Scheduled
+    place: int
+
+    @property
+    def plateau(self) -> Plateau:
+        part = parts_of(self.scheduled.nominal)[self.place]
+        assert isinstance(part, Plateau)
+        return part
+
+    @property
+    def called(self) -> str:
+        """What tells it from others of an edited file."""
+        stage = f"stage {self.scheduled.stage}: " if self.scheduled.stage else ""
+        return f"{stage}{self.plateau.text()}" + (f", part {self.place + 1}" if self.place else "")
+
+
 class Plateaus:
-    """All plateau schedules of a plan, by their stage, and what the metrics have taken off each."""
+    """All plateau schedules of a plan, and what the metrics have taken off each."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._scheduled = _scheduled(plan)
-        found = {(one.stage, plateau) for one in self._scheduled for plateau in one.plateaus()}
-        self.states: dict[tuple[int, Plateau], PlateauState] = {
-            key: key[1].controller() for key in sorted(found, key=_called)
+        found = [PlateauPart(one, place) for one in _scheduled(plan) for place, _ in one.plateaus()]
+        self.states: dict[PlateauPart, PlateauState] = {
+            part: part.plateau.controller() for part in sorted(found, key=lambda part: part.called)
         }
 
     @property
     def metrics(self) -> frozenset[str]:
-        return frozenset(plateau.metric for _, plateau in self.states)
+        return frozenset(part.plateau.metric for part in self.states)
 
     def observe(self, values: Mapping[str, float], tick: int, fired: Fired) -> bool:
         """Take what an epoch came to; return whether any rate changes by it."""
         changed = False
-        for (stage, plateau), state in self.states.items():
-            if plateau.metric in values and self._runs(stage, plateau, tick, fired):
+        for part, state in self.states.items():
+            metric = part.plateau.metric
+            if metric in values and self._runs(part, tick, fired):
                 before = state.factor
-                changed |= state.report(values[plateau.metric]) != before
+                changed |= state.report(values[metric]) != before
         return changed
 
-    def _runs(self, stage: int, plateau: Plateau, at: int, fired: Fired) -> bool:
-        """Whether a plateau is the part that runs, in the stage that runs: it begins afresh with these."""
+    def _runs(self, part: PlateauPart, at: int, fired: Fired) -> bool:
+        """Whether a plateau is the part that runs, in the stage that runs."""
         tick = self.plan.held(at, fired)
+        stage = part.scheduled.stage
         if stage and self.plan.stage(tick, fired) != stage:
             return False
-        stretch = self.plan.timeline.stretches(fired)[stage]
-        for scheduled in self._scheduled:
-            if scheduled.stage == stage and plateau in scheduled.plateaus():
-                schedule = scheduled.on(stretch)
-                if isinstance(schedule, ScheduleSequence):
-                    return schedule.parts[schedule.place(tick - stretch.start)] == plateau
-        return True
+        return part.scheduled.running(tick, self.plan.timeline.stretches(fired)) == part.place
 
     def unreported(self) -> tuple[str, ...]:
         """The plateaus whose metric was never reported."""
-        return tuple(plateau.text() for _, plateau in self._silent(()))
+        return tuple(part.plateau.text() for part in self._silent(()))
 
-    def _silent(self, heard: Collection[str]) -> list[tuple[int, Plateau]]:
-        unheard = (key for key, state in self.states.items() if not math.isfinite(state.best))
-        return [key for key in unheard if key[1].metric not in heard]
+    def _silent(self, heard: Collection[str]) -> list[PlateauPart]:
+        unheard = (part for part, state in self.states.items() if not math.isfinite(state.best))
+        return [part for part in unheard if part.plateau.metric not in heard]
 
     def overdue(self, heard: Collection[str], fired: Fired) -> list[tuple[int, str]]:
         """For each plateau that nobody reports to: the tick at which that is odd, and its text."""
         stretches = self.plan.timeline.stretches(fired)
         return [
             (
-                stretches[stage].start + patience_in_ticks(self.plan.clock, plateau.patience) + 1,
-                plateau.text(),
+                stretches[part.scheduled.stage].start
+                + patience_in_ticks(self.plan.clock, part.plateau.patience)
+                + 1,
+                part.plateau.text(),
             )
-            for stage, plateau in self._silent(heard)
-            if stretches[stage].start < NEVER
+            for part in self._silent(heard)
+            if stretches[part.scheduled.stage].start < NEVER
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        return {_called(key): state.state_dict() for key, state in self.states.items()}
+        return {part.called: state.state_dict() for part, state in self.states.items()}
 
     def load_state_dict(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         """They are known by their text."""
-        for key, state in self.states.items():
-            if _called(key) in saved:
-                state.load_state_dict(saved[_called(key)])
+        for part, state in self.states.items():
+            if part.called in saved:
+                state.load_state_dict(saved[part.called])
 
 
 def _scheduled(plan: Plan) -> list[Scheduled]:
@@ -206,11 +222,6 @@ def _scheduled(plan: Plan) -> list[Scheduled]:
         for effect in course.schedules
     ]
     return list(dict.fromkeys(found))
-
-
-def _called(key: tuple[int, Plateau]) -> str:
-    stage, schedule = key
-    return f"stage {stage}: {schedule.text()}" if stage else schedule.text()
 
 
 def patience_in_ticks(clock: Clock, epochs: int) -> int:

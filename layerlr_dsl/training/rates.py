@@ -20,6 +20,7 @@ from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.training.errors import ModelMismatch, TrainingError, listed, tell
+from layerlr_dsl.training.metrics import PlateauPart
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.course import Product
@@ -53,23 +54,23 @@ class Track:
 class Factors:
     """From a schedule to what it leaves of a rate, with what a plateau has taken off so far."""
 
-    plateaus: Mapping[tuple[int, Plateau], PlateauState]
+    plateaus: Mapping[PlateauPart, PlateauState]
 
     def of(self, scheduled: Scheduled, stretches: Stretches) -> tuple[Drive | None, Rate]:
         """The factor by tick, None where it hangs on the rate; and the rate itself."""
         stretch = stretches[scheduled.stage]
         schedule, start = scheduled.on(stretch), stretch.start
-        rate = self._rate(schedule, scheduled.stage)
+        rate = self._rate(schedule, scheduled)
         if schedule.absolute:
             return None, lambda peak, tick: rate(peak, tick - start)
         return (lambda tick: rate(1.0, tick - start)), (lambda peak, tick: rate(peak, tick - start))
 
-    def _rate(self, schedule: Schedule, stage: int) -> Rate:
+    def _rate(self, schedule: Schedule, scheduled: Scheduled, place: int = 0) -> Rate:
         if isinstance(schedule, Plateau):
-            state = self.plateaus[stage, schedule]
-            return lambda peak, tick: schedule.rate(peak, tick) * state.factor
+            state = self.plateaus[PlateauPart(scheduled, place)]
+            return lambda peak, tick: schedule.lowered(peak, tick, state.factor)
         if isinstance(schedule, ScheduleSequence):
-            parts = [self._rate(part, stage) for part in schedule.parts]
+            parts = [self._rate(part, scheduled, n) for n, part in enumerate(schedule.parts)]
 
             def rate(peak: float, tick: int) -> float:
                 place = schedule.place(tick)

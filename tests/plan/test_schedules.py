@@ -487,7 +487,7 @@ def test_the_text_is_canonical(name: str, arguments: dict[str, object], text: st
 @pytest.mark.parametrize(
     ("name", "arguments", "argument", "message", "help"),
     [
-        ("cosin", {}, None, "there is no schedule called cosin", "did you mean cosine?"),
+        ("cosin", {}, None, "there is no schedule called cosin", "did you mean `cosine`?"),
         ("cosine", {"flor": 0.1}, "flor", "cosine has no argument called flor", "did you mean floor?"),
         ("cosine", {"zz": 0.1}, "zz", "cosine has no argument called zz", "it takes warmup, "),
         ("step", {}, None, "step needs every", "write step(every=30 epochs)"),

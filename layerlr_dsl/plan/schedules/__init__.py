@@ -11,8 +11,8 @@ from __future__ import annotations
 from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.plan.schedules.plateau import Plateau, PlateauState
-from layerlr_dsl.plan.schedules.registry import arguments_of, make, meant, names
-from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, inner, running
+from layerlr_dsl.plan.schedules.registry import arguments_of, instead, make, meant, names
+from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, parts_of, running
 
 __all__ = [
     "ArgumentInfo",
@@ -24,9 +24,10 @@ __all__ = [
     "ScheduleFault",
     "Sequence",
     "arguments_of",
-    "inner",
+    "instead",
     "make",
     "meant",
     "names",
+    "parts_of",
     "running",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -49,7 +49,6 @@ COMMON = {**WARMUP, **FLOORS, "interval": INTERVAL}
 STRETCHED = {**COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}
 
 FAMILIAR: Mapping[str, str] = {
-    "lambdalr": "schedule NAME",
     "steplr": "step",
     "multisteplr": "multistep",
     "constantlr": "constant",
@@ -68,22 +67,45 @@ FAMILIAR: Mapping[str, str] = {
     "getinversesqrtschedule": "inverse_sqrt",
     "getcosinewithhardrestartsschedulewithwarmup": "cosine_restarts",
     "getcosinewithminlrschedulewithwarmup": "cosine",
+    "getcosinewithminlrschedulewithwarmuplrrate": "cosine",
+    "cosinewithminlr": "cosine",
+    "cosinewarmupwithminlr": "cosine",
+    "cosinewithrestarts": "cosine_restarts",
+    "constantwithwarmup": "constant",
+    "warmupstabledecay": "wsd",
+    "getreduceonplateauschedule": "plateau",
     "getwsdschedule": "wsd",
     "cosinelrscheduler": "cosine",
     "steplrscheduler": "step",
     "multisteplrscheduler": "multistep",
     "polylrscheduler": "polynomial",
     "plateaulrscheduler": "plateau",
+    "wsdlrscheduler": "wsd",
 }
 """What torch, transformers and timm call these, in lower case and without `_`."""
+
+UNEQUALLED: Mapping[str, str] = {
+    "lambdalr": "write the factor as a `let` that moves, and `schedule NAME`",
+    "multiplicativelr": "write the factor as a `let` that moves, and `schedule NAME`",
+    "sequentiallr": "write one behind the other: `schedule linear for 5 epochs then cosine`",
+    "chainedscheduler": "multiply them in a `let`, `let both = cosine(warmup=5%) * step(every=30 epochs)`, and write `schedule both`",
+    "cycliclr": "write `cosine_restarts(every=10 epochs)`, or a `let` that moves and `schedule NAME`",
+    "swalr": "write one behind the other: `schedule cosine for 75% then constant(factor=0.1)`",
+    "getscheduler": "name the schedule itself, such as `schedule cosine(warmup=5%)`",
+    "getadafactorschedule": "leave it out: Adafactor sets its own rate",
+    "greedy": "write `plateau(metric=val_loss)`, which falls when a metric says so",
+    "getgreedyschedule": "write `plateau(metric=val_loss)`, which falls when a metric says so",
+    "tanhlrscheduler": "write the curve as a `let` that moves, and `schedule NAME`",
+}
+"""Names that no schedule stands for by itself, and what says the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     arguments: Mapping[str, ArgumentInfo]
     parts: Callable[[Values, Clock, Parts], shapes.Curve]
-    aims_at_peak: bool = True
-    """Whether `warmup_prefix=false` and a warm-up of its own make sense."""
+    refused: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Arguments that others take and this cannot: why, and the way out."""
 
 
 def names() -> tuple[str, ...]:
@@ -99,8 +121,19 @@ def arguments_of(name: str) -> Mapping[str, ArgumentInfo] | None:
 
 def meant(name: str) -> str | None:
     """The schedule that a name of another library, or a slip, stands for."""
-    familiar = FAMILIAR.get(name.lower().replace("_", ""))
-    return familiar if familiar in ENTRIES else nearest(name, ENTRIES)
+    known = _key(name)
+    return None if known in UNEQUALLED else FAMILIAR.get(known) or nearest(name, ENTRIES)
+
+
+def instead(name: str) -> str:
+    """What to write in place of an unknown schedule."""
+    near = meant(name)
+    known = "known: " + ", ".join(ENTRIES)
+    return f"did you mean `{near}`?" if near else UNEQUALLED.get(_key(name), known)
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Curve:
@@ -111,9 +144,10 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Cur
     """
     entry = ENTRIES.get(name)
     if entry is None:
-        near = meant(name)
-        help = f"did you mean {near}?" if near else f"there are {', '.join(ENTRIES)}"
-        raise ScheduleFault(None, f"there is no schedule called {name}", help)
+        raise ScheduleFault(None, f"there is no schedule called {name}", instead(name))
+    for argument, (why, help) in entry.refused.items():
+        if argument in arguments:
+            raise ScheduleFault(argument, why, help)
     values: Values = read(name, entry.arguments, arguments)
     _refuse_contradictions(name, values)
     common: Parts = {
@@ -136,7 +170,7 @@ def _refuse_contradictions(name: str, values: Values) -> None:
     for first, second in (("floor", "min_lr"), ("warmup_start_factor", "warmup_lr")):
         _one_of(values, first, second)
     if values["warmup_type"].name == "exponential" and not (
-        values["warmup_start_factor"] or values["warmup_lr"]
+        values["warmup_start_factor"] or values.get("warmup_lr")
     ):
         raise ScheduleFault(
             "warmup_type",
@@ -147,7 +181,7 @@ def _refuse_contradictions(name: str, values: Values) -> None:
 
 def _warmup(values: Values, clock: Clock) -> shapes.Warmup:
     ticks = clock.ticks_of(values["warmup"])
-    rate = values["warmup_lr"]
+    rate = values.get("warmup_lr")
     return shapes.Warmup(
         ticks,
         max(ticks - 1, 0) if values.get("endpoint") else ticks,
@@ -358,14 +392,37 @@ REPORTS = ArgumentInfo(
     whole=True,
 )
 
+_NO_PREFIX = "its warm-up is a part of it, and it cannot begin without it"
+_ONE_CYCLE_REFUSES = {
+    "warmup_prefix": (f"one_cycle rises by itself: {_NO_PREFIX}", "leave it out"),
+    "endpoint": ("one_cycle ends at the last step by nature", "leave it out"),
+}
+_SLANTED_TRIANGULAR_REFUSES = {
+    "warmup_prefix": (f"slanted_triangular rises by itself: {_NO_PREFIX}", "leave it out")
+}
+_INVERSE_SQRT_REFUSES = {
+    "warmup_prefix": ("inverse_sqrt counts from the end of its warm-up", "leave it out, or give timescale=")
+}
+_PLATEAU_REFUSES = {
+    "warmup_prefix": ("plateau falls when a metric says so, and has no length to count over", "leave it out")
+}
+
 ENTRIES: Mapping[str, Entry] = {
     "constant": Entry(
         {
             "factor": ArgumentInfo("number", "the share of the rate", 1, domain=NOT_NEGATIVE),
-            **WARMUP,
+            **{name: info for name, info in WARMUP.items() if name != "warmup_lr"},
             "endpoint": ENDPOINT,
         },
         _constant,
+        {
+            "warmup_lr": (
+                "`warmup_lr` is a rate, and constant is the same factor for every rate",
+                "write warmup_start_factor=, a share of each group's own rate",
+            ),
+            "min_lr": ("constant does not fall, so there is no least rate", "leave it out"),
+            "floor": ("constant does not fall, so there is no floor", "leave it out"),
+        },
     ),
     "step": Entry(
         {"every": EVERY, "gamma": GAMMA, **COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}, _step
@@ -427,6 +484,7 @@ ENTRIES: Mapping[str, Entry] = {
             **COMMON,
         },
         _one_cycle,
+        _ONE_CYCLE_REFUSES,
     ),
     "slanted_triangular": Entry(
         {
@@ -441,6 +499,7 @@ ENTRIES: Mapping[str, Entry] = {
             **COMMON,
         },
         _slanted_triangular,
+        _SLANTED_TRIANGULAR_REFUSES,
     ),
     "inverse_sqrt": Entry(
         {
@@ -452,6 +511,7 @@ ENTRIES: Mapping[str, Entry] = {
             **COMMON,
         },
         _inverse_sqrt,
+        _INVERSE_SQRT_REFUSES,
     ),
     "wsd": Entry(
         {
@@ -480,5 +540,6 @@ ENTRIES: Mapping[str, Entry] = {
             **COMMON,
         },
         _plateau,
+        _PLATEAU_REFUSES,
     ),
 }

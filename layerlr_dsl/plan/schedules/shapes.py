@@ -373,8 +373,6 @@ def running(schedule: Schedule, tick: int) -> tuple[Schedule, int]:
     return schedule.parts[place], tick - schedule.starts[place]
 
 
-def inner(schedule: Schedule) -> Iterator[Schedule]:
-    """A schedule and the parts that it is made of."""
-    yield schedule
-    for part in getattr(schedule, "parts", ()) if isinstance(schedule, Sequence) else ():
-        yield from inner(part)
+def parts_of(schedule: Schedule) -> tuple[Schedule, ...]:
+    """The parts of a sequence; of anything else itself."""
+    return schedule.parts if isinstance(schedule, Sequence) else (schedule,)

@@ -83,8 +83,10 @@ class Reports:
         return changed
 
     def _observe(self, tick: int) -> bool:
+        # A plateau hears what speaks of its own steps: not what ended the stage, or the part, before it.
+        before, last_step = dict(self.fired), max(self._reported - 1, 0)
         changed = self.waits.observe(self._values, self._reported, tick)
-        return self.plateaus.observe(self._values, tick, self.fired) or changed
+        return self.plateaus.observe(self._values, last_step, before) or changed
 
     def unreported(self) -> tuple[str, ...]:
         """The conditions and plateaus whose metric was never reported, in the words of the rules."""

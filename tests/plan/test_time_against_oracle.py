@@ -173,7 +173,7 @@ class Live:
 
     def compare(self) -> None:
         """What the optimizer really has, against the oracle."""
-        run = Run(self.file, self.clock, by_reports(self.reports))
+        run = Run(self.file, self.clock, by_reports(self.reports), tuple(self.reports))
         over = run.over
         over = over is not None and self.tick >= over
         number = run.stage_at(self.tick if not over else max((run.over or 0) - 1, 0))

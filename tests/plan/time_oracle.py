@@ -314,6 +314,8 @@ def decay(
     start = warm if given.get("warmup_prefix", True) else 0
     span = max(end - start - bool(given.get("endpoint")), 1)
     p = 1.0 if tick >= end else min((tick - start) / span, 1.0)
+    if kind == "plateau":
+        return 1.0
     if kind == "constant":
         return given.get("factor", 1.0)
     if kind == "cosine":
@@ -425,6 +427,8 @@ class Run:
     file: File
     clock: Clock
     fires: Fires = never
+    reports: tuple[tuple[int, dict[str, float]], ...] = ()
+    """What plateaus hear."""
 
     @cached_property
     def stages(self) -> list[tuple[int, Clock]]:
@@ -483,6 +487,27 @@ class Run:
             return False
         closes = None if end is None else self.place(end, stage, opens)
         return closes is None or tick < closes
+
+    def part_at(self, stage: int, sequence: Parts, tick: int) -> tuple[int, Clock, Curve]:
+        """The part of a schedule that runs at a tick: where it begins in the run, its clock, itself."""
+        start, clock = self.local(stage)
+        begun = [(start + at, own, curve) for at, own, curve in placed(sequence, clock) if own.length > 0]
+        return [part for part in begun if part[0] <= tick][-1]
+
+    def plateau(self, stage: int, sequence: Parts, tick: int) -> float:
+        """What metrics have taken off a plateau that runs at a tick, by the reports on its own steps."""
+        part = self.part_at(stage, sequence, tick)
+        given = dict(part[2].given)
+        best, bad, factor = math.inf, 0, 1.0
+        for when, values in self.reports:
+            own = not stage or self.stage_at(when - 1) == stage
+            if not own or when <= self.local(stage)[0] or self.part_at(stage, sequence, when - 1) != part:
+                continue
+            value = values[given["metric"]]
+            best, bad = (value, 0) if value < best * (1 - 1e-4) else (best, bad + 1)
+            if bad > given["patience"]:
+                factor, bad = max(factor * given["factor"], given.get("floor", 0.0)), 0
+        return factor
 
     def statements(self) -> Iterator[tuple[int, Statement]]:
         """In the order of the cascade, each with its stage; an include counts once a place."""
@@ -600,11 +625,14 @@ class Parameter:
         rate = self.options_at(tick)["lr"]
         scheduled = self.schedule_at(tick)
         if scheduled is not None:
-            stage, sequence = scheduled
-            start, clock = self.run.local(stage)
-            since = tick - start
-            begins, own, curve = [x for x in placed(sequence, clock) if x[0] <= since and x[1].length > 0][-1]
-            rate = left_of(curve, rate, since - begins, own, dict(self.run.file.lets))
+            begins, own, curve = self.run.part_at(*scheduled, tick)
+            peak, since = rate, tick - begins
+            rate = left_of(curve, peak, since, own, dict(self.run.file.lets))
+            if curve.kind == "plateau":
+                rate *= self.run.plateau(*scheduled, tick)
+                given = dict(curve.given)
+                if "min_lr" in given and since >= own.ticks(given.get("warmup", Time(Fraction(0), "%"))):
+                    rate = max(rate, min(given["min_lr"], peak))
         return rate * self._warmed_up(tick)
 
     def _warmed_up(self, tick: int) -> float:

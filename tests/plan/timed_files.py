@@ -180,6 +180,7 @@ class Drawn:
         epochs = self.clock.epoch is not None
         kinds = ["constant", "cosine", "linear", "polynomial", "step", "multistep", "inverse_sqrt", "wsd",
                  "cosine_restarts", "exponential", "ends"]  # fmt: skip
+        kinds += ["plateau"] * (not factor)
         kind = self.one(*(k for k in kinds if epochs or k != "exponential"))
         given: dict[str, Any] = {}
         if kind == "ends":
@@ -195,7 +196,7 @@ class Drawn:
             given["floor"] = 0.05
         if self.chance(2):
             given |= self._warmup(kind, factor)
-        if kind not in ("inverse_sqrt", "cosine_restarts") and self.chance(4):
+        if kind not in ("inverse_sqrt", "cosine_restarts", "plateau") and self.chance(4):
             given["endpoint"] = True
         if kind not in ("constant",) and epochs and self.chance(4):
             given["interval"] = "epoch"
@@ -216,6 +217,8 @@ class Drawn:
             return {"every": self.time(1), "multiply": self.one(1, 2)}
         if kind == "exponential" and not ends:
             return {"gamma": self.one(0.5, 0.9)}
+        if kind == "plateau":
+            return {"metric": self.one(*METRICS), "factor": 0.5, "patience": self.one(0, 1)}
         if kind == "wsd":
             return {"decay": self.time(), "decay_type": self.shape()}
         return {}
@@ -227,7 +230,7 @@ class Drawn:
             if not factor and kind != "constant" and self.chance(2):
                 del given["warmup_start_factor"]
                 given["warmup_lr"] = self.one(1e-3, 0.3)
-        if kind not in ("constant", "inverse_sqrt") and self.chance(3):
+        if kind not in ("constant", "inverse_sqrt", "plateau") and self.chance(3):
             given["warmup_prefix"] = False
         return given
 

@@ -195,6 +195,11 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
         return (
             check_ramp(node, found) if node.function == "ramp" else _check_called_schedule(node, names, found)
         )
+    if node.function == "plateau" and names.time:
+        message = "`plateau` falls when a metric says so, and a value moves with time alone"
+        help = "write it as a schedule: `schedule plateau(metric=val_loss)`"
+        found.append(error("LR109", message, node.function_span, help))
+        return False
     for keyword in node.keywords:
         message = f"`{node.function}` takes no argument by name"
         found.append(error("LR109", message, keyword.span, f"leave out `{keyword.name}=`"))
@@ -206,7 +211,9 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
         return True
     low, high = ARITY[node.function]
     if not low <= len(node.arguments) <= high:
-        want = "one argument" if high == 1 else "one or more arguments"
+        want = {1: "one argument", 3: "three arguments"}.get(
+            low if low == high else 0, "one or more arguments"
+        )
         found.append(error("LR109", f"`{node.function}` takes {want}, not {len(node.arguments)}", node.span))
         return False
     if node.function not in CAPTURE_FUNCTIONS:
@@ -251,7 +258,10 @@ def check_ramp(node: s.Call, found: list[Diagnostic]) -> bool:
             isinstance(when := point.items[0], s.Duration) or (isinstance(when, s.Number) and when.percent)
         ):
             message = f"`{when.span.text}` is no stretch of time from the start"
-            help = f"write {when.span.text}%, {when.span.text} steps or {when.span.text} epochs"
+            text = when.span.text
+            help = (
+                f"write {text}%, {text} steps or {text} epochs" if isinstance(when, s.Number) else "write 30%"
+            )
             found.append(error("LR106", message, when.span, help))
         elif isinstance(value := point.items[1], s.Duration):
             found.append(error("LR107", f"`{value.span.text}` is a stretch of time, not a value", value.span))

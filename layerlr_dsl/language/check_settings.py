@@ -372,6 +372,8 @@ class SettingsChecker:
         check_expression(expression, names, self._found)
         if len(self._found) > before:
             return
+        if self._lets.rests_on_a_fault(expression):
+            return  # what is wrong is said where it is
         moving = moves(expression, self._lets, names.captures)
         if moving and not self._may_move(option, expression, infos):
             return

@@ -226,6 +226,7 @@ def _head(gathered: _Gathered, statement: s.Heading, found: list[Diagnostic]) ->
         related = (Related("the last part of the file begins here", gathered.after.span),)
         message = "a stage stands before `after stages`"
         found.append(error("LR116", message, statement.span, "move it up", related=related))
+        return
     first = next((x for x in gathered.stages if x.name == statement.name), None)
     if first is not None:
         related = (Related("first named here", first.name_span),)

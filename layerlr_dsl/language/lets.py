@@ -22,6 +22,8 @@ class Lets(dict[str, s.Expression]):
         """Those whose value was given from outside, in the place of the file's own."""
         self.moving: set[str] = set()
         """Those whose value changes with time: worked out where they are used, on the clock of that place."""
+        self.shaky: set[str] = set()
+        """Those without a value, and those that rest on them: what they come to is nobody's fault."""
         self._worth: dict[tuple[str, bool], Value | Fault] = {}
 
     def replaced(self, name: str) -> bool:
@@ -41,9 +43,16 @@ class Lets(dict[str, s.Expression]):
             raise found
         return found
 
+    def rests_on_a_fault(self, expression: s.Expression) -> bool:
+        """Whether a value is worked out from a name that has none."""
+        return bool(self.shaky) and any(
+            isinstance(node, s.Name) and node.name in self.shaky for node in names_in(expression)
+        )
+
     def void(self, name: str) -> None:
         """Let a name that has no value count as 0, so that its own finding is the only one."""
         self[name] = s.Number(self[name].span, "0")
+        self.shaky.add(name)
         self.moving.discard(name)
         self._worth.pop((name, False), None)
 
@@ -99,6 +108,9 @@ def check_lets(
         time=True,
     )
     for name in order:
+        if name in lets.shaky or lets.rests_on_a_fault(lets[name]):
+            lets.void(name)
+            continue
         before = len(found)
         check_expression(lets[name], names, found)
         if len(found) == before and moves(lets[name], lets):

@@ -20,6 +20,8 @@ from layerlr_dsl.plan.findings_optimizers import (
     refused,
     several_groups,
 )
+from layerlr_dsl.plan.findings_schedules import below_least
+from layerlr_dsl.plan.findings_stages import without_lr_in_stages
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -47,6 +49,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.overridden(resolution)
     yield from model.tied_conflicts(resolution)
     yield from model.without_lr(resolution)
+    yield from without_lr_in_stages(plan)
     yield from model.frozen_by_model(resolution)
     yield from refused(resolution)
     yield from moving(plan)
@@ -63,4 +66,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from time.only_frozen(resolution)
     yield from time.unfreeze_without_freeze(resolution)
     yield from time.masked_ends(resolution)
+    yield from time.late_turns(resolution)
+    yield from time.freezes_that_thaw_nothing(resolution)
     yield from time.base_stays_frozen(resolution)
+    yield from below_least(plan)

@@ -321,19 +321,22 @@ def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[min(bare)]]
     driven = behaviour.scheduled or ""
     default = behaviour.courses[driven].base
-    tops = list(dict.fromkeys(name.split(".")[0] for name in names))
-    shown = ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + (
-        f" and {len(tops) - _SHOWN} more" if len(tops) > _SHOWN else ""
-    )
     plural = "parameter has" if len(names) == 1 else "parameters have"
     source = resolution.rules.source
     at = resolution.rules.optimizer.span or Span(source, 0, 0)
     yield warning(
         "LR204",
-        f"{len(names)} {plural} no lr and train with the optimizer's own ({spelled(default)}): {shown}",
+        f"{len(names)} {plural} no lr and train with the optimizer's own ({spelled(default)}): {top_modules(names)}",
         at,
         "begin with a broad rule, such as `** -> lr 1e-4`, or freeze them",
     )
+
+
+def top_modules(names: list[str]) -> str:
+    """The first segments of some names, as a message lists them."""
+    tops = list(dict.fromkeys(name.split(".")[0] for name in names))
+    more = f" and {len(tops) - _SHOWN} more" if len(tops) > _SHOWN else ""
+    return ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + more
 
 
 def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:

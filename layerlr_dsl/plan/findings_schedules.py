@@ -57,7 +57,9 @@ def below_least(plan: Plan) -> Iterator[Diagnostic]:
     for span, groups in found.items():
         (name, rate), *others = groups.items()
         more = f" and of {plural(len(others), 'more group')}" if others else ""
-        message = f"`{span.excerpt}` does not lie below the rate of {name} ({spelled(rate)}){more}: it never falls"
+        message = (
+            f"`{span.excerpt}` does not lie below the rate of {name} ({spelled(rate)}){more}: it never falls"
+        )
         help = "lower min_lr, or write floor=, a share of each group's own rate"
         yield warning("LR320", message, span, help)
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
+from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.timeline import Mark
+from layerlr_dsl.tools.numbers import plural
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Phase, Plan
@@ -25,9 +27,12 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
         g.kind == "trains" and not g.behaviour.freezes and not g.behaviour.came_frozen for g in plan.groups
     ):
         return
+    ends = {stage.until for stage in plan.timeline.calendar.stages}
     for phase in plan.phases:
-        if phase.when is None and len(phase.frozen) == len(plan.groups):
-            freezes = [f.behaviour.freeze(phase.start).effect for f in plan.groups if f.planned]
+        # What a metric freezes may be meant to end the training; a stage that it begins is not.
+        begins = phase.when is None or not ends.isdisjoint(phase.fired)
+        if begins and len(phase.frozen) == len(plan.groups):
+            freezes = [f.behaviour.freeze(phase.tick, phase.fired).effect for f in plan.groups if f.planned]
             spans = [effect.span for effect in freezes if effect is not None]
             if not spans:
                 yield error(
@@ -48,6 +53,8 @@ def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 def _between(plan: Plan, phase: Phase) -> str:
+    if phase.when is not None:
+        return f"in stage {phase.stage}, when {phase.when}"
     start = plan.clock.words(phase.start)
     if phase.end is None:
         return "at any time" if phase.start == 0 else f"from {start} on"
@@ -117,10 +124,6 @@ def _freezing_ticks(plan: Plan) -> list[int]:
     return [0, *sorted(tick for tick in ticks if total is None or tick < total)]
 
 
-def _start(statement: s.UnfreezeStatement) -> str:
-    return "epoch 0" if statement.at is None else statement.at.span.text
-
-
 def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
     """`unfreeze S at T` where nothing freezes S before T."""
     frozen_before: dict[int, bool] = {}
@@ -145,14 +148,13 @@ def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
             assert isinstance(statement, s.UnfreezeStatement)
             selector = statement.selector.span.text
             if clause.stage:
-                yield info("LR317", f"`{selector}` trains already in this stage", clause.span)
+                help = "leave it out, or freeze it above the first stage"
+                yield info("LR317", f"`{selector}` trains already in this stage", clause.span, help)
                 continue
-            yield error(
-                "LR307",
-                f"nothing freezes `{selector}` before this",
-                clause.span,
-                f"write `freeze {selector} until {_start(statement)}`, which says both",
-            )
+            help = "leave it out: it trains from the start"
+            if statement.at is not None:
+                help = f"write `freeze {selector} until {statement.at.span.text}`, which says both"
+            yield error("LR307", f"nothing freezes `{selector}` before this", clause.span, help)
 
 
 def _not_after(mark: Mark, other: Mark) -> bool:
@@ -203,6 +205,57 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
                 "use `unfreeze ... at`, which says that it trains from then on",
                 (Related("still frozen by this", clause.span),),
             )
+
+
+def late_turns(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR302: turns by a capture that lie after the run, or their stage."""
+    turns: dict[int, dict[Mark, tuple[str, Span]]] = defaultdict(dict)
+    sequences = {
+        clause.index
+        for clause in resolution.rules.clauses
+        if isinstance(clause.statement, s.UnfreezeSequenceStatement)
+        and any(turn.by for turn in clause.statement.turns)
+    }
+    classes = zip(resolution.matches.classes, resolution.ruling.cascades, strict=True)
+    for kind, cascade in classes if sequences else ():
+        for effect in cascade.freezes:
+            if effect.clause in sequences and not effect.frozen:
+                turns[effect.clause].setdefault(effect.window.opens, (kind.row.name, effect.span))
+    for clause, marks in sorted(turns.items()):
+        ordered = sorted(marks.items(), key=lambda item: (item[0].share, item[0].ticks))
+        stage = resolution.rules.clauses[clause].stage
+        yield from resolution.timed.timeline.never_thaw(
+            ((name, span, mark) for mark, (name, span) in ordered), stage
+        )
+
+
+def freezes_that_thaw_nothing(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR322: freezes that end over parameters which came frozen with the model, and stay so."""
+    counts: dict[int, int] = defaultdict(int)
+    names: dict[int, str] = {}
+    last = len(resolution.timed.timeline.calendar.stages)
+    for kind, cascade in zip(resolution.matches.classes, resolution.ruling.cascades, strict=True):
+        if not kind.came_frozen or kind.adapted_base or not all(e.frozen for e in cascade.freezes):
+            continue
+        for clause in {e.clause for e in cascade.freezes if e.window.closes or 0 < e.window.stage < last}:
+            counts[clause] += kind.count
+            names.setdefault(clause, kind.row.name)
+    for number, count in sorted(counts.items()):
+        clause = resolution.rules.clauses[number]
+        statement = clause.statement
+        assert isinstance(statement, s.FreezeStatement)
+        covered = f"{plural(count, 'parameter')} that came frozen with the model, such as `{names[number]}`"
+        message = f"this freeze ends over {covered}, and thaws nothing of that"
+        yield warning("LR322", message, clause.span, _either_way(statement))
+
+
+def _either_way(statement: s.FreezeStatement) -> str:
+    """How to say that it trains from then on, and how to say that it never does."""
+    window, selector = statement.window, statement.selector.span.text
+    if window is None or window.closes is None:
+        return f"to train it in the next stage write `unfreeze {selector}` there; else nothing is to be done"
+    until = window.closes.span.text
+    return f"to train it from then on write `unfreeze {selector} at {until}`; else leave out `until {until}`"
 
 
 def base_stays_frozen(resolution: Resolution) -> Iterator[Diagnostic]:

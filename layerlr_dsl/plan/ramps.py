@@ -14,8 +14,8 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.factories import TimeArguments
-from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
+from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.tools.nearest import nearest
 
 Course = Callable[[int], Any]

@@ -35,7 +35,9 @@ class NamedFactor:
         """Raises Fault for what is no factor."""
         factor = self.course(tick) * self.scale
         if factor < 0 or isinstance(factor, bool):
-            message = f"the schedule `{self.name}` is {spelled(factor)}, and a factor is a number of 0 or more"
+            message = (
+                f"a factor is a number of 0 or more, and the schedule `{self.name}` is {spelled(factor)}"
+            )
             raise Fault("LR107", message, self.span, "bound it with max(0, ...)")
         return float(factor)
 

@@ -97,6 +97,8 @@ class Calendar:
 
     def stage_at(self, tick: int, stretches: Stretches) -> int:
         """The number of the stage that runs at a tick, from 1; 0 where there are none."""
-        running = [n for n, stretch in enumerate(stretches) if n and stretch.start <= tick and stretch.start < NEVER]
+        running = [
+            n for n, stretch in enumerate(stretches) if n and stretch.start <= tick and stretch.start < NEVER
+        ]
         # Of stages that begin at one tick the last runs: the others hold no tick.
         return running[-1] if running else 0

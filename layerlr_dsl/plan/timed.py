@@ -102,6 +102,8 @@ class Timed:
             mark = timeline.after(start, statement.every, turn, stage)
             windows.append(Interval(mark, None, stage))
         if not any(one.by for one in statement.turns):
-            marks = [window.opens for window in windows]
-            timeline.never_thaw(zip(statement.selectors, marks, strict=True), stage)
+            turns = zip(statement.selectors, windows, strict=True)
+            timeline.found += timeline.never_thaw(
+                ((selector.span.text, selector.span, window.opens) for selector, window in turns), stage
+            )
         return ClauseTimes(tuple(windows), warmup)

@@ -137,6 +137,10 @@ class Timeline:
                 length = (
                     Length(Fraction(1), "epochs") if self.clock.knows_epochs else Length(Fraction(1), "steps")
                 )
+        if statement.until is not None and length is None and self.clock.length is None:
+            message = f"stage {statement.name} lasts to the end of the run at most, whose length is not known"
+            help = f"give epochs, or write `stage {statement.name} for 20 epochs until ...`"
+            self.found.append(error("LR311", message, statement.until.span, help))
         until = (
             None if statement.until is None else self._event(statement.until, Mark(Fraction(0), None, number))
         )
@@ -248,15 +252,16 @@ class Timeline:
         except UnknownTime as unknown:
             self._unknown(unknown, span)
             return Fraction(0)
-        if (
-            not clock.counts_steps
-            and ticks.denominator != 1
-            and not (self.nominal and length.unit == "percent")
-            and (id(span.source), span.start) not in self._rounded
-        ):
-            self._rounded.add((id(span.source), span.start))
-            self.found.append(rounded_up(clock, ticks, span, words))
+        if not (self.nominal and length.unit == "percent"):
+            self._round_up(clock, ticks, span, words)
         return ticks
+
+    def _round_up(self, clock: Clock, ticks: Fraction, span: Span, words: Callable[[int], str]) -> None:
+        """Note, once a place, what a clock of whole epochs cannot place exactly."""
+        place = (id(span.source), span.start)
+        if not clock.counts_steps and ticks.denominator != 1 and place not in self._rounded:
+            self._rounded.add(place)
+            self.found.append(rounded_up(clock, ticks, span, words))
 
     def _unknown(self, unknown: UnknownTime, span: Span) -> None:
         if unknown.missing == "steps_per_epoch":
@@ -285,7 +290,7 @@ class Timeline:
         return new.index
 
     def _check_window(self, written: s.Window, opens: Mark, closes: Mark | None, stage: int) -> None:
-        first, last = self.exact(opens, {}), None if closes is None else self.exact(closes, {})
+        first, last = self._since_start(opens), None if closes is None else self._since_start(closes)
         if first is not None and last is not None:
             assert written.closes is not None
             if last < first:
@@ -317,20 +322,23 @@ class Timeline:
         stage: int = 0,
     ) -> None:
         """Warn of a window that opens after the run, or its stage, or ends after it."""
-        stretch = self.stretches({})[stage]
-        total = stretch.clock.length
-        if self.nominal or total is None or stretch.start == NEVER:
+        clock = self.clock_of(stage)
+        total = clock.length
+        if self.nominal or total is None:
             return
         what = f"stage {self.calendar.stages[stage - 1].name}" if stage else "the run"
-        end = stretch.clock.words(total)
-        total += stretch.start
+        end = clock.words(total)
         if opens_time is not None and opens is not None and opens >= total:
             message = f"`{opens_time.span.text}` is never reached: {what} ends at {end}"
             help = f"move it into {'the stage' if stage else 'the run'}, or give more {self._unit}"
             self.found.append(warning("LR302", message, opens_time.span, help))
         elif closes_time is not None and closes is not None and closes > total:
-            whole = "epochs" if self.clock.knows_epochs else "steps"
-            message = f"`{closes_time.span.text}` lies after the end of {what}, which has {end.partition(' ')[2]} {whole}"
+            lasts = (
+                plural(total / clock.ticks_per_epoch, "epoch")
+                if clock.knows_epochs
+                else plural(ceil(total), "step")
+            )
+            message = f"`{closes_time.span.text}` lies after the end of {what}, which has {lasts}"
             help = f"the window stays open to the end; shorten it, or give more {self._unit}"
             self.found.append(warning("LR304", message, closes_time.span, help))
 
@@ -338,35 +346,41 @@ class Timeline:
     def _unit(self) -> str:
         return "epochs" if self.clock.knows_epochs else "steps"
 
-    def never_thaw(self, turns: Iterable[tuple[s.Selector, Mark]], stage: int = 0) -> None:
-        """Warn once of the turns of `unfreeze A then B` that lie after the run, or its stage."""
-        stretch = self.stretches({})[stage]
-        total = stretch.clock.length
+    def never_thaw(self, turns: Iterable[tuple[str, Span, Mark]], stage: int = 0) -> Iterator[Diagnostic]:
+        """A warning of the turns of `unfreeze A then B` that lie after the run, or its stage.
+
+        turns: what thaws, where that is written, and when.
+        """
+        clock = self.clock_of(stage)
+        total = clock.length
         if self.nominal or total is None:
             return
-        late = [
-            (selector, exact - stretch.start)
-            for selector, mark in turns
-            if (exact := self.exact(mark, {})) is not None and exact - stretch.start >= total
-        ]
+        placed = ((name, span, self._since_start(mark)) for name, span, mark in turns)
+        late = [(name, span, at) for name, span, at in placed if at is not None and at >= total]
         if not late:
             return
-        (first, at), *others = late
+        (name, first, at), *others = late
         what = f"stage {self.calendar.stages[stage - 1].name}" if stage else "the run"
-        turn, end = stretch.clock.words(at), stretch.clock.words(total)
         more = f", nor do the {len(others)} behind it" if len(others) > 1 else ", nor does the one behind it"
-        message = f"`{first.span.text}` never thaws: its turn is {turn}, and {what} ends at {end}"
-        related = tuple(Related(f"its turn is {stretch.clock.words(when)}", one.span) for one, when in others)
-        help = f"shorten `every`, or give more {self._unit}"
-        self.found.append(
-            warning("LR302", message + (more if others else ""), first.span, help, related[:_MOST_LATE])
+        message = (
+            f"`{name}` never thaws: its turn is {clock.words(at)}, and {what} ends at {clock.words(total)}"
         )
+        related = tuple(Related(f"its turn is {clock.words(when)}", span) for _, span, when in others)
+        help = f"shorten `every`, or give more {self._unit}"
+        yield warning("LR302", message + (more if others else ""), first, help, related[:_MOST_LATE])
+
+    def _since_start(self, mark: Mark) -> Fraction | None:
+        """How far a mark lies behind the start of its stage, as long as that can be; None where it waits."""
+        if mark.event is not None:
+            return None
+        return mark.ticks + mark.share * (self.clock_of(mark.stage).length or 0)
 
     def check_stages(self) -> None:
         """Stages against the length of the run: too long, or with time left over."""
         if not self.calendar.stages or self.nominal or self.clock.length is None:
             return
         stretches = self.stretches({})
+        self._check_lengths(stretches)
         for stage, stretch in zip(self.calendar.stages, stretches[1:], strict=True):
             length = None if stage.length is None else self.clock.exact(stage.length)
             if length is not None and stretch.start != NEVER and stretch.start + length > self.clock.length:
@@ -382,3 +396,20 @@ class Timeline:
             message = f"the last stage ends at {self.clock.words(over)}, and {left}"
             help = "leave out its `for`, and it lasts to the end; as it is, its last state holds"
             self.found.append(warning("LR314", message, self.calendar.stages[-1].span, help))
+
+    def _check_lengths(self, stretches: Stretches) -> None:
+        """Stages that hold no tick, and ends that only whole epochs can have."""
+        for number, (stage, stretch) in enumerate(zip(self.calendar.stages, stretches[1:], strict=True)):
+            before = stretches[number]
+            if number and stretch.start == NEVER and before.end is not None:
+                message = f"stage {stage.name} never begins: the run ends at {self.clock.words(before.end)}"
+                help = f"shorten the stages before it, or give more {self._unit}"
+                self.found.append(warning("LR302", message, stage.span, help))
+            elif stretch.start < NEVER and stretch.end == stretch.start:
+                what = "step" if self.clock.counts_steps else "whole epoch"
+                message = f"stage {stage.name} holds no {what}, so nothing under it ever does anything"
+                self.found.append(warning("LR302", message, stage.span, "give it more time, or remove it"))
+            length = self.rules.stages[number].length
+            ends = None if stage.length is None else stretch.start + self.clock.exact(stage.length)
+            if length is not None and ends is not None and stretch.start < NEVER:
+                self._round_up(self.clock, ends, length.span, moment_in_words)

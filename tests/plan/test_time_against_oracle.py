@@ -6,7 +6,6 @@ import copy
 import os
 import random
 import tempfile
-import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +85,12 @@ def told(found: dict[str, Any], wanted: dict[str, Any], where: object) -> None:
     """One parameter at one tick."""
     for option, value in wanted.items():
         if option != "held":
-            assert found[option] == pytest.approx(value, rel=1e-9, abs=1e-300), (option, where, found[option], value)
+            assert found[option] == pytest.approx(value, rel=1e-9, abs=1e-300), (
+                option,
+                where,
+                found[option],
+                value,
+            )
 
 
 def net(frozen: frozenset[str]) -> Net:
@@ -127,7 +131,11 @@ def check_events(file: File, length: Length, frozen: frozenset[str], seed: int =
         at = {"step": tick} if length.clock.steps else {"epoch": tick}
         found = plan.at(**at, events=events)
         for name in NAMES:
-            told(dict(found[name]), Parameter(run, NAMES, name, name not in frozen).at(tick), (name, tick, when))
+            told(
+                dict(found[name]),
+                Parameter(run, NAMES, name, name not in frozen).at(tick),
+                (name, tick, when),
+            )
 
 
 class Live:
@@ -161,7 +169,9 @@ class Live:
             parameter.grad = torch.full_like(parameter, 1e-3) if parameter.requires_grad else None
         self.steps = {
             name: count + parameter.requires_grad
-            for (name, parameter), count in zip(self.model.named_parameters(), self.steps.values(), strict=True)
+            for (name, parameter), count in zip(
+                self.model.named_parameters(), self.steps.values(), strict=True
+            )
         }
         self.optimizer.step()
         self.schedule.step()
@@ -192,7 +202,11 @@ class Live:
                     known = {option: value for option, value in wanted.items() if option in group}
                     told(group, known, (name, self.tick))
                 if self.file.optimizer == "adamw":
-                    steps = int(self.optimizer.state[parameter].get("step", 0)) if parameter in self.optimizer.state else 0
+                    steps = (
+                        int(self.optimizer.state[parameter].get("step", 0))
+                        if parameter in self.optimizer.state
+                        else 0
+                    )
                     assert steps == self.steps[name], (name, self.tick, "steps")
 
 

@@ -450,7 +450,9 @@ class Run:
             fired = None if stage.until is None else self.fires(stage.until, start)
             if fired is not None and (end is None or fired < end):
                 end = Fraction(fired)
-            found.append((start, self.clock.part(max(ceil(limit) - start, 1)), None if end is None else ceil(end)))
+            found.append(
+                (start, self.clock.part(max(ceil(limit) - start, 1)), None if end is None else ceil(end))
+            )
             at = end
         return found
 

@@ -76,7 +76,7 @@ def moves(e: Any) -> bool:
     """Whether a value changes with time; every `let` that it names is taken to."""
     if not isinstance(e, tuple):
         return False
-    return e[:1] in (("name",), ("ramp",), ("schedule",)) and e != ("name", "pi") or any(map(moves, e))
+    return (e[:1] in (("name",), ("ramp",), ("schedule",)) and e != ("name", "pi")) or any(map(moves, e))
 
 
 class Drawn:
@@ -136,7 +136,11 @@ class Drawn:
             name = ("name", self.one(*(n for n in self.names if n in ("progress", "epoch", "step"))))
             return self.one(("^", self.number(), name), ("exp", ("-", ("*", self.number(), name))))
         if kind == "root":
-            return self.one("sqrt", "log", "log2", "abs"), ("+", ("num", 1.0), ("name", self.one(*self.names)))
+            return self.one("sqrt", "log", "log2", "abs"), (
+                "+",
+                ("num", 1.0),
+                ("name", self.one(*self.names)),
+            )
         if kind == "wave":
             turn = ("*", ("name", "pi"), ("name", self.one(*self.names)))
             return ("abs", (self.one("sin", "cos"), turn))
@@ -258,8 +262,10 @@ class Drawn:
         unit = self.one(*self.units)
         start, end = self.time(unit=unit), self.time(unit=unit)
         if "metric" in kind:
-            return (None, self.condition()) if "until" in kind else (
-                (start, self.condition()) if "both" in kind else (self.condition(), None)
+            return (
+                (None, self.condition())
+                if "until" in kind
+                else ((start, self.condition()) if "both" in kind else (self.condition(), None))
             )
         if kind == "both":
             low, high = sorted((start.value, end.value))
@@ -309,7 +315,9 @@ def files(draw: st.DrawFn, length: Length, metrics: bool = True) -> File:
     optimizer = drawn.one("adamw", "adamw", "sgd")
 
     def some(most: int, staged: bool = False) -> tuple[Statement, ...]:
-        found: list[Statement] = [drawn.statement(optimizer, staged) for _ in range(draw(st.integers(0, most)))]
+        found: list[Statement] = [
+            drawn.statement(optimizer, staged) for _ in range(draw(st.integers(0, most)))
+        ]
         if included and drawn.chance(2):
             found.insert(0, Include())
         return tuple(found)

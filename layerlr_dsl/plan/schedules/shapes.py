@@ -7,7 +7,6 @@ arguments were written: `warmup=5%` and `warmup=1 epoch` are one schedule in a r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import cos, floor, inf, log, pi, sqrt
 from typing import ClassVar, Protocol, runtime_checkable

@@ -12,7 +12,7 @@ from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments
-from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of, parts_of
+from layerlr_dsl.plan.schedules import ArgumentInfo, Curve, arguments_of, parts_of
 from layerlr_dsl.plan.timeline import moment_in_words, rounded_up, stretch_in_words
 from layerlr_dsl.tools.numbers import plural, spelled
 
@@ -74,10 +74,9 @@ def _least_rates(scheduled: Scheduled | None) -> Iterator[tuple[s.Argument, floa
     if scheduled is None:
         return
     for part, made in zip(scheduled.sequence.parts, parts_of(scheduled.nominal), strict=True):
-        least = getattr(made, "min_lr", None)
-        for argument in part.factory.arguments if least is not None else ():
-            if argument.name == "min_lr":
-                yield argument, least
+        if isinstance(made, Curve) and made.min_lr is not None:
+            least = made.min_lr
+            yield from ((argument, least) for argument in part.factory.arguments if argument.name == "min_lr")
 
 
 def _rate(behaviour: Behaviour, tick: int) -> float:

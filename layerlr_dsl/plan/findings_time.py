@@ -237,9 +237,9 @@ def freezes_that_thaw_nothing(resolution: Resolution) -> Iterator[Diagnostic]:
     for kind, cascade in zip(resolution.matches.classes, resolution.ruling.cascades, strict=True):
         if not kind.came_frozen or kind.adapted_base or not all(e.frozen for e in cascade.freezes):
             continue
-        for clause in {e.clause for e in cascade.freezes if e.window.closes or 0 < e.window.stage < last}:
-            counts[clause] += kind.count
-            names.setdefault(clause, kind.row.name)
+        for number in {e.clause for e in cascade.freezes if e.window.closes or 0 < e.window.stage < last}:
+            counts[number] += kind.count
+            names.setdefault(number, kind.row.name)
     for number, count in sorted(counts.items()):
         clause = resolution.rules.clauses[number]
         statement = clause.statement

@@ -60,8 +60,8 @@ def _floors(arguments: tuple[s.Argument, ...]) -> Iterator[Diagnostic]:
     """LR319: a share of the peak that was probably meant as a rate."""
     for argument in arguments:
         value = argument.value
-        plain = isinstance(value, s.Number) and not value.percent
-        if argument.name == "floor" and plain and 0 < value.value < _LIKE_A_RATE:  # type: ignore[union-attr]
+        share = value.value if isinstance(value, s.Number) and not value.percent else 1
+        if argument.name == "floor" and 0 < share < _LIKE_A_RATE:
             text = argument.value_span.text
             message = f"`floor={text}` is a share of each group's own rate, and looks like a rate"
             help = f"for a least rate that is the same for every group write `min_lr={text}`"

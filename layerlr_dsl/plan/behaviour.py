@@ -7,10 +7,11 @@ say the same in different words compare equal.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
@@ -19,7 +20,8 @@ from layerlr_dsl.plan.cascade import Cascade, FreezeEffect, OptimizerChoice, Sta
 from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.plan.stages import Fired
+from layerlr_dsl.plan.stepwise import Recent, Stepwise, sweep
 from layerlr_dsl.plan.timeline import Interval, Timeline
 
 NOTHING_FIRED: Fired = {}
@@ -47,6 +49,40 @@ class Now:
     freeze: FreezeState
 
 
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """The tick at which parameters thaw, how long they warm up, and the stage that cuts it off (0: none does)."""
+
+    tick: int
+    warmup: int
+    stage: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """A behaviour step by step, given the metric conditions that have come true."""
+
+    products: Mapping[str, Stepwise[Product]]
+    schedule: Stepwise[Scheduled | None]
+    freeze: Stepwise[FreezeState]
+    thaws: tuple[Thaw, ...]
+    changes: tuple[int, ...]
+    """The ticks after 0 at which anything changes."""
+
+    def frozen_changes(self) -> tuple[int, ...]:
+        """The ticks after 0 at which parameters freeze or thaw, or their statistics do."""
+        return self.states().changes
+
+    def states(self) -> Stepwise[tuple[bool, bool, bool]]:
+        """Whether they are frozen, their statistics go on, or stand still, whatever statement says so."""
+        steps = zip(self.freeze.ticks, self.freeze.values, strict=True)
+        return Stepwise.of((tick, (state.frozen, state.statistics, state.held)) for tick, state in steps)
+
+    def at(self, tick: int) -> Now:
+        products = {option: steps.at(tick) for option, steps in self.products.items()}
+        return Now(products, self.schedule.at(tick), self.freeze.at(tick))
+
+
 @dataclass(slots=True, eq=False)
 class Behaviour:
     """What a class of parameters does over time."""
@@ -61,14 +97,11 @@ class Behaviour:
     timeline: Timeline
     scheduled: str | None
     """The option that schedules drive."""
-    marks: tuple[Interval, ...] = field(init=False)
-    """Every window that is not always open."""
     conditional: bool = field(init=False)
     """Whether a metric condition decides something here."""
-    _turns: list[int] = field(init=False)
-    """Where no condition has come true: the changes."""
-    _now: dict[int, Now] = field(default_factory=dict)
-    """Where no condition has come true: what holds after so many changes."""
+    _nominal: Unfolded | None = None
+    """Where no condition has come true."""
+    _supposed: Recent[Unfolded] = field(default_factory=Recent)
     _forever: bool | None = None
 
     def __post_init__(self) -> None:
@@ -76,31 +109,50 @@ class Behaviour:
         windows += [e.window for course in self.courses.values() for e in course.schedules]
         windows += [e.window for e in self.freezes]
         windows += [e.window for e in self.statistics]
-        self.marks = tuple(dict.fromkeys([w for w in windows if not w.always]))
-        self._turns = self._changes(NOTHING_FIRED) if self.marks else []
         waits = any(stage.until is not None for stage in self.timeline.calendar.stages)
-        self.conditional = any(w.conditional or (waits and w.stage) for w in self.marks)
+        self.conditional = any(w.conditional or (waits and w.stage) for w in windows)
 
-    # ------------------------------------------------------------ options
+    # ------------------------------------------------------------ over time
+
+    def unfolded(self, fired: Fired = NOTHING_FIRED) -> Unfolded:
+        """All of time in one pass."""
+        if fired:
+            return self._supposed.of(frozenset(fired.items()), lambda: self._unfold(fired))
+        if self._nominal is None:
+            self._nominal = self._unfold(fired)
+        return self._nominal
+
+    def _unfold(self, fired: Fired) -> Unfolded:
+        timeline = self.timeline
+        products = {option: course.products(timeline, fired) for option, course in self.courses.items()}
+        driven = self.courses.get(self.scheduled or "")
+        schedule: Stepwise[Scheduled | None] = Stepwise.always(None)
+        if driven is not None:
+            schedule = driven.driven_by(timeline, fired)
+        freeze = self._frozen_from_when_on(fired)
+        ticks = {tick for steps in products.values() for tick in steps.changes}
+        changes = sorted(ticks.union(schedule.changes, freeze.changes))
+        return Unfolded(products, schedule, freeze, tuple(self._thaws(freeze, fired)), tuple(changes))
 
     def now(self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None) -> Now:
         """What holds at a tick. `defaults` are those of the user's own optimizer, for what the file leaves alone."""
-        if fired or defaults is not None:
-            return self._now_at(tick, fired, defaults or {})
-        place = bisect_right(self._turns, tick)
-        found = self._now.get(place)
-        if found is None:
-            found = self._now[place] = self._now_at(tick, NOTHING_FIRED, {})
-        return found
-
-    def _now_at(self, tick: int, fired: Fired, defaults: Mapping[str, Any]) -> Now:
-        products = {
-            option: course.product(self.timeline, tick, fired, defaults.get(option))
-            for option, course in self.courses.items()
+        now = self.unfolded(fired).at(tick)
+        given = defaults or {}
+        others = {
+            option: course.product(self.timeline, tick, fired, given[option])
+            for option, course in (self.courses.items() if given else ())
+            if not course.settled and given.get(option) not in (None, course.base)
         }
-        driven = self.courses.get(self.scheduled or "")
-        schedule = None if driven is None else driven.schedule(self.timeline, tick, fired)
-        return Now(products, schedule, self._freeze_at(tick, fired))
+        return Now({**now.products, **others}, now.schedule, now.freeze) if others else now
+
+    def changes(self, fired: Fired = NOTHING_FIRED) -> tuple[int, ...]:
+        """Ticks after 0 at which anything changes."""
+        return self.unfolded(fired).changes
+
+    def active(self, window: Interval, tick: int, fired: Fired) -> bool:
+        return window.always or self.timeline.active(window, tick, fired)
+
+    # ------------------------------------------------------------ options
 
     def options(
         self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None
@@ -122,7 +174,7 @@ class Behaviour:
 
     def driven(self, value: float, tick: int, fired: Fired) -> float:
         """What the schedule and the thaw warm-up leave of a value."""
-        schedule = self.now(tick, fired).schedule
+        schedule = self.schedule_at(tick, fired)
         if schedule is not None:
             value = schedule.rate(value, tick, self.timeline.stretches(fired))
         warmup = self.warmup(tick, fired)
@@ -138,58 +190,51 @@ class Behaviour:
         )
 
     def schedule_at(self, tick: int, fired: Fired = NOTHING_FIRED) -> Scheduled | None:
-        return self.now(tick, fired).schedule
+        return self.unfolded(fired).schedule.at(tick)
 
     # ------------------------------------------------------------ freezing
 
     def freeze(self, tick: int, fired: Fired = NOTHING_FIRED) -> FreezeState:
-        if not fired:
-            return self.now(tick).freeze
-        return self._freeze_at(tick, fired)
+        return self.unfolded(fired).freeze.at(tick)
 
-    def _freeze_at(self, tick: int, fired: Fired) -> FreezeState:
-        winner = next((e for e in reversed(self.freezes) if self.active(e.window, tick, fired)), None)
+    def _frozen_from_when_on(self, fired: Fired) -> Stepwise[FreezeState]:
+        if not self.freezes and not self.statistics:
+            return Stepwise.always(FreezeState(self.came_frozen, False, None))
+        windows = [*(e.window for e in self.freezes), *(e.window for e in self.statistics)]
+        periods = [self.timeline.period(window, fired) for window in windows]
+        return Stepwise.of((tick, self._frozen(holding)) for tick, holding in sweep(periods))
+
+    def _frozen(self, holding: Sequence[int]) -> FreezeState:
+        """holding: the places of the effects in force, of the freezes and then of the statistics."""
+        first = len(self.freezes)
+        of_statistics = bisect_left(holding, first)
+        winner = self.freezes[holding[of_statistics - 1]] if of_statistics else None
         frozen = self.came_frozen if winner is None else winner.frozen
-        said = (e for e in reversed(self.statistics) if e.own or frozen)
-        hold = next((e for e in said if self.active(e.window, tick, fired)), None)
+        said = (self.statistics[number - first] for number in reversed(holding[of_statistics:]))
+        hold = next((one for one in said if one.own or frozen), None)
         held = frozen if hold is None else hold.held
         return FreezeState(frozen, frozen and not held, winner, held and not frozen)
 
-    def active(self, window: Interval, tick: int, fired: Fired) -> bool:
-        return window.always or self.timeline.active(window, tick, fired)
-
-    def changes(self, fired: Fired = NOTHING_FIRED) -> list[int]:
-        """Ticks after 0 at which a window opens or closes."""
-        return self._changes(fired) if fired else self._turns.copy()
-
-    def _changes(self, fired: Fired) -> list[int]:
-        ticks = {tick for window in self.marks for tick in self.timeline.opens_and_closes(window, fired)}
-        return sorted(t for t in ticks if 0 < t < NEVER)
+    def _thaws(self, freeze: Stepwise[FreezeState], fired: Fired) -> Iterator[Thaw]:
+        states = zip(freeze.values, freeze.values[1:], freeze.changes, strict=False)
+        for before, after, tick in states:
+            if before.frozen and not after.frozen:
+                tells = after.effect if after.effect is not None and after.effect.warmup else before.effect
+                ticks = 0 if tells is None else self.timeline.ticks(tells.warmup, fired)
+                yield Thaw(tick, ticks, 0 if tells is None else tells.window.stage)
 
     def warmup(self, tick: int, fired: Fired = NOTHING_FIRED) -> tuple[int, int] | None:
         """The thaw warm-up that is running at a tick, as its first tick and its length in ticks."""
-        if not any(effect.warmup for effect in self.freezes):
+        thaws = self.unfolded(fired).thaws
+        place = bisect_right(thaws, tick, key=attrgetter("tick")) - 1 if thaws else -1
+        if place < 0 or tick >= thaws[place].tick + thaws[place].warmup:
             return None
-        for at in reversed(self.changes(fired)):
-            if at > tick:
-                continue
-            effect = self._thaw(at, fired)
-            if effect is not None:
-                ticks = self.timeline.ticks(effect.warmup, fired)
-                running = tick < at + ticks and self._in_its_stage(effect, tick, fired)
-                return (at, ticks) if running else None
-        return None
+        thaw = thaws[place]
+        running = not thaw.stage or self._stage(tick, fired) == thaw.stage
+        return (thaw.tick, thaw.warmup) if running else None
 
-    def _in_its_stage(self, effect: FreezeEffect, tick: int, fired: Fired) -> bool:
-        stage = effect.window.stage
-        return not stage or self.timeline.calendar.stage_at(tick, self.timeline.stretches(fired)) == stage
-
-    def _thaw(self, at: int, fired: Fired) -> FreezeEffect | None:
-        """What tells how the parameters that thaw at tick `at` warm up; None if nothing does."""
-        before, after = self.freeze(at - 1, fired), self.freeze(at, fired)
-        if not before.frozen or after.frozen:
-            return None
-        return after.effect if after.effect is not None and after.effect.warmup else before.effect
+    def _stage(self, tick: int, fired: Fired) -> int:
+        return self.timeline.calendar.stage_at(tick, self.timeline.stretches(fired))
 
     @property
     def frozen_for_ever(self) -> bool:
@@ -199,31 +244,26 @@ class Behaviour:
 
     def _never_trains(self) -> bool:
         if not self.conditional:
-            return all(self.freeze(t).frozen for t in (0, *self._turns))
+            return all(state.frozen for state in self.unfolded().freeze.values)
         last = max((n for n, e in enumerate(self.freezes) if e.window.always), default=None)
         said = self.freezes if last is None else self.freezes[last:]
         return all(e.frozen for e in said) and (last is not None or self.came_frozen)
 
+    # ------------------------------------------------------------ telling behaviours apart
+
     def key(self) -> tuple[Any, ...]:
         """Equal for two behaviours that nobody could tell apart at any time."""
-        head = (self.optimizer, self.explicit, self.came_frozen)
+        head = (self.optimizer, self.explicit, self.came_frozen, bool(self.freezes))
         if self.conditional:
             effects = [e.plain() for course in self.courses.values() for e in course.effects]
             drives = [(e.schedule, e.window) for course in self.courses.values() for e in course.schedules]
             freezes = [(e.frozen, e.warmup, e.window) for e in self.freezes]
             holds = [(e.held, e.own, e.window) for e in self.statistics]
             return (*head, tuple(effects), tuple(drives), tuple(freezes), tuple(holds))
-        course: list[Any] = []
-        for tick in (0, *self._turns):
-            now = self.now(tick)
-            state = now.freeze
-            freeze = (state.frozen, state.statistics, state.held, self.warmup(tick))
-            seen = (tuple(sorted(now.products.items())), now.schedule, freeze)
-            if not course or course[-1][1] != seen:
-                course.append((tick, seen))
-        if not self.freezes and not self.statistics and len(course) == 1:
-            return (*head, course[0][1])
-        return (*head, bool(self.freezes), tuple(course))
+        unfolded = self.unfolded()
+        products = tuple(sorted(unfolded.products.items(), key=itemgetter(0)))
+        thaws = tuple(thaw for thaw in unfolded.thaws if thaw.warmup)
+        return (*head, products, unfolded.schedule, unfolded.states(), thaws)
 
 
 def base_options(choice: OptimizerChoice) -> dict[str, Value]:

@@ -7,7 +7,7 @@ whether it moves or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from layerlr_dsl.language.checked import CheckedSetting
@@ -16,6 +16,7 @@ from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.stages import Fired, Stretches
+from layerlr_dsl.plan.stepwise import Stepwise, sweep
 from layerlr_dsl.plan.timeline import Interval, Timeline
 
 
@@ -60,14 +61,22 @@ class Product:
             value = now if value is None else value * now
         return value
 
-    def times(self, factor: Value | Moving) -> Product:
-        """The product with one factor more; what is no number stays as it is."""
-        scale = self.scale
-        if isinstance(factor, Moving):
-            if factor.scale is None or (scale is None and self.movers) or isinstance(scale, tuple):
-                return self
-            return Product(_times(scale, factor.scale), (*self.movers, factor))
-        return self if scale is None and self.movers else Product(_times(scale, factor), self.movers)
+
+def product(base: Value | None, effects: Iterable[Effect]) -> Product:
+    """What effects make of a base, one after the other; what is no number stays as it is."""
+    scale: Value | None = base
+    movers: tuple[Moving, ...] = ()
+    for effect in effects:
+        value = effect.value
+        if not effect.multiply:
+            scale, movers = (value.scale, (value,)) if isinstance(value, Moving) else (value, ())
+        elif scale is None and movers:
+            continue
+        elif not isinstance(value, Moving):
+            scale = _times(scale, value)
+        elif value.scale is not None and not isinstance(scale, tuple):
+            scale, movers = _times(scale, value.scale), (*movers, value)
+    return Product(scale, movers)
 
 
 def product_of(value: Value | Moving) -> Product:
@@ -97,23 +106,32 @@ class Course:
     effects: tuple[Effect, ...] = ()
     schedules: tuple[ScheduleEffect, ...] = ()
 
-    def product(self, timeline: Timeline, tick: int, fired: Fired, base: Value | None = None) -> Product:
-        """What holds from a tick to the next change; `base` stands in for a base that nobody settled."""
-        found = Product(self.base if base is None or self.settled else base)
-        for effect in self.effects:
-            if effect.window.always or timeline.active(effect.window, tick, fired):
-                found = found.times(effect.value) if effect.multiply else product_of(effect.value)
-        return found
+    def product(self, timeline: Timeline, tick: int, fired: Fired, base: Value) -> Product:
+        """What holds from a tick to the next change where the option starts from another base."""
+        return product(base, (e for e in self.effects if timeline.active(e.window, tick, fired)))
 
-    def schedule(self, timeline: Timeline, tick: int, fired: Fired) -> Scheduled | None:
-        """The schedule in force at a tick."""
-        return next(
-            (
-                one.schedule
-                for one in reversed(self.schedules)
-                if one.window.always or timeline.active(one.window, tick, fired)
-            ),
-            None,
+    def products(self, timeline: Timeline, fired: Fired) -> Stepwise[Product]:
+        """What holds from when on."""
+        if all(effect.window.always for effect in self.effects):
+            return Stepwise.always(product(self.base, self.effects))
+        periods = [timeline.period(effect.window, fired) for effect in self.effects]
+        return Stepwise.of((tick, self._in_force(holding)) for tick, holding in sweep(periods))
+
+    def _in_force(self, holding: Sequence[int]) -> Product:
+        """holding: the places of the effects in force."""
+        last = len(holding) - 1
+        while last >= 0 and self.effects[holding[last]].multiply:
+            last -= 1
+        return product(self.base, (self.effects[n] for n in holding[max(last, 0) :]))
+
+    def driven_by(self, timeline: Timeline, fired: Fired) -> Stepwise[Scheduled | None]:
+        """The schedule in force from when on."""
+        if not self.schedules:
+            return Stepwise.always(None)
+        periods = [timeline.period(one.window, fired) for one in self.schedules]
+        return Stepwise.of(
+            (tick, self.schedules[holding[-1]].schedule if holding else None)
+            for tick, holding in sweep(periods)
         )
 
 

@@ -135,8 +135,10 @@ def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
         behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for tick in (0, *behaviour.changes()):
             value = _fixed(behaviour, tick).get(chosen.scheduled)
+            if not optimizers.implausible(chosen, chosen.scheduled, value) or not finite(value):
+                continue
             active = [e for e in rates if behaviour.active(e.window, tick, {})]
-            if not active or not optimizers.implausible(chosen, chosen.scheduled, value) or not finite(value):
+            if not active:
                 continue
             expression = active[-1].setting.expression
             if expression is not None and active[-1].clause not in said:

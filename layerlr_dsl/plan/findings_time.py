@@ -179,22 +179,8 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
             tick = resolution.timed.timeline.tick(closes, {})
             if tick == NEVER:
                 continue
-            after = behaviour.freeze(tick).effect
-            holder = next(
-                (
-                    e
-                    for e in reversed(cascade.freezes)
-                    if behaviour.active(e.window, tick, {}) and e.clause != effect.clause
-                ),
-                None,
-            )
-            if (
-                after is None
-                or not after.frozen
-                or holder is None
-                or not holder.frozen
-                or holder.clause >= effect.clause
-            ):
+            holder = behaviour.freeze(tick).effect
+            if holder is None or not holder.frozen or holder.clause >= effect.clause:
                 continue
             said.add(effect.clause)
             clause = resolution.rules.clauses[holder.clause]

@@ -6,6 +6,7 @@ may be replaced between resolving and training.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,6 +26,7 @@ from layerlr_dsl.plan.course import Product
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.selection import Matches
 from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.plan.stepwise import Recent
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
 from layerlr_dsl.tools.nearest import nearest
@@ -166,8 +168,9 @@ class Plan:
 
     def next_change(self, tick: int, fired: Fired = NOTHING_FIRED) -> int | None:
         """The first tick after `tick` at which `state` may differ; None if there is none."""
-        later = [t for t in self.changes(fired) if t > tick]
-        return min(later, default=None)
+        changes = self._changes_given(fired)
+        place = bisect_right(changes, tick)
+        return changes[place] if place < len(changes) else None
 
     def words(self, tick: int) -> str:
         """A tick in words: `step 40`, or `epoch 3` where steps are not counted."""
@@ -181,18 +184,23 @@ class Plan:
         return sorted({*(total * k // MOST_LOOKED_AT for k in range(MOST_LOOKED_AT)), total})
 
     def changes(self, fired: Fired = NOTHING_FIRED) -> list[int]:
-        """Every tick after 0 at which some group changes, thaw warm-ups' ends included."""
-        starts = (stretch.start for stretch in self.timeline.stretches(fired)[1:])
-        ticks = {start for start in starts if 0 < start < NEVER}
-        over = self.over(fired)
-        if over:
-            ticks.add(over)
-        for behaviour in self._group_behaviours:
-            own = behaviour.changes(fired)
-            ticks.update(own)
-            if any(effect.warmup for effect in behaviour.freezes):
-                ticks.update(sum(w) for t in own if (w := behaviour.warmup(t, fired)) is not None)
-        return sorted(ticks)
+        """Every tick after 0 at which something changes, thaw warm-ups' ends included."""
+        return list(self._changes_given(fired))
+
+    def _changes_given(self, fired: Fired) -> list[int]:
+        return self._changes.of(frozenset(fired.items()), lambda: self._every_change(fired))
+
+    def _every_change(self, fired: Fired) -> list[int]:
+        ticks = {stretch.start for stretch in self.timeline.stretches(fired)[1:]}
+        ticks.add(self.over(fired) or 0)
+        for behaviour in self.behaviours:
+            ticks.update(behaviour.changes(fired))
+            ticks.update(thaw.tick + thaw.warmup for thaw in behaviour.unfolded(fired).thaws)
+        return sorted(tick for tick in ticks if 0 < tick < NEVER)
+
+    @cached_property
+    def _changes(self) -> Recent[list[int]]:
+        return Recent()
 
     def suppositions(self) -> Iterator[tuple[Event, int, Fired]]:
         """Each metric condition as if it came true as soon as it can, and those before it had.
@@ -207,10 +215,6 @@ class Plan:
             if opens < NEVER:
                 fired = {**fired, event.index: opens}
                 yield event, opens, fired
-
-    @cached_property
-    def _group_behaviours(self) -> list[Behaviour]:
-        return list({id(group.behaviour): group.behaviour for group in self.groups}.values())
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
@@ -315,15 +319,7 @@ def _group_state(group: Group, tick: int, fired: Fired, defaults: Mapping[str, A
 def _phases(plan: Plan) -> tuple[Phase, ...]:
     """Phases by the clock alone, then one for each metric condition, as if those before it had come true."""
     total = plan.clock.total
-    starts = [0]
-    states = [_signature(plan, 0, NOTHING_FIRED)]
-    for tick in _boundaries(plan):
-        if total is not None and tick >= total:
-            break
-        state = _signature(plan, tick, NOTHING_FIRED)
-        if state != states[-1]:
-            starts.append(tick)
-            states.append(state)
+    starts = [0, *(tick for tick in _boundaries(plan) if total is None or tick < total)]
     ends: list[int | None] = [*starts[1:], total]
     found = [_phase(plan, start, end, None, NOTHING_FIRED) for start, end in zip(starts, ends, strict=True)]
     for event, opens, fired in plan.suppositions():
@@ -332,30 +328,32 @@ def _phases(plan: Plan) -> tuple[Phase, ...]:
     return tuple(found)
 
 
+def _boundaries(plan: Plan) -> list[int]:
+    """The ticks after 0 at which a group changes or a stage begins, by the clock alone."""
+    ticks = {stretch.start for stretch in plan.timeline.stretches(NOTHING_FIRED)[1:]}
+    for group in plan.groups:
+        unfolded = group.behaviour.unfolded()
+        if group.kind == "trains":
+            ticks.update(unfolded.schedule.changes)
+            ticks.update(tick for steps in unfolded.products.values() for tick in steps.changes)
+        ticks.update(unfolded.frozen_changes())
+    return sorted(tick for tick in ticks if 0 < tick < NEVER)
+
+
 def _settled(plan: Plan, tick: int, fired: Fired) -> int:
     """The last change that the clock brings in the stage of a tick."""
     stage = plan.stage(tick, fired)
     return max((t for t in plan.changes(fired) if t > tick and plan.stage(t, fired) == stage), default=tick)
 
 
-def _boundaries(plan: Plan) -> list[int]:
-    changes = {tick for group in plan.groups for tick in group.behaviour.changes()}
-    starts = {stretch.start for stretch in plan.timeline.stretches(NOTHING_FIRED)[1:]}
-    return sorted({tick for tick in changes | starts if 0 < tick < NEVER})
-
-
-def _signature(plan: Plan, tick: int, fired: Fired) -> list[object]:
-    states = [(s.products, s.schedule, s.frozen, s.statistics, s.held) for s in plan.state(tick, fired)]
-    return [plan.stage(tick, fired), *states]
-
-
 def _phase(
     plan: Plan, start: int, end: int | None, when: str | None, fired: Fired, at: int | None = None
 ) -> Phase:
-    states = plan.state(start if at is None else at, fired)
-    frozen = tuple(g.name for g, s in zip(plan.groups, states, strict=True) if s.frozen)
-    trainable = sum(g.numel for g, s in zip(plan.groups, states, strict=True) if not s.frozen)
-    whole = sum(g.numel for g in plan.groups)
     at = start if at is None else at
+    held = plan.held(at, fired)
+    frozen = [g.kind != "trains" or g.behaviour.freeze(held, fired).frozen for g in plan.groups]
+    names = tuple(group.name for group, still in zip(plan.groups, frozen, strict=True) if still)
+    trainable = sum(group.numel for group, still in zip(plan.groups, frozen, strict=True) if not still)
+    whole = sum(group.numel for group in plan.groups)
     stage = plan.stage_name(at, fired)
-    return Phase(start, end, when, frozen, trainable, trainable / whole if whole else 0.0, stage, at, fired)
+    return Phase(start, end, when, names, trainable, trainable / whole if whole else 0.0, stage, at, fired)

@@ -14,6 +14,7 @@ from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
+from layerlr_dsl.plan.stepwise import Period, Recent
 from layerlr_dsl.tools.numbers import plural, spelled
 
 NOMINAL_EPOCHS = Fraction(100)
@@ -81,6 +82,17 @@ class Interval:
     opens: Mark
     closes: Mark | None
     stage: int = 0
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Windows are looked up far more often than made, and fractions are slow to hash.
+        object.__setattr__(self, "_hash", hash((self.opens, self.closes, self.stage)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Interval, (self.opens, self.closes, self.stage)  # hashes differ between processes
 
     @property
     def always(self) -> bool:
@@ -118,7 +130,13 @@ class Timeline:
     found: list[Diagnostic] = field(default_factory=list)
     calendar: Calendar = field(init=False)
     _rounded: set[tuple[int, int]] = field(default_factory=set)
-    _stretches: dict[frozenset[tuple[int, int]], Stretches] = field(default_factory=dict)
+    _nominal: Stretches | None = None
+    """The run and its stages where no condition has come true."""
+    _stretches: Recent[Stretches] = field(default_factory=Recent)
+    _periods: dict[Interval, Period] = field(default_factory=dict)
+    """When each window is open, where no condition has come true."""
+    _supposed: Recent[dict[Interval, Period]] = field(default_factory=Recent)
+    """The same where some have."""
 
     def __post_init__(self) -> None:
         self.calendar = Calendar(self.clock)
@@ -149,11 +167,11 @@ class Timeline:
 
     def stretches(self, fired: Fired) -> Stretches:
         """The run and its stages, given the conditions that have come true."""
-        key = frozenset(fired.items())
-        found = self._stretches.get(key)
-        if found is None:
-            found = self._stretches[key] = self.calendar.stretches(fired)
-        return found
+        if fired:
+            return self._stretches.of(frozenset(fired.items()), lambda: self.calendar.stretches(fired))
+        if self._nominal is None or len(self._nominal) != len(self.calendar.stages) + 1:
+            self._nominal = self.calendar.stretches(fired)
+        return self._nominal
 
     def clock_of(self, stage: int) -> Clock:
         """The clock that a statement under a stage counts by, as far as it is known beforehand."""
@@ -226,22 +244,25 @@ class Timeline:
 
     def active(self, window: Interval, tick: int, fired: Fired) -> bool:
         """Whether a window is open at a tick."""
-        if window.stage and self.calendar.stage_at(tick, self.stretches(fired)) != window.stage:
-            return False
-        if tick < self.tick(window.opens, fired):
-            return False
-        return window.closes is None or tick < self.tick(window.closes, fired)
+        opens, closes = self.period(window, fired)
+        return opens <= tick < closes
 
-    def opens_and_closes(self, window: Interval, fired: Fired) -> Iterator[int]:
-        """The ticks at which a window opens and closes, as far as they are known."""
-        yield self.tick(window.opens, fired)
-        if window.closes is not None:
-            yield self.tick(window.closes, fired)
-        if window.stage:
-            stretches = self.stretches(fired)
-            yield stretches[window.stage].start
-            if window.stage + 1 < len(stretches):
-                yield stretches[window.stage + 1].start
+    def period(self, window: Interval, fired: Fired) -> Period:
+        """The ticks at which a window opens and closes, within its stage; NEVER where nobody knows."""
+        known = self._periods if not fired else self._supposed.of(frozenset(fired.items()), dict)
+        found = known.get(window)
+        if found is None:
+            found = known[window] = self._period(window, fired)
+        return found
+
+    def _period(self, window: Interval, fired: Fired) -> Period:
+        opens = self.tick(window.opens, fired)
+        closes = NEVER if window.closes is None else self.tick(window.closes, fired)
+        if not window.stage:
+            return opens, closes
+        stretches = self.stretches(fired)
+        later = stretches[window.stage + 1].start if window.stage + 1 < len(stretches) else NEVER
+        return max(opens, stretches[window.stage].start), min(closes, later)
 
     # ------------------------------------------------------------ findings
 

@@ -175,11 +175,11 @@ class Plateaus:
 
     def _runs(self, part: PlateauPart, at: int, fired: Fired) -> bool:
         """Whether a plateau is the part that runs, in the stage that runs."""
-        tick = self.plan.held(at, fired)
         stage = part.scheduled.stage
-        if stage and self.plan.stage(tick, fired) != stage:
+        over = self.plan.held(at, fired) != at  # then the last state holds
+        if over or (stage and self.plan.stage(at, fired) != stage):
             return False
-        return part.scheduled.running(tick, self.plan.timeline.stretches(fired)) == part.place
+        return part.scheduled.running(at, self.plan.timeline.stretches(fired)) == part.place
 
     def unreported(self) -> tuple[str, ...]:
         """The plateaus whose metric was never reported."""

@@ -22,6 +22,8 @@ class Lets(dict[str, s.Expression]):
         """Those whose value was given from outside, in the place of the file's own."""
         self.moving: set[str] = set()
         """Those whose value changes with time: worked out where they are used, on the clock of that place."""
+        self.voided: set[str] = set()
+        """Those that have a finding of their own, so that nothing is said of what uses them."""
         self._worth: dict[tuple[str, bool], Value | Fault] = {}
 
     def replaced(self, name: str) -> bool:
@@ -44,6 +46,7 @@ class Lets(dict[str, s.Expression]):
     def void(self, name: str) -> None:
         """Let a name that has no value count as 0, so that its own finding is the only one."""
         self[name] = s.Number(self[name].span, "0")
+        self.voided.add(name)
         self.moving.discard(name)
         self._worth.pop((name, False), None)
 

@@ -341,9 +341,11 @@ class _Maker:
             (self._when(point), point.items[1]) for point in node.arguments if isinstance(point, s.Tuple)
         ]
         _check_points(node, points)
-        ticks = [ceil(when) for when, _ in points]
+        # A point is reached at the first tick that does not lie before it; the way there is measured exactly.
+        places, ticks = [float(when) for when, _ in points], [ceil(when) for when, _ in points]
         if endpoint and len(ticks) > 1:
             ticks[-1] = max(ticks[-1] - 1, ticks[-2])
+            places[-1] = float(ticks[-1])
         values = [self._number_of(value) for _, value in points]
         fixed = [float(v.value) if isinstance(v, s.Number) else None for _, v in points]
         if shape.name == "exponential" and any(v is not None and v <= 0 for v in fixed):
@@ -356,7 +358,7 @@ class _Maker:
             place = bisect_right(ticks, tick) - 1
             if place < 0:
                 return values[0](tick)
-            p = (tick - ticks[place]) / (ticks[place + 1] - ticks[place])
+            p = (tick - places[place]) / (places[place + 1] - places[place])
             return shape.between(values[place](tick), values[place + 1](tick), p)
 
         return _guarded(node, ramp)

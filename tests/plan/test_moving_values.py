@@ -49,6 +49,16 @@ def test_a_ramp_goes_along_its_shape() -> None:
         assert plan.at(step=step)["fc.weight"]["weight_decay"] == pytest.approx(0.04 + 0.36 * share)
 
 
+def test_a_point_of_a_ramp_may_lie_between_two_steps() -> None:
+    """fastai's cycle turns at 99 % of 40 steps: at 39.6, and not at 40."""
+    text = "** -> lr ramp((0%, 0), (99%, 1), (100%, 0.5))"
+    plan = layerlr.parse(text).resolve(Net(), steps=40)
+    found = [plan.at(step=step)["fc.weight"]["lr"] for step in (0, 39, 40)]
+    assert found == [0, pytest.approx(39 / 39.6, rel=1e-12), 0.5]
+    late = layerlr.parse("** -> lr ramp((0%, 0), (39.6 steps, 1), endpoint=true)").resolve(Net(), steps=40)
+    assert [late.at(step=step)["fc.weight"]["lr"] for step in (13, 39)] == [13 / 39, 1]
+
+
 def test_parameters_that_move_alike_share_a_group() -> None:
     """Folded expressions are compared, not where they were written."""
     plan = layerlr.parse("let k = 2\nbody -> lr 1e-3 * k * progress\nfc -> lr 2e-3 * progress").resolve(

@@ -180,6 +180,17 @@ def test_several_modules_share_a_plan() -> None:
         layerlr.parse("** -> lr 1").resolve({"a.b": nn.Linear(1, 1)})
 
 
+def test_an_end_is_reached_where_the_schedule_is_looked_up_last() -> None:
+    """Once an epoch with `T_max = epochs - 1`: the last epoch has what the curve ends with."""
+    text = "schedule cosine(interval=epoch, endpoint=true)\n** -> lr 1"
+    plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=7)
+    found = [plan.at(step=step)["fc.weight"]["lr"] for step in range(70)]
+    assert found == pytest.approx([0.5 * (1 + cos(pi * (step // 7) / 9)) for step in range(70)], abs=1e-15)
+    text = "schedule linear(start_factor=0, end_factor=1, interval=epoch, endpoint=true) for 3 epochs then constant\n** -> lr 1"
+    plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=7)
+    assert [plan.at(epoch=epoch)["fc.weight"]["lr"] for epoch in range(4)] == [0, 0.5, 1, 1]
+
+
 def test_a_schedule_without_arguments_is_called_too() -> None:
     """detectron2's product of a fall over the whole run and a warm-up beside it."""
     text = "let both = cosine() * min(1, step / 10)\nschedule both\n** -> lr 1"

@@ -12,7 +12,9 @@ from layerlr_dsl.plan.schedules.registry import STRETCHED
 from layerlr_dsl.tools.resources import grammar_path
 
 _SECTION = {
-    **dict.fromkeys(("warmup", "warmup_start_factor", "warmup_lr", "warmup_type", "warmup_prefix"), "warm-up"),
+    **dict.fromkeys(
+        ("warmup", "warmup_start_factor", "warmup_lr", "warmup_type", "warmup_prefix"), "warm-up"
+    ),
     **dict.fromkeys(("floor", "min_lr"), "how-low-it-falls"),
     "interval": "once-an-epoch",
     "endpoint": "where-it-ends",

@@ -168,15 +168,11 @@ def bert_large(layers: int) -> nn.Module:
     from transformers import BertConfig, BertForSequenceClassification
 
     return BertForSequenceClassification(
-        BertConfig(
-            num_hidden_layers=layers, hidden_size=1024, intermediate_size=4096, num_attention_heads=16
-        )
+        BertConfig(num_hidden_layers=layers, hidden_size=1024, intermediate_size=4096, num_attention_heads=16)
     )
 
 
-@pytest.mark.parametrize(
-    ("make", "layers"), [(electra, 12), (electra, 24), (roberta, 12), (bert_large, 24)]
-)
+@pytest.mark.parametrize(("make", "layers"), [(electra, 12), (electra, 24), (roberta, 12), (bert_large, 24)])
 def test_the_bert_recipe_gives_the_rates_of_electras_code_as_it_stands(make: Any, layers: int) -> None:
     """Its own model, with projected embeddings, in two sizes, and others of the family; nothing is edited."""
     inventory = Inventory.of(on_meta(make, layers))

@@ -153,9 +153,7 @@ of_scheduler(
     "transformers: `get_cosine_with_hard_restarts_schedule_with_warmup(10, num_cycles=3)`",
     _transformers("get_cosine_with_hard_restarts_schedule_with_warmup", 10, 100, 3),
 )
-of_scheduler(
-    "transformers: `get_inverse_sqrt_schedule(10)`", _transformers("get_inverse_sqrt_schedule", 10)
-)
+of_scheduler("transformers: `get_inverse_sqrt_schedule(10)`", _transformers("get_inverse_sqrt_schedule", 10))
 
 # ---------------------------------------------------------------- timm
 
@@ -194,9 +192,7 @@ of_scheduler(
     "timm: `CosineLRScheduler(cycle_limit=4, cycle_decay=0.5)`",
     _timm("CosineLRScheduler", t_initial=25, cycle_limit=4, cycle_decay=0.5),
 )
-of_scheduler(
-    "timm: `CosineLRScheduler(k_decay=1.5)`", _timm("CosineLRScheduler", t_initial=100, k_decay=1.5)
-)
+of_scheduler("timm: `CosineLRScheduler(k_decay=1.5)`", _timm("CosineLRScheduler", t_initial=100, k_decay=1.5))
 of_scheduler(
     "timm: `StepLRScheduler(decay_t=24, decay_rate=0.97)`",
     _timm("StepLRScheduler", decay_t=24, decay_rate=0.97),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
 from layerlr_dsl.plan.clock import Length
-from layerlr_dsl.plan.schedules import arguments_of
+from layerlr_dsl.plan.schedules import ArgumentInfo, Easing, arguments_of, names
+from layerlr_dsl.plan.schedules.registry import STRETCHED
 from layerlr_dsl.tools.resources import grammar_path
+
+_SECTION = {
+    **dict.fromkeys(
+        ("warmup", "warmup_start_factor", "warmup_lr", "warmup_type", "warmup_prefix"), "warm-up"
+    ),
+    **dict.fromkeys(("floor", "min_lr"), "how-low-it-falls"),
+    "interval": "once-an-epoch",
+    "endpoint": "where-it-ends",
+}
+"""Where the page of schedules speaks of an argument that most of them take."""
 
 GRAMMAR = """# Grammar
 
@@ -28,9 +40,41 @@ def changelog_page() -> str:
 
 
 def schedule_table(name: str) -> str:
-    """The arguments of a schedule."""
+    """The arguments that a schedule has of its own, and those of all schedules that it takes."""
+    own, common = _arguments(name)
+    taken = f"Also: {', '.join(f'[`{argument}`](#{_SECTION[argument]})' for argument in common)}."
+    return f"{_table(own)}\n\n{taken}" if own else taken
+
+
+def common_table() -> str:
+    """The arguments that most schedules take."""
+    return _table(STRETCHED)
+
+
+def schedules_table() -> str:
+    """Every schedule with all its arguments."""
+    columns = list(STRETCHED)
+    head = f"| schedule | its own | {' | '.join(f'`{argument}`' for argument in columns)} |"
+    rows = [_row(name, columns) for name in names()]
+    return "\n".join([head, "|---|---|" + ":-:|" * len(columns), *rows])
+
+
+def _row(name: str, columns: list[str]) -> str:
+    own, common = _arguments(name)
+    mine = ", ".join(f"`{argument}`" for argument in own)
+    takes = " | ".join("yes" if argument in common else "" for argument in columns)
+    return f"| [`{name}`](#{name}) | {mine} | {takes} |"
+
+
+def _arguments(name: str) -> tuple[Mapping[str, ArgumentInfo], list[str]]:
+    """A schedule's own arguments, and the names of the common ones that it takes."""
     arguments = arguments_of(name)
     assert arguments is not None, name
+    own = {argument: info for argument, info in arguments.items() if argument not in STRETCHED}
+    return own, [argument for argument in STRETCHED if argument in arguments]
+
+
+def _table(arguments: Mapping[str, ArgumentInfo]) -> str:
     rows = [
         f"| `{argument}` | {_kind(info.kind, info.choices)} | {_default(info.default, info.required)} | {info.about} |"
         for argument, info in arguments.items()
@@ -39,8 +83,14 @@ def schedule_table(name: str) -> str:
 
 
 def _kind(kind: str, choices: tuple[str, ...]) -> str:
-    words = {"length": "duration", "lengths": "durations", "fraction": "share", "metric": "name"}
-    return " or ".join(f'`"{c}"`' for c in choices) if choices else words.get(kind, kind)
+    words = {
+        "length": "duration",
+        "lengths": "durations",
+        "fraction": "share",
+        "metric": "name",
+        "flag": "`true` or `false`",
+    }
+    return " or ".join(f"`{choice}`" for choice in choices) if choices else words.get(kind, kind)
 
 
 def _default(value: object, required: bool) -> str:
@@ -51,4 +101,6 @@ def _default(value: object, required: bool) -> str:
     if isinstance(value, Length):
         number = value.value if value.value.denominator != 1 else Fraction(value.value).numerator
         return f"`{number}%`" if value.unit == "percent" else f"`{number} {value.unit}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value.text() if isinstance(value, Easing) else value}`"

@@ -135,7 +135,9 @@ def _unknown(node: s.Name, names: Names) -> Diagnostic:
     if node.name in ATTRIBUTES:
         return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
-    if near is not None:
+    if names.time and node.name in CALLED_SCHEDULES:
+        help = f"a schedule is called: `{node.name}()`"
+    elif near is not None:
         help = f"did you mean `{near}`?"
     elif names.reason is not None:
         help = names.reason
@@ -250,6 +252,9 @@ _RAMP_WORDS = ("shape", "endpoint")
 def check_ramp(node: s.Call, found: list[Diagnostic]) -> bool:
     """Whether `ramp((WHEN, VALUE), ..., shape=, endpoint=)` has that form."""
     before = len(found)
+    if not node.arguments:
+        message = "a ramp has points, and this one has none"
+        found.append(error("LR109", message, node.span, "write ramp((0%, 0), (10%, 1))"))
     for point in node.arguments:
         if not isinstance(point, s.Tuple) or len(point.items) != 2:
             message = "a point of a ramp is a time and a value"

@@ -185,6 +185,9 @@ class ExpressionBuilder:
         self.depth -= 1
         return s.Negative(self._whole(children), children[1])
 
+    def empty_call(self, children: list[Any]) -> s.Call:
+        return self._call(children, [], [])
+
     def call(self, children: list[Any]) -> s.Call:
         return self._call(children, children[2], [])
 

@@ -147,6 +147,8 @@ def _part(factory: s.Factory, lets: Lets, clock: Clock) -> Schedule:
 
 def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
     found: list[Diagnostic] = []
+    if factory.name in lets.shaky:
+        raise Faulty(found)
     if factory.arguments:
         message = f"`{factory.name}` is a `let` and takes no arguments"
         found.append(error("LR120", message, factory.span, f"write `schedule {factory.name}`"))

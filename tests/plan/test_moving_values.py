@@ -168,3 +168,38 @@ def test_several_modules_share_a_plan() -> None:
     ]
     with pytest.raises(ValueError, match="one segment"):
         layerlr.parse("** -> lr 1").resolve({"a.b": nn.Linear(1, 1)})
+
+
+def test_an_end_is_reached_where_the_schedule_is_looked_up_last() -> None:
+    """Once an epoch with `T_max = epochs - 1`: the last epoch has what the curve ends with."""
+    text = "schedule cosine(interval=epoch, endpoint=true)\n** -> lr 1"
+    plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=7)
+    found = [plan.at(step=step)["fc.weight"]["lr"] for step in range(70)]
+    assert found == pytest.approx([0.5 * (1 + cos(pi * (step // 7) / 9)) for step in range(70)], abs=1e-15)
+    text = "schedule linear(start_factor=0, end_factor=1, interval=epoch, endpoint=true) for 3 epochs then constant\n** -> lr 1"
+    plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=7)
+    assert [plan.at(epoch=epoch)["fc.weight"]["lr"] for epoch in range(4)] == [0, 0.5, 1, 1]
+
+
+def test_a_schedule_without_arguments_is_called_too() -> None:
+    """detectron2's product of a fall over the whole run and a warm-up beside it."""
+    text = "let both = cosine() * min(1, step / 10)\nschedule both\n** -> lr 1"
+    plan = layerlr.parse(text).resolve(Net(), steps=100)
+    for step in (0, 5, 10, 50):
+        wanted = 0.5 * (1 + cos(pi * step / 100)) * min(1, step / 10)
+        assert plan.at(step=step)["fc.weight"]["lr"] == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "help"),
+    [
+        ("let both = 2 * cosine\nschedule both\n** -> lr 1", "LR101", "`cosine()`"),
+        ("** -> lr ramp(shape=cosine)", "LR109", "ramp((0%, 0), (10%, 1))"),
+    ],
+)
+def test_what_is_missing_behind_a_function_is_the_only_finding(text: str, code: str, help: str) -> None:
+    """A schedule's brackets, a ramp's points; nothing is said of what uses a `let` with a fault of its own."""
+    with pytest.raises(layerlr.RuleError) as caught:
+        layerlr.parse(text).resolve(Net(), steps=100)
+    (found,) = [d for d in caught.value.diagnostics if d.severity == "error"]
+    assert (found.code, help in str(found.help)) == (code, True)

@@ -45,23 +45,25 @@ def timm_groups(model: nn.Module, base: float, **arguments: Any) -> tuple[dict[s
     return rates, {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
 
 
-VITS = {
-    "vit_tiny_patch16_224": {},
-    "vit_small_patch32_384": {},
-    "vit_base_patch16_clip_224": {},
-    "vit_large_patch16_224": {"blocks": 24},
-    "deit_tiny_distilled_patch16_224": {},
-    "deit3_small_patch16_224": {},
-    "beit_base_patch16_224": {},
-    "beitv2_large_patch16_224": {"blocks": 24},
-    "eva02_tiny_patch14_224": {},
-    "vit_small_patch14_reg4_dinov2": {},
-}
+VITS = (
+    "vit_tiny_patch16_224",
+    "vit_small_patch32_384",
+    "vit_base_patch16_clip_224",
+    "vit_large_patch16_224",
+    "deit_tiny_distilled_patch16_224",
+    "deit3_small_patch16_224",
+    "beit_base_patch16_224",
+    "beitv2_large_patch16_224",
+    "eva02_tiny_patch14_224",
+    "vit_small_patch14_reg4_dinov2",
+)
 STAGED = {
-    "swin_tiny_patch4_window7_224": ("swin_layer_decay", {}),
-    "swin_small_patch4_window7_224": ("swin_layer_decay", {"stage3": 18}),
-    "convnext_tiny": ("convnext_layer_decay", {}),
-    "convnext_small": ("convnext_layer_decay", {"stage3": 27}),
+    "swin_tiny_patch4_window7_224": "swin_layer_decay",
+    "swin_small_patch4_window7_224": "swin_layer_decay",
+    "swin_base_patch4_window7_224": "swin_layer_decay",
+    "convnext_tiny": "convnext_layer_decay",
+    "convnext_small": "convnext_layer_decay",
+    "convnext_atto": "convnext_layer_decay",
 }
 
 
@@ -73,18 +75,17 @@ def test_the_vit_recipe_gives_every_parameter_the_rate_and_the_decay_that_timm_g
     """ViTs with class, distillation and register tokens, with a norm before the blocks, and BEiTs."""
     model = from_timm(name)
     rates, decays = timm_groups(model, 1e-3, layer_decay=decay, weight_decay=0.05)
-    plan = recipe("vit_layer_decay", decay=decay, **VITS[name]).resolve(model)
+    plan = recipe("vit_layer_decay", decay=decay).resolve(model)
     close(started(plan, "lr"), rates)
     close(started(plan, "weight_decay"), decays)
 
 
 @pytest.mark.parametrize("name", STAGED)
 def test_the_recipes_for_staged_models_count_blocks_through_all_stages_as_timm_does(name: str) -> None:
-    """What halves the resolution belongs to the block that follows it."""
-    which, lets = STAGED[name]
+    """What halves the resolution belongs to the block that follows it; depths are those of the model at hand."""
     model = from_timm(name)
     rates, decays = timm_groups(model, 1e-3, layer_decay=0.9, weight_decay=0.05)
-    plan = recipe(which, **lets).resolve(model)
+    plan = recipe(STAGED[name]).resolve(model)
     close(started(plan, "lr"), rates)
     close(started(plan, "weight_decay"), decays)
 
@@ -163,11 +164,21 @@ def roberta(layers: int) -> nn.Module:
     )
 
 
-@pytest.mark.parametrize(("make", "layers"), [(electra, 12), (electra, 24), (roberta, 12)])
-def test_the_bert_recipe_gives_the_rates_of_electras_code(make: Any, layers: int) -> None:
-    """Its own model, with projected embeddings, in two sizes, and another of the family."""
+def bert_large(layers: int) -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    return BertForSequenceClassification(
+        BertConfig(num_hidden_layers=layers, hidden_size=1024, intermediate_size=4096, num_attention_heads=16)
+    )
+
+
+@pytest.mark.parametrize(("make", "layers"), [(electra, 12), (electra, 24), (roberta, 12), (bert_large, 24)])
+def test_the_bert_recipe_gives_the_rates_of_electras_code_as_it_stands(make: Any, layers: int) -> None:
+    """Its own model, with projected embeddings, in two sizes, and others of the family; nothing is edited."""
     inventory = Inventory.of(on_meta(make, layers))
-    plan = recipe("bert_layer_decay", layers=layers).resolve(inventory)
+    rules = recipe("bert_layer_decay")
+    assert [d.message for d in rules.check(inventory) if d.severity != "info"] == []
+    plan = rules.resolve(inventory)
     rates = {n: 1e-4 * 0.8 ** (layers + 2 - electra_depth(n, layers)) for n in inventory.names}
     close(started(plan, "lr"), rates)
     undecayed = {n for n, value in started(plan, "weight_decay").items() if value == 0}

@@ -120,6 +120,33 @@ def test_gradual_unfreezing_thaws_stage_by_stage_and_warms_each_up() -> None:
         assert whole[name]["lr"] == pytest.approx(whole["fc.weight"]["lr"] / 10, rel=1e-12)
 
 
+def small_resnet() -> nn.Module:
+    """The modules of a ResNet-50, one block in each stage."""
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    return ResNet(Bottleneck, [1, 1, 1, 1], num_classes=10)
+
+
+@pytest.mark.parametrize("name", ["lp_ft", "gradual_unfreezing"])
+def test_a_head_that_was_fitted_keeps_the_statistics_that_it_was_fitted_on(name: str) -> None:
+    """Batch norms normalise by the same running statistics before and behind the thaw, though they train."""
+    torch.manual_seed(0)
+    model = with_torchvision(small_resnet)
+    plan = recipe(name).resolve(model, steps_per_epoch=1)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    statistics = {n: b.clone() for n, b in model.named_buffers() if "running" in n}
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    for _ in range(13):
+        model.train()
+        nn.functional.cross_entropy(model(torch.randn(2, 3, 32, 32)), torch.tensor([1, 2])).backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    assert all(torch.equal(b, statistics[n]) for n, b in model.named_buffers() if n in statistics)
+    assert not torch.equal(model.bn1.weight, before["bn1.weight"])
+
+
 # ---------------------------------------------------------------- LoRA+ and Muon
 
 

@@ -184,7 +184,7 @@ def _warmup(values: Values, clock: Clock) -> shapes.Warmup:
     rate = values.get("warmup_lr")
     return shapes.Warmup(
         ticks,
-        max(ticks - 1, 0) if values.get("endpoint") else ticks,
+        _reached(ticks, values, clock),
         float(values["warmup_start_factor"] or 0.0),
         None if rate is None else float(rate),
         values["warmup_type"],
@@ -200,6 +200,14 @@ def _held_for(values: Values, clock: Clock) -> int:
     return clock.ticks_per_epoch
 
 
+def _reached(end: int, values: Values, clock: Clock) -> int:
+    """The tick at which an end is reached: with `endpoint` where the schedule is looked up last before it."""
+    if not values.get("endpoint"):
+        return end
+    held = _held_for(values, clock)
+    return max((end - 1) // held * held, 0)
+
+
 def _begins(values: Values, common: Parts) -> int:
     """The tick from which a decay is counted."""
     return 0 if values.get("warmup_prefix") is False else common["warmup"].ticks
@@ -208,7 +216,7 @@ def _begins(values: Values, common: Parts) -> int:
 def _stretch(values: Values, clock: Clock, common: Parts) -> Parts:
     """Where a decay that fills the run begins, and how many ticks it takes."""
     total, begins = _total(clock), _begins(values, common)
-    span = total - begins - (1 if values.get("endpoint") else 0)
+    span = _reached(total, values, clock) - begins
     return {**common, "end": max(total, common["warmup"].ticks), "start": begins, "span": max(span, 1)}
 
 
@@ -344,7 +352,7 @@ def _wsd(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
         raise ScheduleFault("decay_type", "an exponential fall never reaches 0", "give floor=0.01, or min_lr")
     total, ticks = _total(clock), common["warmup"].ticks
     start = max(total - clock.ticks_of(values["decay"]), 0 if common["warmup"].to_peak else ticks)
-    span = total - start - (1 if values["endpoint"] else 0)
+    span = _reached(total, values, clock) - start
     common = {**common, "end": max(total, ticks)}
     return shapes.WarmupStableDecay(**common, start=start, span=span, easing=easing)
 

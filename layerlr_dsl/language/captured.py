@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from layerlr_dsl.language.patterns import Bindings
 
@@ -13,6 +14,11 @@ class Captured:
     def __init__(self, bindings: Iterable[Bindings] = ()) -> None:
         self._bindings = frozenset(bindings)
         self._places: dict[tuple[str, ...], dict[tuple[int, ...], int]] = {}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The captures that any item binds."""
+        return frozenset(name for bindings in self._bindings for name, _ in bindings)
 
     def places(self, names: Sequence[str]) -> dict[tuple[int, ...], int]:
         """The distinct values of some captures taken together, ascending, each with its place from 0."""

@@ -37,7 +37,7 @@ def check_optimizer_statement(
     _given_once(statement.factory, found)
     settings: dict[str, Value] = {}
     reason = "the optimizer's arguments are the same for every parameter"
-    names = Names(lets.keys(), reason=reason, moving=lets.moving)
+    names = Names(lets, reason=reason)
     for argument in statement.factory.arguments:
         expression = _argument(info, argument, found)
         if expression is None:
@@ -169,7 +169,14 @@ class SettingsChecker:
         infos = self._infos
         checked: list[CheckedSetting] = []
         seen: dict[str, s.Setting] = {}
-        names = Names(self._lets.keys(), captures or frozenset(), True, missing, time=True)
+        names = Names(
+            self._lets,
+            captures or frozenset(),
+            True,
+            missing,
+            time=True,
+            model=True,
+        )
         own = next((x for x in statement.settings if x.option == "optimizer" and not x.quoted), None)
         if own is not None:
             info = self._own_optimizer(own, statement, names, checked)
@@ -339,7 +346,7 @@ class SettingsChecker:
             self._window_refused(option, "it is handed on as it is", statement.window)
             return
         if not isinstance(value, s.Factory | s.ScheduleSequence | None):
-            fixed = replace(names, time=False, moving=self._lets.moving)
+            fixed = replace(names, time=False)
             before = len(self._found)
             check_expression(value, fixed, self._found)
             if len(self._found) == before:

@@ -58,6 +58,9 @@ FAMILY_WORDS = (
     FamilyWord("conv", "convolutions, by class or class name"),
     FamilyWord("linear", "linear layers, by class or class name"),
     FamilyWord("embedding", "embeddings, by class or class name"),
+    FamilyWord(
+        "depthwise", "convolutions whose groups are as many as their input channels, and more than one"
+    ),
     FamilyWord("attention", "attention, or any module inside one"),
 )
 ATTRIBUTES = tuple(word.name for word in ATTRIBUTE_WORDS)

@@ -49,6 +49,10 @@ class Inventory:
     modules and never decrease): `names`, `owners`, `leaves`, `shapes`, `dtypes` ("float32"),
     `requires_grad`. `aliases` holds the further names of tied parameters, `lazy` the rows of parameters
     that have no shape yet (theirs is given as `()`).
+
+    Rows of modules, None where it is not known: `depthwise` are the depthwise convolutions, `statistics`
+    the norms that keep running statistics, `order` the modules in the order in which a forward pass first
+    runs them.
     """
 
     source: str
@@ -65,6 +69,9 @@ class Inventory:
     requires_grad: list[bool] = field(repr=False)
     aliases: dict[int, tuple[Alias, ...]] = field(repr=False, default_factory=dict)
     lazy: frozenset[int] = field(repr=False, default_factory=frozenset)
+    depthwise: frozenset[int] | None = field(repr=False, default=None)
+    statistics: frozenset[int] | None = field(repr=False, default=None)
+    order: list[int] | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, model: nn.Module, *, source: str | None = None) -> Inventory:
@@ -92,6 +99,8 @@ class Inventory:
             found.requires_grad,
             aliases,
             frozenset(found.lazy),
+            frozenset(found.depthwise),
+            frozenset(found.statistics),
         )
 
     @classmethod

@@ -15,6 +15,7 @@ from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
 from layerlr_dsl.language.expressions import (
+    CAPTURE_FUNCTIONS,
     Fault,
     Scope,
     Value,
@@ -397,7 +398,7 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
         if isinstance(node, s.Is):
             continue
         text = node.span.excerpt
-        if isinstance(node, s.Call) and node.function not in ("last", "first", "count"):
+        if isinstance(node, s.Call) and node.function not in CAPTURE_FUNCTIONS:
             continue
         try:
             shown.setdefault(text, spelled(evaluate(node, scope)))

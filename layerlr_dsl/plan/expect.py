@@ -149,7 +149,7 @@ def _plain(value: Value) -> Value:
 
 
 def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic | None:
-    wanted = evaluate(statement.value, plan.rules.scope)
+    wanted = evaluate(statement.value, plan.decider.bare_scope)
     if statement.subject == "groups":
         found: Value = len(plan.groups)
         shown = spelled(found)

@@ -13,6 +13,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, w
 from layerlr_dsl.language.expressions import Scope, names_in
 from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import FAMILIES
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.matching import RowClass, all_selectors
 from layerlr_dsl.plan.matching.automaton import Automaton
@@ -192,11 +193,13 @@ def _inside(span: Span, outer: Span) -> bool:
 
 def _unknown_class(where: s.Expression, resolution: Resolution) -> str | None:
     classes = resolution.inventory.classes
-    known = {name for c in classes for name in (c.name, c.qualified, *c.bases, *c.families)}
-    families = {"norm", "conv", "linear", "embedding", "attention"}
     for node in names_in(where):
-        if isinstance(node, s.Is) and node.word not in known | families:
-            near = nearest(node.word, [c.name for c in classes] + sorted(families))
+        if (
+            isinstance(node, s.Is)
+            and node.word not in FAMILIES
+            and not any(c.is_called(node.word) for c in classes)
+        ):
+            near = nearest(node.word, [*(c.name for c in classes), *FAMILIES])
             return f"no module is a `{node.word}`" + (f"; did you mean `{near}`?" if near else "")
     return None
 
@@ -226,10 +229,16 @@ def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
 def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
     for found in resolution.decider.faults.values():
         fault = found.fault
-        scope = Scope(resolution.rules.lets, dict(found.bindings), subject=found.row)
+        scope = Scope(resolution.decider.lets, dict(found.bindings), subject=found.row)
         expression = _expression_around(resolution, fault.span)
         tail = with_values(expression, scope) if expression is not None else ""
         yield error(fault.code, f"{fault.message}, for `{found.row.name}`{tail}", fault.span, fault.help)
+
+
+def faulty_facts(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Lets that have no value in this model."""
+    for fault in resolution.decider.lets.faults:
+        yield error(fault.code, fault.message, fault.span, fault.help)
 
 
 def _expression_around(resolution: Resolution, span: Span) -> s.Expression | None:

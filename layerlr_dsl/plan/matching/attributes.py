@@ -42,9 +42,10 @@ class Row:
         """The value of an attribute, or the answer to `module is ...`; None where there is none."""
         return attribute(name).of(self)
 
-    def is_a(self, word: str) -> bool:
-        """Whether the owner is of a class or family."""
-        return bool(self.attribute(_MODULE_IS + word))
+    def is_a(self, word: str) -> bool | None:
+        """Whether the owner is of a class or family; None where that is not known."""
+        answer: bool | None = self.attribute(_MODULE_IS + word)
+        return answer
 
     def projection(self, names: tuple[str, ...]) -> tuple[Any, ...]:
         """The values of some attributes."""
@@ -68,6 +69,10 @@ class Column:
 
 def _rows_in(inventory: Inventory, rows: Any) -> list[bool] | None:
     return [row in rows for row in range(len(inventory))] if rows else None
+
+
+def _modules_in(inventory: Inventory, rows: Any) -> list[bool] | None:
+    return [row in rows for row in range(len(inventory.module_parents))] if rows else None
 
 
 LEAF = Column("parameter", lambda inventory: inventory.leaves, lambda row: row.leaf)
@@ -119,6 +124,12 @@ IN_ATTENTION = Column(
     lambda row: row.inventory.in_attention(row.owner),
     of_modules=True,
 )
+DEPTHWISE = Column(
+    "module",
+    lambda inventory: _modules_in(inventory, inventory.depthwise),
+    lambda row: None if row.inventory.depthwise is None else row.owner in row.inventory.depthwise,
+    of_modules=True,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +169,10 @@ READERS: dict[str, Attribute] = {
     "index": Attribute((PLACE,), lambda place: place),
     "tied": Attribute((TIED,), lambda tied: tied),
     **{f"{_MODULE_IS}{word}": _family(word) for word in ("norm", "conv", "linear", "embedding")},
+    # A class may have been called that before the word had a meaning.
+    f"{_MODULE_IS}depthwise": Attribute(
+        (DEPTHWISE, CLASS), lambda depthwise, described: described.is_called("depthwise") or depthwise
+    ),
     f"{_MODULE_IS}attention": Attribute((IN_ATTENTION,), lambda inside: inside),
 }
 

@@ -52,6 +52,8 @@ class Decider:
         """By class and group: groups of groups would be asked again and again otherwise."""
         self._conditions = Conditions()
         self._captures = Captures(compiled, matches.classes, self.decide)
+        self.lets = compiled.rules.lets.against(self._captured_by_group)
+        """The `let` names of the file, where they depend on the model too."""
 
     @cached_property
     def _chooser(self) -> _Chooser:
@@ -108,7 +110,16 @@ class Decider:
     def scope(self, selector: CheckedSelector, bindings: Bindings, row: Row | None) -> Scope:
         """What names stand for in a selector's `where` and in the values behind it."""
         captured = self.captured(selector) if selector.captures else NOTHING
-        return Scope(self.compiled.rules.lets, dict(bindings), captured, row)
+        return Scope(self.lets, dict(bindings), captured, row, self._captured_by_group)
+
+    @property
+    def bare_scope(self) -> Scope:
+        """What names stand for where no parameter is at hand."""
+        return Scope(self.lets, groups=self._captured_by_group)
+
+    def _captured_by_group(self, name: str) -> Captured:
+        group = self.compiled.rules.groups.get(name)  # none where its own statement is at fault
+        return NOTHING if group is None else self.captured(group)
 
     def _where(self, kind: RowClass, selector: CheckedSelector, bindings: Bindings) -> bool:
         for part in self._conditions.of(selector):

@@ -18,6 +18,7 @@ from layerlr_dsl.language.expressions import (
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
+    GROUP_FUNCTIONS,
     LATER_FUNCTIONS,
     TIME_NAMES,
 )
@@ -238,8 +239,14 @@ def _values(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.statement in ("", "expect") and not at.factory:
         yield from _words(at, v.ATTRIBUTES, "attribute")
         yield from _words(at, {**TIME_NAMES, "pi": "3.14159..."}, "attribute")
-    functions = (*FUNCTIONS, *LATER_FUNCTIONS, *(CAPTURE_FUNCTIONS if captures else ()))
+    bound = CAPTURE_FUNCTIONS if captures else GROUP_FUNCTIONS if _has_groups(session) else ()
+    functions = (*FUNCTIONS, *LATER_FUNCTIONS, *bound)
     yield from _words(at, _pick(v.FUNCTIONS, functions), "function")
+
+
+def _has_groups(session: Session) -> bool:
+    rules = session.checker.rules
+    return rules is not None and bool(rules.groups)
 
 
 def _captures(session: Session, at: Context) -> Iterator[Suggestion]:

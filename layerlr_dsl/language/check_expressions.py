@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.expressions import (
     ARITY,
-    ATTRIBUTES,
     CALLED_SCHEDULES,
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
+    GROUP_FUNCTIONS,
     LATER_FUNCTIONS,
     NUMBERS,
     TIME_NAMES,
+    Constants,
     children,
 )
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.nearest import nearest
 
 
@@ -28,7 +30,7 @@ from layerlr_dsl.tools.nearest import nearest
 class Names:
     """What a name may stand for at one place."""
 
-    lets: Set[str]
+    lets: Constants
     captures: frozenset[str] = frozenset()
     attributes: bool = False
     missing: dict[str, s.Pattern | s.Regex | s.GroupRef] = field(default_factory=dict)
@@ -37,8 +39,8 @@ class Names:
     """Why attributes and captures are out of reach here."""
     time: bool = False
     """Whether a value may move here."""
-    moving: Set[str] = frozenset()
-    """The `let` names that move, where nothing may."""
+    model: bool = False
+    """Whether a value may depend on the model here."""
 
     def all(self) -> Iterable[str]:
         yield from self.lets
@@ -65,7 +67,8 @@ def check_expression(expression: s.Expression, names: Names, found: list[Diagnos
             if _check_call(node, names, found):
                 stack.extend(node.arguments)
         elif isinstance(node, s.GroupCapture):
-            found.append(error("LR107", f"`{node.span.text}` has no value of its own", node.span))
+            help = f"write `count({node.span.text})`, or `last` or `first` of it"
+            found.append(error("LR107", f"`{node.span.text}` has no value of its own", node.span, help))
         elif isinstance(node, s.Comparison) and (fault := _bare_word(node, names)) is not None:
             found.append(fault)
         else:
@@ -106,19 +109,40 @@ def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:
                 f"give `{item.span.text}` a rule of its own, or bind `<{name}>` in every item",
             )
         )
-    elif name in names.moving and name not in names.captures:
-        found.append(_moves_here(f"`{name}`", node.span))
+    elif (barred := _barred(name, node.span, names)) is not None:
+        found.append(barred)
     elif name in names.captures or name in names.lets or name in DTYPES or name in NUMBERS:
         return
     elif name in TIME_NAMES:
         if not names.time:
             found.append(_moves_here(f"`{name}`", node.span))
     elif names.attributes and name in ATTRIBUTES:
-        if name in ("module", "shape"):
+        if name not in VALUES:
             say = "`module is Conv2d`" if name == "module" else "`shape[0]`"
             found.append(error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}"))
     else:
         found.append(_unknown(node, names))
+
+
+def _barred(name: str, span: Span, names: Names) -> Diagnostic | None:
+    """What is wrong with a `let` that is worth nothing at this place."""
+    if name in names.captures:
+        return None
+    if name in names.lets.moving and not names.time:
+        return _moves_here(f"`{name}`", span)
+    if name in names.lets.of_model and not names.model:
+        return _of_model_here(f"`{name}`", span)
+    return None
+
+
+def _of_model_here(what: str, span: Span) -> Diagnostic:
+    return error(
+        "LR131",
+        f"{what} is worked out against the model, and this value is the same for every model",
+        span,
+        "what a group counts stands in the values of rules, in `where`, in `expect`, and in a `let` that is "
+        "used there",
+    )
 
 
 def _moves_here(what: str, span: Span) -> Diagnostic:
@@ -155,8 +179,12 @@ def _words_near(name: str) -> Iterable[str]:
 
 
 def _check_subscript(node: s.Subscript, names: Names, found: list[Diagnostic]) -> None:
-    if node.name != "shape" or not names.attributes:
-        help = "only `shape[k]` can" if names.attributes else names.reason
+    if node.name in names.lets:
+        barred = _barred(node.name, node.span, names)
+        found.extend([] if barred is None else [barred])
+    elif node.name != "shape" or not names.attributes:
+        near = nearest(node.name, [*names.lets, *(["shape"] if names.attributes else [])])
+        help = f"did you mean `{near}`?" if near else names.reason or "tuples and `shape` can"
         found.append(error("LR101", f"`{node.name}` cannot be indexed here", node.span, help))
 
 
@@ -190,6 +218,18 @@ def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
 
 def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
     """Whether the arguments are expressions that want checking too."""
+    if node.function in names.lets or node.function in names.captures:
+        what = "a capture" if node.function in names.captures else "a `let`"
+        message = f"`{node.function}` is {what} here and no function"
+        found.append(
+            error(
+                "LR109",
+                message,
+                node.function_span,
+                f"rename {what.replace('a ', 'the ', 1)} to use the function",
+            )
+        )
+        return False
     if node.function in CALLED_SCHEDULES or node.function == "ramp":
         if not names.time:
             found.append(_moves_here(f"`{node.function}(...)`", node.function_span))
@@ -220,21 +260,65 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
         return False
     if node.function not in CAPTURE_FUNCTIONS:
         return True
-    argument = node.arguments[0]
+    if isinstance(node.arguments[0], s.GroupCapture):
+        _check_of_group(node, node.arguments[0], names, found)
+    else:
+        for argument in node.arguments:
+            _check_capture(node, argument, names, found)
+    return False
+
+
+def _check_capture(node: s.Call, argument: s.Expression, names: Names, found: list[Diagnostic]) -> None:
     if isinstance(argument, s.Name) and (argument.name in names.captures or argument.name in names.missing):
         _check_name(argument, names, found)
+        return
+    near = nearest(argument.span.text, names.captures)
+    help = f"did you mean `{near}`?" if near else "bind one in the selector, such as `layer<i>`"
+    message = f"`{node.function}` needs a capture, and `{argument.span.text}` is none"
+    found.append(error("LR101", message, argument.span, help))
+
+
+def _check_of_group(node: s.Call, of: s.GroupCapture, names: Names, found: list[Diagnostic]) -> None:
+    """`last(@blocks)`, `count(@blocks.i)`: one capture of a group that there is."""
+    if node.function not in GROUP_FUNCTIONS or len(node.arguments) > 1:
+        message = f"`{node.function}` takes captures of this selector, and no others"
+        if node.function in GROUP_FUNCTIONS:
+            message = f"`{node.function}` takes one group by itself"
+        found.append(error("LR109", message, node.span, f"write `count({of.span.text})`"))
+    elif not names.model:
+        found.append(_of_model_here(f"`{node.span.text}`", node.span))
+    elif of.group not in names.lets.groups:
+        found.append(unknown_group(of.group, of.span, names.lets.groups))
     else:
-        near = nearest(argument.span.text, names.captures)
-        help = f"did you mean `{near}`?" if near else "bind one in the selector, such as `layer<i>`"
-        found.append(
-            error(
-                "LR101",
-                f"`{node.function}` needs a capture, and `{argument.span.text}` is none",
-                argument.span,
-                help,
-            )
-        )
-    return False
+        wrong = _wrong_capture(node, of, names.lets.groups[of.group])
+        found.extend([] if wrong is None else [wrong])
+
+
+def unknown_group(name: str, span: Span, known: Iterable[str]) -> Diagnostic:
+    """LR110, with the near miss."""
+    near = nearest(name, known)
+    help = f"did you mean `@{near}`?" if near else f"define it: `group {name} = ...`"
+    place = Span(span.source, span.start, span.start + 1 + len(name))
+    fix = Fix(f"replace by `@{near}`", (Edit(place, f"@{near}"),)) if near else None
+    return error("LR110", f"unknown group `@{name}`", place, help, fix=fix)
+
+
+def _wrong_capture(node: s.Call, of: s.GroupCapture, captures: frozenset[str]) -> Diagnostic | None:
+    if of.capture in captures or (of.capture is None and len(captures) == 1):
+        return None
+    shown = " and ".join(f"`<{name}>`" for name in sorted(captures))
+    if not captures:
+        message = f"`@{of.group}` binds no capture"
+        return error("LR119", message, of.span, f"bind one in it: `group {of.group} = layer<i>`")
+    near = sorted(captures)[0] if of.capture is None else nearest(of.capture, captures)
+    meant = None if near is None else f"@{of.group}.{near}"
+    fix = None if meant is None else Fix(f"replace by `{meant}`", (Edit(of.span, meant),))
+    if of.capture is None:
+        message = f"`@{of.group}` binds {shown}"
+        return error("LR119", message, of.span, f"say which: `{node.function}({meant})`", fix=fix)
+    message = f"`@{of.group}` does not bind `<{of.capture}>`"
+    help = f"did you mean `{meant}`?" if meant else f"it binds {shown}"
+    return error("LR119", message, of.span, help, fix=fix)
 
 
 def _check_called_schedule(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.check_expressions import Names, check_expression, unknown_group
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.language.vocabulary import ATTRIBUTES
 
 _DEEPEST_GROUPS = 100
 
@@ -22,8 +23,7 @@ class SelectorChecker:
     """Compiles the selectors of one rule file, which share its groups and lets."""
 
     def __init__(self, lets: Lets, groups: dict[str, s.GroupStatement], found: list[Diagnostic]) -> None:
-        self._lets = lets.keys()
-        self._moving = lets.moving
+        self._lets = lets
         self._statements = groups
         self._found = found
         self._groups: dict[str, CheckedSelector | None] = {}
@@ -31,9 +31,12 @@ class SelectorChecker:
         self._depths: dict[str, int] = {}
         self._too_deep = False
         self._patterns: dict[str, CompiledPattern] = {}
+        self._numbers = count()
 
     def check_groups(self) -> dict[str, CheckedSelector]:
         """Every group that could be compiled."""
+        for name in self._lets.circular_groups:  # said with the lets that they hang on
+            self._groups[name] = None
         for name in self._statements:
             self._group(name)
         return {name: group for name, group in self._groups.items() if group is not None}
@@ -51,9 +54,10 @@ class SelectorChecker:
             tuple(item for item in exclude if item is not None),
             selector.where,
             captures,
+            next(self._numbers),
         )
         if selector.where is not None:
-            names = Names(self._lets, captures, True, self.missing_captures(checked), moving=self._moving)
+            names = Names(self._lets, captures, True, self.missing_captures(checked), model=True)
             check_expression(selector.where, names, self._found)
         return None if len(self._found) > before or not all(include) or not all(exclude) else checked
 
@@ -115,9 +119,7 @@ class SelectorChecker:
 
     def _reference(self, item: s.GroupRef) -> GroupItem | None:
         if item.name not in self._statements:
-            near = nearest(item.name, self._statements)
-            help = f"did you mean `@{near}`?" if near else f"define it: `group {item.name} = ...`"
-            self._found.append(error("LR110", f"unknown group `@{item.name}`", item.span, help))
+            self._found.append(unknown_group(item.name, item.span, self._statements))
             return None
         if item.name in self._open:
             path = " -> ".join(f"@{n}" for n in [*self._open[self._open.index(item.name) :], item.name])

@@ -66,7 +66,7 @@ def _number(
     """Whether the number can be taken; else a finding was added."""
     before = len(found)
     reason = "times are the same for every parameter"
-    check_expression(expression, Names(lets.keys(), reason=reason, moving=lets.moving), found)
+    check_expression(expression, Names(lets, reason=reason), found)
     if len(found) > before:
         return False
     try:

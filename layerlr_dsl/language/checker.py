@@ -24,7 +24,6 @@ from layerlr_dsl.language.checked import (
 )
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
 from layerlr_dsl.language.expressions import (
-    ATTRIBUTES,
     RESERVED,
     Fault,
     Scope,
@@ -35,6 +34,7 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest
 
 
@@ -78,7 +78,7 @@ def check_expanded(
     found = list(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
     _replace_lets(gathered.lets, given or {}, found)
-    lets = check_lets(gathered.lets, found, given or {})
+    lets = check_lets(gathered.lets, gathered.groups, found, given or {})
     selectors = SelectorChecker(lets, gathered.groups, found)
     groups = selectors.check_groups()
     optimizer = check_optimizer_statement(gathered.optimizer, lets, found)
@@ -310,7 +310,7 @@ def _check_epochs(
     if statement is None:
         return None
     before = len(found)
-    names = Names(lets.keys(), reason="the length of the run is a constant", moving=lets.moving)
+    names = Names(lets, reason="the length of the run is a constant")
     check_expression(statement.value, names, found)
     if len(found) > before:
         return None
@@ -339,7 +339,7 @@ def _whole(
     if statement is None:
         return None
     before = len(found)
-    names = Names(lets.keys(), reason="the length of the run is a constant", moving=lets.moving)
+    names = Names(lets, reason="the length of the run is a constant")
     check_expression(statement.value, names, found)
     if len(found) > before:
         return None
@@ -470,7 +470,7 @@ def _check_expectation(
     elif not isinstance(statement, s.ExpectState):
         if isinstance(statement, s.ExpectOption):
             settings.expected(statement)
-        names = Names(lets.keys(), captures, attributes=selector is not None, moving=lets.moving)
+        names = Names(lets, captures, selector is not None, model=True)
         check_expression(statement.value, names, found)
         if len(found) == before and is_constant(statement.value, lets):
             _try(statement.value, Scope(lets), found)

@@ -14,14 +14,15 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
+from layerlr_dsl.tools.numbers import plural, spelled
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""
 
-ATTRIBUTES = ("name", "path", "depth", "ndim", "numel", "shape", "dtype", "index", "tied", "module")
 FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
 LATER_FUNCTIONS = ("cos", "sin", "exp", "log", "abs", "choose", "ramp")
 """Functions whose names a file may give to something of its own: files that are older must go on to work."""
@@ -49,9 +50,13 @@ CALLED_SCHEDULES = (
     "wsd",
 )
 """Schedules that a value that moves may call as a function of time; `plateau` waits for a metric."""
-CAPTURE_FUNCTIONS = ("last", "first", "count")
+CAPTURE_FUNCTIONS = ("last", "first", "count", "rank")
+"""Functions of what a selector, or a group, binds in the model."""
+GROUP_FUNCTIONS = ("last", "first", "count")
+"""Those of them that may be asked of a group: `last(@blocks)`."""
+_HIDEABLE = frozenset(("rank",))
+"""Capture functions whose names a file may give to something of its own."""
 WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))
-FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
 _MAX_POWER_BITS = 4096
 
 
@@ -63,14 +68,21 @@ class Fault(Exception):
         super().__init__(message)
 
 
+class Unanswered(Fault):
+    """A question about a tensor, put to a module that has none."""
+
+
 class Subject(Protocol):
-    """What a parameter tells an expression about itself."""
+    """What a parameter, or a module without one, tells an expression about itself."""
+
+    @property
+    def is_module(self) -> bool: ...
 
     def attribute(self, name: str) -> Value | None:
         """The value of `ndim`, `dtype`, ...; None where it is not known (a lazy module)."""
 
-    def is_a(self, word: str) -> bool:
-        """Whether the owner is of this class or family."""
+    def is_a(self, word: str) -> bool | None:
+        """Whether the owner is of this class or family; None where that is not known (an older inventory)."""
 
 
 class Constants(Protocol):
@@ -80,7 +92,17 @@ class Constants(Protocol):
     def moving(self) -> Set[str]:
         """Those whose value changes with time."""
 
+    @property
+    def of_model(self) -> Set[str]:
+        """Those whose value depends on the model."""
+
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """The captures that each group of the file binds."""
+
     def __contains__(self, name: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
 
     def worth(self, name: str, exact: bool) -> Value:
         """The value of a name; `exact` for time, in fractions. Raises Fault."""
@@ -92,9 +114,11 @@ class Scope:
 
     lets: Constants
     captures: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """All distinct values of each capture over the selector's items, ascending."""
+    captured: Captured = NOTHING
+    """What captures are bound to over all of the selector's items."""
     subject: Subject | None = None
+    groups: Callable[[str], Captured] | None = None
+    """What the captures of each group are bound to, where the model is known."""
     exact: bool = False
     """Numbers as exact fractions (for time) and not as floats (for options)."""
 
@@ -113,10 +137,16 @@ def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript
             yield node
         if isinstance(node, s.Call):
             yield node
-            stack.extend(a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS)
+            stack.extend(
+                a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS or _is_of_group(a)
+            )
             stack.extend(keyword_values(node))
         else:
             stack.extend(children(node))
+
+
+def _is_of_group(argument: s.Expression) -> bool:
+    return isinstance(argument, s.GroupCapture)
 
 
 def keyword_values(node: s.Call) -> Iterator[s.Expression]:
@@ -152,7 +182,11 @@ def moves(expression: s.Expression, lets: Constants, captures: Container[str] = 
         if isinstance(node, s.Call):
             if node.function in CALLED_SCHEDULES or node.function == "ramp":
                 return True
-        elif isinstance(node, s.Name) and node.name not in captures and _moves_by_name(node.name, lets):
+        elif (
+            isinstance(node, (s.Name, s.Subscript))
+            and node.name not in captures
+            and _moves_by_name(node.name, lets)
+        ):
             return True
     return False
 
@@ -161,11 +195,20 @@ def _moves_by_name(name: str, lets: Constants) -> bool:
     return name in lets.moving or (name in TIME_NAMES and name not in lets)
 
 
+def of_model(expression: s.Expression, lets: Constants) -> bool:
+    """Whether a value depends on the model, and on no parameter of it: it counts what a group binds."""
+    return any(
+        isinstance(node, s.GroupCapture)
+        or (isinstance(node, (s.Name, s.Subscript)) and node.name in lets.of_model)
+        for node in names_in(expression)
+    )
+
+
 def is_constant(expression: s.Expression, lets: Constants) -> bool:
-    """Whether the value depends on nothing but literals and lets."""
+    """Whether the value depends on nothing but literals and lets that are constants."""
     for node in names_in(expression):
-        if isinstance(node, s.Name) and node.name in lets:
-            if node.name in lets.moving:
+        if isinstance(node, (s.Name, s.Subscript)) and node.name in lets:
+            if node.name in lets.moving or node.name in lets.of_model:
                 return False
             continue
         if isinstance(node, s.Name) and node.name in NUMBERS:
@@ -201,7 +244,7 @@ def _name(node: s.Name, scope: Scope) -> Value:
         return Fraction(scope.captures[name]) if scope.exact else scope.captures[name]
     if name in scope.lets:
         return scope.lets.worth(name, scope.exact)
-    if scope.subject is not None and name in ATTRIBUTES and name not in ("shape", "module"):
+    if scope.subject is not None and name in VALUES:
         return _attribute(name, node.span, scope.subject)
     if name in DTYPES:
         return name
@@ -212,6 +255,8 @@ def _name(node: s.Name, scope: Scope) -> Value:
 
 def _attribute(name: str, span: Span, subject: Subject) -> Value:
     value = subject.attribute(name)
+    if value is None and subject.is_module:
+        raise Unanswered("LR101", f"a module has no `{name}`", span)
     if value is None:
         raise Fault(
             "LR212",
@@ -238,7 +283,9 @@ DTYPES = (
     "float8_e4m3fn",
     "float8_e5m2",
 )
-RESERVED = frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, *WORDS, "where", "except"))
+RESERVED = (
+    frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, *WORDS, "where", "except")) - _HIDEABLE
+)
 """What no `let` and no capture may be called: an expression would read something else in it."""
 
 
@@ -247,20 +294,33 @@ def _tuple(node: s.Tuple, scope: Scope) -> Value:
 
 
 def _subscript(node: s.Subscript, scope: Scope) -> Value:
+    if node.name in scope.lets:
+        items = scope.lets.worth(node.name, scope.exact)
+        if not isinstance(items, tuple):
+            raise Fault("LR107", f"`{node.name}` is {describe(items)} and has no elements", node.span)
+        return items[place_of(node, scope, len(items), "elements")]
     if node.name != "shape" or scope.subject is None:
-        raise Fault("LR101", f"`{node.name}` cannot be indexed", node.span, "only `shape[k]` can")
+        raise Fault("LR101", f"`{node.name}` cannot be indexed", node.span, "only tuples and `shape` can")
     shape = _attribute("shape", node.span, scope.subject)
+    return shape[place_of(node, scope, len(shape), "dimensions")]
+
+
+_AHEAD = {
+    "elements": "elements are counted from 0, and from -1 at the end",
+    "dimensions": "ask for `ndim` first: `ndim > 1 and shape[1] > 8`",
+}
+
+
+def place_of(node: s.Subscript, scope: Scope, size: int, of: str) -> int:
+    """The index of a subscript, inside what it looks into."""
     index = evaluate(node.index, scope)
-    if isinstance(index, bool) or int(index) != index:
+    if isinstance(index, (bool, str, tuple)) or int(index) != index:
         raise Fault("LR107", "an index is a whole number", node.index.span)
-    if not -len(shape) <= index < len(shape):
-        raise Fault(
-            "LR108",
-            f"`shape[{int(index)}]` of a tensor with {len(shape)} dimension{'s' if len(shape) != 1 else ''}",
-            node.span,
-            "ask for `ndim` first: `ndim > 1 and shape[1] > 8`",
-        )
-    return shape[int(index)]
+    if not -size <= index < size:
+        what = "a tensor" if of == "dimensions" else "a tuple"
+        message = f"`{node.name}[{int(index)}]` of {what} with {plural(size, of[:-1])}"
+        raise Fault("LR108", message, node.span, _AHEAD[of])
+    return int(index)
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -414,11 +474,24 @@ def _logic(node: s.Logic, scope: Scope) -> Value:
     while isinstance(at, s.Logic):
         chain.append(at)
         at = at.left
-    value = _truth(evaluate(at, scope), at)
+    value = _answer(at, scope)
     for step in reversed(chain):
-        if value is (step.operator == "and"):
-            value = _truth(evaluate(step.right, scope), step.right)
+        decided = step.operator == "or"
+        if value is decided:
+            continue
+        right = _answer(step.right, scope)
+        value = value if isinstance(value, Unanswered) and right is not decided else right
+    if isinstance(value, Unanswered):
+        raise value
     return value
+
+
+def _answer(node: s.Expression, scope: Scope) -> bool | Unanswered:
+    """True or false; the question itself where one side of `and`, `or` may do without it."""
+    try:
+        return _truth(evaluate(node, scope), node)
+    except Unanswered as fault:
+        return fault
 
 
 def _not(node: s.Not, scope: Scope) -> Value:
@@ -430,8 +503,12 @@ def _is(node: s.Is, scope: Scope) -> Value:
     if subject is None or not isinstance(node.subject, s.Name):
         raise Fault("LR101", "`is` needs `module` or `dtype` before it", node.span)
     if node.subject.name == "dtype":
-        return subject.attribute("dtype") == node.word.removeprefix("torch.")
-    return subject.is_a(node.word)
+        return _attribute("dtype", node.span, subject) == node.word.removeprefix("torch.")
+    answer = subject.is_a(node.word)
+    if answer is None:
+        message = f"the inventory does not tell which modules are `{node.word}`"
+        raise Fault("LR212", message, node.span, "write it again: `layerlr inspect SPEC -o FILE.json`")
+    return answer
 
 
 def _matches(node: s.Matches, scope: Scope) -> Value:
@@ -467,16 +544,53 @@ def _call(node: s.Call, scope: Scope) -> Value:
 
 
 def _capture_function(node: s.Call, scope: Scope) -> Value:
-    argument = node.arguments[0]
-    if not isinstance(argument, s.Name) or argument.name not in scope.numbers:
-        raise Fault(
-            "LR119", f"`{node.function}` needs a capture of this selector, such as `<i>`", argument.span
-        )
-    values = scope.numbers[argument.name]
-    found = {"last": values[-1], "first": values[0], "count": len(values)}[node.function]
+    if isinstance(node.arguments[0], s.GroupCapture):
+        places = _of_group(node, node.arguments[0], scope)
+    else:
+        places = _of_selector(node, scope)
+    found = _CAPTURE_FUNCTIONS[node.function](places, node, scope)
     return Fraction(found) if scope.exact else found
 
 
+_Places = dict[tuple[int, ...], int]
+"""The distinct values of some captures, ascending, each with its place."""
+
+
+def _of_selector(node: s.Call, scope: Scope) -> _Places:
+    names = [argument.name for argument in node.arguments if isinstance(argument, s.Name)]
+    places = scope.captured.places(names) if len(names) == len(node.arguments) else {}
+    if not places:
+        span = node.arguments[0].span
+        message = f"`{node.function}` needs a capture of this selector, such as `<i>`"
+        raise Fault("LR119", message, span)
+    return places
+
+
+def _of_group(node: s.Call, of: s.GroupCapture, scope: Scope) -> _Places:
+    if scope.groups is None:
+        raise Fault("LR131", f"`{node.span.text}` is worked out against a model", node.span)
+    captured = scope.groups(of.group)
+    name = of.capture or next(iter(sorted(captured.names)), None)
+    places = captured.places([name]) if name is not None else {}
+    if not places and node.function != "count":
+        message = f"`{node.span.text}` has no value: `@{of.group}` binds nothing in this model"
+        raise Fault(
+            "LR216", message, node.span, f"`layerlr inspect --select @{of.group}` lists what it covers"
+        )
+    return places
+
+
+def _rank(places: _Places, node: s.Call, scope: Scope) -> int:
+    own = tuple(scope.captures[argument.name] for argument in node.arguments if isinstance(argument, s.Name))
+    return places[own]
+
+
+_CAPTURE_FUNCTIONS: Mapping[str, Callable[[_Places, s.Call, Scope], int]] = {
+    "last": lambda places, node, scope: next(reversed(places))[0],
+    "first": lambda places, node, scope: next(iter(places))[0],
+    "count": lambda places, node, scope: len(places),
+    "rank": _rank,
+}
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "min": lambda *v: min(v),
     "max": lambda *v: max(v),
@@ -496,8 +610,10 @@ ARITY = {
     "max": (1, 64),
     "choose": (3, 3),
     "ramp": (1, 1000),
+    "count": (1, 64),
+    "rank": (1, 64),
     **dict.fromkeys(
-        ("sqrt", "log2", "floor", "ceil", "cos", "sin", "exp", "log", "abs", *CAPTURE_FUNCTIONS), (1, 1)
+        ("sqrt", "log2", "floor", "ceil", "cos", "sin", "exp", "log", "abs", "last", "first"), (1, 1)
     ),
 }
 

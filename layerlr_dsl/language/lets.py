@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from math import isfinite
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.captured import Captured
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
-from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, Scope, Value, evaluate, moves, names_in
+from layerlr_dsl.language.expressions import (
+    CALLED_SCHEDULES,
+    Fault,
+    Scope,
+    Value,
+    evaluate,
+    moves,
+    names_in,
+    of_model,
+)
+from layerlr_dsl.language.needs import Needs, captures_of
 from layerlr_dsl.language.source import Source, Span
 
 
@@ -18,12 +30,20 @@ class Lets(dict[str, s.Expression]):
 
     def __init__(self, expressions: Mapping[str, s.Expression] | None = None) -> None:
         super().__init__(expressions or {})
+        self.order: tuple[str, ...] = tuple(self)
+        """Each after those that it needs."""
         self.given: frozenset[str] = frozenset()
         """Those whose value was given from outside, in the place of the file's own."""
         self.moving: set[str] = set()
         """Those whose value changes with time: worked out where they are used, on the clock of that place."""
         self.shaky: set[str] = set()
         """Those without a value, and those that rest on them: what they come to is nobody's fault."""
+        self.of_model: set[str] = set()
+        """Those whose value depends on the model: worked out where one is at hand."""
+        self.groups: Mapping[str, frozenset[str]] = {}
+        """The captures that each group of the file binds."""
+        self.circular_groups: frozenset[str] = frozenset()
+        """Groups whose conditions count what they cover themselves."""
         self._worth: dict[tuple[str, bool], Value | Fault] = {}
 
     def replaced(self, name: str) -> bool:
@@ -46,15 +66,59 @@ class Lets(dict[str, s.Expression]):
     def rests_on_a_fault(self, expression: s.Expression) -> bool:
         """Whether a value is worked out from a name that has none."""
         return bool(self.shaky) and any(
-            isinstance(node, s.Name) and node.name in self.shaky for node in names_in(expression)
+            isinstance(node, (s.Name, s.Subscript)) and node.name in self.shaky
+            for node in names_in(expression)
         )
+
+    def against(self, captured: Callable[[str], Captured]) -> ModelLets:
+        """The same names where a model says what each group is bound to."""
+        return ModelLets(self, captured)
 
     def void(self, name: str) -> None:
         """Let a name that has no value count as 0, so that its own finding is the only one."""
         self[name] = s.Number(self[name].span, "0")
         self.shaky.add(name)
         self.moving.discard(name)
+        self.of_model.discard(name)
         self._worth.pop((name, False), None)
+
+
+class ModelLets:
+    """The constants of a file against one model, each worked out once; one without a value counts as 0."""
+
+    def __init__(self, lets: Lets, captured: Callable[[str], Captured]) -> None:
+        self._lets = lets
+        self._captured = captured
+        self.moving, self.of_model, self.groups = lets.moving, lets.of_model, lets.groups
+
+    def __contains__(self, name: object, /) -> bool:
+        return name in self._lets
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lets)
+
+    def worth(self, name: str, exact: bool) -> Value:
+        """The value of a name; `exact` for time, in fractions. Raises Fault."""
+        if name not in self.of_model:
+            return self._lets.worth(name, exact)
+        return 0 if isinstance(found := self._found[name], Fault) else found
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What is wrong with those that have no value in this model."""
+        return [found for found in self._found.values() if isinstance(found, Fault)]
+
+    @cached_property
+    def _found(self) -> dict[str, Value | Fault]:
+        # In the order of need, so that nothing recurses. The dictionary must be there before it is whole.
+        found = self.__dict__["_found"] = {}
+        for name in self._lets.order:
+            if name in self.of_model and name not in self.moving:
+                try:
+                    found[name] = evaluate(self._lets[name], Scope(self, groups=self._captured))
+                except Fault as fault:
+                    found[name] = fault
+        return found
 
 
 def literal_of(value: object, span: Span) -> s.Expression | None:
@@ -89,40 +153,58 @@ def literal(text: str) -> object | None:
 
 
 def check_lets(
-    statements: Mapping[str, s.LetStatement], found: list[Diagnostic], given: Container[str] = ()
+    statements: Mapping[str, s.LetStatement],
+    groups: Mapping[str, s.GroupStatement],
+    found: list[Diagnostic],
+    given: Container[str] = (),
 ) -> Lets:
     """Every `let` of a file, with a finding for each that has no value; such a one counts as 0.
 
-    given: those whose value came from outside.
+    groups: what they may count of a model. given: those whose value came from outside.
     """
+    needs = Needs({name: statement.value for name, statement in statements.items()}, groups)
+    order, circles = needs.sorted()
     lets = Lets({name: statement.value for name, statement in statements.items()})
+    lets.order = tuple(name for name in order if name in statements)
     lets.given = frozenset(name for name in lets if name in given)
-    order, circles = _by_need(lets)
+    lets.groups = captures_of(groups)
     for circle in circles:
-        found.append(_circular([statements[name] for name in circle]))
-        for name in circle:
+        found.append(_circular([statements.get(node) or groups[node[1:]] for node in circle]))
+        for name in lets.keys() & set(circle):
             lets.void(name)
+    lets.circular_groups = frozenset(node[1:] for circle in circles for node in circle if node[0] == "@")
     names = Names(
-        lets.keys(),
+        lets,
         reason="a `let` is the same for every parameter: a constant, or what time alone changes",
         time=True,
+        model=True,
     )
-    for name in order:
+    for name in lets.order:
         if name in lets.shaky or lets.rests_on_a_fault(lets[name]):
             lets.void(name)
             continue
         before = len(found)
         check_expression(lets[name], names, found)
-        if len(found) == before and moves(lets[name], lets):
-            lets.moving.add(name)
-            if name in (*CALLED_SCHEDULES, "plateau"):
-                message = f"`{name}` is the name of a schedule, and this `let` moves as one would"
-                found.append(error("LR102", message, statements[name].name_span, "rename it"))
-        elif len(found) == before:
-            _work_out(lets, name, found)
+        if len(found) == before:
+            _sort_in(lets, statements[name], found)
         if len(found) > before:
             lets.void(name)
     return lets
+
+
+def _sort_in(lets: Lets, statement: s.LetStatement, found: list[Diagnostic]) -> None:
+    """Note what a name depends on; what depends on nothing is worked out."""
+    name = statement.name
+    moving, counted = moves(lets[name], lets), of_model(lets[name], lets)
+    if counted:
+        lets.of_model.add(name)
+    if moving:
+        lets.moving.add(name)
+        if name in (*CALLED_SCHEDULES, "plateau"):
+            message = f"`{name}` is the name of a schedule, and this `let` moves as one would"
+            found.append(error("LR102", message, statement.name_span, "rename it"))
+    elif not counted:
+        _work_out(lets, name, found)
 
 
 def _work_out(lets: Lets, name: str, found: list[Diagnostic]) -> None:
@@ -136,53 +218,29 @@ def _work_out(lets: Lets, name: str, found: list[Diagnostic]) -> None:
                 return
 
 
-def _circular(statements: list[s.LetStatement]) -> Diagnostic:
-    first, *others = statements
-    path = " -> ".join(f"`{x.name}`" for x in [*statements[:8], first])
+def _circular(statements: list[s.LetStatement | s.GroupStatement]) -> Diagnostic:
+    first = next((x for x in statements if isinstance(x, s.LetStatement)), statements[0])
+    start = statements.index(first)
+    others = [*statements[start + 1 :], *statements[:start]]
+    path = " -> ".join(f"`{_called(x)}`" for x in [first, *others[:7], first])
+    kind, code = ("let", "LR102") if isinstance(first, s.LetStatement) else ("group", "LR111")
+    whole = f"{kind} `{_called(first)}` refers to itself"
     return error(
-        "LR102",
-        f"let `{first.name}` refers to itself: {path}" if others else f"let `{first.name}` refers to itself",
+        code,
+        f"{whole}: {path}" if others else whole,
         first.name_span,
-        "give one of them a value of its own" if others else "give it a value of its own",
+        _way_out(first, others),
         tuple(Related("which is defined here", other.name_span) for other in others[:7]),
     )
 
 
-def _by_need(lets: Lets) -> tuple[list[str], list[list[str]]]:
-    """The names, each after those that it needs, and the circles among them."""
-    order: list[str] = []
-    circles: list[list[str]] = []
-    done: set[str] = set()
-    for root in lets:
-        if root in done:
-            continue
-        path = {root: 0}
-        waiting = [_needs(lets, root)]
-        while waiting:
-            other = next(waiting[-1], None)
-            if other is None:
-                waiting.pop()
-                order.append(path.popitem()[0])
-                done.add(order[-1])
-            elif other in path:
-                circles.append(list(path)[path[other] :])
-            elif other not in done:
-                path[other] = len(path)
-                waiting.append(_needs(lets, other))
-    return order, _apart(circles)
+def _called(statement: s.LetStatement | s.GroupStatement) -> str:
+    return statement.name if isinstance(statement, s.LetStatement) else f"@{statement.name}"
 
 
-def _needs(lets: Lets, name: str) -> Iterator[str]:
-    needed = (node.name for node in names_in(lets[name]) if isinstance(node, s.Name) and node.name in lets)
-    return iter(dict.fromkeys(needed))
-
-
-def _apart(circles: list[list[str]]) -> list[list[str]]:
-    """Circles that share no name: breaking one of two that do is breaking both."""
-    seen: set[str] = set()
-    kept = []
-    for circle in circles:
-        if seen.isdisjoint(circle):
-            kept.append(circle)
-        seen.update(circle)
-    return kept
+def _way_out(
+    first: s.LetStatement | s.GroupStatement, others: list[s.LetStatement | s.GroupStatement]
+) -> str:
+    if all(isinstance(x, s.LetStatement) for x in (first, *others)):
+        return "give one of them a value of its own" if others else "give it a value of its own"
+    return "count a group without this condition: `group every = ...`, then `@every where ...`"

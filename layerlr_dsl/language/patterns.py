@@ -17,6 +17,7 @@ Bindings: TypeAlias = tuple[tuple[str, int], ...]
 
 _DIGITS = re.compile(r"[0-9]+")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
+_FROM_THE_END = re.compile(r"(-?)([0-9]+)\.\.(-?)([0-9]+)")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_NUMBER = 10**18
 MAX_PATTERN = 10_000
@@ -309,6 +310,10 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
         if low > high:
             raise PatternFault(f"empty range `{{{body}}}`", at, end + 1, f"write `{{{high}..{low}}}`")
         return NumberRange(low, high), end + 1
+    if counted := _FROM_THE_END.fullmatch(body):
+        raise PatternFault(
+            "numbers in names are not counted from the end", at, end + 1, _last_of(text, at, end, counted)
+        )
     if ".." in body:
         raise PatternFault(f"`{{{body}}}` is no range of whole numbers", at, end + 1, "write it as `{0..5}`")
     if not body:
@@ -318,6 +323,17 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
             "a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d"
         )
     return Alternatives(tuple(_choice(text, at + 1, body))), end + 1
+
+
+def _last_of(text: str, at: int, end: int, counted: re.Match[str]) -> str:
+    """How `blocks.{-2..-1}` is written with a capture."""
+    from_end, low, to_end, high = counted[1], _bound(counted[2]), counted[3], _bound(counted[4])
+    conditions = [f"i > last(i) - {low}" if from_end else f"i >= {low}"]
+    if not to_end:
+        conditions.append(f"i <= {high}")
+    elif high > 1:
+        conditions.append(f"i <= last(i) - {high - 1}")
+    return f"write `{text[:at]}<i>{text[end + 1 :]} where {' and '.join(conditions)}`"
 
 
 def _bound(digits: str) -> int:

@@ -48,6 +48,14 @@ class ModuleClass:
     qualified: str
     bases: tuple[str, ...]
     families: frozenset[Family]
+    qualified_bases: tuple[str, ...] = ()
+    """The same with their packages; none in an inventory of an older version."""
+
+    def is_called(self, word: str) -> bool:
+        """Whether `module is WORD` names this class or a base of it, by any package that holds it."""
+        if "." not in word:
+            return word == self.name or word in self.bases
+        return any(_is_public(word, qualified) for qualified in (self.qualified, *self.qualified_bases))
 
 
 @record
@@ -58,6 +66,13 @@ class Kind:
     described: ModuleClass
     inner: str | None  # for a wrapper: the child that it wraps
     parametrization: bool
+
+
+def _is_public(word: str, qualified: str) -> bool:
+    """Whether a dotted name is a class's own, or is that of a package around it: `torch.nn.LayerNorm`."""
+    package, _, name = word.rpartition(".")
+    home, _, own = qualified.rpartition(".")
+    return name == own and f"{home}.".startswith(f"{package}.")
 
 
 # A word of CamelCase that names the family, and nothing but trimmings after it: `LlamaRMSNorm`,
@@ -115,10 +130,13 @@ def _is_sharding_mixin(cls: type) -> bool:
 
 def describe(cls: type) -> ModuleClass:
     """The class as rules see it."""
-    bases = tuple(base.__name__ for base in cls.__mro__[1:] if base is not object)
+    above = [base for base in cls.__mro__[1:] if base is not object]
+    bases = tuple(base.__name__ for base in above)
     families: set[Family] = {
         family for family, pattern in _NAMED.items() if any(map(pattern.search, (cls.__name__, *bases)))
     }
     if any(qualified_name(base) == _LINEAR_IN_SPITE_OF_ITS_NAME for base in cls.__mro__):
         families = families - {"conv"} | {"linear"}
-    return ModuleClass(cls.__name__, qualified_name(cls), bases, frozenset(families))
+    return ModuleClass(
+        cls.__name__, qualified_name(cls), bases, frozenset(families), tuple(map(qualified_name, above))
+    )

@@ -49,6 +49,10 @@ class Inventory:
     modules and never decrease): `names`, `owners`, `leaves`, `shapes`, `dtypes` ("float32"),
     `requires_grad`. `aliases` holds the further names of tied parameters, `lazy` the rows of parameters
     that have no shape yet (theirs is given as `()`).
+
+    Rows of modules, None where it is not known: `depthwise` are the depthwise convolutions, `statistics`
+    the norms that keep running statistics, `order` the modules in the order in which a forward pass first
+    runs them.
     """
 
     source: str
@@ -65,6 +69,9 @@ class Inventory:
     requires_grad: list[bool] = field(repr=False)
     aliases: dict[int, tuple[Alias, ...]] = field(repr=False, default_factory=dict)
     lazy: frozenset[int] = field(repr=False, default_factory=frozenset)
+    depthwise: frozenset[int] | None = field(repr=False, default=None)
+    statistics: frozenset[int] | None = field(repr=False, default=None)
+    order: list[int] | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, model: nn.Module, *, source: str | None = None) -> Inventory:
@@ -92,6 +99,8 @@ class Inventory:
             found.requires_grad,
             aliases,
             frozenset(found.lazy),
+            frozenset(found.depthwise),
+            frozenset(found.statistics),
         )
 
     @classmethod
@@ -185,6 +194,20 @@ class Inventory:
         for parent, row in zip(self.module_parents, self.module_classes, strict=True):
             inside.append(attends[row] or (parent >= 0 and inside[parent]))
         return inside
+
+    @cached_property
+    def bare_modules(self) -> list[int]:
+        """The modules without any parameter of their own or below, under any name of it."""
+        bare = [True] * len(self.module_parents)
+        for owner in set(self.owners):
+            bare[owner] = False
+        for others in self.aliases.values():
+            for alias in others:
+                bare[alias.owner] = False
+        for row in range(len(bare) - 1, 0, -1):
+            if not bare[row]:
+                bare[self.module_parents[row]] = False
+        return [row for row, empty in enumerate(bare) if empty]
 
     @cached_property
     def index_of(self) -> dict[str, int]:

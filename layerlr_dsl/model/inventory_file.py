@@ -23,7 +23,7 @@ _MOST_DIMENSIONS = 64
 
 def to_json(inventory: Inventory) -> InventoryJson:
     """The inventory as plain JSON data; dotted names are left to be joined from the module tree."""
-    return {
+    data: InventoryJson = {
         "version": 1,
         "source": inventory.source,
         "modules": {
@@ -37,6 +37,7 @@ def to_json(inventory: Inventory) -> InventoryJson:
                 "qualified": described.qualified,
                 "bases": list(described.bases),
                 "families": sorted(described.families),
+                "qualified_bases": list(described.qualified_bases),
             }
             for described in inventory.classes
         ],
@@ -54,6 +55,13 @@ def to_json(inventory: Inventory) -> InventoryJson:
             for alias in aliases
         ],
     }
+    if inventory.depthwise is not None:
+        data["modules"]["depthwise"] = sorted(inventory.depthwise)
+    if inventory.statistics is not None:
+        data["modules"]["statistics"] = sorted(inventory.statistics)
+    if inventory.order is not None:
+        data["order"] = inventory.order
+    return data
 
 
 def dumps(inventory: Inventory) -> bytes:
@@ -149,7 +157,7 @@ class _Inconsistent(Exception):
 def _check_consistency(data: InventoryJson) -> None:
     """What a schema cannot say: columns of one length, rows in range, a true pre-order, unique names."""
     modules, parameters = data["modules"], data["parameters"]
-    _same_length("modules", modules)
+    _same_length("modules", {key: modules[key] for key in ("parents", "segments", "classes")})
     _same_length("parameters", {key: column for key, column in parameters.items() if key != "lazy"})
     count, rows = len(modules["parents"]), len(parameters["owners"])
     if not count:
@@ -159,6 +167,14 @@ def _check_consistency(data: InventoryJson) -> None:
     _below("parameters.lazy", parameters["lazy"], rows)
     _below("aliases.parameter", [alias["parameter"] for alias in data["aliases"]], rows)
     _below("aliases.owner", [alias["owner"] for alias in data["aliases"]], count)
+    for key, rows_of in (
+        ("modules.depthwise", modules.get("depthwise", [])),
+        ("modules.statistics", modules.get("statistics", [])),
+        ("order", data.get("order", [])),
+    ):
+        _below(key, rows_of, count)
+        if len(set(rows_of)) < len(rows_of):
+            raise _Inconsistent(f"{key} names a module twice")
     if sorted(parameters["owners"]) != parameters["owners"]:
         raise _Inconsistent("parameters.owners must not decrease")
     if any(parameters["shapes"][row] for row in parameters["lazy"]):
@@ -239,7 +255,13 @@ def assemble(data: InventoryJson) -> Inventory:
         module_prefixes=prefixes,
         module_classes=modules["classes"],
         classes=[
-            ModuleClass(c["name"], c["qualified"], tuple(c["bases"]), frozenset(c["families"]))
+            ModuleClass(
+                c["name"],
+                c["qualified"],
+                tuple(c["bases"]),
+                frozenset(c["families"]),
+                tuple(c.get("qualified_bases", ())),
+            )
             for c in data["classes"]
         ],
         names=[prefixes[owner] + leaf for owner, leaf in zip(owners, leaves, strict=True)],
@@ -250,4 +272,11 @@ def assemble(data: InventoryJson) -> Inventory:
         requires_grad=parameters["requires_grad"],
         aliases={row: tuple(others) for row, others in aliases.items()},
         lazy=frozenset(parameters["lazy"]),
+        depthwise=_optional(modules.get("depthwise")),
+        statistics=_optional(modules.get("statistics")),
+        order=data.get("order"),
     )
+
+
+def _optional(rows: list[int] | None) -> frozenset[int] | None:
+    return None if rows is None else frozenset(rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from layerlr_dsl.model.classes import Family
 
@@ -30,6 +30,14 @@ class ModulesJson(TypedDict):
     ]
     segments: Annotated[list[Text], Field(description='last segment of the dotted name; "" for the root')]
     classes: Annotated[list[Row], Field(description="row in `classes`")]
+    depthwise: NotRequired[
+        Annotated[list[Row], Field(description="the depthwise convolutions; left out where not known")]
+    ]
+    statistics: NotRequired[
+        Annotated[
+            list[Row], Field(description="norms that keep running statistics; left out where not known")
+        ]
+    ]
 
 
 @with_config(_STRICT)
@@ -40,6 +48,9 @@ class ClassJson(TypedDict):
     qualified: Text
     bases: Annotated[list[Text], Field(description="names of its base classes in resolution order")]
     families: list[Family]
+    qualified_bases: NotRequired[
+        Annotated[list[Text], Field(description="the base classes with their packages")]
+    ]
 
 
 @with_config(_STRICT)
@@ -73,6 +84,12 @@ class InventoryJson(TypedDict):
     classes: list[ClassJson]
     parameters: ParametersJson
     aliases: list[AliasJson]
+    order: NotRequired[
+        Annotated[
+            list[Row],
+            Field(description="modules in the order in which they first run; left out where not known"),
+        ]
+    ]
 
 
 ADAPTER: TypeAdapter[InventoryJson] = TypeAdapter(InventoryJson)

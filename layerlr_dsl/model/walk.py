@@ -41,6 +41,8 @@ class Walk:
     dtypes: list[str] = field(default_factory=list)
     requires_grad: list[bool] = field(default_factory=list)
     lazy: set[int] = field(default_factory=set)
+    depthwise: set[int] = field(default_factory=set)  # modules
+    statistics: set[int] = field(default_factory=set)  # modules
 
 
 class _Classes(dict[type, int]):
@@ -115,8 +117,36 @@ def walk(model: nn.Module) -> Walk:
             shapes.append(shared_shape(shape, shape))
             dtypes.append(dtype_names[parameter.dtype])
             requires_grad.append(parameter.requires_grad or leaf in taken)
-    _lend_class_to_parametrizations(found, classes.parametrizations)
+    lent = _lend_class_to_parametrizations(found, classes.parametrizations)
+    _look_inside(found, lent)
     return found
+
+
+def _look_inside(found: Walk, lent: set[int]) -> None:
+    """Note what a module's class does not tell: depthwise convolutions, norms that keep running statistics."""
+    convs = {row for row, described in enumerate(found.classes) if "conv" in described.families}
+    norms = {row for row, described in enumerate(found.classes) if "_NormBase" in described.bases}
+    if not convs | norms:
+        return
+    for here, row in enumerate(found.module_classes):
+        if row in convs and (
+            found.module_parents[here] in found.depthwise
+            if here in lent
+            else _is_depthwise(found.modules[here])
+        ):
+            found.depthwise.add(here)
+        elif row in norms and _keeps_statistics(found.modules[here]):
+            found.statistics.add(here)
+
+
+def _is_depthwise(module: nn.Module) -> bool:
+    groups = getattr(module, "groups", 1)
+    return groups == getattr(module, "in_channels", None) and groups > 1
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    tracked = getattr(module, "track_running_stats", False)
+    return bool(tracked) and module._buffers.get("running_mean") is not None
 
 
 def _places(model: nn.Module, classes: _Classes) -> Iterator[Place]:
@@ -172,13 +202,19 @@ def _no_shape_yet(found: Walk, parameter: Any) -> tuple[int, ...]:
     return ()
 
 
-def _lend_class_to_parametrizations(found: Walk, rows: set[int]) -> None:
-    """`linear.parametrizations.weight.original` belongs to the Linear, not to the list that holds it."""
+def _lend_class_to_parametrizations(found: Walk, rows: set[int]) -> set[int]:
+    """`linear.parametrizations.weight.original` belongs to the Linear, not to the list that holds it.
+
+    Returns the modules that count as another around them.
+    """
+    lent: set[int] = set()
     if not rows:
-        return
+        return lent
     parents, classes = found.module_parents, found.module_classes
     for module, row in enumerate(classes):
         if row in rows:
             holder = parents[module]
             if holder > 0:
                 classes[module] = classes[holder] = classes[parents[holder]]
+                lent |= {holder, module}
+    return lent

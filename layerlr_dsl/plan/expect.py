@@ -16,7 +16,6 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
 from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.plan.selection import Decider
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plan.timeline import Timeline
 from layerlr_dsl.tools.nearest import nearest
@@ -141,7 +140,7 @@ def _plain(value: Value) -> Value:
 
 
 def _count(plan: Plan, statement: s.ExpectCount, moment: _Moment) -> Diagnostic | None:
-    wanted = evaluate(statement.value, plan.rules.scope)
+    wanted = evaluate(statement.value, plan.decider.bare_scope)
     if statement.subject == "groups":
         found: Value = len(plan.groups)
         shown = spelled(found)
@@ -165,7 +164,7 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
     statement, selector = expectation.statement, expectation.selector
     assert selector is not None
     assert not isinstance(statement, s.ExpectCount)
-    decider = Decider(plan.compiled, plan.capture_numbers)
+    decider = plan.decider
     kinds = plan.matches.classes
     for number, kind in enumerate(kinds):
         bindings = decider.decide(kind, selector)

@@ -93,7 +93,7 @@ class TimeArguments:
 
     def _worked_out(self, expression: s.Expression, reason: str, *, exact: bool) -> object:
         found: list[Diagnostic] = []
-        check_expression(expression, Names(self.lets.keys(), reason=reason, moving=self.lets.moving), found)
+        check_expression(expression, Names(self.lets, reason=reason), found)
         if found:
             raise Faulty(found)
         try:

@@ -46,6 +46,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from model.narrow_stars(resolution)
     yield from model.ambiguous(resolution)
     yield from model.where_faults(resolution)
+    yield from model.faulty_facts(resolution)
     yield from model.overridden(resolution)
     yield from model.tied_conflicts(resolution)
     yield from model.without_lr(resolution)

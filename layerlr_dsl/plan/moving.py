@@ -24,6 +24,7 @@ from layerlr_dsl.language.expressions import (
     Value,
     evaluate,
     moves,
+    place_of,
 )
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.plan import ramps
@@ -161,11 +162,22 @@ class _Folder:
             return replace(node, operand=self.fold(node.operand))
         if isinstance(node, s.Tuple):
             return replace(node, items=tuple(self.fold(item) for item in node.items))
+        if isinstance(node, s.Subscript):
+            return self._element(node)
         if isinstance(node, s.Call) and node.function == "ramp":
             return replace(node, arguments=tuple(self._point(point) for point in node.arguments))
         if isinstance(node, s.Call):
             return replace(node, arguments=tuple(self.fold(argument) for argument in node.arguments))
         return node
+
+    def _element(self, node: s.Subscript) -> s.Expression:
+        """An element of a tuple that moves."""
+        items = self.fold(s.Name(node.span, node.name))
+        if moves(node.index, self.lets, self.scope.captures):
+            raise Fault("LR126", "an index changes with time, and cannot", node.index.span)
+        if not isinstance(items, s.Tuple):
+            raise Fault("LR107", f"`{node.name}` has no elements", node.span)
+        return items.items[place_of(node, self.scope, len(items.items), "elements")]
 
     def _chain(self, node: s.Arithmetic) -> s.Expression:
         # A chain leans to the left and may be long: walk down, fold back up.

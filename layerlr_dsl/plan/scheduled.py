@@ -157,6 +157,9 @@ def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
         found.append(
             error("LR107", message, factory.name_span, "write `schedule constant`, and multiply the rates")
         )
+    if factory.name in lets.of_model:
+        message = f"`{factory.name}` is worked out against the model, and a schedule is not"
+        found.append(error("LR131", message, factory.name_span, "write the number in the place of the count"))
     if found:
         raise Faulty(found)
     try:

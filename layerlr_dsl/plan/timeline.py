@@ -11,7 +11,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate
-from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 from layerlr_dsl.plan.stepwise import Period, Recent
@@ -129,7 +129,7 @@ class Timeline:
     events: list[Event] = field(default_factory=list)
     found: list[Diagnostic] = field(default_factory=list)
     calendar: Calendar = field(init=False)
-    _rounded: set[tuple[int, int]] = field(default_factory=set)
+    _rounded: set[tuple[Source, int]] = field(default_factory=set)
     _nominal: Stretches | None = None
     """The run and its stages where no condition has come true."""
     _stretches: Recent[Stretches] = field(default_factory=Recent)
@@ -279,7 +279,7 @@ class Timeline:
 
     def _round_up(self, clock: Clock, ticks: Fraction, span: Span, words: Callable[[int], str]) -> None:
         """Note, once a place, what a clock of whole epochs cannot place exactly."""
-        place = (id(span.source), span.start)
+        place = (span.source, span.start)
         if not clock.counts_steps and ticks.denominator != 1 and place not in self._rounded:
             self._rounded.add(place)
             self.found.append(rounded_up(clock, ticks, span, words))

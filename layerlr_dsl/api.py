@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from layerlr_dsl.plan.compiled import Compiled
     from layerlr_dsl.plan.explain import Explanation
     from layerlr_dsl.training.schedule import LayerSchedule
 
@@ -131,11 +130,6 @@ class Rules:
         self.checked = checked
         found = (*checked.diagnostics, *_schedule_findings(checked))
         self.diagnostics: tuple[Diagnostic, ...] = tuple(in_order(found, checked.sources))
-        self._compiled: Compiled | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is kept between models, which goes by the identity of the rules' parts."""
-        return {**self.__dict__, "_compiled": None}
 
     def __repr__(self) -> str:
         return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"
@@ -219,16 +213,13 @@ class Rules:
         *,
         lenient: bool,
     ) -> Plan:
-        from layerlr_dsl.plan.compiled import Compiled
         from layerlr_dsl.plan.resolve import resolve
 
         with collector_paused():
             inventory = model if isinstance(model, Inventory) else Inventory.of(as_module(model))
             clock = self.clock(epochs, steps_per_epoch, steps)
-            if self._compiled is None:
-                self._compiled = Compiled(self.checked)
             return resolve(
-                self._compiled, inventory, clock, lenient=lenient, before=self.diagnostics, kind=Plan
+                self.checked, inventory, clock, lenient=lenient, before=self.diagnostics, kind=Plan
             )
 
     def clock(

@@ -15,9 +15,10 @@ from curves import curve
 from findings import finding_pages
 from mkdocs.structure.files import File, Files
 from recipes import recipes_page
-from reference import changelog_page, grammar_page, schedule_table
+from reference import attribute_table, changelog_page, grammar_page, schedule_table
 
 _CURVE = re.compile(r"^<!-- curve: (.+?) -->$", re.M)
+_ATTRIBUTES = re.compile(r"^<!-- attributes -->$", re.M)
 _TABLE = re.compile(r"^<!-- arguments: (\w+) -->$", re.M)
 
 
@@ -37,6 +38,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put a curve or a table of arguments where a page asks for one."""
+    """Put a curve or a table where a page asks for one."""
     markdown = _CURVE.sub(lambda found: curve(found[1]), markdown)
+    markdown = _ATTRIBUTES.sub(lambda _: attribute_table(), markdown)
     return _TABLE.sub(lambda found: schedule_table(found[1]), markdown)

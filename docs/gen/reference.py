@@ -1,10 +1,11 @@
-"""Parts of the reference that are read from the code: the grammar, arguments of schedules, the changelog."""
+"""Parts of the reference that are read from the code: the grammar, attributes, arguments of schedules, the changelog."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
 from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.schedules import arguments_of
 from layerlr_dsl.tools.resources import grammar_path
@@ -25,6 +26,13 @@ def grammar_page() -> str:
 
 def changelog_page() -> str:
     return (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def attribute_table() -> str:
+    """What `where` and values can ask of a parameter."""
+    rows = [f"| `{word.name}` | {word.about} |" for word in ATTRIBUTE_WORDS]
+    rows += [f"| `module is {word.name}` | {word.about} |" for word in FAMILY_WORDS]
+    return "| name | what it is |\n|---|---|\n" + "\n".join(rows)
 
 
 def schedule_table(name: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.plan.selection import Decider
 from layerlr_dsl.tools.records import record
 
 EXAMPLES = 4
@@ -77,7 +76,7 @@ def _selected(plan: Plan) -> Iterator[tuple[CheckedSelector, Iterable[int]]]:
         for place, selector in enumerate(clause.selectors):
             yield selector, chosen[clause.index, place]
     others = [*rules.groups.values(), *(e.selector for e in rules.expectations if e.selector is not None)]
-    decider = Decider(plan.compiled, plan.capture_numbers)
+    decider = plan.decider
     for selector in others:
         yield (
             selector,
@@ -90,7 +89,7 @@ class _Items:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.decider = Decider(plan.compiled, plan.capture_numbers)
+        self.decider = plan.decider
         self.by_pattern: dict[int, list[int]] = defaultdict(list)
         self.by_regex: dict[int, list[int]] = defaultdict(list)
         self.by_group: dict[str, list[int]] = {}
@@ -101,7 +100,7 @@ class _Items:
                 self.by_regex[regex].append(number)
 
     def of(self, item: Item) -> list[int]:
-        compiled = self.plan.compiled
+        compiled = self.plan.decider.compiled
         if isinstance(item, PatternItem):
             return self.by_pattern[compiled.items[item.text]]
         if not isinstance(item, GroupItem):

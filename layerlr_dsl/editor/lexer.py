@@ -19,12 +19,11 @@ from pygments.token import (
 )
 
 from layerlr_dsl.language.expressions import (
-    ATTRIBUTES,
     CAPTURE_FUNCTIONS,
     DTYPES,
-    FAMILIES,
     FUNCTIONS,
 )
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 __all__ = ["LayerlrLexer"]
 

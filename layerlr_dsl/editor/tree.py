@@ -14,7 +14,7 @@ from typing import Any
 
 from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.matching import Automaton, State
+from layerlr_dsl.plan.matching.automaton import Automaton, State
 from layerlr_dsl.plan.near_misses import NearMisses
 from layerlr_dsl.tools.records import record
 

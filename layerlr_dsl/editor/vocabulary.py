@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layerlr_dsl.catalogue.optimizers import MISSING
 from layerlr_dsl.catalogue.signatures import OptionInfo
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
 from layerlr_dsl.plan.schedules import ArgumentInfo
 from layerlr_dsl.tools.numbers import in_words
 
@@ -93,18 +94,7 @@ KEYWORDS = {
     for part in phrase.split()
 }
 """Every word that has its meaning from its place in a statement."""
-ATTRIBUTES = {
-    "name": "the last segment of the parameter's name, such as `weight`",
-    "path": "the whole dotted name",
-    "depth": "how many segments the name has",
-    "ndim": "dimensions of the tensor",
-    "numel": "elements of the tensor",
-    "shape": "`shape[k]`: the size in dimension k, from 0",
-    "dtype": "`dtype is float32`",
-    "index": "the parameter's place in `named_parameters()`, from 0",
-    "tied": "whether the parameter has several names",
-    "module": "`module is CLASS`: the class of the module that owns it, any of its bases, or a family",
-}
+ATTRIBUTES = {word.name: word.about for word in ATTRIBUTE_WORDS}
 FUNCTIONS = {
     "min": "the least of its arguments",
     "max": "the greatest of its arguments",
@@ -123,13 +113,7 @@ FUNCTIONS = {
     "first": "the smallest number that a capture is bound to in this selector",
     "count": "how many different numbers a capture is bound to in this selector",
 }
-FAMILIES = {
-    "norm": "normalisation layers, by class or class name",
-    "conv": "convolutions",
-    "linear": "linear layers",
-    "embedding": "embeddings",
-    "attention": "attention, or anything inside one",
-}
+FAMILIES = {word.name: word.about for word in FAMILY_WORDS}
 OPTIONS = {
     "lr": "the learning rate at its peak, before the schedule",
     "weight_decay": "how strongly weights are pulled towards 0",

@@ -9,7 +9,6 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import (
     ARITY,
-    ATTRIBUTES,
     CALLED_SCHEDULES,
     CAPTURE_FUNCTIONS,
     DTYPES,
@@ -21,6 +20,7 @@ from layerlr_dsl.language.expressions import (
 )
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.nearest import nearest
 
 
@@ -114,7 +114,7 @@ def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:
         if not names.time:
             found.append(_moves_here(f"`{name}`", node.span))
     elif names.attributes and name in ATTRIBUTES:
-        if name in ("module", "shape"):
+        if name not in VALUES:
             say = "`module is Conv2d`" if name == "module" else "`shape[0]`"
             found.append(error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}"))
     else:

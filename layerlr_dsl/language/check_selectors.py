@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest
 
 _DEEPEST_GROUPS = 100
@@ -31,6 +33,7 @@ class SelectorChecker:
         self._depths: dict[str, int] = {}
         self._too_deep = False
         self._patterns: dict[str, CompiledPattern] = {}
+        self._numbers = count()
 
     def check_groups(self) -> dict[str, CheckedSelector]:
         """Every group that could be compiled."""
@@ -51,6 +54,7 @@ class SelectorChecker:
             tuple(item for item in exclude if item is not None),
             selector.where,
             captures,
+            next(self._numbers),
         )
         if selector.where is not None:
             names = Names(self._lets, captures, True, self.missing_captures(checked), moving=self._moving)

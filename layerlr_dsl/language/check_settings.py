@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import count
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
@@ -142,6 +143,7 @@ class SettingsChecker:
         self._lets = lets
         self._found = found
         self._file = optimizer.info
+        self._numbers = count()
         self._further = further
         self._chosen: set[str] = set()
         """The further optimizers that some rule chooses."""
@@ -210,7 +212,11 @@ class SettingsChecker:
         if info is None:
             return None
         _given_once(setting.value, self._found)
-        checked.append(CheckedSetting(setting.span, "optimizer", False, None, info.name, setting.value))
+        checked.append(
+            CheckedSetting(
+                setting.span, "optimizer", False, None, info.name, next(self._numbers), setting.value
+            )
+        )
         for argument in setting.value.arguments:
             expression = _argument(info, argument, self._found)
             if expression is not None:
@@ -227,7 +233,9 @@ class SettingsChecker:
             message = f"the arguments of `{name}` stand where it is made"
             help = f"write `-> optimizer {name}`, and options of these parameters behind it"
             self._found.append(error("LR120", message, factory.arguments[0].span, help))
-        checked.append(CheckedSetting(setting.span, "optimizer", False, None, name, factory))
+        checked.append(
+            CheckedSetting(setting.span, "optimizer", False, None, name, next(self._numbers), factory)
+        )
         return self._further[name].info
 
     def unused(self, found: list[Diagnostic]) -> None:
@@ -278,7 +286,15 @@ class SettingsChecker:
             if self._takes_factory(setting, statement, "`-> schedule constant`"):
                 assert isinstance(setting.value, s.ScheduleSequence)
                 checked.append(
-                    CheckedSetting(setting.span, "schedule", False, None, None, sequence=setting.value)
+                    CheckedSetting(
+                        setting.span,
+                        "schedule",
+                        False,
+                        None,
+                        None,
+                        next(self._numbers),
+                        sequence=setting.value,
+                    )
                 )
         elif self._known(setting.option, setting.option_span, infos):
             if isinstance(setting.value, s.Factory | s.ScheduleSequence) or setting.value is None:
@@ -330,7 +346,11 @@ class SettingsChecker:
                 constant = None
                 if is_constant(value, self._lets):
                     constant = _constant(value, self._lets, self._found)
-                checked.append(CheckedSetting(setting.span, option, False, value, constant, quoted=True))
+                checked.append(
+                    CheckedSetting(
+                        setting.span, option, False, value, constant, next(self._numbers), quoted=True
+                    )
+                )
                 note = f'"{option}" is handed to the optimizer unchecked'
                 self._found.append(info_("LR128", note, span))
 
@@ -384,7 +404,9 @@ class SettingsChecker:
                 self._factor(option, constant, expression)
             else:
                 self._domain(option, constant, expression, infos)
-        checked.append(CheckedSetting(span, option, multiply, expression, constant, moving=moving))
+        checked.append(
+            CheckedSetting(span, option, multiply, expression, constant, next(self._numbers), moving=moving)
+        )
 
     def _may_move(self, option: str, expression: s.Expression, infos: list[OptimizerInfo]) -> bool:
         having = [info for info in infos if option in info.options]

@@ -51,6 +51,8 @@ class CheckedSelector:
     exclude: tuple[Item, ...]
     where: s.Expression | None
     captures: frozenset[str]
+    number: int
+    """Which selector of its file it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +69,8 @@ class CheckedSetting:
     multiply: bool
     expression: s.Expression | None
     constant: Value | None
+    number: int
+    """Which setting of its file it is."""
     factory: s.Factory | None = None
     sequence: s.ScheduleSequence | None = None
     moving: bool = False

@@ -24,7 +24,6 @@ from layerlr_dsl.language.checked import (
 )
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
 from layerlr_dsl.language.expressions import (
-    ATTRIBUTES,
     RESERVED,
     Fault,
     Scope,
@@ -35,6 +34,7 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest
 
 

@@ -14,14 +14,15 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.numbers import spelled
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""
 
-ATTRIBUTES = ("name", "path", "depth", "ndim", "numel", "shape", "dtype", "index", "tied", "module")
 FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
 LATER_FUNCTIONS = ("cos", "sin", "exp", "log", "abs", "choose", "ramp")
 """Functions whose names a file may give to something of its own: files that are older must go on to work."""
@@ -51,7 +52,6 @@ CALLED_SCHEDULES = (
 """Schedules that a value that moves may call as a function of time; `plateau` waits for a metric."""
 CAPTURE_FUNCTIONS = ("last", "first", "count")
 WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))
-FAMILIES = ("norm", "conv", "linear", "embedding", "attention")
 _MAX_POWER_BITS = 4096
 
 
@@ -63,8 +63,15 @@ class Fault(Exception):
         super().__init__(message)
 
 
+class Unanswered(Fault):
+    """A question about a tensor, put to a module that has none."""
+
+
 class Subject(Protocol):
-    """What a parameter tells an expression about itself."""
+    """What a parameter, or a module without one, tells an expression about itself."""
+
+    @property
+    def is_module(self) -> bool: ...
 
     def attribute(self, name: str) -> Value | None:
         """The value of `ndim`, `dtype`, ...; None where it is not known (a lazy module)."""
@@ -92,8 +99,8 @@ class Scope:
 
     lets: Constants
     captures: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """All distinct values of each capture over the selector's items, ascending."""
+    captured: Captured = NOTHING
+    """What captures are bound to over all of the selector's items."""
     subject: Subject | None = None
     exact: bool = False
     """Numbers as exact fractions (for time) and not as floats (for options)."""
@@ -201,7 +208,7 @@ def _name(node: s.Name, scope: Scope) -> Value:
         return Fraction(scope.captures[name]) if scope.exact else scope.captures[name]
     if name in scope.lets:
         return scope.lets.worth(name, scope.exact)
-    if scope.subject is not None and name in ATTRIBUTES and name not in ("shape", "module"):
+    if scope.subject is not None and name in VALUES:
         return _attribute(name, node.span, scope.subject)
     if name in DTYPES:
         return name
@@ -212,6 +219,8 @@ def _name(node: s.Name, scope: Scope) -> Value:
 
 def _attribute(name: str, span: Span, subject: Subject) -> Value:
     value = subject.attribute(name)
+    if value is None and subject.is_module:
+        raise Unanswered("LR101", f"a module has no `{name}`", span)
     if value is None:
         raise Fault(
             "LR212",
@@ -414,11 +423,24 @@ def _logic(node: s.Logic, scope: Scope) -> Value:
     while isinstance(at, s.Logic):
         chain.append(at)
         at = at.left
-    value = _truth(evaluate(at, scope), at)
+    value = _answer(at, scope)
     for step in reversed(chain):
-        if value is (step.operator == "and"):
-            value = _truth(evaluate(step.right, scope), step.right)
+        decided = step.operator == "or"
+        if value is decided:
+            continue
+        right = _answer(step.right, scope)
+        value = value if isinstance(value, Unanswered) and right is not decided else right
+    if isinstance(value, Unanswered):
+        raise value
     return value
+
+
+def _answer(node: s.Expression, scope: Scope) -> bool | Unanswered:
+    """True or false; the question itself where one side of `and`, `or` may do without it."""
+    try:
+        return _truth(evaluate(node, scope), node)
+    except Unanswered as fault:
+        return fault
 
 
 def _not(node: s.Not, scope: Scope) -> Value:
@@ -430,7 +452,7 @@ def _is(node: s.Is, scope: Scope) -> Value:
     if subject is None or not isinstance(node.subject, s.Name):
         raise Fault("LR101", "`is` needs `module` or `dtype` before it", node.span)
     if node.subject.name == "dtype":
-        return subject.attribute("dtype") == node.word.removeprefix("torch.")
+        return _attribute("dtype", node.span, subject) == node.word.removeprefix("torch.")
     return subject.is_a(node.word)
 
 
@@ -468,11 +490,11 @@ def _call(node: s.Call, scope: Scope) -> Value:
 
 def _capture_function(node: s.Call, scope: Scope) -> Value:
     argument = node.arguments[0]
-    if not isinstance(argument, s.Name) or argument.name not in scope.numbers:
+    values = scope.captured.numbers(argument.name) if isinstance(argument, s.Name) else ()
+    if not values:
         raise Fault(
             "LR119", f"`{node.function}` needs a capture of this selector, such as `<i>`", argument.span
         )
-    values = scope.numbers[argument.name]
     found = {"last": values[-1], "first": values[0], "count": len(values)}[node.function]
     return Fraction(found) if scope.exact else found
 

@@ -49,6 +49,10 @@ class ModuleClass:
     bases: tuple[str, ...]
     families: frozenset[Family]
 
+    def is_called(self, word: str) -> bool:
+        """Whether `module is WORD` names this class or a base of it."""
+        return word in (self.name, self.qualified) or word in self.bases
+
 
 @record
 class Kind:

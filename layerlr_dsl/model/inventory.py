@@ -187,6 +187,20 @@ class Inventory:
         return inside
 
     @cached_property
+    def bare_modules(self) -> list[int]:
+        """The modules without any parameter of their own or below, under any name of it."""
+        bare = [True] * len(self.module_parents)
+        for owner in set(self.owners):
+            bare[owner] = False
+        for others in self.aliases.values():
+            for alias in others:
+                bare[alias.owner] = False
+        for row in range(len(bare) - 1, 0, -1):
+            if not bare[row]:
+                bare[self.module_parents[row]] = False
+        return [row for row, empty in enumerate(bare) if empty]
+
+    @cached_property
     def index_of(self) -> dict[str, int]:
         """From every name, aliases included, to the row of the parameter."""
         rows = {name: row for row, name in enumerate(self.names)}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from layerlr_dsl.language.diagnostics import Diagnostic, info
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.matching import Row
 from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.plan.selection import Row
 from layerlr_dsl.tools.numbers import spelled
 
 RATIO = 1e4

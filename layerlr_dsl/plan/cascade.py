@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import isfinite
 from typing import ClassVar
 
@@ -21,10 +22,10 @@ from layerlr_dsl.language.expressions import (
     names_in,
 )
 from layerlr_dsl.language.patterns import Bindings
-from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
+from layerlr_dsl.plan.matching import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.moving import Moving, fold
-from layerlr_dsl.plan.selection import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
 from layerlr_dsl.tools.numbers import spelled
@@ -41,6 +42,7 @@ class FreezeEffect:
     warmup: int
     window: Interval
     span: Span = field(compare=False)
+    number: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class StatisticsEffect:
     held: bool
     own: bool
     window: Interval
+    number: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,13 @@ class CascadeBuilder:
         self._effects: dict[tuple[int, Bindings], Effect | None] = {}
         self._interned: dict[tuple[object, ...], Effect] = {}
         self._sound: set[tuple[int, int]] = set()
-        """Effects (by id) that an optimizer (by number) is known to allow."""
+        """Effects (by number) that an optimizer (by number) is known to allow."""
         self._known: dict[tuple[int, Bindings, int], list[Effect]] = {}
         """All that a clause says with some captures under an optimizer (by number), where it is sound."""
         self._frozen: dict[tuple[int, int, int], list[FreezeEffect | StatisticsEffect]] = {}
         """All that a freeze or unfreeze says through one of its selectors."""
-        self._said: set[tuple[str, int, int]] = set()
+        self._freezes_made = count()
+        self._said: set[tuple[str, Source | None, int]] = set()
 
     def build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
         """The cascade of one class. Findings go to `found`, each place once."""
@@ -173,12 +177,12 @@ class CascadeBuilder:
                             lapsed.append(effect)
                         else:
                             self._lacking(setting, chosen, own, kind.row)
-                    elif (id(effect), choice) in self._sound:
+                    elif (effect.number, choice) in self._sound:
                         effects.append(effect)
                     elif self._allowed(effect, chosen, kind.row, one.bindings):
-                        self._sound.add((id(effect), choice))
+                        self._sound.add((effect.number, choice))
                         effects.append(effect)
-            everywhere = not any(id(setting) in self._local for setting in clause.settings)
+            everywhere = not any(setting.number in self._local for setting in clause.settings)
             if everywhere and len(effects) - before == len(clause.settings):
                 self._known[key] = effects[before:]
         return Cascade(
@@ -225,32 +229,32 @@ class CascadeBuilder:
         turn = statement.turns[selector]
         if turn.by is None:
             return (0,)
-        values = self.decider.values(clause.selectors[selector], turn.by)
+        values = self.decider.captured(clause.selectors[selector]).numbers(turn.by)
         return values[::-1] if turn.descending else values
 
     def _freeze_effects(
         self, clause: CheckedClause, one: Selected, turn: int
     ) -> Iterator[FreezeEffect | StatisticsEffect]:
         statement, times = clause.statement, self.timed.windows[one.clause]
-        number = one.clause
+        number, new = one.clause, self._freezes_made.__next__
         if isinstance(statement, s.UnfreezeSequenceStatement):
             span = statement.selectors[one.selector].span
             window = self.timed.turn(clause, turn)
             start = self.timed.timeline.window(None, clause.stage).opens
             if window.opens != start:
                 before = Interval(start, window.opens, clause.stage)
-                yield FreezeEffect(number, True, times.warmup, before, span)
-                yield StatisticsEffect(number, True, False, before)
-            yield FreezeEffect(number, False, times.warmup, window, span)
+                yield FreezeEffect(number, True, times.warmup, before, span, new())
+                yield StatisticsEffect(number, True, False, before, new())
+            yield FreezeEffect(number, False, times.warmup, window, span, new())
             return
         window = times.windows[one.selector]
         if isinstance(statement, s.FreezeStatisticsStatement):
-            yield StatisticsEffect(number, True, True, window)
+            yield StatisticsEffect(number, True, True, window, new())
         elif isinstance(statement, s.FreezeStatement):
-            yield FreezeEffect(number, True, times.warmup, window, statement.span)
-            yield StatisticsEffect(number, not statement.updating_statistics, False, window)
+            yield FreezeEffect(number, True, times.warmup, window, statement.span, new())
+            yield StatisticsEffect(number, not statement.updating_statistics, False, window, new())
         else:
-            yield FreezeEffect(number, False, times.warmup, window, statement.span)
+            yield FreezeEffect(number, False, times.warmup, window, statement.span, new())
 
     # ------------------------------------------------------------ optimizers
 
@@ -291,9 +295,9 @@ class CascadeBuilder:
         self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
     ) -> Effect | None:
         """What a setting does to a class: one object for all classes to which it does the same."""
-        if id(setting) in self._local:
+        if setting.number in self._local:
             return self._made(clause, setting, one, kind)
-        key = (id(setting), one.bindings)
+        key = (setting.number, one.bindings)
         if key not in self._effects:
             self._effects[key] = self._made(clause, setting, one, kind)
         return self._effects[key]
@@ -309,8 +313,11 @@ class CascadeBuilder:
         if value is None:
             return None
         window = self.timed.windows[one.clause].windows[0]
-        made = Effect(one.clause, setting.option, setting.multiply, value, window, setting, one.bindings)
-        return self._interned.setdefault((id(setting), one.bindings, type(value), value), made)
+        number = len(self._interned)
+        made = Effect(
+            one.clause, setting.option, setting.multiply, value, window, setting, one.bindings, number
+        )
+        return self._interned.setdefault((setting.number, one.bindings, type(value), value), made)
 
     def _fold(self, clause: CheckedClause, setting: CheckedSetting, one: Selected, row: Row) -> Moving | None:
         assert setting.expression is not None
@@ -377,7 +384,7 @@ class CascadeBuilder:
 
     def _say(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.span
-        key = (diagnostic.code, id(span.source) if span else 0, span.start if span else 0)
+        key = (diagnostic.code, span.source if span else None, span.start if span else 0)
         if key not in self._said:
             self._said.add(key)
             self.found.append(diagnostic)

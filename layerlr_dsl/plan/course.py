@@ -30,6 +30,8 @@ class Effect:
     window: Interval
     setting: CheckedSetting = field(compare=False)
     bindings: Bindings = ()
+    number: int = field(default=0, compare=False)
+    """Which effect of the file it is: one for all classes to which a setting does the same."""
 
     def plain(self) -> tuple[object, ...]:
         """What it does, wherever it was written."""

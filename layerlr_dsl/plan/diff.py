@@ -29,7 +29,7 @@ def diff(old: Plan, new: Plan) -> Iterator[Difference]:
     Parameters that only one of the models has are given with option "parameter".
     """
     sides = (_sides(old), _sides(new))
-    remembered: dict[tuple[int, int], list[tuple[str, str, str]]] = {}
+    remembered: dict[tuple[Behaviour, Behaviour], list[tuple[str, str, str]]] = {}
     for name in dict.fromkeys([*old.inventory.names, *new.inventory.names]):
         left, right = sides[0].get(name), sides[1].get(name)
         if left is None or right is None:
@@ -40,7 +40,7 @@ def diff(old: Plan, new: Plan) -> Iterator[Difference]:
                 "absent" if right is None else "there",
             )
             continue
-        key = (id(left), id(right))
+        key = (left, right)
         if key not in remembered:
             remembered[key] = list(_compare(old, left, new, right))
         for option, before, after in remembered[key]:

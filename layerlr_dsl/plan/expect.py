@@ -16,7 +16,6 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
 from layerlr_dsl.plan.plan import Plan
-from layerlr_dsl.plan.selection import Decider
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plan.timeline import Timeline
 from layerlr_dsl.tools.nearest import nearest
@@ -174,7 +173,7 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
     statement, selector = expectation.statement, expectation.selector
     assert selector is not None
     assert not isinstance(statement, s.ExpectCount)
-    decider = Decider(plan.compiled, plan.capture_numbers)
+    decider = plan.decider
     kinds = plan.matches.classes
     for number, kind in enumerate(kinds):
         bindings = decider.decide(kind, selector)

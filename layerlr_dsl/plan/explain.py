@@ -171,10 +171,7 @@ def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
         words = " ".join(expression.span.text.split())
         return words if value is None else f"{words} = {spelled(value)} at this time"
     clause = plan.rules.clauses[effect.clause]
-    numbers: dict[str, tuple[int, ...]] = {}
-    for name, _ in effect.bindings:
-        numbers[name] = plan.numbers(clause.selectors[0], name)
-    scope = type(plan.rules.scope)(plan.rules.lets, dict(effect.bindings), numbers, None)
+    scope = plan.decider.scope(clause.selectors[0], effect.bindings, None)
     try:
         left = expression.span.text if isinstance(expression, s.Name) else fill_in(expression, scope)
         return f"{left} = {spelled(effect.value)}"

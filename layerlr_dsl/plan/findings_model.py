@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
-from layerlr_dsl.language.expressions import names_in
+from layerlr_dsl.language.expressions import Scope, names_in
 from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.cascade import Cascade, with_values
-from layerlr_dsl.plan.compiled import all_selectors
-from layerlr_dsl.plan.matching import Automaton
+from layerlr_dsl.plan.matching import RowClass, all_selectors
+from layerlr_dsl.plan.matching.automaton import Automaton
 from layerlr_dsl.plan.near_misses import NearMisses, matches_nothing
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
@@ -30,39 +31,24 @@ _MOST_OVERRIDING = 3
 
 def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
     """Items that match nothing, and selectors that nothing is left of."""
-    rules, decider = resolution.rules, resolution.decider
-    compiled = decider.compiled
-    kinds = resolution.matches.classes
+    rules, compiled = resolution.rules, resolution.decider.compiled
     patterns = resolution.matches.items
     doubtful = [
-        x for x in all_selectors(rules) if not (id(x) in compiled.plain and compiled.plain[id(x)] <= patterns)
+        x
+        for x in all_selectors(rules)
+        if not (x.number in compiled.plain and compiled.plain[x.number] <= patterns)
     ]
     if not doubtful:
         return
     near = NearMisses(resolution.inventory)
-    regexes = {number for kind in kinds for number in kind.regexes}
-    empty_groups = {name for name, group in rules.groups.items() if not _selects(group, resolution)}
-
-    def matches(item: Item) -> bool:
-        if isinstance(item, PatternItem):
-            return compiled.items[item.text] in patterns
-        if isinstance(item, GroupItem):
-            return True  # an empty group is reported where it is defined
-        return compiled.regex_numbers[item.text] in regexes
-
-    chosen = {
-        (one.clause, one.selector) for cascade in resolution.ruling.cascades for one in cascade.selected
-    }
-    places = {id(selector): (clause, number) for clause, number, selector in compiled.selectors}
+    reach = _Reach(resolution)
     for selector in doubtful:
-        missing = [item for item in (*selector.include, *selector.exclude) if not matches(item)]
+        missing = [item for item in (*selector.include, *selector.exclude) if not reach.meets(selector, item)]
         for item in missing:
             yield _no_match(item, near, resolution)
-        if missing or any(isinstance(i, GroupItem) and i.name in empty_groups for i in selector.include):
+        if missing or any(isinstance(i, GroupItem) and i.name in reach.empty for i in selector.include):
             continue
-        place = places.get(id(selector))
-        selects = _selects(selector, resolution) if place is None else place in chosen
-        if not selects and id(selector) not in decider.ambiguous:
+        if not reach.selects(selector) and selector.number not in resolution.decider.ambiguous:
             diagnostic = _nothing_left(selector, resolution)
             if diagnostic is not None:
                 yield diagnostic
@@ -93,12 +79,85 @@ def narrow_stars(resolution: Resolution) -> Iterator[Diagnostic]:
                 )
 
 
-def _selects(selector: CheckedSelector, resolution: Resolution) -> bool:
-    """Whether a selector covers any parameter. Asks every class only where captures or conditions decide."""
-    decider, matches = resolution.decider, resolution.matches
-    if not selector.captures and not matches.items.isdisjoint(decider.compiled.plain.get(id(selector), ())):
-        return True
-    return any(decider.decide(kind, selector) is not None for kind in matches.classes)
+class _Reach:
+    """What the selectors of a file reach: parameters, and where they freeze, modules without any too."""
+
+    def __init__(self, resolution: Resolution) -> None:
+        self._resolution = resolution
+        self._decider, self._matches = resolution.decider, resolution.matches
+        self._compiled, self._groups = resolution.decider.compiled, resolution.rules.groups
+        self._freezing = {x.number for x in _freezing(resolution)}
+
+    @cached_property
+    def empty(self) -> set[str]:
+        """Groups that cover nothing."""
+        return {name for name, group in self._groups.items() if not self.selects(group)}
+
+    @cached_property
+    def _of_modules(self) -> set[str]:
+        """Groups that cover modules without parameters and nothing else."""
+        freezing = {name for name, group in self._groups.items() if group.number in self._freezing}
+        return {name for name in freezing - self.empty if not self._covers(self._groups[name])}
+
+    def meets(self, selector: CheckedSelector, item: Item) -> bool:
+        """Whether an item of a selector covers anything that the selector may be meant for."""
+        freezes = selector.number in self._freezing
+        if isinstance(item, GroupItem):  # an empty group is reported where it is defined
+            return freezes or item.name not in self._of_modules
+        matches, compiled = self._matches, self._compiled
+        if isinstance(item, PatternItem):
+            number = compiled.items[item.text]
+            return number in matches.items or (freezes and number in matches.module_items)
+        return self._found_by(compiled.regex_numbers[item.text], matches.classes) or (
+            freezes and self._found_by(compiled.regex_numbers[item.text], matches.module_classes)
+        )
+
+    def _found_by(self, regex: int, kinds: Iterable[RowClass]) -> bool:
+        return any(regex in kind.regexes for kind in kinds)
+
+    def selects(self, selector: CheckedSelector) -> bool:
+        """Whether a selector covers anything."""
+        return self._covers(selector) or (
+            selector.number in self._freezing and self._any(self._matches.module_classes, selector)
+        )
+
+    def _covers(self, selector: CheckedSelector) -> bool:
+        """Whether it covers a parameter. Asks every class only where captures or conditions decide."""
+        place = self._places.get(selector.number)
+        if place is not None:
+            return place in self._chosen
+        plain = () if selector.captures else self._compiled.plain.get(selector.number, ())
+        return not self._matches.items.isdisjoint(plain) or self._any(self._matches.classes, selector)
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[int, int]]:
+        return {x.number: (clause, number) for clause, number, x in self._compiled.selectors}
+
+    @cached_property
+    def _chosen(self) -> set[tuple[int, int]]:
+        cascades = self._resolution.ruling.cascades
+        return {(one.clause, one.selector) for cascade in cascades for one in cascade.selected}
+
+    def _any(self, kinds: Iterable[RowClass], selector: CheckedSelector) -> bool:
+        return any(self._decider.decide(kind, selector) is not None for kind in kinds)
+
+
+def _freezing(resolution: Resolution) -> Iterator[CheckedSelector]:
+    """The selectors that freeze or thaw, and the groups that they are made of."""
+    groups = resolution.rules.groups
+    left = [
+        selector
+        for clause in resolution.rules.clauses
+        if not isinstance(clause.statement, s.RuleStatement)
+        for selector in clause.selectors
+    ]
+    seen: set[str] = set()
+    while left:
+        selector = left.pop()
+        yield selector
+        names = {item.name for item in (*selector.include, *selector.exclude) if isinstance(item, GroupItem)}
+        left += [groups[name] for name in sorted(names - seen)]
+        seen |= names
 
 
 def _maker(resolution: Resolution, span: Span) -> Callable[..., Diagnostic]:
@@ -167,8 +226,7 @@ def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
 def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
     for found in resolution.decider.faults.values():
         fault = found.fault
-        scope = resolution.rules.scope
-        scope = type(scope)(scope.lets, dict(found.bindings), {}, found.row)
+        scope = Scope(resolution.rules.lets, dict(found.bindings), subject=found.row)
         expression = _expression_around(resolution, fault.span)
         tail = with_values(expression, scope) if expression is not None else ""
         yield error(fault.code, f"{fault.message}, for `{found.row.name}`{tail}", fault.span, fault.help)
@@ -185,7 +243,8 @@ def holes(resolution: Resolution) -> Iterator[Diagnostic]:
     """Numbers of a capture with gaps between them, which `last(i)` and `count(i)` disagree on."""
     for clause in resolution.rules.clauses:
         for selector in clause.selectors:
-            for name, values in resolution.ruling.numbers.get(id(selector), {}).items():
+            for name in sorted(selector.captures):
+                values = resolution.decider.captured(selector).numbers(name)
                 if values and 0 < values[-1] - values[0] + 1 - len(values) < _MOST_ABSENT:
                     absent = sorted(set(range(values[0], values[-1] + 1)) - set(values))
                     shown = ", ".join(map(str, absent[:_SHOWN])) + (", ..." if len(absent) > _SHOWN else "")

@@ -13,17 +13,16 @@ from functools import cached_property
 from math import ceil
 from typing import Any, Literal
 
-from layerlr_dsl.language.checked import CheckedRules, CheckedSelector
+from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
 from layerlr_dsl.plan.clock import Clock
-from layerlr_dsl.plan.compiled import Compiled, all_selectors
 from layerlr_dsl.plan.course import Product
+from layerlr_dsl.plan.matching import Decider, Matches
 from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.selection import Matches
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
@@ -95,7 +94,6 @@ class Plan:
     groups: tuple[Group, ...]
     events: tuple[Event, ...]
     diagnostics: tuple[Diagnostic, ...]
-    compiled: Compiled = field(repr=False)
     timed: Timed = field(repr=False)
     matches: Matches = field(repr=False)
     cascades: tuple[Cascade, ...] = field(repr=False)
@@ -104,25 +102,7 @@ class Plan:
     group_of: tuple[int, ...] = field(repr=False)
     """The group of each parameter, in the order of the inventory."""
 
-    capture_numbers: dict[int, dict[str, tuple[int, ...]]] = field(repr=False, default_factory=dict)
-    """By id of a checked selector: the distinct values of its captures, ascending."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        by_selector = [
-            (selector, self.capture_numbers[id(selector)])
-            for selector in all_selectors(self.rules)
-            if id(selector) in self.capture_numbers
-        ]
-        return {**self.__dict__, "capture_numbers": by_selector}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy has selectors of its own."""
-        numbers = {id(selector): values for selector, values in state["capture_numbers"]}
-        self.__dict__.update(state, capture_numbers=numbers)
-
-    def numbers(self, selector: CheckedSelector, capture: str) -> tuple[int, ...]:
-        """Every value that a capture of a selector is bound to, ascending."""
-        return self.capture_numbers.get(id(selector), {}).get(capture, ())
+    decider: Decider = field(repr=False)
 
     # ------------------------------------------------------------ over time
 
@@ -188,7 +168,7 @@ class Plan:
 
     @cached_property
     def _group_behaviours(self) -> list[Behaviour]:
-        return list({id(group.behaviour): group.behaviour for group in self.groups}.values())
+        return list(dict.fromkeys(group.behaviour for group in self.groups))
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:

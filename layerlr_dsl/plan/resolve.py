@@ -14,13 +14,12 @@ from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.clock import Clock, UnknownTime
-from layerlr_dsl.plan.compiled import Compiled
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings import findings
+from layerlr_dsl.plan.matching import Compiled, Decider, Matches, match
 from layerlr_dsl.plan.naming import group_name, told_apart
 from layerlr_dsl.plan.plan import Group, GroupKind, Plan
 from layerlr_dsl.plan.ruling import Ruling, ruling
-from layerlr_dsl.plan.selection import Decider, Matcher, Matches
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import NOMINAL_EPOCHS
 from layerlr_dsl.tools.collector import collector_paused
@@ -51,7 +50,7 @@ class Resolution:
 
 
 def resolve(
-    rules: CheckedRules | Compiled,
+    rules: CheckedRules,
     inventory: Inventory,
     clock: Clock,
     *,
@@ -62,12 +61,10 @@ def resolve(
     """The plan, with every finding in its `diagnostics`; it is of use only where none is an error.
 
     `lenient` leaves unchecked what is relative to a run of unknown length, instead of refusing it.
-    Rules that were compiled before keep what no model can change. `before` is what was found already, `kind`
-    the class of the plan.
+    `before` is what was found already, `kind` the class of the plan.
     """
     with collector_paused():
-        compiled = rules if isinstance(rules, Compiled) else Compiled(rules)
-        return _planned(compiled, inventory, clock, lenient, before, kind)
+        return _planned(Compiled(rules), inventory, clock, lenient, before, kind)
 
 
 def _planned(
@@ -88,27 +85,23 @@ def _planned(
         groups=tuple(resolution.groups),
         events=tuple(resolution.timed.timeline.events),
         diagnostics=(),
-        compiled=compiled,
         timed=resolution.timed,
         matches=resolution.matches,
         cascades=ruled.cascades,
         behaviours=ruled.behaviours,
         behaviour_of_class=ruled.behaviour_of_class,
         group_of=tuple(resolution.group_of),
-        capture_numbers=ruled.numbers,
+        decider=resolution.decider,
     )
-    compiled.tidy()
     return replace(plan, diagnostics=findings(plan, resolution, before))
 
 
 def _resolve(compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool) -> Resolution:
     nominal = lenient and clock.length is None
     used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
-    timed = compiled.timed(used, nominal, lenient)
-    matches = Matcher(compiled, inventory).run()
-    for number in matches.class_of:
-        matches.classes[number].count += 1
-    decider = Decider(compiled)
+    timed = Timed(compiled.rules, used, nominal, lenient)
+    matches = match(compiled, inventory)
+    decider = Decider(compiled, matches)
     ruled = ruling(decider, timed, matches.classes)
     groups, group_of, rows = _groups(inventory, matches, ruled)
     return Resolution(

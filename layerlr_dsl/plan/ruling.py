@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.checked import CheckedClause, CheckedRules, CheckedSelector, GroupItem, PatternItem
+from layerlr_dsl.language.checked import CheckedClause, CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
 from layerlr_dsl.plan.cascade import (
@@ -18,9 +17,8 @@ from layerlr_dsl.plan.cascade import (
     OptimizerChoice,
     StatisticsEffect,
 )
-from layerlr_dsl.plan.choosing import Chooser
 from layerlr_dsl.plan.course import Effect
-from layerlr_dsl.plan.selection import Decider, RowClass
+from layerlr_dsl.plan.matching import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
 
@@ -39,8 +37,6 @@ class Verdict:
 class Ruling:
     """The cascades and behaviours of some classes, in their order."""
 
-    numbers: dict[int, dict[str, tuple[int, ...]]]
-    """By id of a checked selector: the distinct values of its captures, ascending."""
     optimizers: tuple[OptimizerChoice, ...]
     cascades: tuple[Cascade, ...]
     behaviours: tuple[Behaviour, ...]
@@ -53,14 +49,11 @@ class Ruling:
 
 def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
     """The ruling on some classes."""
-    decider.numbers = _numbers(decider, kinds)
     builder = CascadeBuilder(decider, timed)
-    chooser = Chooser(decider)
-    cascades = [builder.build(kind, chooser.clauses_of(kind)) for kind in kinds]
+    cascades = [builder.build(kind, decider.clauses_of(kind)) for kind in kinds]
     behaviours, of_class = _behaviours(builder, cascades)
     choosing = decider.compiled.choosing
     return Ruling(
-        decider.numbers,
         tuple(builder.optimizers),
         tuple(cascades),
         tuple(behaviours),
@@ -76,52 +69,6 @@ def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
     )
 
 
-# ---------------------------------------------------------------- what captures are bound to
-
-
-def _numbers(decider: Decider, kinds: Sequence[RowClass]) -> dict[int, dict[str, tuple[int, ...]]]:
-    """The distinct values of every capture, over each selector's items before `except` and `where`."""
-    compiled, rules = decider.compiled, decider.compiled.rules
-    numbers: dict[int, dict[str, tuple[int, ...]]] = {}
-    if not compiled.capturing:
-        return numbers
-    by_item: dict[int, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for item, bindings in {hit for hits in {kind.accepted.hits for kind in kinds} for hit in hits}:
-        for name, value in bindings:
-            by_item[item][name].add(value)
-    decider.numbers = numbers
-    # Groups come first and in order of need: a selector may use the captures of a group.
-    for selector in _by_need(rules, compiled.capturing):
-        values: dict[str, set[int]] = defaultdict(set)
-        for one in selector.include:
-            if isinstance(one, PatternItem):
-                for name, found in by_item[compiled.items[one.text]].items():
-                    values[name] |= found
-            elif isinstance(one, GroupItem):
-                for kind in kinds:
-                    for name, value in decider.decide(kind, rules.groups[one.name]) or ():
-                        values[name].add(value)
-        numbers[id(selector)] = {name: tuple(sorted(found)) for name, found in values.items()}
-    return numbers
-
-
-def _by_need(rules: CheckedRules, selectors: Iterable[CheckedSelector]) -> list[CheckedSelector]:
-    ordered: dict[int, CheckedSelector] = {}
-
-    def visit(selector: CheckedSelector) -> None:
-        if id(selector) in ordered:
-            return
-        for item in (*selector.include, *selector.exclude):
-            if isinstance(item, GroupItem):
-                visit(rules.groups[item.name])
-        if selector.captures:
-            ordered[id(selector)] = selector
-
-    for selector in selectors:
-        visit(selector)
-    return list(ordered.values())
-
-
 # ---------------------------------------------------------------- over time
 
 
@@ -132,9 +79,11 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     by_words: dict[object, int] = {}
     of_class: list[int] = []
     for cascade in cascades:
-        said = tuple(map(id, cascade.effects)), tuple(map(id, cascade.freezes))
-        held, drives = tuple(map(id, cascade.statistics)), tuple(map(id, cascade.schedules))
-        words = (cascade.optimizer, drives, held, cascade.came_frozen, said)
+        said = [
+            tuple([e.number for e in own]) for own in (cascade.effects, cascade.freezes, cascade.statistics)
+        ]
+        drives = tuple([(e.clause, e.window.stage) for e in cascade.schedules])
+        words = (cascade.optimizer, drives, cascade.came_frozen, *said)
         number = by_words.get(words)
         if number is None:
             behaviour = makes.build(cascade)

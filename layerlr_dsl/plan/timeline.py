@@ -11,7 +11,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, has_errors, warning
 from layerlr_dsl.language.expressions import evaluate
-from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 from layerlr_dsl.tools.numbers import plural, spelled
@@ -111,7 +111,7 @@ class Timeline:
     events: list[Event] = field(default_factory=list)
     found: list[Diagnostic] = field(default_factory=list)
     calendar: Calendar = field(init=False)
-    _rounded: set[tuple[int, int]] = field(default_factory=set)
+    _rounded: set[tuple[Source, int]] = field(default_factory=set)
     _stretches: dict[frozenset[tuple[int, int]], Stretches] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -240,9 +240,9 @@ class Timeline:
             not clock.counts_steps
             and ticks.denominator != 1
             and not (self.nominal and length.unit == "percent")
-            and (id(span.source), span.start) not in self._rounded
+            and (span.source, span.start) not in self._rounded
         ):
-            self._rounded.add((id(span.source), span.start))
+            self._rounded.add((span.source, span.start))
             self.found.append(rounded_up(clock, ticks, span, words))
         return ticks
 

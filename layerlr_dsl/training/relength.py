@@ -24,7 +24,7 @@ def relengthed(
     clock = _clock(plan.clock, epochs, steps_per_epoch, steps)
     if clock == plan.clock:
         return plan
-    made: Plan = resolve(plan.compiled, plan.inventory, clock, kind=type(plan))
+    made: Plan = resolve(plan.rules, plan.inventory, clock, kind=type(plan))
     if has_errors(made.diagnostics):
         raise RuleError(made.diagnostics)
     return made

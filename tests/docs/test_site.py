@@ -8,6 +8,7 @@ import pytest
 
 from layerlr_dsl.catalogue.findings import KINDS
 from layerlr_dsl.cli.app import COMMANDS
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
 from layerlr_dsl.plan.schedules import names
 from layerlr_dsl.tools.resources import recipes_path
 
@@ -26,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_finding_command_recipe_and_schedule_is_on_its_page(site: Path) -> None:
+def test_every_finding_command_recipe_schedule_and_attribute_is_on_its_page(site: Path) -> None:
     """What is added to the code is in the documentation without anybody having to remember."""
     assert {path.stem for path in (site / "findings").glob("LR*.html")} == set(KINDS)
     commands = (site / "commands.html").read_text(encoding="utf-8")
@@ -35,6 +36,9 @@ def test_every_finding_command_recipe_and_schedule_is_on_its_page(site: Path) ->
     assert [p.stem for p in recipes_path().rglob("*.lr") if f"{p.stem}<" not in recipes] == []
     schedules = (site / "schedules.html").read_text(encoding="utf-8")
     assert [name for name in names() if f'id="{name}"' not in schedules] == []
+    language = (site / "language.html").read_text(encoding="utf-8")
+    asked = [*(w.name for w in ATTRIBUTE_WORDS), *(f"module is {w.name}" for w in FAMILY_WORDS)]
+    assert [name for name in asked if f"<td><code>{name}</code></td>" not in language] == []
 
 
 def test_no_page_needs_a_network(site: Path) -> None:

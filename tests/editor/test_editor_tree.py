@@ -10,7 +10,7 @@ from small_models import Builder, mixture
 
 from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language.patterns import compile_pattern
-from layerlr_dsl.plan.matching import Automaton
+from layerlr_dsl.plan.matching.automaton import Automaton
 from layerlr_dsl.plan.near_misses import NearMisses
 
 INVENTORY = mixture()

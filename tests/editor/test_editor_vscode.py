@@ -16,8 +16,9 @@ from zipfile import ZipFile
 import pytest
 
 from layerlr_dsl.editor import vsix
-from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, FAMILIES, FUNCTIONS
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
+from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 GRAMMAR = Path(vsix.__file__).with_name("layerlr.tmLanguage.json")
 EXTENSION = vsix.extension_folder()

@@ -16,7 +16,7 @@ from small_models import inventory_of
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.language.patterns import compile_pattern
-from layerlr_dsl.plan.matching import Automaton
+from layerlr_dsl.plan.matching.automaton import Automaton
 
 KEPT = sorted((Path(__file__).parent / "counterexamples").glob("*.json"))
 SEGMENTS = ["a", "b", "ab", "layer1", "layer2", "layer10", "0", "1", "10", "norm", "weight"]

@@ -11,11 +11,8 @@ from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector
-from layerlr_dsl.language.expressions import ATTRIBUTES, CAPTURE_FUNCTIONS, names_in
-
-_VALUES = frozenset(ATTRIBUTES) - {"module"}
-MODULE_IS = "module is "
-"""Begins the name of what a part asks of the module: the answer tells more parameters alike than its class."""
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, names_in
+from layerlr_dsl.plan.matching.attributes import attributes_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +34,44 @@ class Conditions:
 
     def __init__(self) -> None:
         self._of_selector: dict[int, tuple[Part, ...]] = {}
-        self._shared: dict[tuple[str, int], tuple[tuple[str, ...], dict[Any, bool]]] = {}
-        """By text, and selector or whether captures count: what such parts look at, and their answers."""
+        self._shared: dict[Any, tuple[tuple[str, ...], dict[Any, bool]]] = {}
+        """By how they read, and whether captures count: what such parts look at, and their answers."""
 
     def of(self, selector: CheckedSelector) -> tuple[Part, ...]:
         """The parts of a selector's `where`, from left to right."""
-        found = self._of_selector.get(id(selector))
+        found = self._of_selector.get(selector.number)
         if found is None:
             assert selector.where is not None
             made = (self._part(expression, selector) for expression in _sides(selector.where))
-            found = self._of_selector[id(selector)] = tuple(made)
+            found = self._of_selector[selector.number] = tuple(made)
         return found
 
     def _part(self, expression: s.Expression, selector: CheckedSelector) -> Part:
-        nodes = list(names_in(expression))
-        # `last(i)` depends on the whole selector, so such a part is nobody else's.
-        own = any(isinstance(n, s.Call) and n.function in CAPTURE_FUNCTIONS for n in nodes)
-        bound = any(isinstance(n, s.Name) and n.name in selector.captures for n in nodes)
-        key = (expression.span.text, id(selector) if own else bound)
+        bound = any(
+            (isinstance(n, s.Name) and n.name in selector.captures) or _of_captures(n)
+            for n in names_in(expression)
+        )
+        key = (condition_key(expression, selector), bound)
         shared = self._shared.get(key)
         if shared is None:
             shared = self._shared[key] = (attributes_in(expression), {})
         return Part(expression, shared[0], bound, shared[1])
+
+
+def condition_key(condition: s.Expression, selector: CheckedSelector) -> tuple[str, int | None]:
+    """What two conditions on the same items share only if they have the same answers."""
+    # `last(i)` depends on the whole selector, so what asks for it is nobody else's.
+    own = any(map(_of_captures, names_in(condition)))
+    return condition.span.text, selector.number if own else None
+
+
+def _of_captures(node: s.Expression) -> bool:
+    """Whether a node is `last(i)` or its like, over captures of the selector at hand."""
+    return (
+        isinstance(node, s.Call)
+        and node.function in CAPTURE_FUNCTIONS
+        and not any(isinstance(argument, s.GroupCapture) for argument in node.arguments)
+    )
 
 
 def _sides(where: s.Expression) -> list[s.Expression]:
@@ -67,17 +80,3 @@ def _sides(where: s.Expression) -> list[s.Expression]:
         sides.append(where.right)
         where = where.left
     return [where, *reversed(sides)]
-
-
-def attributes_in(expression: s.Expression) -> tuple[str, ...]:
-    """The attributes of a parameter that an expression asks for; of its module, the questions it asks."""
-    found: set[str] = set()
-    for node in names_in(expression):
-        if isinstance(node, s.Name):
-            found.add(node.name)
-        elif isinstance(node, s.Subscript):
-            found.add("shape")
-        elif isinstance(node, s.Is):
-            of_module = isinstance(node.subject, s.Name) and node.subject.name == "module"
-            found.add(f"{MODULE_IS}{node.word}" if of_module else "dtype")
-    return tuple(sorted(name for name in found if name in _VALUES or name.startswith(MODULE_IS)))

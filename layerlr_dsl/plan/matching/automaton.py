@@ -80,17 +80,14 @@ class Automaton:
 
     def __init__(self, patterns: Sequence[CompiledPattern]) -> None:
         self._segments = [pattern.segments for pattern in patterns]
-        self._states: dict[tuple[frozenset[_Place], int, int], State] = {}
+        self._states: dict[tuple[frozenset[_Place], _LoopSet, AcceptedSet], State] = {}
         self._loops: dict[frozenset[_Place], _LoopSet] = {}
         self._accepted: dict[frozenset[Hit], AcceptedSet] = {}
         self.states: list[State] = []
-        self.steps = 0
-        """How many entries the tables of all states have."""
         self.start = self._begin()
 
     def step(self, state: State, segment: str) -> State:
         """The state after one more segment. Callers look in `state.table` first."""
-        self.steps += 1
         if not state.fresh and not state.loops.places:  # nothing below can match any more than this
             state.table[segment] = state
             return state
@@ -164,7 +161,7 @@ class Automaton:
         return found
 
     def _intern(self, fresh: frozenset[_Place], loops: _LoopSet, accepted: AcceptedSet) -> State:
-        key = (fresh, id(loops), id(accepted))
+        key = (fresh, loops, accepted)
         state = self._states.get(key)
         if state is None:
             state = self._states[key] = State(len(self.states), fresh, loops, accepted)

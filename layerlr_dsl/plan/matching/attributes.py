@@ -1,0 +1,192 @@
+"""What a parameter tells expressions of itself, and what tells parameters apart in it: one table.
+
+An attribute is worked out from columns of the inventory and sees nothing else, and the columns of what a
+file asks for are the keys by which parameters are sorted into classes. So two parameters with equal keys
+always have equal values, and an attribute that forgets a column cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import prod
+from typing import Any, Literal
+
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.expressions import Value, names_in
+from layerlr_dsl.language.vocabulary import VALUES
+from layerlr_dsl.model.inventory import Inventory
+
+_MODULE_IS = "module is "
+"""Begins the name of what an expression asks of the module: the answer tells more of them alike than the class."""
+NO_PARAMETER = -1
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """A parameter under one of its names, or a module that has none, as expressions see it."""
+
+    inventory: Inventory
+    parameter: int
+    """Its row in the inventory; NO_PARAMETER for a module."""
+    name: str
+    owner: int
+    leaf: str
+
+    @property
+    def is_module(self) -> bool:
+        return self.parameter == NO_PARAMETER
+
+    def attribute(self, name: str) -> Any:
+        """The value of an attribute, or the answer to `module is ...`; None where there is none."""
+        return attribute(name).of(self)
+
+    def is_a(self, word: str) -> bool:
+        """Whether the owner is of a class or family."""
+        return bool(self.attribute(_MODULE_IS + word))
+
+    def projection(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """The values of some attributes."""
+        return tuple([attribute(name).of(self) for name in names])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """Something of every parameter, or of every module, that can tell one from another.
+
+    `whole` is None for an inventory in which all are alike. `one` is what attributes are worked out from:
+    equal wherever the entries of `whole` are.
+    """
+
+    by: Literal["parameter", "module"]
+    whole: Callable[[Inventory], Iterable[Hashable] | None]
+    one: Callable[[Row], Any]
+    of_modules: bool = False
+    """Whether a module without parameters has it too."""
+
+
+def _rows_in(inventory: Inventory, rows: Any) -> list[bool] | None:
+    return [row in rows for row in range(len(inventory))] if rows else None
+
+
+LEAF = Column("parameter", lambda inventory: inventory.leaves, lambda row: row.leaf)
+PATH = Column("parameter", lambda inventory: inventory.names, lambda row: row.name, of_modules=True)
+PLACE = Column("parameter", lambda inventory: range(len(inventory)), lambda row: row.parameter)
+SHAPE = Column(
+    "parameter", lambda inventory: inventory.shapes, lambda row: row.inventory.shapes[row.parameter]
+)
+LAZY = Column(
+    "parameter",
+    lambda inventory: _rows_in(inventory, inventory.lazy),
+    lambda row: row.parameter in row.inventory.lazy,
+)
+DTYPE = Column(
+    "parameter", lambda inventory: inventory.dtypes, lambda row: row.inventory.dtypes[row.parameter]
+)
+TIED = Column(
+    "parameter",
+    lambda inventory: _rows_in(inventory, inventory.aliases),
+    lambda row: row.parameter in row.inventory.aliases,
+)
+CAME_FROZEN = Column(
+    "parameter",
+    lambda inventory: None if all(inventory.requires_grad) else inventory.requires_grad,
+    lambda row: not row.is_module and not row.inventory.requires_grad[row.parameter],
+)
+ADAPTED_BASE = Column(
+    "parameter",
+    lambda inventory: _rows_in(inventory, inventory.adapted_base),
+    lambda row: row.parameter in row.inventory.adapted_base,
+)
+APART = (CAME_FROZEN, ADAPTED_BASE)
+"""Asked for by no expression: what came frozen, and what lies under adapters, is ruled apart in any case."""
+DEPTH = Column(
+    "module",
+    lambda inventory: [prefix.count(".") for prefix in inventory.module_prefixes],
+    lambda row: row.name.count("."),
+    of_modules=True,
+)
+CLASS = Column(
+    "module",
+    lambda inventory: inventory.module_classes,
+    lambda row: row.inventory.module_class(row.owner),
+    of_modules=True,
+)
+IN_ATTENTION = Column(
+    "module",
+    lambda inventory: inventory.attention_modules,
+    lambda row: row.inventory.in_attention(row.owner),
+    of_modules=True,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribute:
+    """A value worked out from columns: `read` is given one entry of each, and nothing else."""
+
+    columns: tuple[Column, ...]
+    read: Callable[..., Value | None]
+    of_modules: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of_modules", all(column.of_modules for column in self.columns))
+
+    def of(self, row: Row) -> Value | None:
+        """The value for a row; None where it has none."""
+        if row.parameter == NO_PARAMETER and not self.of_modules:
+            return None
+        return self.read(*[column.one(row) for column in self.columns])
+
+
+def _size(of_shape: Callable[[tuple[int, ...]], Value]) -> Attribute:
+    return Attribute((SHAPE, LAZY), lambda shape, lazy: None if lazy else of_shape(shape))
+
+
+def _family(word: str) -> Attribute:
+    return Attribute((CLASS,), lambda described: word in described.families)
+
+
+READERS: dict[str, Attribute] = {
+    "name": Attribute((LEAF,), lambda leaf: leaf),
+    "path": Attribute((PATH,), lambda name: name),
+    "depth": Attribute((DEPTH,), lambda dots: dots + 1),
+    "ndim": _size(len),
+    "numel": _size(prod),
+    "shape": _size(tuple),
+    "dtype": Attribute((DTYPE,), lambda dtype: dtype),
+    "index": Attribute((PLACE,), lambda place: place),
+    "tied": Attribute((TIED,), lambda tied: tied),
+    **{f"{_MODULE_IS}{word}": _family(word) for word in ("norm", "conv", "linear", "embedding")},
+    f"{_MODULE_IS}attention": Attribute((IN_ATTENTION,), lambda inside: inside),
+}
+
+
+def attribute(name: str) -> Attribute:
+    """The row of the table for an attribute, or for a question such as `module is Conv2d`."""
+    found = READERS.get(name)
+    return _named(name.removeprefix(_MODULE_IS)) if found is None else found
+
+
+@lru_cache(maxsize=1024)
+def _named(word: str) -> Attribute:
+    return Attribute((CLASS,), lambda described: described.is_called(word))
+
+
+def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
+    """What the values of some attributes depend on, each column once."""
+    return tuple(dict.fromkeys(column for name in sorted(names) for column in attribute(name).columns))
+
+
+def attributes_in(expression: s.Expression) -> tuple[str, ...]:
+    """The attributes of a parameter that an expression asks for; of its module, the questions it asks."""
+    found: set[str] = set()
+    for node in names_in(expression):
+        if isinstance(node, s.Name) and node.name in VALUES:
+            found.add(node.name)
+        elif isinstance(node, s.Subscript) and node.name == "shape":
+            found.add("shape")
+        elif isinstance(node, s.Is):
+            of_module = isinstance(node.subject, s.Name) and node.subject.name == "module"
+            found.add(f"{_MODULE_IS}{node.word}" if of_module else "dtype")
+    return tuple(sorted(found))

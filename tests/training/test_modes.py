@@ -7,6 +7,7 @@ import torch
 from nets import images, resolve, seeded, snapshot
 from torch import nn
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.training.errors import FrozenMoved
 
 
@@ -198,6 +199,33 @@ def test_statistics_alone_stand_still_while_weights_train():
     train(model, optimizer, schedule, 1)
     assert model.stem[1].training
     assert not torch.equal(model.stem[1].running_mean, before["stem.1.running_mean"])
+
+
+def test_several_modules_under_one_plan_have_modes_and_weights_of_their_own():
+    """They are called one by one; what is loaded into one of them is what stands still from then on."""
+    parts = {"body": OwnMode().body, "head": nn.Linear(4, 2)}
+    plan = layerlr.parse("** -> lr 1e-2\nfreeze body until epoch 2").resolve(
+        parts, epochs=4, steps_per_epoch=2
+    )
+    optimizer = plan.optimizer(parts)
+    schedule = plan.schedule(parts, optimizer)
+    for epoch in range(3):
+        for part in parts.values():
+            part.train()
+        for seed in range(2):
+            parts["head"](parts["body"](rows(seed))).sum().backward()
+            optimizer.step()
+            schedule.step()
+        for part in parts.values():
+            part.eval()
+        if epoch == 0:
+            parts["body"].load_state_dict({k: v + 1 for k, v in parts["body"].state_dict().items()})
+            assert schedule.verify() >= 4
+    parts["body"].train()
+    parts["body"](rows(0))
+    assert all(module.training for module in parts["body"])
+    schedule.release()
+    assert not any(module._forward_pre_hooks for part in parts.values() for module in part.modules())
 
 
 # ---------------------------------------------------------------- modules without parameters

@@ -16,6 +16,7 @@ import torch
 
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.training import callers
 from layerlr_dsl.training.errors import tell
 from layerlr_dsl.training.hooks import installed, remove
 
@@ -266,6 +267,6 @@ class Tempo:
             )
 
     def _tell(self, what: str, text: str) -> None:
-        if what not in self._told:
+        if what not in self._told and not callers.tries():
             self._told.add(what)
             tell(text)

@@ -7,6 +7,7 @@ put new Parameter objects in the place of old ones, names stay.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model import live
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from layerlr_dsl.plan.behaviour import Behaviour
     from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.plan.stages import Fired
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -225,3 +227,34 @@ def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:
             if any(not effect.held for effect in behaviour.statistics):
                 found.append((name, behaviour))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class BareModule:
+    """A module without parameters that the rules freeze at some time, such as dropout, or a norm without weights."""
+
+    name: str
+    norm: bool
+    behaviour: Behaviour
+
+    def frozen(self, tick: int, fired: Fired) -> bool:
+        """Whether it is in eval; a norm only as far as its statistics stand still."""
+        state = self.behaviour.freeze(tick, fired)
+        return (state.frozen and not state.statistics) or state.held if self.norm else state.frozen
+
+
+def without_parameters(plan: Plan) -> list[BareModule]:
+    """The modules without parameters that a freeze or unfreeze covers."""
+    from layerlr_dsl.plan.ruling import ruling
+
+    matches = plan.matches
+    if not matches.module_rows:
+        return []
+    ruled = ruling(plan.decider, plan.timed, matches.module_classes)
+    covered = zip(matches.module_rows, matches.module_class_of, strict=True)
+    found = ((row, ruled.behaviours[ruled.behaviour_of_class[kind]]) for row, kind in covered)
+    return [
+        BareModule(row.name, row.is_a("norm"), behaviour)
+        for row, behaviour in found
+        if behaviour.freezes or behaviour.statistics
+    ]

@@ -13,6 +13,8 @@ from typing import Any
 
 FAR = 16
 """Frames between a loop and the schedule that it steps: hooks and wrappers of its own."""
+FARTHER = 100
+TUNERS = ("lightning.pytorch.tuner.", "pytorch_lightning.tuner.")
 LIGHTNING = ("lightning.pytorch.loops.", "pytorch_lightning.loops.")
 
 
@@ -46,9 +48,14 @@ def steps_per_epoch() -> int | None:
     return None
 
 
-def _loops() -> Iterator[tuple[str, Any]]:
+def tries() -> bool:
+    """Whether a loop only tries out a rate or a batch size, and puts everything back afterwards."""
+    return any(name.startswith(TUNERS) for name, _ in _loops(FARTHER))
+
+
+def _loops(far: int = FAR) -> Iterator[tuple[str, Any]]:
     frame: FrameType | None = sys._getframe(1)
-    for _ in range(FAR):
+    for _ in range(far):
         if frame is None:
             return
         yield frame.f_globals.get("__name__", ""), frame.f_locals.get("self")

@@ -143,7 +143,7 @@ class FrozenModules:
 
     def _root_trains(self) -> bool:
         root = None if self._root is None else self._root()
-        return root is None or root.training
+        return root is None or any(one.training for one in _hosts(root))
 
     def _note(self) -> None:
         """Note what the user wants of the modules that were put in eval here.
@@ -259,17 +259,28 @@ class FrozenSubtree:
 
 
 def install(root: nn.Module) -> FrozenModules:
-    """The hook of this root; one that came along in a deepcopy or pickle is taken over."""
-    for hook in root._forward_pre_hooks.values():
-        if isinstance(hook, FrozenModules):
-            hook.lead(root)
-            return hook
+    """The hook of this root; one that came along in a deepcopy or pickle is taken over.
+
+    Where the root only holds modules that are called by themselves, it is on each of them.
+    """
+    called = list(_hosts(root))
+    there = {id(hook): hook for one in called for hook in _hooks_of(one)}
+    if len(there) == 1 and all(map(_hooks_of, called)):
+        hook = next(iter(there.values()))
+        hook.lead(root)
+        return hook
+    uninstall(root)
     hook = FrozenModules()
     hook.lead(root)
     hook.take_over(root)
-    root.register_forward_pre_hook(hook)
-    root.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
+    for one in called:
+        one.register_forward_pre_hook(hook)
+        one.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
     return hook
+
+
+def _hooks_of(module: nn.Module) -> list[FrozenModules]:
+    return [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, FrozenModules)]
 
 
 def hold_in_eval(hook: FrozenModules, root: nn.Module, subtrees: list[list[Place]]) -> None:
@@ -292,13 +303,13 @@ def uninstall(root: nn.Module) -> None:
     """Take every hook of this module off a model."""
     for module in root.modules():
         remove(module._forward_pre_hooks, FrozenSubtree)
-    for hook in root._forward_pre_hooks.values():
-        if isinstance(hook, FrozenModules):
+    for one in _hosts(root):
+        for hook in _hooks_of(one):
             hook.leave()
-    hooks = root._load_state_dict_post_hooks
-    for key in [k for k, h in hooks.items() if isinstance(getattr(h, "__self__", None), FrozenModules)]:
-        del hooks[key]
-    remove(root._forward_pre_hooks, FrozenModules)
+        hooks = one._load_state_dict_post_hooks
+        for key in [k for k, h in hooks.items() if isinstance(getattr(h, "__self__", None), FrozenModules)]:
+            del hooks[key]
+        remove(one._forward_pre_hooks, FrozenModules)
 
 
 def _hosts(module: nn.Module) -> Iterator[nn.Module]:

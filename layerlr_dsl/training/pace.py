@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.training import callers
 from layerlr_dsl.training.errors import tell
 from layerlr_dsl.training.hooks import installed, remove
 
@@ -82,12 +84,17 @@ class Pace:
         self._next = min(self._next, max(steps, self.steps + 1))
 
     def install(self, optimizer: Optimizer) -> None:
-        """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
-        if not installed(optimizer._optimizer_step_post_hooks, self):
-            optimizer.register_step_post_hook(self)
+        """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after.
+
+        Of parts that are stepped by themselves the first counts, which is the file's own.
+        """
+        for one in (optimizer, *parts_of(optimizer)[:1]):
+            if not installed(one._optimizer_step_post_hooks, self):
+                one.register_step_post_hook(self)
 
     def uninstall(self, optimizer: Optimizer) -> None:
-        remove(optimizer._optimizer_step_post_hooks, Pace)
+        for one in (optimizer, *parts_of(optimizer)[:1]):
+            remove(one._optimizer_step_post_hooks, Pace)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "compare": None}
@@ -260,6 +267,6 @@ class Tempo:
             )
 
     def _tell(self, what: str, text: str) -> None:
-        if what not in self._told:
+        if what not in self._told and not callers.tries():
             self._told.add(what)
             tell(text)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Adafactor, Optimizer
 
 from layerlr_dsl.optim.several import Several
-from layerlr_dsl.training.binding import statistics_go_on
+from layerlr_dsl.training.binding import statistics_go_on, without_parameters
 from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ def fingerprint(plan: Plan) -> str:
             free = [name for name, behaviour in going_on if behaviour.freeze(tick, happened).statistics]
             whole.update(repr((tick, states, free)).encode())
             tick = plan.next_change(tick, happened)
+        for module in without_parameters(plan):
+            course = [(t, module.frozen(t, happened)) for t in (0, *module.behaviour.changes(happened))]
+            whole.update(repr((module.name, course)).encode())
     return whole.hexdigest()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training.binding import statistics_go_on
+from layerlr_dsl.training.binding import statistics_go_on, without_parameters
 from layerlr_dsl.training.freezing import Frozen
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Timetable:
         self.reports = reports
         self.defaults = defaults
         self._going_on = statistics_go_on(plan)
+        self._modules = without_parameters(plan)
 
     @property
     def stretches(self) -> Stretches:
@@ -51,12 +52,15 @@ class Timetable:
                 held.update(group.parameters)
         now = self.held(tick), self.reports.fired
         updating.update(name for name, behaviour in self._going_on if behaviour.freeze(*now).statistics)
-        return Frozen(frozenset(frozen), frozenset(updating), frozenset(held))
+        modules = frozenset(module.name for module in self._modules if module.frozen(*now))
+        return Frozen(frozenset(frozen), frozenset(updating), frozenset(held), modules)
 
     def later(self, tick: int) -> int:
         """The next tick at which the rules change something, NEVER if there is none."""
-        later = self.plan.next_change(self.held(tick), self.reports.fired)
-        return NEVER if later is None else later
+        now, fired = self.held(tick), self.reports.fired
+        later = self.plan.next_change(now, fired)
+        changes = (at for module in self._modules for at in module.behaviour.changes(fired) if at > now)
+        return min(NEVER if later is None else later, min(changes, default=NEVER))
 
     def waits(self) -> bool:
         """Whether a metric condition may still change something."""

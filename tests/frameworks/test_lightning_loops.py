@@ -160,6 +160,16 @@ def test_a_batch_size_that_is_searched_for_sets_the_steps_of_an_epoch(tmp_path):
     assert told == []
 
 
+def test_a_rate_that_is_searched_for_is_a_trial(tmp_path):
+    """LearningRateFinder steps the optimizer with a scheduler of its own, and puts everything back."""
+    net = Net(THAW)
+    net.lr = 0.01
+    finder = callbacks.LearningRateFinder(num_training_steps=20)
+    _, told = fit(net, callbacks=[finder], default_root_dir=tmp_path)
+    assert next(epoch for epoch, trains, _ in net.seen[-16:] if trains) == 2
+    assert told == []
+
+
 def test_weight_averaging_that_swaps_the_schedule_out_is_told_of():
     """It puts a scheduler of its own in the place of ours, and the thaw never comes."""
     net = Net("schedule cosine\n** -> lr 1e-2\nfreeze backbone until epoch 3")

@@ -7,6 +7,9 @@ import torch
 from nets import images, resolve, seeded, snapshot
 from torch import nn
 
+import layerlr_dsl as layerlr
+from layerlr_dsl.training.errors import FrozenMoved
+
 
 def made(rules, model=None, epochs=4, steps=2):
     model = model or seeded()
@@ -196,3 +199,111 @@ def test_statistics_alone_stand_still_while_weights_train():
     train(model, optimizer, schedule, 1)
     assert model.stem[1].training
     assert not torch.equal(model.stem[1].running_mean, before["stem.1.running_mean"])
+
+
+def test_several_modules_under_one_plan_have_modes_and_weights_of_their_own():
+    """They are called one by one; what is loaded into one of them is what stands still from then on."""
+    parts = {"body": OwnMode().body, "head": nn.Linear(4, 2)}
+    plan = layerlr.parse("** -> lr 1e-2\nfreeze body until epoch 2").resolve(
+        parts, epochs=4, steps_per_epoch=2
+    )
+    optimizer = plan.optimizer(parts)
+    schedule = plan.schedule(parts, optimizer)
+    for epoch in range(3):
+        for part in parts.values():
+            part.train()
+        for seed in range(2):
+            parts["head"](parts["body"](rows(seed))).sum().backward()
+            optimizer.step()
+            schedule.step()
+        for part in parts.values():
+            part.eval()
+        if epoch == 0:
+            parts["body"].load_state_dict({k: v + 1 for k, v in parts["body"].state_dict().items()})
+            assert schedule.verify() >= 4
+    parts["body"].train()
+    parts["body"](rows(0))
+    assert all(module.training for module in parts["body"])
+    schedule.release()
+    assert not any(module._forward_pre_hooks for part in parts.values() for module in part.modules())
+
+
+# ---------------------------------------------------------------- modules without parameters
+
+
+class Bare(nn.Module):
+    """A norm without weights, dropout beside it, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4, affine=False)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.drop(self.norm(self.body(x))))
+
+
+def bare(freezes):
+    model, optimizer, schedule = made(f"** -> lr 1e-2\n{freezes}", Bare())
+    seen = []
+    for step in range(8):
+        if step % 2 == 0:
+            model.train()
+        before = model.norm.running_mean.clone()
+        train(model, optimizer, schedule, 1, rows)
+        seen.append((torch.equal(before, model.norm.running_mean), model.drop.training))
+    return model, schedule, seen[::2]
+
+
+@pytest.mark.parametrize("freezes", ["freeze body, norm", "freeze norm", "freeze body; freeze norm, drop"])
+def test_a_norm_without_weights_stands_still_with_what_freezes_it(freezes):
+    """It has no parameter to be known by, and its statistics would drift all the same."""
+    model, schedule, seen = bare(freezes)
+    assert [still for still, _ in seen] == [True] * 4
+    assert model.drop.training == ("drop" not in freezes)
+    assert schedule.verify() >= 3
+    model.norm.running_mean.add_(1.0)
+    with pytest.raises(FrozenMoved, match=r"norm\.running_mean"):
+        schedule.verify()
+
+
+def test_modules_without_parameters_thaw_when_the_rules_say():
+    """Each at its own time, though no parameter changes there."""
+    _, _, seen = bare("freeze norm until epoch 2\nfreeze drop from epoch 1 until epoch 3")
+    assert seen == [(True, True), (True, False), (False, False), (False, True)]
+
+
+def test_everything_but_the_head_takes_dropout_along():
+    """`freeze ** except head` leaves nothing of the body that is not the same every time."""
+    model, _, _ = bare("freeze ** except head")
+    model.train()
+    assert torch.equal(model(rows(0)), model(rows(0)))
+
+
+def test_updating_statistics_goes_for_norms_without_weights_too():
+    """What the rule lets go on goes on, and dropout is off all the same."""
+    _, _, seen = bare("freeze norm, drop updating statistics")
+    assert seen[1:] == [(False, False)] * 3
+
+
+def test_statistics_of_a_norm_without_weights_stand_still_by_themselves():
+    """`freeze statistics of` has nothing else to freeze there."""
+    model, _, seen = bare("freeze statistics of body, norm until epoch 1")
+    assert [still for still, _ in seen] == [True, False, False, False]
+    assert model.body.weight.requires_grad
+
+
+def test_a_condition_thaws_modules_without_parameters():
+    """At the report that makes it come true."""
+    model, _, schedule = made("** -> lr 1e-2\nfreeze norm until loss stops falling for 1 epochs", Bare())
+    model.train()
+    for _ in range(2):
+        model(rows(0))
+        assert not model.norm.training
+        schedule.step()
+        schedule.step()
+        schedule.report(loss=1.0)
+    model(rows(0))
+    assert model.norm.training

@@ -188,6 +188,28 @@ def test_the_warning_points_at_the_loop(told):
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["as one", "part by part"])
+def test_of_several_optimizers_the_files_own_is_held_against_the_clock(together, told):
+    """The other parts may be stepped when they like."""
+    model = seeded(Stack)
+    plan = resolve("layers.0 -> optimizer sgd(lr=0.1)\n" + THAW, model, 4, 6)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    own, other = optimizer.parts["default"], next(p for n, p in optimizer.parts.items() if n != "default")
+    for _ in range(6):
+        backward(model)
+        if together:
+            optimizer.step()
+        else:
+            own.step()
+            for _ in range(3):
+                other.step()
+    assert told() == []
+    schedule.step()
+    assert len(told()) == 1
+    assert "once for 6 optimizer steps" in told()[0]
+
+
 # ---------------------------------------------------------------- what is right
 
 

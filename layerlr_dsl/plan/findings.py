@@ -16,6 +16,7 @@ from layerlr_dsl.plan.findings_optimizers import (
     clashing,
     fixed_rates,
     implausible_rates,
+    lacking,
     lapses,
     refused,
     several_groups,
@@ -51,6 +52,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from refused(resolution)
     yield from moving(plan)
     yield from several_groups(resolution)
+    yield from lacking(resolution)
     yield from time.nothing_trains(plan, resolution)
     yield from time.behind_training(plan, resolution)
     yield from model.holes(resolution)

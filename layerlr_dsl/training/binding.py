@@ -206,10 +206,15 @@ def wrapped(optimizer: Optimizer) -> Optimizer | None:
     """The optimizer that another is a wrapper of, whatever it calls it; None where it is none."""
     from torch.optim import Optimizer
 
-    inner = [other for other in vars(optimizer).values() if isinstance(other, Optimizer)]
     named = getattr(optimizer, "optimizer", None)
-    same = [other for other in inner if other.param_groups is optimizer.param_groups]
-    return next(iter(same), named if isinstance(named, Optimizer) else None)
+    inner = [other for other in vars(optimizer).values() if isinstance(other, Optimizer)]
+    same = (other for other in inner if _lists(other) == _lists(optimizer))
+    return next(same, named if isinstance(named, Optimizer) else None)
+
+
+def _lists(optimizer: Optimizer) -> list[int]:
+    # Loading puts other groups in the place of the old ones, inside first; the lists in them stay.
+    return [id(group["params"]) for group in optimizer.param_groups]
 
 
 def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from io import BytesIO
 from itertools import pairwise
@@ -60,6 +61,8 @@ def _matplotlib() -> Any:
         return import_module("matplotlib")
     except ValueError:
         backend = os.environ.pop("MPLBACKEND")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # what the failed import has left half made
         try:
             return import_module("matplotlib")
         finally:
@@ -75,7 +78,7 @@ def palette(count: int) -> list[Any]:
     """A colour for each group: distinct ones for few, a scale from early to late for many."""
     mpl = _matplotlib()
     if count <= 10:
-        return list(mpl.colormaps["tab10"].colors[:count])  # type: ignore[attr-defined]
+        return list(mpl.colormaps["tab10"].colors[:count])
     scale = mpl.colormaps["turbo"]
     return [scale(0.05 + 0.9 * k / (count - 1)) for k in range(count)]
 

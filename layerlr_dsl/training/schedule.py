@@ -79,7 +79,7 @@ class LayerSchedule(Stepped):
         self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
         self._defaults = _defaults(plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
-        _warn_of_lapsed(given, innermost(optimizer))
+        _warn_of_lapsed(plan, given, innermost(optimizer))
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
@@ -380,9 +380,16 @@ class LayerSchedule(Stepped):
         return made
 
 
-def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:
+def _warn_of_lapsed(plan: Plan, given: Sequence[Set[str]], optimizer: Optimizer) -> None:
     """Warn of options that the rules give and the user's own optimizer lacks: torch takes them, and uses none."""
-    lapsed = set().union(*given) - optimizer.defaults.keys()
+    checked = set().union(*(choice.info.options for choice in plan.optimizers))
+    lapsed = set().union(*given) & checked - optimizer.defaults.keys()
+    own_rate = any(group.get("relative_step") for group in optimizer.param_groups)
+    if own_rate and any("lr" in options for options in given):
+        tell(
+            f"{type(optimizer).__name__} finds its rate by itself (relative_step), so that the rates of the rules have "
+            "no effect; build it with relative_step=False and scale_parameter=False"
+        )
     if lapsed and "lr" in optimizer.defaults:  # several as one have no common ones
         tell(
             f"{type(optimizer).__name__} has no {listed(sorted(lapsed))}, which the rules give: without effect. "

@@ -216,7 +216,7 @@ def test_the_backend_of_a_notebook_is_not_needed_to_draw_a_file(backend: str) ->
         "from layerlr_dsl.plots import picture\n"
         "from layerlr_dsl.plots.figure import draw\n"
         "plan = layerlr.parse('schedule cosine; ** -> lr 1e-3').resolve(nn.Linear(2, 2), epochs=4)\n"
-        "assert draw(picture(plan), 'png').startswith(bytes([137]) + b'PNG')\n"
+        "assert draw(picture(plan, 'a run'), 'png').startswith(bytes([137]) + b'PNG')\n"
         f"assert os.environ['MPLBACKEND'] == {backend!r}\n"
     )
     ran = subprocess.run(

@@ -80,6 +80,8 @@ class LayerSchedule(Stepped):
         self._defaults = _defaults(plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
         _warn_of_lapsed(plan, given, innermost(optimizer))
+        self.logged: dict[str, float | Tensor] = {}
+        """By name, the rate of each group of which something trained when a Trainer last asked for rates."""
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
@@ -101,6 +103,26 @@ class LayerSchedule(Stepped):
         self._timetable = Timetable(plan, self._reports, self._defaults)
         self._next = self._at = -1
         return given
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """The learning rate of each group as it is now; tensors are copies.
+
+        For a Trainer of transformers, which logs the first, the groups begin with one that trains.
+        """
+        rates = super().get_last_lr()
+        if not callers.logs_one_rate():
+            return rates
+        groups = self.optimizer.param_groups
+        sizes = [self._trainable(group) for group in groups]
+        self.logged = {
+            str(group.get("name", place)): rates[place] for place, group in enumerate(groups) if sizes[place]
+        }
+        first = sizes.index(max(sizes))
+        return rates[first:] + rates[:first]
+
+    def _trainable(self, group: Mapping[str, Any]) -> int:
+        held = set(map(id, self._freezer.guard.frozen))
+        return sum(p.numel() for p in group["params"] if id(p) not in held and p.requires_grad)
 
     # ------------------------------------------------------------ state
 

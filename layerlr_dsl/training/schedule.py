@@ -15,7 +15,7 @@ from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training import callers, compiling, flags, metrics, modes, parallel, thawing
+from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost
 from layerlr_dsl.training.boundary import PendingGradients
@@ -70,6 +70,7 @@ class LayerSchedule(Stepped):
         flags.give_back(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
+        gone = copies.leave_out(plan, model, innermost(optimizer))
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())
         self._freezer = Freezer(live.unwrap(model), self._binding.owned, (), way)
@@ -77,6 +78,7 @@ class LayerSchedule(Stepped):
         self._pending = PendingGradients()
         self._pace = Pace()
         self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
+        self._state.leave_out(gone)
         self._defaults = _defaults(plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
         _warn_of_lapsed(plan, given, innermost(optimizer))
@@ -122,7 +124,7 @@ class LayerSchedule(Stepped):
 
     def _trainable(self, group: Mapping[str, Any]) -> int:
         held = set(map(id, self._freezer.guard.frozen))
-        return sum(p.numel() for p in group["params"] if id(p) not in held and p.requires_grad)
+        return sum(live.numel(p) for p in group["params"] if id(p) not in held and p.requires_grad)
 
     # ------------------------------------------------------------ state
 
@@ -356,6 +358,16 @@ class LayerSchedule(Stepped):
         self._state.install(optimizer)
         hold_in_swaps(self._given, self._freezer.guard)
 
+    def _begin(self) -> None:
+        """Look at how the model is used ahead of its first forward pass after a change."""
+        groups = self.optimizer.param_groups
+        if copies.are_stepped(self._binding.parameters.values(), groups):
+            copies.refuse_changes(self.plan, innermost(self.optimizer))
+            self._pace.together = len(groups)
+        elif copies.may_come() and parallel.ranks() == 1:
+            self._freezer.harden()
+        self._first_step.begin()
+
     def _arm(self) -> None:
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
@@ -365,7 +377,7 @@ class LayerSchedule(Stepped):
         self._state.loaded = weakly(self._resume)
         self._freezer.modules.wrapped = weakly(self._freezer.found_wrapped)
         self._freezer.modules.loaded = weakly(self._arm)
-        self._freezer.modules.began = weakly(self._first_step.begin)
+        self._freezer.modules.began = weakly(self._begin)
 
     def _check_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +69,13 @@ class StateByName:
             if isinstance(hook, _AfterLoad):
                 made.planned, made.built, made.inherited = hook.state.planned, hook.state.built, True
         return made
+
+    def leave_out(self, places: Sequence[int]) -> None:
+        """Forget of some groups what plan.optimizer knew: the optimizer has them no more."""
+        if self.inherited:
+            self.planned = [own for place, own in enumerate(self.planned) if place not in places]
+            groups = [own for place, own in enumerate(self.built.groups) if place not in places]
+            self.built = replace(self.built, groups=groups)
 
     def install(self, optimizer: Optimizer) -> None:
         """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""

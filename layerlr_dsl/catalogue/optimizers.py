@@ -29,6 +29,7 @@ __all__ = [
     "names",
     "problem",
     "refused",
+    "required",
     "windowed",
 ]
 
@@ -104,6 +105,11 @@ def implausible(info: OptimizerInfo, option: str, value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > MOST_PLAUSIBLE
 
 
+def required(info: OptimizerInfo) -> list[str]:
+    """The arguments without which the optimizer cannot be built."""
+    return [name for name, option in info.options.items() if option.default is MISSING]
+
+
 CLASHING = ("nesterov", "momentum", "dampening")
 """Options that `conflict` looks at."""
 
@@ -125,7 +131,8 @@ def windowed(info: OptimizerInfo, option: str) -> str | None:
     """Why `option` cannot change in mid-run with this optimizer; None if it can."""
     if option not in WINDOWED:
         return f"only {', '.join(WINDOWED[:-1])} and {WINDOWED[-1]} can change during training"
-    return info.options[option].fixed
+    declared = info.options.get(option)
+    return f"{info.name} has no `{option}`" if declared is None else declared.fixed
 
 
 def refused(info: OptimizerInfo, ndim: int) -> str | None:

@@ -7,6 +7,7 @@ else its package is imported.
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, reduce
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.catalogue.signatures import (
     MISSING,
+    PARAMETER_GROUPS,
     Interval,
     OptimizerInfo,
     OptionInfo,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "layerlr.optimizers"
 _LIBRARY = "pytorch_optimizer"
+_NEEDS = dict.fromkeys(("adago", "adamuon", "distributedmuon", "muon", "muonclip", "normuon"), ("use_muon",))
+"""What some of its optimizers read in each group, and refuse to be built without."""
 
 
 def names() -> list[str]:
@@ -61,7 +65,7 @@ def _told(called: str, target: str, parameters: list[Parameter]) -> OptimizerInf
     if not _is_optimizer(parameters):
         return None
     options = [o for p in parameters[1:] for o in option(p.name, _default(p), p.annotation)]
-    return _info(called, target, options)
+    return _info(called, target, options, parameters[0].name)
 
 
 def _known(name: str) -> tuple[str, str] | None:
@@ -74,10 +78,10 @@ def _known(name: str) -> tuple[str, str] | None:
 
 
 def _is_optimizer(parameters: list[Parameter]) -> bool:
-    """Whether it takes parameters, and nothing without a default that no rule could write: no wrapper."""
+    """Whether it takes parameters or a model, and else nothing that no rule could write: no wrapper."""
     rest = parameters[1:]
     writable = all(kind_of(MISSING, p.annotation) for p in rest if p.required)
-    return bool(parameters) and parameters[0].name == "params" and writable
+    return bool(parameters) and parameters[0].name in ("params", "model") and writable
 
 
 def _default(parameter: Parameter) -> object:
@@ -87,10 +91,11 @@ def _default(parameter: Parameter) -> object:
 def _imported(called: str, target: str) -> OptimizerInfo | None:
     module, _, path = target.partition(":")
     cls: Any = reduce(getattr, path.split("."), import_module(module))
-    return _info(called, f"{cls.__module__}:{cls.__qualname__}", options_of(cls))
+    first = next(iter(inspect.signature(cls).parameters), "")
+    return _info(called, f"{cls.__module__}:{cls.__qualname__}", options_of(cls), first)
 
 
-def _info(called: str, target: str, options: Iterable[OptionInfo]) -> OptimizerInfo:
+def _info(called: str, target: str, options: Iterable[OptionInfo], first: str) -> OptimizerInfo:
     """An optimizer that the table does not know: its signature is all there is to go by."""
     known = {}
     for one in options:
@@ -99,7 +104,9 @@ def _info(called: str, target: str, options: Iterable[OptionInfo]) -> OptimizerI
         if one.name == "momentum":
             one = replace(one, fixed=f"{called} is not known to make its momentum buffer in mid-run")
         known[one.name] = one
-    return OptimizerInfo(called, target, known)
+    refuses = PARAMETER_GROUPS if first == "model" else None
+    needs = _NEEDS.get(called, ()) if target.startswith(f"{_LIBRARY}.") else ()
+    return OptimizerInfo(called, target, known, refuses, needs)
 
 
 # ---------------------------------------------------------------- where they are

@@ -32,6 +32,8 @@ class Missing:
 
 
 MISSING = Missing()
+PARAMETER_GROUPS = "parameter groups"
+"""What an optimizer refuses that is built from a model."""
 
 
 @record
@@ -90,13 +92,15 @@ class OptimizerInfo:
     """An optimizer as a rule file names it.
 
     target: where its class is, as `module:Class`. refuses: what it does not take, in words
-    ("not 2-D", "several parameter groups"), or None.
+    ("not 2-D", "several parameter groups", "parameter groups"), or None. needs: what each of its groups
+    must be given, though its signature has no option of that name.
     """
 
     name: str
     target: str
     options: Mapping[str, OptionInfo] = field(hash=False)
     refuses: str | None = None
+    needs: tuple[str, ...] = ()
     scheduled: str = "lr"
     """The option that schedules and thaw warm-ups drive."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from layerlr_dsl.catalogue import optimizers
-from layerlr_dsl.catalogue.optimizers import OptimizerInfo
+from layerlr_dsl.catalogue.signatures import PARAMETER_GROUPS, OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
@@ -48,6 +48,12 @@ def check_optimizer_statement(
             value = _constant(expression, lets, found)
             if value is not None and _fits(info, argument.name, value, expression.span, found):
                 settings[argument.name] = value
+    given = {argument.name for argument in statement.factory.arguments}
+    for option in [option for option in optimizers.required(info) if option not in given]:
+        help = f"write `{statement.factory.name}({option}=...)`"
+        found.append(
+            error("LR120", f"`{statement.factory.name}` needs `{option}`", statement.factory.span, help)
+        )
     clash = optimizers.conflict(info, settings)
     if clash is not None:
         option, why = clash
@@ -64,6 +70,10 @@ def find_optimizer(factory: s.Factory, found: list[Diagnostic]) -> OptimizerInfo
         help = f"did you mean `{near}`?" if near else "any of torch.optim's, such as `adamw`, `sgd`, `muon`"
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         found.append(error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix))
+    elif info.refuses == PARAMETER_GROUPS:
+        message = f"`{factory.name}` is built from a model, and rules make parameter groups"
+        found.append(error("LR104", message, factory.name_span, "choose another optimizer"))
+        return None
     return info
 
 

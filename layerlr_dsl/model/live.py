@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.model.walk import walk
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def as_module(model: nn.Module | Mapping[str, nn.Module]) -> nn.Module:
@@ -27,6 +28,16 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Every parameter under each of its names, as `Inventory.of(model)` spells them."""
     found = walk(model)
     return dict(zip(found.names, found.parameters, strict=True))
+
+
+def shape(parameter: Tensor) -> tuple[int, ...]:
+    """The whole shape of a parameter, of which DeepSpeed's ZeRO 3 may leave nothing in the tensor itself."""
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def numel(parameter: Tensor) -> int:
+    """The elements of the whole parameter."""
+    return prod(shape(parameter))
 
 
 def named_modules(model: nn.Module) -> dict[str, nn.Module]:

@@ -6,6 +6,7 @@ and it needs no torch: it reads attributes of what it is given.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -96,6 +97,7 @@ def walk(model: nn.Module) -> Walk:
     classes, dtype_names = _Classes(found.classes), _Dtypes()
     # Equal shapes share one object: 100,000 fewer for the garbage collector to trace.
     shared_shape: Any = {}.setdefault
+    partitioned = "deepspeed" in sys.modules
     for here, (parent, segment, path, row, module, own) in enumerate(_places(model, classes)):
         modules.append(module)
         parents.append(parent)
@@ -108,6 +110,8 @@ def walk(model: nn.Module) -> Walk:
                 continue
             try:
                 shape = parameter.shape
+                if partitioned:  # ZeRO 3 leaves an empty tensor, and says what it stands for
+                    shape = getattr(parameter, "ds_shape", shape)
             except RuntimeError:
                 shape = _no_shape_yet(found, parameter)
             parameters.append(parameter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import reduce
 from importlib import import_module
 from typing import Any
@@ -10,18 +10,24 @@ from typing import Any
 from torch.optim import Optimizer
 
 from layerlr_dsl.catalogue import optimizers as table
-from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
+from layerlr_dsl.catalogue.signatures import PARAMETER_GROUPS, OptimizerInfo
 from layerlr_dsl.tools.nearest import nearest
 
 STRUCTURE = frozenset({"params", "param_names", "name", "initial_lr", "optimizer"})
 
 
-def build(name: str, groups: list[dict[str, Any]], settings: Mapping[str, object]) -> Optimizer:
+def build(
+    name: str,
+    groups: list[dict[str, Any]],
+    settings: Mapping[str, object],
+    unchecked: Set[str] = frozenset(),
+) -> Optimizer:
     """The optimizer `name` over these parameter groups.
 
     name: one of torch.optim's, of ours, of those registered under the entry-point group
     `layerlr.optimizers`, or of pytorch_optimizer's. groups: torch parameter groups, changed in
     place as torch does. settings: arguments of the constructor, for what the groups leave open.
+    unchecked: options of groups that are handed on as they are.
 
     Raises ValueError for an unknown name, an unknown or wrong option, and parameters that the
     optimizer does not take, naming the parameter.
@@ -35,13 +41,15 @@ def build(name: str, groups: list[dict[str, Any]], settings: Mapping[str, object
     chosen = {option: _plain(value) for option, value in settings.items()}
     _check_settings(info, chosen)
     for group in groups:
-        _check_group(info, group)
+        _check_group(info, group, unchecked)
+    if info.refuses == PARAMETER_GROUPS:
+        raise ValueError(f"{info.name} is built from a model, not from parameter groups")
     if info.refuses == table.SEVERAL_GROUPS and len(groups) > 1:
         names = ", ".join(str(group.get("name", index)) for index, group in enumerate(groups))
         raise ValueError(f"{info.name} takes one parameter group only, and there are {len(groups)}: {names}")
     try:
         return _class_of(info)(groups, **chosen)  # type: ignore[no-any-return]
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, ImportError) as error:
         raise ValueError(f"{info.name}: {error}") from error
 
 
@@ -57,15 +65,15 @@ def _class_of(info: OptimizerInfo) -> Any:
 def _check_settings(info: OptimizerInfo, settings: Mapping[str, Any]) -> None:
     for option, value in settings.items():
         _check(info, option, value)
-    for name, declared in info.options.items():
-        if declared.default is MISSING and name not in settings:
+    for name in table.required(info):
+        if name not in settings:
             raise ValueError(f"{info.name} needs {name}")
     if clash := table.conflict(info, settings):
         raise ValueError(f"{info.name}: {' '.join(clash)}")
 
 
-def _check_group(info: OptimizerInfo, group: dict[str, Any]) -> None:
-    for option in group.keys() - STRUCTURE:
+def _check_group(info: OptimizerInfo, group: dict[str, Any], unchecked: Set[str]) -> None:
+    for option in group.keys() - STRUCTURE - unchecked:
         group[option] = _plain(group[option])
         _check(info, option, group[option])
     names = group.get("param_names") or [f"parameter {index}" for index in range(len(group["params"]))]

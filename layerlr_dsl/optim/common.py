@@ -112,6 +112,15 @@ def buckets(group: Mapping[str, Any], optimizer: str) -> Iterator[Bucket]:
 class BucketOptimizer(Optimizer):
     """An optimizer that steps its groups bucket by bucket."""
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # A state or a pickle of an older release may lack an option.
+        known = optimizers.find(type(self).__name__)
+        options = {} if known is None else {name: option.default for name, option in known.options.items()}
+        for group in self.param_groups:
+            for option, value in {**options, **self.defaults}.items():
+                group.setdefault(option, value)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; `closure`, if given, is called once with gradients on, and its value returned."""

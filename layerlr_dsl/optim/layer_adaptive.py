@@ -67,9 +67,6 @@ class LayerAdaptive(BucketOptimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._pieces = Pieces()
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            group.setdefault("maximize", False)
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         tensors, grads = bucket.tensors, bucket.grads

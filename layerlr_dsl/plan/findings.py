@@ -16,6 +16,7 @@ from layerlr_dsl.plan.findings_optimizers import (
     clashing,
     fixed_rates,
     implausible_rates,
+    lacking,
     lapses,
     refused,
     several_groups,
@@ -56,6 +57,7 @@ def _all(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     yield from moving(plan)
     yield from factors(plan)
     yield from several_groups(resolution)
+    yield from lacking(resolution)
     yield from time.nothing_trains(plan, resolution)
     yield from time.behind_training(plan, resolution)
     yield from model.holes(resolution)

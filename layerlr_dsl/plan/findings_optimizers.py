@@ -110,6 +110,17 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+def lacking(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Optimizers that read something in their groups which the rules do not give."""
+    for number, choice in enumerate(resolution.ruling.optimizers):
+        groups = [group for group in resolution.groups if group.optimizer == number]
+        for option in choice.info.needs:
+            without = [group.parameters[0] for group in groups if option not in group.options]
+            if without:
+                message = f'{choice.info.name} needs "{option}" for every parameter: `{without[0]}` has none'
+                yield error("LR208", message, choice.span, f'give it in quotes: `** -> "{option}" true`')
+
+
 def _known(behaviour: Behaviour, tick: int) -> dict[str, Value]:
     """The options at a tick; what moves and has no value is left to its own finding."""
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from importlib import import_module
 from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,7 @@ _INK = "#24292f"
 
 def draw(picture: Picture, form: str) -> bytes:
     """The picture as a file of `form` ("png" or "svg"). Raises ImportError without matplotlib."""
-    import matplotlib as mpl
+    mpl = _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,6 +51,24 @@ def draw(picture: Picture, form: str) -> bytes:
     return out.getvalue()
 
 
+def _matplotlib() -> Any:
+    """matplotlib, with a backend in the environment or not: none is needed to draw a file.
+
+    A notebook sets MPLBACKEND for itself, and the processes that it starts inherit it; where that backend is
+    not installed, matplotlib cannot even be imported.
+    """
+    try:
+        return import_module("matplotlib")
+    except ValueError:
+        backend = os.environ.pop("MPLBACKEND")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # what the failed import has left half made
+        try:
+            return import_module("matplotlib")
+        finally:
+            os.environ["MPLBACKEND"] = backend
+
+
 def plain(text: str) -> str:
     """Text that matplotlib takes as it is: a dollar sign would start a formula."""
     return text.replace("$", r"\$")
@@ -55,10 +76,9 @@ def plain(text: str) -> str:
 
 def palette(count: int) -> list[Any]:
     """A colour for each group: distinct ones for few, a scale from early to late for many."""
-    import matplotlib as mpl
-
+    mpl = _matplotlib()
     if count <= 10:
-        return list(mpl.colormaps["tab10"].colors[:count])  # type: ignore[attr-defined]
+        return list(mpl.colormaps["tab10"].colors[:count])
     scale = mpl.colormaps["turbo"]
     return [scale(0.05 + 0.9 * k / (count - 1)) for k in range(count)]
 

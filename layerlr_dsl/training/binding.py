@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model import live
+from layerlr_dsl.training import copies
 from layerlr_dsl.training.errors import ModelMismatch, listed
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def bind(plan: Plan, model: nn.Module) -> dict[str, nn.Parameter]:
     for row, name in enumerate(inventory.names):
         if name not in found or row in inventory.lazy or is_lazy(found[name]):
             continue
-        if tuple(found[name].shape) != tuple(inventory.shapes[row]):
-            reshaped.append(f"{name} ({tuple(found[name].shape)}, planned {tuple(inventory.shapes[row])})")
+        shape, planned = tuple(live.shape(found[name])), tuple(inventory.shapes[row])
+        if shape != planned:
+            reshaped.append(f"{name} ({shape}, planned {planned})")
     if missing or reshaped:
         raise ModelMismatch(_mismatch(missing, reshaped, inventory.source))
     return {name: found[name] for name in inventory.names}
@@ -72,7 +74,8 @@ class Binding:
         self.plan = plan
         self.model = model
         self.parameters = bind(plan, model)
-        self._require_trained(param_groups)
+        if not self._copied(param_groups):
+            self._require_trained(param_groups)
         self._places = _places(live.unwrap(model))
 
     def in_place(self) -> bool:
@@ -127,6 +130,13 @@ class Binding:
         self._require_trained(param_groups)
         return True
 
+    def _copied(self, param_groups: Groups) -> bool:
+        """Whether DeepSpeed has taken over the optimizer already. Raises TrainingError where that is too early."""
+        early = copies.may_come() and copies.are_stepped(self.parameters.values(), param_groups)
+        if early:
+            copies.refuse_late(self.plan)
+        return early
+
     def _require_trained(self, param_groups: Groups) -> None:
         held = {id(parameter) for group in param_groups for parameter in group["params"]}
         lost = [name for name, p in self.trains.items() if id(p) not in held]
@@ -151,14 +161,14 @@ class Binding:
         Raises ModelMismatch where a live group mixes parameters that need different rates or options.
         """
         plan = self.plan
-        group_of = {
-            id(self.parameters[name]): row
-            for row, group in enumerate(plan.groups)
-            for name in group.parameters
-        }
+        row_of = {name: row for row, group in enumerate(plan.groups) for name in group.parameters}
+        group_of = {id(self.parameters[name]): row for name, row in row_of.items()}
         found: list[int | None] = []
         for place, live_group in enumerate(param_groups):
             rows = list(dict.fromkeys(group_of[id(p)] for p in live_group["params"] if id(p) in group_of))
+            if not rows and copies.may_come():
+                names = live_group.get("param_names", ())
+                rows = list(dict.fromkeys(row_of[name] for name in names if name in row_of))
             training = [row for row in rows if plan.groups[row].kind == "trains"]
             if len(training) > 1 and len({_course(plan, row) for row in training}) > 1:
                 names = listed([plan.groups[row].name for row in rows])
@@ -208,10 +218,15 @@ def wrapped(optimizer: Optimizer) -> Optimizer | None:
     """The optimizer that another is a wrapper of, whatever it calls it; None where it is none."""
     from torch.optim import Optimizer
 
-    inner = [other for other in vars(optimizer).values() if isinstance(other, Optimizer)]
     named = getattr(optimizer, "optimizer", None)
-    same = [other for other in inner if other.param_groups is optimizer.param_groups]
-    return next(iter(same), named if isinstance(named, Optimizer) else None)
+    inner = [other for other in vars(optimizer).values() if isinstance(other, Optimizer)]
+    same = (other for other in inner if _lists(other) == _lists(optimizer))
+    return next(same, named if isinstance(named, Optimizer) else None)
+
+
+def _lists(optimizer: Optimizer) -> list[int]:
+    # Loading puts other groups in the place of the old ones, inside first; the lists in them stay.
+    return [id(group["params"]) for group in optimizer.param_groups]
 
 
 def statistics_go_on(plan: Plan) -> list[tuple[str, Behaviour]]:

@@ -36,6 +36,16 @@ class Accelerate:
         return {"_caller": None}
 
 
+def logs_one_rate() -> bool:
+    """Whether the rates are asked for by a Trainer of transformers, which logs the first of them as the learning rate."""
+    if "transformers.trainer" not in sys.modules:
+        return False
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") == "accelerate.scheduler" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_globals.get("__name__") == "transformers.trainer"
+
+
 def steps_per_epoch() -> int | None:
     """The optimizer steps in an epoch of the loop that calls; None where it is unknown, or does not know itself."""
     known = "transformers.trainer" in sys.modules, any(name[:-1] in sys.modules for name in LIGHTNING)

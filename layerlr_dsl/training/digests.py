@@ -25,11 +25,18 @@ def digest(tensor: Tensor) -> Tensor:
     return torch.stack((whole, placed))
 
 
+def form(tensor: Tensor) -> tuple[torch.dtype, int]:
+    """What must be the same for two digests of a tensor to be of one thing: its dtype, and how much of it is here."""
+    return tensor.dtype, _local(tensor).numel()
+
+
+def _local(tensor: Tensor) -> Tensor:
+    tensor = getattr(tensor, "ds_tensor", tensor).detach()  # the part that DeepSpeed's ZeRO 3 keeps here
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
 def _bits(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    if hasattr(tensor, "to_local"):
-        tensor = tensor.to_local()
-    tensor = tensor.contiguous()
+    tensor = _local(tensor).contiguous()
     if tensor.dtype is torch.bool:
         tensor = tensor.view(torch.uint8)
     elif tensor.is_complex():

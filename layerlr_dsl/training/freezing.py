@@ -18,7 +18,7 @@ from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
 from layerlr_dsl.training import flags, modes, parallel
 from layerlr_dsl.training.curvature import forget_frozen_directions
-from layerlr_dsl.training.digests import digest, readable
+from layerlr_dsl.training.digests import digest, form, readable
 from layerlr_dsl.training.errors import FrozenMoved
 from layerlr_dsl.training.hooks import installed, remove
 from layerlr_dsl.training.parts import dropping_after_closure, guard_parts, unguard_parts
@@ -128,7 +128,7 @@ class Freezer:
         self.guard = GradientGuard()
         self.modules = modes.install(root)
         self._silenced: list[RemovableHandle] = []
-        self._digests: dict[str, tuple[torch.dtype, Tensor]] = {}
+        self._digests: dict[str, tuple[tuple[torch.dtype, int], Tensor]] = {}
         self._loads = self.modules.loads
         self._applied = False
 
@@ -243,6 +243,12 @@ class Freezer:
                 self._applied = False
                 self.apply(self.state)
 
+    def harden(self) -> None:
+        """Freeze by flags from now on, where it has shown that nothing stands in the way of that."""
+        if self.way == "soft unless for ever":
+            self.way, self._applied = "hard", False
+            self.apply(self.state)
+
     # ------------------------------------------------------------ proof
 
     def remember(self) -> None:
@@ -251,7 +257,7 @@ class Freezer:
         self._loads = self.modules.loads
         kept = {} if reloaded else self._digests
         self._digests = {
-            name: kept.get(name) or (tensor.dtype, digest(tensor)) for name, tensor in self._standing_still()
+            name: kept.get(name) or (form(tensor), digest(tensor)) for name, tensor in self._standing_still()
         }
 
     def verify(self) -> int:
@@ -261,8 +267,8 @@ class Freezer:
         checked, now, before = [], [], []
         for name, tensor in self._standing_still():
             known = self._digests.get(name)
-            if known is None or known[0] is not tensor.dtype:
-                self._digests[name] = (tensor.dtype, digest(tensor))
+            if known is None or known[0] != form(tensor):
+                self._digests[name] = (form(tensor), digest(tensor))
                 continue
             checked.append(name)
             now.append(digest(tensor))

@@ -46,7 +46,8 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
     from layerlr_dsl.training.state import StateByName
 
     parameters = bind(plan, model)
-    built, names = [], []
+    built: list[Optimizer] = []
+    names = []
     for index, choice in enumerate(plan.optimizers):
         groups = [
             _group(group, parameters, _given(group))
@@ -54,10 +55,12 @@ def build_optimizer(plan: Plan, model: nn.Module) -> Optimizer:
             if group.optimizer == index and _holds(group, parameters)
         ]
         if groups:
-            built.append(build(choice.info.name, groups, choice.settings))
-            names.append(choice.info.name if index else DEFAULT)
+            unchecked = set().union(*groups) - choice.info.options.keys()
+            built.append(build(choice.info.name, groups, choice.settings, unchecked))
+            names.append(choice.called if index else DEFAULT)
+    one = len(built) == 1 and not any(choice.name for choice in plan.optimizers)
     order = [group.name for group in plan.groups]
-    optimizer = built[0] if len(built) == 1 else Several(built, order, told_apart(names))
+    optimizer = built[0] if one else Several(built, order, told_apart(names))
     # Nobody but the file has said anything, so options that it gives no more are its own to take back.
     options = {group.name: group.options.keys() for group in plan.groups}
     decided = [frozenset(options[group["name"]]) for group in optimizer.param_groups]

@@ -50,6 +50,9 @@ class Pace:
 
     def __init__(self, lost: str | None = None) -> None:
         self.steps = 0
+        self.together = 1
+        """So many calls make one step: DeepSpeed steps its groups one by one."""
+        self._calls = 0
         self.lost = lost
         self.rates_only = False
         self.compare: Callable[[], bool] | None = None
@@ -58,6 +61,9 @@ class Pace:
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling():
+            return
+        self._calls += 1
+        if self._calls % self.together:
             return
         self.steps += 1
         if self.steps >= self._next:

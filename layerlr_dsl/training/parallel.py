@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim import Adafactor, Optimizer
 
 from layerlr_dsl.optim.several import Several
+from layerlr_dsl.training import copies
 from layerlr_dsl.training.binding import statistics_go_on, without_parameters
 from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
 
@@ -65,10 +66,13 @@ def way_to_freeze(model: nn.Module, parameters: Iterable[nn.Parameter]) -> Freez
     """How to freeze under what wraps the model, or may wrap it yet.
 
     Where several processes train and no wrapper is in sight, one may be out of sight or still to come:
-    what ever trains must keep its flag, what never does may lose it.
+    what ever trains must keep its flag, what never does may lose it. So it is where DeepSpeed may be to come,
+    which looks at flags when it is initialised.
     """
     if any(isinstance(module, nn.parallel.DistributedDataParallel) for module in model.modules()):
         return "soft"
+    if copies.may_come():
+        return "soft unless for ever"
     if ranks() == 1 or any(is_sharded(parameter) for parameter in parameters):
         return "hard"
     return "soft unless for ever"

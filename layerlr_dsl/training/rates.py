@@ -40,12 +40,13 @@ Rate: TypeAlias = Callable[[float, int], float]
 class Track:
     """One live group: the plan's group that it follows, and what the plan last had it at.
 
-    initial: the rate it came with, which counts where the rules give none.
+    initial: the rate it came with, which counts where the rules give none; None for an optimizer that
+    finds its rate by itself.
     """
 
     follows: int
-    initial: float
-    base: float
+    initial: float | None
+    base: float | None
     driven: bool
     options: dict[str, Any]
 
@@ -107,7 +108,7 @@ class Writer:
 
     def _track(self, follows: int, group: dict[str, Any]) -> Track:
         planned = self.plan.groups[follows]
-        initial = float(group["initial_lr"])
+        initial = None if group["initial_lr"] is None else float(group["initial_lr"])
         driven = planned.behaviour.scheduled or ""
         base = float(planned.options[driven]) if driven in planned.given else initial
         return Track(follows, initial, base, False, dict(planned.options))
@@ -170,22 +171,25 @@ class Writer:
     ) -> None:
         product = state.products.get(option) if option in planned.given else None
         moves = product is not None and bool(product.movers)
-        value: Product | float = float(state.options[option]) if option in planned.given else track.initial
-        if product is not None and moves:
-            value = product
         base = float(state.options[option]) if option in planned.given else track.initial
         schedule, warmup = state.schedule, state.warmup
         driven = moves or schedule is not None or warmup is not None
+        if driven and base is None:
+            raise ModelMismatch(
+                f"the optimizer was built with lr=None and finds the rate of group {planned.name} by itself, so the "
+                "rules cannot move it: give it a rate in the rules, or leave their schedule and warm-ups out"
+            )
+        value: Any = product if moves else base
         # Not where a run resumes: then the rates are whatever they were when it stopped.
         if base != track.base or driven:
             begins = schedule is None and not track.driven and tick == self._tick + 1
-            if begins:
+            if begins and track.base is not None:
                 self._warn_if_driven(group, track.base, planned.name, option)
         if driven and warmup is None and not isinstance(group[option], torch.Tensor):
             self._run(group, planned, option, value, schedule, stretches)
         elif driven:
             self._special.append(self._slow(group, option, value, state, stretches))
-        elif base != track.base or track.driven:
+        elif base is not None and (base != track.base or track.driven):
             _set(group, option, base)
         track.base, track.driven = base, driven
 

@@ -276,12 +276,12 @@ def _as_here(key: str, value: Any, here: Any) -> Any:
         return torch.as_tensor(value).to(here)
     if key in RATES and isinstance(value, torch.Tensor):
         return float(value)
-    return copy.deepcopy(value)
+    return tuple(value) if isinstance(here, tuple) and isinstance(value, list) else copy.deepcopy(value)
 
 
 def _rate_was_edited(group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the rules now start from another rate, so that the saved one must not come back."""
-    initial = group.get("initial_lr", group["lr"])
+    initial = group.get("initial_lr", group.get("lr"))
     return any("initial_lr" in source and not equal(source["initial_lr"], initial) for source in sources)
 
 
@@ -298,23 +298,11 @@ def equal(left: Any, right: Any) -> bool:
     """Whether two options are the same, tensors and containers of them included."""
     if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
         return torch.equal(left, right.to(left.device))
-    if left is None or right is None:
-        return left is right
-    try:
-        return bool(left == right)
-    except (RuntimeError, ValueError):
-        return _all_equal_in(left, right)
-
-
-def _all_equal_in(left: Any, right: Any) -> bool:
-    """Whether two containers of tensors hold the same."""
-    return len(left) == len(right) and all(
-        equal(a, b) for a, b in zip(_items(left), _items(right), strict=True)
-    )
-
-
-def _items(values: Any) -> Iterator[Any]:
-    return iter(values.items() if isinstance(values, Mapping) else values)
+    if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+        return len(left) == len(right) and all(map(equal, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    return left is right if left is None or right is None else bool(left == right)
 
 
 def is_blank(state: Any) -> bool:

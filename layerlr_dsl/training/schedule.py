@@ -15,7 +15,7 @@ from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.training import callers, compiling, flags, metrics, modes, parallel, thawing
+from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost
 from layerlr_dsl.training.boundary import PendingGradients
@@ -70,6 +70,7 @@ class LayerSchedule(Stepped):
         flags.give_back(model)
         parallel.require_agreement(plan)
         parallel.refuse_sharded_adafactor(innermost(optimizer))
+        gone = copies.leave_out(plan, model, innermost(optimizer))
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())
         self._freezer = Freezer(live.unwrap(model), self._binding.owned, (), way)
@@ -77,9 +78,12 @@ class LayerSchedule(Stepped):
         self._pending = PendingGradients()
         self._pace = Pace()
         self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
+        self._state.leave_out(gone)
         self._defaults = _defaults(plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
-        _warn_of_lapsed(given, innermost(optimizer))
+        _warn_of_lapsed(plan, given, innermost(optimizer))
+        self.logged: dict[str, float | Tensor] = {}
+        """By name, the rate of each group of which something trained when a Trainer last asked for rates."""
         self._stage: int | None = None
         self._patterns: set[frozenset[str]] = set()
         self._warned: set[str] = set()
@@ -101,6 +105,26 @@ class LayerSchedule(Stepped):
         self._timetable = Timetable(plan, self._reports, self._defaults)
         self._next = self._at = -1
         return given
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """The learning rate of each group as it is now; tensors are copies.
+
+        For a Trainer of transformers, which logs the first, the groups begin with one that trains.
+        """
+        rates = super().get_last_lr()
+        if not callers.logs_one_rate():
+            return rates
+        groups = self.optimizer.param_groups
+        sizes = [self._trainable(group) for group in groups]
+        self.logged = {
+            str(group.get("name", place)): rates[place] for place, group in enumerate(groups) if sizes[place]
+        }
+        first = sizes.index(max(sizes))
+        return rates[first:] + rates[:first]
+
+    def _trainable(self, group: Mapping[str, Any]) -> int:
+        held = set(map(id, self._freezer.guard.frozen))
+        return sum(live.numel(p) for p in group["params"] if id(p) not in held and p.requires_grad)
 
     # ------------------------------------------------------------ state
 
@@ -333,6 +357,16 @@ class LayerSchedule(Stepped):
         self._state.install(optimizer)
         hold_in_swaps(self._given, self._freezer.guard)
 
+    def _begin(self) -> None:
+        """Look at how the model is used ahead of its first forward pass after a change."""
+        groups = self.optimizer.param_groups
+        if copies.are_stepped(self._binding.parameters.values(), groups):
+            copies.refuse_changes(self.plan, innermost(self.optimizer))
+            self._pace.together = len(groups)
+        elif copies.may_come() and parallel.ranks() == 1:
+            self._freezer.harden()
+        self._first_step.begin()
+
     def _arm(self) -> None:
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
@@ -342,7 +376,7 @@ class LayerSchedule(Stepped):
         self._state.loaded = weakly(self._resume)
         self._freezer.modules.wrapped = weakly(self._freezer.found_wrapped)
         self._freezer.modules.loaded = weakly(self._arm)
-        self._freezer.modules.began = weakly(self._first_step.begin)
+        self._freezer.modules.began = weakly(self._begin)
 
     def _check_step(self) -> None:
         self._first_step.check(self.optimizer.param_groups)
@@ -379,9 +413,16 @@ class LayerSchedule(Stepped):
         return made
 
 
-def _warn_of_lapsed(given: Sequence[Set[str]], optimizer: Optimizer) -> None:
+def _warn_of_lapsed(plan: Plan, given: Sequence[Set[str]], optimizer: Optimizer) -> None:
     """Warn of options that the rules give and the user's own optimizer lacks: torch takes them, and uses none."""
-    lapsed = set().union(*given) - optimizer.defaults.keys()
+    checked = set().union(*(choice.info.options for choice in plan.optimizers))
+    lapsed = set().union(*given) & checked - optimizer.defaults.keys()
+    own_rate = any(group.get("relative_step") for group in optimizer.param_groups)
+    if own_rate and any("lr" in options for options in given):
+        tell(
+            f"{type(optimizer).__name__} finds its rate by itself (relative_step), so that the rates of the rules have "
+            "no effect; build it with relative_step=False and scale_parameter=False"
+        )
     if lapsed and "lr" in optimizer.defaults:  # several as one have no common ones
         tell(
             f"{type(optimizer).__name__} has no {listed(sorted(lapsed))}, which the rules give: without effect. "

@@ -9,8 +9,10 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim import Optimizer
 
 from layerlr_dsl.optim.several import Several, parts_of
@@ -68,6 +70,13 @@ class StateByName:
                 made.planned, made.built, made.inherited = hook.state.planned, hook.state.built, True
         return made
 
+    def leave_out(self, places: Sequence[int]) -> None:
+        """Forget of some groups what plan.optimizer knew: the optimizer has them no more."""
+        if self.inherited:
+            self.planned = [own for place, own in enumerate(self.planned) if place not in places]
+            groups = [own for place, own in enumerate(self.built.groups) if place not in places]
+            self.built = replace(self.built, groups=groups)
+
     def install(self, optimizer: Optimizer) -> None:
         """Make this the one hook of its kind; deepcopy and pickle drop hooks, so this runs again after."""
         if any(_is_for(hook, self) for hook in optimizer._optimizer_load_state_dict_post_hooks.values()):
@@ -86,6 +95,8 @@ class StateByName:
             optimizer.load_state_dict = _ArrangedFirst(optimizer, hook)  # type: ignore[method-assign]
         optimizer.register_load_state_dict_post_hook(_AfterLoad(self))
         optimizer.register_state_dict_post_hook(_SayWho(self))
+        if any("param_names" in group for group in optimizer.param_groups):
+            optimizer.add_param_group = _NamedFirst(optimizer, self)  # type: ignore[method-assign]
 
     def forget(self, optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
         """Drop the state of some parameters, and what their groups count, as with a fresh optimizer."""
@@ -98,7 +109,8 @@ class StateByName:
 
     @staticmethod
     def _take_off(optimizer: Optimizer) -> None:
-        optimizer.__dict__.pop("load_state_dict", None)
+        for method in ("load_state_dict", "add_param_group"):
+            optimizer.__dict__.pop(method, None)
         remove(optimizer._optimizer_load_state_dict_pre_hooks, _BeforeLoad)
         remove(optimizer._optimizer_load_state_dict_post_hooks, _AfterLoad)
         remove(optimizer._optimizer_state_dict_post_hooks, _SayWho)
@@ -164,6 +176,28 @@ class _ArrangedFirst:
         done = type(optimizer).load_state_dict(optimizer, state_dict, *args, **kwargs)
         _AfterLoad(self._hook.state)(optimizer)
         return done
+
+
+class _NamedFirst:
+    """Stands in for `add_param_group`: torch wants names of every group, or of none, and we gave some."""
+
+    def __init__(self, optimizer: Optimizer, state: StateByName) -> None:
+        self._optimizer = weakref.ref(optimizer)
+        self._state = state
+
+    def __call__(self, param_group: dict[str, Any]) -> Any:
+        optimizer = self._optimizer()
+        assert optimizer is not None
+        given = param_group["params"]
+        parameters = [given] if isinstance(given, torch.Tensor) else list(given)
+        if "param_names" not in param_group and not any(isinstance(p, tuple) for p in parameters):
+            param_group["params"] = parameters
+            param_group["param_names"] = self._names(parameters, len(optimizer.param_groups))
+        return type(optimizer).add_param_group(optimizer, param_group)
+
+    def _names(self, parameters: Sequence[Tensor], place: int) -> list[str]:
+        known = {id(p): name for name, p in self._state.parameters.items()}
+        return [known.get(id(p), f"group {place}, {row}") for row, p in enumerate(parameters)]
 
 
 class _SayWho:

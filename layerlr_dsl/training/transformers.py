@@ -6,11 +6,13 @@ Trainer(model, args, train_dataset=data, optimizers=optimizers(rules, model, arg
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
+from transformers.trainer_callback import CallbackHandler
 
 from layerlr_dsl.training.errors import ScheduleWarning
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -70,9 +72,24 @@ def _has_length(data: object) -> bool:
         return False
 
 
+class LogRates(TrainerCallback):  # type: ignore[misc]
+    """Adds `learning_rate/GROUP` to what is logged, for every group of which something trains at that time."""
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Add the rates to a log that has one, for the callbacks that come after and in the Trainer's history."""
+        schedule, logs = kwargs.get("lr_scheduler"), kwargs.get("logs", {})
+        if not isinstance(schedule, LayerSchedule) or "learning_rate" not in logs:
+            return
+        rates = {f"learning_rate/{name}": float(rate) for name, rate in schedule.logged.items()}
+        if len(schedule.optimizer.param_groups) > 1:
+            logs.update(rates)
+            state.log_history[-1].update(rates)
+
+
 class ReportMetrics(TrainerCallback):  # type: ignore[misc]
     """Reports evaluation metrics (`eval_loss`, ...) to the schedule, and proves frozen tensors at the end.
 
+    The rates of all groups are logged beside `learning_rate`.
     When training begins it gives the schedule the true steps of an epoch: data may have been packed, and
     `auto_find_batch_size` begins anew with smaller batches.
     """
@@ -80,6 +97,7 @@ class ReportMetrics(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the schedule to the steps that an epoch really has, and to the step that the run is at."""
         schedule, batches = kwargs.get("lr_scheduler"), kwargs.get("train_dataloader")
+        _log_first(sys._getframe(1).f_locals.get("self"))
         if not isinstance(schedule, LayerSchedule) or not schedule.plan.clock.counts_steps:
             return
         if schedule.plan.clock.steps_per_epoch is not None and _has_length(batches):
@@ -108,3 +126,9 @@ class ReportMetrics(TrainerCallback):  # type: ignore[misc]
             schedule.verify()
             if silent := schedule.unreported():
                 warnings.warn(f"never reported: {', '.join(silent)}", ScheduleWarning, stacklevel=2)
+
+
+def _log_first(handler: object) -> None:
+    """Put LogRates before the callbacks of a Trainer, so that those which write logs have what it adds."""
+    if isinstance(handler, CallbackHandler) and not any(isinstance(c, LogRates) for c in handler.callbacks):
+        handler.callbacks = [LogRates(), *handler.callbacks]

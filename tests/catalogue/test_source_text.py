@@ -88,7 +88,7 @@ def test_every_optimizer_of_a_large_package_reads_as_it_is() -> None:
     package: Any = pytest.importorskip("pytorch_optimizer")
     supported = set(package.get_supported_optimizers())
     read = {name: other_packages.read(name) for name in other_packages.names() if name in supported}
-    told = {name: info for name, info in read.items() if info is not None}
+    told = {name: info for name, info in read.items() if info is not None and info.refuses is None}
     assert len(told) > 100
     for name, info in told.items():
         real = {o.name: (o.kind, o.default) for o in options_of(package.load_optimizer(name))}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,45 @@ def test_what_waits_for_a_metric_is_not_frozen_for_ever() -> None:
     plan = _plan("** -> lr 1\nfreeze 0 until val_loss stops falling for 3 epochs\nfreeze 1\n")
     waiting, never = (one for one in picture(plan, "t").series if all(one.frozen))
     assert (waiting.name, waiting.ever_trains, never.ever_trains) == ("0", True, False)
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nothing_of_this_name"])
+def test_the_backend_of_a_notebook_is_not_needed_to_draw_a_file(backend: str) -> None:
+    """Processes that a notebook starts inherit MPLBACKEND; where it is not installed, matplotlib fails to import."""
+    pytest.importorskip("matplotlib")
+    text = (
+        "import os, layerlr_dsl as layerlr\n"
+        "from torch import nn\n"
+        "from layerlr_dsl.plots import picture\n"
+        "from layerlr_dsl.plots.figure import draw\n"
+        "plan = layerlr.parse('schedule cosine; ** -> lr 1e-3').resolve(nn.Linear(2, 2), epochs=4)\n"
+        "assert draw(picture(plan, 'a run'), 'png').startswith(bytes([137]) + b'PNG')\n"
+        f"assert os.environ['MPLBACKEND'] == {backend!r}\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, "MPLBACKEND": backend},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_backend_that_is_there_is_left_as_it_is() -> None:
+    """Drawing a file inside a notebook must not take its backend away."""
+    pytest.importorskip("matplotlib")
+    text = (
+        "from layerlr_dsl.plots.figure import palette\n"
+        "palette(3)\n"
+        "import matplotlib\n"
+        "assert matplotlib.get_backend().lower() == 'pdf'\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, "MPLBACKEND": "pdf"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -24,7 +24,7 @@ from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.setup import Built, build
-from layerlr_dsl.runner.step import Stepper
+from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
 
@@ -209,6 +209,7 @@ class _Run:
             clip=self.config.clip,
             label_smoothing=self.config.label_smoothing,
             accumulating=accumulating(built.model, self.config.parallel),
+            buffers=KeptBuffers(built.model) if self.config.on_nan == "skip" else None,
         )
         parts = Parts(
             config=self.config,

@@ -15,7 +15,7 @@ from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
 Accumulating = Callable[[bool], AbstractContextManager[Any]]
@@ -65,6 +65,32 @@ class Numerics:
         return torch.autocast(self.device.type, dtype=dtype)
 
 
+class KeptBuffers:
+    """The buffers of a model (running statistics and the like) as they stood before a step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._kept: dict[str, Tensor] = {}
+
+    def keep(self) -> None:
+        """Remember them as they are now."""
+        for name, buffer in self._model.named_buffers():
+            kept = self._kept.get(name)
+            if kept is None or kept.shape != buffer.shape or kept.dtype != buffer.dtype:
+                self._kept[name] = buffer.detach().clone()
+            else:
+                kept.copy_(buffer.detach())
+
+    def put_back(self) -> None:
+        """Make them what they were at the last `keep`."""
+        import torch
+
+        with torch.no_grad():
+            for name, buffer in self._model.named_buffers():
+                if name in self._kept:
+                    buffer.copy_(self._kept[name])
+
+
 class Stepper:
     """Computes gradients and applies them; remembers the norms of the last sound step for a bad one."""
 
@@ -77,7 +103,9 @@ class Stepper:
         clip: float | None,
         label_smoothing: float,
         accumulating: Accumulating,
+        buffers: KeptBuffers | None = None,
     ) -> None:
+        self._buffers = buffers
         self._optimizer = optimizer
         self._numerics = numerics
         self._processes = processes
@@ -89,6 +117,8 @@ class Stepper:
 
     def compute(self, batches: Sequence[Batch], scores: Callable[[Any], Tensor], stop: bool) -> Result:
         """Forward and backward over `batches` as if they were one batch; nothing is applied yet."""
+        if self._buffers is not None:
+            self._buffers.keep()
         sums = self._backward(batches, scores, stop)
         self._processes.sum(sums)
         if self._numerics.scaler.is_enabled():
@@ -138,10 +168,14 @@ class Stepper:
             self._sound_norms = self._norms
 
     def discard(self) -> None:
-        """Forget the gradients that were computed."""
+        """Undo what was computed: forget the gradients, put back what the forward pass wrote into buffers."""
         self._optimizer.zero_grad(set_to_none=True)
-        if self._numerics.scaler.is_enabled():
-            self._numerics.scaler.update()
+        if self._buffers is not None:
+            self._buffers.put_back()
+        scaler = self._numerics.scaler
+        if scaler.is_enabled():
+            # with its own scale: no other would have made the loss a number
+            scaler.update(scaler.get_scale())
 
     def blame(self) -> str | None:
         """Which group has the largest gradient now, or where all are lost, had it in the last sound step."""

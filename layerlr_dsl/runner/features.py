@@ -7,6 +7,7 @@ over the data fills a table of rows, and training then starts behind the frozen 
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ class Table:
 def _on_disk(row: Tensor, count: int, folder: Path | None) -> Tensor:
     elements = count * math.prod(row.shape[1:])
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".features.") as file:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".features.", suffix=f".{os.getpid()}.tmp") as file:
             # reserved in full: a sparse file on a full disk kills the process when a page is written
             _reserve(file, elements * row.element_size())
             flat = torch.from_file(file.name, shared=True, size=elements, dtype=row.dtype)
@@ -62,8 +63,6 @@ def _on_disk(row: Tensor, count: int, folder: Path | None) -> Tensor:
 
 
 def _reserve(file: Any, size: int) -> None:
-    import os
-
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:

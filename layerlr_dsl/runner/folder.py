@@ -41,11 +41,6 @@ class RunFolder:
                     f"--out: {fault.message}", "give another folder: it would be lost"
                 ) from None
 
-    def open(self) -> None:
-        """Make the folder where it is not there yet, and see that it can be written to. Raises RunnerError."""
-        make_folder(self.path)
-        remove_leftovers(self.path)
-
     def describe(self, config: TrainConfig, sources: Sequence[Source], plan: Mapping[str, Any]) -> None:
         """Write the rules with their includes, the plan and the configuration."""
         for name, text in rule_texts(sources).items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import chance, checkpoint, processes, resume, snapshot
+from layerlr_dsl.runner import chance, checkpoint, lock, processes, resume, snapshot
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
@@ -99,7 +99,8 @@ class _Run:
     def go(self) -> dict[str, Any]:
         self.display.start()
         try:
-            return self._go()
+            with lock.held(self.folder.path, self.place) if self.folder is not None else nullcontext():
+                return self._go()
         except KeyboardInterrupt:
             raise self._cut_short() from None
         finally:
@@ -177,7 +178,6 @@ class _Run:
     def _describe(self, built: Built) -> None:
         if self.folder is None or not self.place.first:
             return
-        self.folder.open()
         self.folder.describe(self.config, built.rules.checked.sources, built.plan.to_json())
         missing = self.folder.metrics.cut(self.progress.metrics_size)
         if missing:

@@ -36,9 +36,10 @@ def folder(tmp_path_factory):
 
 
 def test_the_folder_holds_everything(folder):
-    """Rules with their includes, plan, configuration, metrics, checkpoints, plot and summary; and no scraps."""
+    """Rules with their includes, plan, configuration, metrics, checkpoints, plot and summary; of scraps only the lock."""
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert found == [
+        ".lock",
         "best.pt",
         "config.json",
         "last.pt",

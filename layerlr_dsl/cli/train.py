@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Findings, Refusal
-from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
+from layerlr_dsl.cli.options import FolderName, PositiveNumber, model_option, root_option
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.printable import escape
 
@@ -94,7 +94,7 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FolderName(),
     metavar="DIR",
     help="Folder for checkpoints, metrics, rules, plan and plot.",
 )

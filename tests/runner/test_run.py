@@ -263,6 +263,12 @@ def test_a_metric_condition_thaws_and_one_that_nobody_reports_is_told(tmp_path, 
         (["TINY", "--parallel", "ddp"], 2, "needs torchrun"),
         (["TINY", "--out", "/proc/nothing"], 2, "--out /proc/nothing"),
         (["TINY", "--out", "tiny.py"], 2, "--out tiny.py"),
+        (["TINY", "--out", ""], 2, "the name of the folder is empty"),
+        (["--resume", "--out", ""], 2, "the name of the folder is empty"),
+        (["TINY", "--device", ""], 2, "--device"),
+        (["TINY", "--data", ""], 2, "unknown data"),
+        (["TINY", "--model", ""], 2, "model"),
+        (["TINY", "--weights", ""], 2, "--weights"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(rules, layerlr, line, status, message):

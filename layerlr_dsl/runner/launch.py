@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner import chance, checkpoint, lock, processes, resume, snapshot
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
@@ -144,9 +145,8 @@ class _Run:
         except RunnerError:
             raise
         except ODD as fault:
-            reason = (str(fault).strip().splitlines() or [""])[0][:200]
             raise RunnerError(
-                f"{found.path} does not fit this run: {type(fault).__name__}: {reason}",
+                f"{found.path} does not fit this run: {type(fault).__name__}: {first_line(fault)}",
                 f"if it is damaged, put {checkpoint.PREVIOUS} in its place",
             ) from fault
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Data, Wanted, check_head
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import class_scores
@@ -74,10 +75,9 @@ def check_fit(model: nn.Module, data: Data, spec: str) -> int:
         with torch.no_grad():
             scores = class_scores(model, inputs)
     except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         shape = tuple(getattr(inputs, "shape", ()))
         raise RunnerError(
-            f"{spec} does not take the samples of {data.name} (shape {shape}): {reason}",
+            f"{spec} does not take the samples of {data.name} (shape {shape}): {first_line(fault)}",
             None if data.name.startswith("python:") else "see whether --image-size helps",
         ) from None
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != len(keys):
@@ -94,9 +94,8 @@ def _inputs(data: Data, keys: list[Key]) -> Any:
     except RunnerError:
         raise
     except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise RunnerError(
-            f"{data.name}: samples do not make a batch of (inputs, class numbers): {reason}",
+            f"{data.name}: samples do not make a batch of (inputs, class numbers): {first_line(fault)}",
             "a sample is (tensor, class number), and all tensors are of one shape",
         ) from fault
     return inputs

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
@@ -50,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as fault:
-        raise RunnerError(f"{path} cannot be read as weights: {_first_line(fault)}") from None
+        raise RunnerError(f"{path} cannot be read as weights: {first_line(fault)}") from None
     tensors = _tensors_of(content)
     if not tensors:
         raise RunnerError(f"{path} holds no tensors by name, so it is no file of weights")
@@ -90,11 +91,6 @@ def _looks_like_torchs(path: Path) -> bool:
     """A whole zip archive, or the pickle that torch wrote before 1.6, which starts with its protocol."""
     with path.open("rb") as file:
         return file.read(1) == b"\x80" or zipfile.is_zipfile(path)
-
-
-def _first_line(fault: BaseException) -> str:
-    text = str(fault).strip()
-    return text.splitlines()[0] if text else type(fault).__name__
 
 
 def _tensors_of(content: Any) -> dict[str, Any]:
@@ -151,6 +147,6 @@ def _of_timm(spec: str) -> dict[str, Any]:
 
 def _no_network(what: str, fault: BaseException) -> RunnerError:
     return RunnerError(
-        f"{what} could not be downloaded: {_first_line(fault)}",
+        f"{what} could not be downloaded: {first_line(fault)}",
         "with no network, give the path of a file that you have",
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tinyruns import BATCH, content, environment, finish, run_differences, settings, start
+from tinyruns import BATCH, content, environment, finish, replace_checkpoint, run_differences, settings, start
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_second_ctrl_c_leaves_the_last_checkpoint_as_it_was(whole, layerlr, mo
 )
 def test_a_checkpoint_of_odd_content_is_a_sentence(whole, layerlr, part, odd):
     """Whole as a file, and yet not what a run writes."""
-    torch.save({**content(whole), part: odd}, whole / "last.pt")
+    replace_checkpoint(whole, {**content(whole), part: odd})
     ran = layerlr("train", "--resume", "--out", whole, "--epochs", 4)
     assert ran.status == 2, ran
     assert "last.pt does not fit this run" in ran.err
@@ -208,7 +208,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(whole, tmp_path,
     (out / "last.pt").write_bytes((whole / "last.pt").read_bytes()[:5000])
     ran = layerlr("train", "--resume", "--out", out)
     assert ran.status == 0, ran.err
-    assert "is cut short" in ran.out
+    assert "last.pt: is damaged" in ran.out
     assert "going on from previous.pt" in ran.out
     assert run_differences(whole, out) == []
 
@@ -253,7 +253,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path, rules, layerl
     import torch
 
     before = (whole / "best.pt").read_bytes()
-    torch.save(state, whole / "last.pt")
+    replace_checkpoint(whole, state)
     ran = layerlr("train", "--resume", "--out", whole)
     assert ran.status == 2
     assert "another model: head.weight" in ran.err

@@ -41,6 +41,7 @@ def test_the_folder_holds_everything(folder):
     assert found == [
         ".lock",
         "best.pt",
+        "checkpoints.sha256",
         "config.json",
         "last.pt",
         "metrics.jsonl",

@@ -33,7 +33,13 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option(
     "--data",
     metavar="SPEC",
-    help="digits, imagefolder:PATH, torchvision:CIFAR10 or python:package.module:callable (runs code).",
+    help="digits, a folder of images with a folder for each class, a .csv of paths and labels, "
+    "torchvision:CIFAR10, or python:package.module:callable (runs code).",
+)
+@click.option(
+    "--task",
+    metavar="SPEC",
+    help="python:module:Task (runs code): another loss, batch or metric than those of classifying.",
 )
 @model_option()
 @click.option(
@@ -58,6 +64,11 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option("--clip", type=float, metavar="X", help="Clip the norm of the whole gradient to X.")
 @click.option("--label-smoothing", type=float, metavar="X", help="Smooth the training targets. [default: 0]")
 @click.option(
+    "--class-weights",
+    metavar="SPEC",
+    help="What the loss of each class counts: balanced (rare classes more), or NAME=WEIGHT,...",
+)
+@click.option(
     "--image-size",
     type=int,
     metavar="PIXELS",
@@ -66,6 +77,12 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option("--augment", is_flag=True, default=None, help="Crop and mirror training images at random.")
 @click.option(
     "--validation", type=float, metavar="SHARE", help="Held out where the data has no split. [default: 0.2]"
+)
+@click.option(
+    "--test",
+    type=float,
+    metavar="SHARE",
+    help="Held out for one report at the end, where the data has no test part. [default: 0]",
 )
 @click.option("--seed", type=int, metavar="N", help="Decides everything that is random. [default: 0]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="[default: fp32]")
@@ -209,16 +226,23 @@ def _closing(result: dict[str, Any]) -> list[str]:
         return []
     from layerlr_dsl.runner.display import clock_text
 
-    accuracy = result["val_accuracy"]
+    name = result["metric"]
+    value, best = result.get(f"val_{name}"), result[f"best_val_{name}"]
     lines = []
-    if accuracy is not None:
-        best = f" (best {result['best_val_accuracy']:.2%} in epoch {result['best_epoch']})"
-        lines.append(f"validation accuracy {accuracy:.2%}{best}, {clock_text(result['seconds'])} of training")
+    if value is not None and best is not None:
+        told = f" (best {_figure(name, best)} in epoch {result['best_epoch']})"
+        lines.append(
+            f"validation {name} {_figure(name, value)}{told}, {clock_text(result['seconds'])} of training"
+        )
     if result["out"] is not None:
         lines.append(f"everything is in {result['out']}")
     if result["plot"] is not None:
         lines.append(f"plot: {result['plot']}")
     return lines
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
 
 
 def _by_whom() -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner import checksums
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.files import cannot_write, keep_under_another_name
 from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.printable import first_line
 
 FORMAT = "layerlr.checkpoint"
 VERSION = 1
@@ -46,9 +46,7 @@ def save(folder: Path, content: Mapping[str, Any], *, best: bool) -> None:
     try:
         if last.exists():
             keep_under_another_name(last, folder / PREVIOUS)
-        write_atomically(
-            last, lambda file: sums.announce(_serialise({**_HEAD, **content}, file), best=best)
-        )
+        write_atomically(last, lambda file: sums.announce(_serialise({**_HEAD, **content}, file), best=best))
         if best:
             keep_under_another_name(last, folder / BEST)
         sums.settle()

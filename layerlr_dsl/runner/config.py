@@ -27,6 +27,7 @@ class TrainConfig(BaseModel):
 
     rules: Path
     data: str
+    task: str | None = None
     root: Path | None = None
     model: str | None = None
     weights: str | None = None
@@ -35,9 +36,11 @@ class TrainConfig(BaseModel):
     accumulate: int = Field(default=1, ge=1)
     clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: str | None = None
     image_size: int | None = Field(default=None, ge=8, le=4096)
     augment: bool = False
     validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Precision = "fp32"
     device: str = "auto"
@@ -53,7 +56,20 @@ class TrainConfig(BaseModel):
 
 
 # What decides the numbers that a run produces: a resumed run must not change these.
-DECIDES = ("data", "model", "batch_size", "accumulate", "image_size", "augment", "validation", "seed")
+DECIDES = (
+    *(
+        "data",
+        "task",
+        "model",
+        "batch_size",
+        "accumulate",
+        "image_size",
+        "augment",
+        "validation",
+        "test",
+        "seed",
+    ),
+)
 
 
 def make(settings: Mapping[str, Any]) -> TrainConfig:

@@ -14,7 +14,6 @@ from layerlr_dsl.runner.config import CONFIG_FILE, TrainConfig, stored, to_json
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.runner.metrics import METRICS_FILE, TIMING_FILE, LineLog
-from layerlr_dsl.tools.atomic import remove_leftovers
 
 PLAN_FILE, SUMMARY_FILE, RULES_FOLDER = "plan.json", "summary.json", "rules"
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner import chance, checkpoint, lock, processes, resume, snapshot
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
@@ -28,6 +27,7 @@ from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -112,6 +112,7 @@ class _Run:
             self.display.note(f"changed since the run began: {change}")
         found = self._checkpoint()
         built = build(self.config, self.place, fresh=found is None)
+        self.display.metric = built.task.metric
         for note in built.notes:
             self.display.note(note)
         if self.place.first:
@@ -197,6 +198,7 @@ class _Run:
             built.order,
             built.loading,
             built.numerics,
+            built.task,
             self.phases,
             self.display,
             folder.path if folder is not None else None,
@@ -206,14 +208,15 @@ class _Run:
             built.optimizer,
             built.numerics,
             self.place,
+            built.task,
             clip=self.config.clip,
-            label_smoothing=self.config.label_smoothing,
             accumulating=accumulating(built.model, self.config.parallel),
             buffers=KeptBuffers(built.model) if self.config.on_nan == "skip" else None,
         )
         parts = Parts(
             config=self.config,
             model=built.model,
+            task=built.task,
             stepper=stepper,
             numerics=built.numerics,
             processes=self.place,
@@ -221,7 +224,7 @@ class _Run:
             total_steps=built.plan.clock.total or 0,
             validation_count=len(built.data.validation),
             phases=self.phases,
-            records=Records(folder, self.phases.standing, built.order.steps_per_epoch),
+            records=Records(folder, self.phases.standing, built.order.steps_per_epoch, built.task),
             display=self.display,
             interrupts=self.interrupts,
             feed_of_phase=choice,
@@ -307,7 +310,7 @@ class _Run:
             "plot": str(self.plot) if self.plot is not None else None,
             "unreported": list(self.phases.unreported()),
         }
-        result = summary(self.config, self.progress, facts)
+        result = summary(self.config, self.progress, built.task, facts)
         if self.folder is not None and self.place.first:
             self.folder.summarise(result)
         return result

@@ -20,6 +20,7 @@ from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.step import Numerics, Result, Stepper
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import same_buffers
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Parts:
 
     config: TrainConfig
     model: nn.Module
+    task: Task
     stepper: Stepper
     numerics: Numerics
     processes: Processes
@@ -91,14 +93,14 @@ class Loop:
     def _step(self, batches: list[Batch], feed: Feed, steps: int) -> bool:
         """One optimizer step and everything that hangs on it; whether another phase has begun."""
         parts, progress = self._parts, self.progress
-        result = parts.stepper.compute(batches, feed.scores, parts.interrupts.asked != 0)
+        result = parts.stepper.compute(batches, feed.outputs, parts.interrupts.asked != 0)
         if result.applied:
             progress.skipped_in_a_row = 0
         else:
             self._left_out(result)
         if result.sound:
             parts.stepper.apply(result)
-            progress.add(result.loss_sum, result.correct, result.count)
+            progress.add(result.loss_sum, result.sums, result.count)
         progress.step += 1
         progress.total += 1
         self._counted += result.count
@@ -158,7 +160,7 @@ class Loop:
 
         # a thaw after the last step has changed no weight yet: what was remembered still holds
         feed = self._feed or self._choose_feed()
-        scores = evaluate(parts.model, feed, parts.numerics, parts.processes, stopped)
+        scores = evaluate(parts.model, feed, parts.task, parts.numerics, parts.processes, stopped)
         if scores is None:
             self._stop()
         return scores
@@ -167,23 +169,24 @@ class Loop:
         parts, progress = self._parts, self.progress
         seconds = time.monotonic() - self._began
         progress.seconds += seconds
-        progress.val_loss, progress.val_accuracy = scores.loss, scores.accuracy
-        best = progress.best is None or scores.accuracy > progress.best
+        progress.val_loss, progress.val_metrics = scores.loss, scores.metrics
+        value = scores.of(parts.task.metric)
+        best = parts.task.metric.better(value, progress.best)
         if best:
-            progress.best, progress.best_epoch = scores.accuracy, progress.epoch
+            progress.best, progress.best_epoch = value, progress.epoch
         row = EpochRow(
             progress.epoch,
             progress.loss,
-            progress.accuracy,
+            progress.value(parts.task),
             scores.loss,
-            scores.accuracy,
+            value,
             seconds,
             self._counted / max(training_seconds, 1e-9),
             progress.trainable_share,
             best,
         )
         parts.records.epoch(progress, row)
-        parts.phases.report(progress, scores)
+        parts.phases.report(progress, scores, parts.task)
         progress.next_epoch()
         parts.display.epoch(row)
         parts.phases.changed()
@@ -216,7 +219,7 @@ class Loop:
                 step=progress.step if step is None else step,
                 steps=steps,
                 loss=progress.loss,
-                accuracy=progress.accuracy,
+                value=progress.value(parts.task),
                 samples_per_second=self._counted / max(now - self._began, 1e-9),
                 groups=parts.phases.rows(),
                 what=what,

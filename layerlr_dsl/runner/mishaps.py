@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.processes import LOST, LOST_HELP
+from layerlr_dsl.tools.printable import first_line
 
 
 def explained(fault: Exception, step: int) -> RunFailed:

@@ -10,6 +10,7 @@ from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.evaluate import Scores
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Standing
+from layerlr_dsl.runner.tasks import LOSS, Task
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
@@ -68,15 +69,14 @@ class PhaseWatch:
             self._prove()
         self._schedule.step()
 
-    def report(self, progress: Progress, scores: Scores) -> None:
+    def report(self, progress: Progress, scores: Scores, task: Task) -> None:
         """Hand the figures of an epoch to the conditions that wait for them."""
         if self._plan.events:
             self._prove()
+        figures = {"val": {LOSS.name: scores.loss, **scores.metrics}}
+        figures["train"] = {LOSS.name: progress.loss, **progress.metrics(task)}
         self._schedule.report(
-            val_loss=scores.loss,
-            val_accuracy=scores.accuracy,
-            train_loss=progress.loss,
-            train_accuracy=progress.accuracy,
+            **{f"{part}_{name}": value for part, of in figures.items() for name, value in of.items()}
         )
 
     def _prove(self) -> None:

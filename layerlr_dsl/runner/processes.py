@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor

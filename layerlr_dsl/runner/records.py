@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from layerlr_dsl.runner.folder import RunFolder
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.step import Result
+from layerlr_dsl.runner.sums import metrics
+from layerlr_dsl.runner.tasks import Task
 
 ROWS_PER_EPOCH = 20
 
@@ -28,10 +30,15 @@ class Records:
     """Turns steps and epochs into rows of metrics.jsonl and timing.jsonl; without a folder, into nothing."""
 
     def __init__(
-        self, folder: RunFolder | None, standing: Callable[[], Standing], steps_per_epoch: int
+        self,
+        folder: RunFolder | None,
+        standing: Callable[[], Standing],
+        steps_per_epoch: int,
+        task: Task,
     ) -> None:
         self._folder = folder
         self._standing = standing
+        self._task = task
         self._every = max(1, steps_per_epoch // ROWS_PER_EPOCH)
 
     def step(self, progress: Progress, result: Result, steps: int) -> None:
@@ -48,7 +55,7 @@ class Records:
                 "epoch": progress.epoch,
                 "step": progress.total,
                 "loss": finite(result.loss_sum / result.count),
-                "accuracy": result.correct / result.count,
+                **_finite(metrics(self._task, result.sums, result.count)),
                 "gradient_norm": finite(result.norm),
                 "applied": result.applied,
                 "lr": standing.rates,
@@ -65,9 +72,9 @@ class Records:
                 "epoch": row.epoch,
                 "step": progress.total,
                 "train_loss": finite(row.train_loss),
-                "train_accuracy": finite(row.train_accuracy),
+                **_finite(progress.metrics(self._task), "train_"),
                 "val_loss": finite(row.val_loss),
-                "val_accuracy": row.val_accuracy,
+                **_finite(progress.val_metrics, "val_"),
                 "best": row.best,
                 "skipped": progress.skipped,
                 "trainable_share": row.trainable_share,
@@ -84,3 +91,7 @@ class Records:
         if self._folder is not None:
             self._folder.metrics.append(row)
             progress.metrics_size = self._folder.metrics.size
+
+
+def _finite(figures: Mapping[str, float], prefix: str = "") -> dict[str, float | None]:
+    return {f"{prefix}{name}": finite(value) for name, value in figures.items()}

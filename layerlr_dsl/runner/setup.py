@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from layerlr_dsl.runner import chance, weights
+from layerlr_dsl.runner import chance, tasks, weights
+from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data, Request, Wanted, load
 from layerlr_dsl.runner.devices import choose_device, describe
@@ -15,6 +16,7 @@ from layerlr_dsl.runner.models import build_model, check_fit, wanted_images
 from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import wrap
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Built:
 
     rules: Rules
     spec: str
+    task: Task
     model: nn.Module
     data: Data
     order: Order
@@ -59,21 +62,41 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     chance.seed_everything(config.seed, 0)
     model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
     wanted = wanted_images(model, config.image_size)
-    data = _data(config, wanted, place)
+    own_task = tasks.load(config.task)
+    data = _data(config, wanted, place, stratified=own_task is None or own_task.stratified)
+    task = _classification(config, data) if own_task is None else _only(own_task, config)
     notes = [*data.notes]
     if config.weights is not None and fresh:
         notes.append(weights.load_weights(model, config.weights, spec).text())
-    outputs = check_fit(model, data, spec)
+    check_fit(model, data, spec, task)
     order = _order(config, data, place)
     plan = _plan(rules, model, config, order)
     numerics = Numerics.make(config.precision, device)
     wrapped, optimizer, schedule = _training_side(model, plan, config, device)
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
-    loading = Loading(device, config.workers, place.rank, outputs)
+    loading = Loading(device, config.workers, place.rank)
     return Built(
-        rules, spec, wrapped, data, order, plan, optimizer, schedule, numerics, loading, tuple(notes)
+        rules, spec, task, wrapped, data, order, plan, optimizer, schedule, numerics, loading, tuple(notes)
     )
+
+
+def _classification(config: TrainConfig, data: Data) -> Task:
+    weights = None
+    if config.class_weights is not None:
+        weights = class_weights(config.class_weights, data)
+    return Classification(config.label_smoothing, weights)
+
+
+def _only(task: Task, config: TrainConfig) -> Task:
+    """A task of one's own, which what is there for classifying alone does not reach."""
+    for option, given in (
+        ("label-smoothing", config.label_smoothing),
+        ("class-weights", config.class_weights),
+    ):
+        if given:
+            raise RunnerError(f"--{option} is for classifying; with --task the task's own loss counts")
+    return task
 
 
 def _rules(config: TrainConfig) -> Rules:
@@ -95,8 +118,12 @@ def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
     )
 
 
-def _data(config: TrainConfig, wanted: Wanted, place: Processes) -> Data:
-    request = Request(config.data, wanted, config.validation, config.seed, config.augment)
+def _data(config: TrainConfig, wanted: Wanted, place: Processes, *, stratified: bool) -> Data:
+    if config.test + config.validation >= 1:
+        raise RunnerError("--test and --validation together leave nothing to train on")
+    request = Request(
+        config.data, wanted, config.validation, config.seed, config.augment, config.test, stratified
+    )
     if place.several:
         # one process fetches what must be downloaded, the others then find it there
         if place.first:
@@ -142,5 +169,5 @@ def _training_side(
 
 def _headline(spec: str, plan: Plan, data: Data, device: torch.device, config: TrainConfig) -> str:
     numel = sum(group.numel for group in plan.groups)
-    counts = f"{len(data.train):,} + {len(data.validation):,} samples"
+    counts = " + ".join(f"{len(part):,}" for part in data.parts().values()) + " samples"
     return f"{spec}: {numel:,} parameters\n{data.name}: {counts}; on {describe(device)}, {config.precision}"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from layerlr_dsl.model.text import first_line
 from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
+from layerlr_dsl.tools.printable import first_line
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
 

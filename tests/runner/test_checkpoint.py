@@ -15,7 +15,6 @@ import torch
 from layerlr_dsl.runner import checkpoint
 from layerlr_dsl.runner.errors import RunnerError
 
-
 FILES = ["best.pt", "checkpoints.sha256", "last.pt", "previous.pt"]
 
 
@@ -158,7 +157,9 @@ def test_without_a_list_that_can_be_read_the_archives_own_sums_are_looked_at(tmp
     (tmp_path / "checkpoints.sha256").write_bytes(text.encode(errors="surrogateescape"))
     assert checkpoint.load(tmp_path).content["progress"]["step"] == 2
     checkpoint.save(tmp_path, _content(3), best=False)
-    assert [checkpoint.read(tmp_path / name)["progress"]["step"] for name in FILES if name.endswith("pt")] == [1, 3, 2]
+    assert [
+        checkpoint.read(tmp_path / name)["progress"]["step"] for name in FILES if name.endswith("pt")
+    ] == [1, 3, 2]
 
 
 @pytest.mark.parametrize("part", ["version", *checkpoint.PARTS])

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from tinyruns import BATCH, content, environment, finish, replace_checkpoint, run_differences, settings, start
 
 
@@ -250,7 +249,6 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path, rules, layerl
     assert layerlr(*settings(rules, other)).status == 0
     state = content(other)
     state["model"]["head.weight"] = state["model"]["head.weight"][:2]
-    import torch
 
     before = (whole / "best.pt").read_bytes()
     replace_checkpoint(whole, state)

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
+from layerlr_dsl.runner.tasks import Metric, Task
+
 
 def _trace(training: bool) -> None:
     """What tests ask of every forward pass: to take time, or to be the last one before a SIGTERM."""
@@ -121,3 +123,86 @@ class Plain(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         _trace(self.training)
         return self.head(torch.relu(self.norm(self.body(x.flatten(1)))))
+
+
+def named() -> tuple[Dataset, Dataset, Dataset]:
+    """Three parts, whose classes have names; the third is the test."""
+    first = TensorDataset(*_images(60, 0))
+    first.classes = ["ant", "bee", "cat"]
+    return first, TensorDataset(*_images(18, 1)), TensorDataset(*_images(21, 2))
+
+
+def lopsided() -> Dataset:
+    """90 images of class 0 and 10 of class 1."""
+    images, _ = _images(100, 0)
+    labels = (torch.arange(100) >= 90).long()
+    return TensorDataset(images + 0.3 * labels.view(-1, 1, 1, 1), labels)
+
+
+def angles() -> Dataset:
+    """Inputs of four numbers and their sum, as a regression has it: no class numbers."""
+    generator = torch.Generator().manual_seed(5)
+    inputs = torch.randn(80, 4, generator=generator)
+    return TensorDataset(inputs, inputs.sum(1, keepdim=True))
+
+
+def Line() -> nn.Module:
+    """A linear model of four inputs and one output."""
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+class Regression(Task):
+    """Mean squared error, and the mean error in words of the target."""
+
+    metric = Metric("error", rising=False)
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return nn.functional.mse_loss(outputs, targets)
+
+    def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            "error": (outputs - targets).abs().sum(),
+            "moments": torch.stack([targets.sum(), targets.square().sum()]),
+        }
+
+    def metrics(self, sums: dict[str, torch.Tensor], count: int) -> dict[str, float]:
+        mean, square = (sums["moments"] / count).tolist()
+        return {"error": float(sums["error"]) / count, "spread": (square - mean * mean) ** 0.5}
+
+
+class PerSample(Regression):
+    """The same loss, told for each sample."""
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return (outputs - targets).square().mean(1)
+
+
+class Lossless(Task):
+    """No loss at all."""
+
+
+class Misshapen(Task):
+    """A loss for each output of each sample."""
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return (outputs - targets).square()
+
+
+class Unmeasured(Regression):
+    """Its metric is one that it does not measure."""
+
+    metric = Metric("f1")
+
+
+class Reserved(Regression):
+    """Its metric has the name of a column."""
+
+    metric = Metric("epoch")
+
+    def metrics(self, sums: dict[str, torch.Tensor], count: int) -> dict[str, float]:
+        return {"epoch": 1.0}
+
+
+def Two() -> nn.Module:
+    """The tiny network with two classes."""
+    return Net(2)

@@ -16,6 +16,8 @@ from layerlr_dsl.runner.libraries import library
 from layerlr_dsl.tools.printable import first_line
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "best.pt")
+"""What a folder of weights holds: one that `save_pretrained` wrote, or a run of our own."""
 
 
 def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
@@ -23,6 +25,8 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     path = Path(weights).expanduser()
     if not weights:
         raise RunnerError("--weights: no name and no path", _names((spec or "").partition(":")[0]))
+    if path.is_dir():
+        path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path)
     if path.is_file():
         return str(path), read(path)
     if weights in PACKAGED:
@@ -33,7 +37,10 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     if family == "timm" and weights == "pretrained":
         return weights, _of_timm(spec or "")
     if path.is_dir():
-        raise RunnerError(f"--weights {weights} is a folder", "give a .safetensors, .pt or .pth file")
+        raise RunnerError(
+            f"--weights {weights} is a folder without {', '.join(IN_FOLDERS[:-1])} or {IN_FOLDERS[-1]}",
+            "give a .safetensors, .pt or .pth file",
+        )
     raise RunnerError(f"--weights {weights}: no such file, and no weights of that name", _names(family))
 
 

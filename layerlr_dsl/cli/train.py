@@ -49,6 +49,18 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
     "or IMAGENET1K_V1 for a torchvision model. A head of other classes starts afresh.",
 )
 @click.option(
+    "--from-scratch",
+    is_flag=True,
+    default=None,
+    help="Train although frozen layers begin with random weights.",
+)
+@click.option(
+    "--head-init",
+    type=click.Choice(["small", "model"]),
+    help="A head that starts afresh: small, so that its first loss is that of a guess, or as the model "
+    "draws it. [default: small]",
+)
+@click.option(
     "--epochs",
     type=PositiveNumber(),
     metavar="N",

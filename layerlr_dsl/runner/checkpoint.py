@@ -16,9 +16,9 @@ from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.printable import first_line
 
 FORMAT = "layerlr.checkpoint"
-VERSION = 1
+VERSION = 2
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-PARTS = ("model", "optimizer", "schedule", "scaler", "progress", "rules", "rng")
+PARTS = ("model", "optimizer", "schedule", "scaler", "progress", "rules", "about", "rng")
 _HEAD = {"format": FORMAT, "version": VERSION}
 
 

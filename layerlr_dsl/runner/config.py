@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.head import HeadInit
 from layerlr_dsl.tools.numbers import spelled
 
 CONFIG_FILE = "config.json"
@@ -31,6 +32,8 @@ class TrainConfig(BaseModel):
     root: Path | None = None
     model: str | None = None
     weights: str | None = None
+    from_scratch: bool = False
+    head_init: HeadInit = "small"
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=32, ge=1)
     accumulate: int = Field(default=1, ge=1)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import chance, checkpoint, lock, processes, resume, snapshot
+from layerlr_dsl.runner import about, chance, checkpoint, lock, processes, resume, snapshot
+from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
@@ -95,6 +96,7 @@ class _Run:
         self.folder = RunFolder(self.config.out) if self.config.out is not None else None
         self.progress = Progress()
         self.plot: Path | None = None
+        self._weights: str | None = None
         self._drawn: dict[int, int] | None = None
 
     def go(self) -> dict[str, Any]:
@@ -158,6 +160,8 @@ class _Run:
         changes = resume.check_rules(content["rules"], sources, built.plan, self.asked.accept_rule_changes)
         if changes is not None:
             self.display.note(changes)
+        self._weights = about.read(content["about"], found.path).weights
+        self.display.note(self._weights)
         checkpoint.check_model(content, snapshot.model_state(built.model), found.path)
         snapshot.load_model_state(built.model, content["model"])
         snapshot.load_optimizer_state(built.optimizer, content["optimizer"])
@@ -169,6 +173,10 @@ class _Run:
         at = f"epoch {self.progress.epoch}, step {self.progress.step}"
         self.display.note(f"resumed from {found.path}: {at}")
 
+    def _about(self, built: Built) -> About:
+        """What the model is and takes; where its weights come from is for the run's first start to say."""
+        return built.about.model_copy(update={"weights": self._weights or built.about.weights})
+
     def _restore_chance(self, states: list[dict[str, Any]]) -> None:
         if len(states) == self.place.world:
             chance.restore(states[self.place.rank])
@@ -179,7 +187,9 @@ class _Run:
     def _describe(self, built: Built) -> None:
         if self.folder is None or not self.place.first:
             return
-        self.folder.describe(self.config, built.rules.checked.sources, built.plan.to_json())
+        self.folder.describe(
+            self.config, built.rules.checked.sources, built.plan.to_json(), self._about(built)
+        )
         missing = self.folder.metrics.cut(self.progress.metrics_size)
         if missing:
             self.display.note(f"metrics.jsonl lacks {missing} bytes of what the checkpoint has seen written")
@@ -260,6 +270,7 @@ class _Run:
             "scaler": built.numerics.scaler.state_dict(),
             "progress": progress.to_dict(),
             "rules": rule_texts(built.rules.checked.sources),
+            "about": self._about(built).model_dump(mode="json"),
             "rng": self.place.gather(chance.capture()),
         }
         problem: RunFailed | None = None

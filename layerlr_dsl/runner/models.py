@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Batch, Data, Wanted
+from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Batch, Data, Samples, Wanted
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import called, in_full
-from layerlr_dsl.runner.order import Key
 from layerlr_dsl.runner.tasks import FirstLook, Task, try_out
 from layerlr_dsl.tools.printable import first_line
 
@@ -76,29 +75,39 @@ def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:
     Raises RunnerError where the model does not take the data, or the task not what the model gives. Lazy
     layers get their shapes here.
     """
-    import torch
-
-    keys = [(index, index) for index in range(min(SAMPLES, len(data.validation)))]
-    inputs, targets = _batch(data, keys, task)
-    model.eval()
+    inputs, targets = look_at(data, data.validation, task, SAMPLES)
     try:
-        with torch.no_grad():
-            outputs = in_full(task.outputs(called(model, inputs)))
+        outputs = outputs_of(model, inputs, task)
     except Exception as fault:
         shape = tuple(getattr(inputs, "shape", ()))
         raise RunnerError(
             f"{spec} does not take the samples of {data.name} (shape {shape}): {first_line(fault)}",
             None if data.name.startswith("python:") else "see whether --image-size helps",
         ) from None
-    task.first_look(outputs, targets, FirstLook(data.name, spec, len(keys), data.classes))
+    seen = min(SAMPLES, len(data.validation))
+    task.first_look(outputs, targets, FirstLook(data.name, spec, seen, data.classes))
     try_out(task, outputs, targets)
     return Fit(inputs, outputs)
 
 
-def _batch(data: Data, keys: list[Key], task: Task) -> Batch:
-    """These samples of the validation set, as the model and the task get them. Raises RunnerError."""
+def outputs_of(model: nn.Module, inputs: Any, task: Task) -> Any:
+    """What the task gets of the model for `inputs`, in eval mode and without gradients."""
+    import torch
+
+    model.eval()
+    with torch.no_grad():
+        return in_full(task.outputs(called(model, inputs)))
+
+
+def look_at(data: Data, samples: Samples, task: Task, count: int) -> Batch:
+    """Up to `count` of these samples, from all over the set, as the model and the task get them.
+
+    Raises RunnerError.
+    """
+    count = min(count, len(samples))
+    places = [index * len(samples) // count for index in range(count)]
     try:
-        return task.inputs_and_targets(data.collate(data.validation.__getitems__(keys)))
+        return task.inputs_and_targets(data.collate(samples.__getitems__([(at, at) for at in places])))
     except RunnerError:
         raise
     except Exception as fault:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from layerlr_dsl.runner import chance, tasks, weights
+from layerlr_dsl.runner import chance, head, origin, tasks, weights
+from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data, Request, Wanted, load
 from layerlr_dsl.runner.devices import choose_device, describe
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import Loading
-from layerlr_dsl.runner.models import build_model, check_fit, wanted_images
+from layerlr_dsl.runner.models import build_model, check_fit, look_at, outputs_of, wanted_images
 from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.step import Numerics
@@ -21,11 +22,13 @@ from layerlr_dsl.runner.wrapping import wrap
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from layerlr_dsl.api import Plan, Rules
     from layerlr_dsl.training.schedule import LayerSchedule
+
+HEAD_SAMPLES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Built:
     schedule: LayerSchedule
     numerics: Numerics
     loading: Loading
+    about: About
     notes: tuple[str, ...]
 
 
@@ -65,20 +69,63 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     own_task = tasks.load(config.task)
     data = _data(config, wanted, place, stratified=own_task is None or own_task.stratified)
     task = _classification(config, data) if own_task is None else _only(own_task, config)
-    notes = [*data.notes]
+    loaded = None
     if config.weights is not None and fresh:
-        notes.append(weights.load_weights(model, config.weights, spec).text())
-    check_fit(model, data, spec, task)
+        loaded = weights.load_weights(model, config.weights, spec)
+    fit = check_fit(model, data, spec, task)
     order = _order(config, data, place)
     plan = _plan(rules, model, config, order)
+    source = origin.of(spec, model, loaded)
+    notes = [*data.notes]
+    if fresh:
+        origin.check_frozen(source, model, plan, config)
+        notes.append(source.text)
+    if loaded is not None and isinstance(task, Classification):
+        notes += _begin_head(model, loaded.fresh, data, task, config)
     numerics = Numerics.make(config.precision, device)
     wrapped, optimizer, schedule = _training_side(model, plan, config, device)
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
     loading = Loading(device, config.workers, place.rank)
-    return Built(
-        rules, spec, task, wrapped, data, order, plan, optimizer, schedule, numerics, loading, tuple(notes)
+    about = About(
+        model=spec,
+        from_file=from_file,
+        root=str((config.root or config.rules.parent).resolve()) if from_file else None,
+        task=config.task,
+        data=config.data,
+        weights=source.text,
+        classes=data.class_names,
+        input=shapes(fit.inputs),
+        preparation=data.preparation,
     )
+    return Built(
+        rules,
+        spec,
+        task,
+        wrapped,
+        data,
+        order,
+        plan,
+        optimizer,
+        schedule,
+        numerics,
+        loading,
+        about,
+        tuple(notes),
+    )
+
+
+def _begin_head(
+    model: nn.Module, fresh: tuple[str, ...], data: Data, task: Task, config: TrainConfig
+) -> list[str]:
+    """Start a head that the file of weights did not have; what to say of it."""
+    inputs, targets = look_at(data, data.train, task, HEAD_SAMPLES)
+
+    def scores() -> Tensor:
+        return cast("Tensor", outputs_of(model, inputs, task))
+
+    told = head.begin(model, fresh, config.head_init, scores, targets, config.seed) if fresh else None
+    return [told] if told is not None else []
 
 
 def _classification(config: TrainConfig, data: Data) -> Task:

@@ -28,6 +28,7 @@ def _line(rules, out, *more):
         3,
         "--batch-size",
         12,
+        "--from-scratch",
         "--out",
         out,
         *more,

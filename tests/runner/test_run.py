@@ -45,6 +45,7 @@ def test_the_folder_holds_everything(folder):
         "config.json",
         "last.pt",
         "metrics.jsonl",
+        "model.json",
         "plan.json",
         "plan.png",
         "previous.pt",

@@ -206,3 +206,53 @@ class Reserved(Regression):
 def Two() -> nn.Module:
     """The tiny network with two classes."""
     return Net(2)
+
+
+class Normless(nn.Module):
+    """Two layers without norms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3 * 8 * 8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.body(x.flatten(1))))
+
+
+def Constant() -> nn.Module:
+    """A body that its author has filled."""
+    net = Normless()
+    with torch.no_grad():
+        net.body.weight.copy_(torch.linspace(-1, 1, net.body.weight.numel()).view_as(net.body.weight))
+    return net
+
+
+def Trained() -> nn.Module:
+    """The network after some steps, as one's own code would load it."""
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    images, labels = _images(60, 0)
+    for _ in range(3):
+        nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    return net
+
+
+class Words(Dataset):
+    """Sentences of four numbers, as a mapping of what a language model takes."""
+
+    deterministic = True
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> tuple[dict[str, torch.Tensor], int]:
+        tokens = torch.tensor([101, 2000 + index, 3000 + index % 4, 102])
+        return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, index % 4
+
+
+def words() -> Dataset:
+    data = Words()
+    data.labels = [index % 4 for index in range(24)]
+    return data

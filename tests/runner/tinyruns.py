@@ -25,7 +25,7 @@ freeze body until epoch 0.5
 def settings(rules: Path, out: Path | None, *more: object, data: str = "data") -> list[object]:
     """The command line that trains the tiny model."""
     line: list[object] = ["train", rules, "--data", f"python:tiny:{data}", "--model", "python:tiny:Net"]
-    line += ["--epochs", 3, "--batch-size", BATCH]
+    line += ["--epochs", 3, "--batch-size", BATCH, "--from-scratch"]
     return [*line, *(["--out", out] if out else []), *more]
 
 

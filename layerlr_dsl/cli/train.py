@@ -19,8 +19,9 @@ from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
+    from layerlr_dsl.runner.config import TrainConfig
 
-THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "plain")
+THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "accept_data_changes", "plain")
 EPILOG = """\b
 Exit status: 0 the run is finished; 1 findings in the rules, or the run failed (a loss that
 is not a number, a full disk; the last good checkpoint is kept); 2 wrong usage or an input
@@ -132,6 +133,7 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it was saved.")
 @click.option("--accept-rule-changes", is_flag=True, help="Resume although the rules were edited since.")
+@click.option("--accept-data-changes", is_flag=True, help="Resume although the data is other than it was.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live display.")
 @root_option
 @click.pass_context
@@ -186,7 +188,13 @@ def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> 
     config = make(settings)
     shown = display.for_stream(plain=options["plain"])
     asked = Asked(
-        config, options["resume"], options["accept_rule_changes"], tuple(changed), _again(config.out), _warn
+        config,
+        options["resume"],
+        options["accept_rule_changes"],
+        options["accept_data_changes"],
+        tuple(changed),
+        _again(config),
+        _warn,
     )
     result = train(asked, shown)
     for line in _closing(result):
@@ -194,14 +202,21 @@ def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> 
     return 0
 
 
-def _again(out: Path | None) -> str:
-    """The command that resumes this run, as it was started: alone, or by torchrun."""
+def _again(config: TrainConfig) -> str:
+    """The command that resumes this run, as it was started: alone, or by torchrun; code is named again."""
+    from layerlr_dsl.runner.config import RUN_CODE
+    from layerlr_dsl.runner.own_code import PREFIX
+
     start = ["layerlr"]
     if "TORCHELASTIC_RUN_ID" in os.environ:
         start = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "layerlr_dsl"]
         if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:
             start[1:1] = ["..."]  # what finds the other machines is for the user to know
-    return shlex.join([*start, "train", "--resume", "--out", str(out)])
+    specs = {key: getattr(config, key) for key in RUN_CODE}
+    code = [
+        part for key, spec in specs.items() if str(spec).startswith(PREFIX) for part in (f"--{key}", spec)
+    ]
+    return shlex.join([*start, "train", "--resume", "--out", str(config.out), *code])
 
 
 def _warn(findings: Sequence[Diagnostic]) -> None:
@@ -279,6 +294,6 @@ def _say(fault: Any) -> None:
     write_error("\n".join(lines))
     if fault.help:
         write_error("\n".join(labelled("help", fault.help, screen)))
-    if getattr(fault, "command", None):
+    if fault.command:
         write_error(f"  {escape(fault.command)}")  # never wrapped: it is there to be pasted
     sys.stderr.flush()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.head import HeadInit
 from layerlr_dsl.tools.numbers import spelled
@@ -58,6 +59,8 @@ class TrainConfig(BaseModel):
     out: Path | None = None
 
 
+# Settings that may name code of the user's own.
+RUN_CODE = ("model", "data", "task")
 # What decides the numbers that a run produces: a resumed run must not change these.
 DECIDES = (
     *(
@@ -113,6 +116,7 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     Raises RunnerError where a setting that decides the numbers differs.
     """
     old = stored(folder)
+    own_code.said_again(folder, {key: old[key] for key in RUN_CODE}, given, "train --resume --out")
     changed: list[str] = []
     for key, value in given.items():
         before = old.get(key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import about, chance, checkpoint, lock, processes, resume, snapshot
+from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, processes, resume, snapshot
 from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
@@ -48,6 +48,7 @@ class Asked:
     config: TrainConfig
     resume: bool = False
     accept_rule_changes: bool = False
+    accept_data_changes: bool = False
     changes: tuple[str, ...] = ()
     again: str = "the same command with --resume"
     warn: Callable[[Sequence[Diagnostic]], None] = lambda found: None
@@ -97,6 +98,7 @@ class _Run:
         self.progress = Progress()
         self.plot: Path | None = None
         self._weights: str | None = None
+        self._fingerprint: fingerprint.Fingerprint | None = None
         self._drawn: dict[int, int] | None = None
 
     def go(self) -> dict[str, Any]:
@@ -160,6 +162,9 @@ class _Run:
         changes = resume.check_rules(content["rules"], sources, built.plan, self.asked.accept_rule_changes)
         if changes is not None:
             self.display.note(changes)
+        told = fingerprint.check(content["data"], self._data_now(built), self.asked.accept_data_changes)
+        if told is not None:
+            self.display.note(told)
         self._weights = about.read(content["about"], found.path).weights
         self.display.note(self._weights)
         checkpoint.check_model(content, snapshot.model_state(built.model), found.path)
@@ -173,6 +178,12 @@ class _Run:
         at = f"epoch {self.progress.epoch}, step {self.progress.step}"
         self.display.note(f"resumed from {found.path}: {at}")
 
+    def _data_now(self, built: Built) -> fingerprint.Fingerprint:
+        """What the data looks like; looked at once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint.of(built.data)
+        return self._fingerprint
+
     def _about(self, built: Built) -> About:
         """What the model is and takes; where its weights come from is for the run's first start to say."""
         return built.about.model_copy(update={"weights": self._weights or built.about.weights})
@@ -185,7 +196,10 @@ class _Run:
             chance.seed_everything(chance.mix(self.config.seed, self.progress.total), self.place.rank)
 
     def _describe(self, built: Built) -> None:
-        if self.folder is None or not self.place.first:
+        if self.folder is None:
+            return
+        self._data_now(built)  # before training: a sample that cannot be read would spoil the first save
+        if not self.place.first:
             return
         self.folder.describe(
             self.config, built.rules.checked.sources, built.plan.to_json(), self._about(built)
@@ -270,6 +284,7 @@ class _Run:
             "scaler": built.numerics.scaler.state_dict(),
             "progress": progress.to_dict(),
             "rules": rule_texts(built.rules.checked.sources),
+            "data": self._data_now(built),
             "about": self._about(built).model_dump(mode="json"),
             "rng": self.place.gather(chance.capture()),
         }

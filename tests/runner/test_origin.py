@@ -123,8 +123,8 @@ def test_trained_networks_do_not_look_untrained(tmp_path):
     """Published weights of two kinds, layer by layer."""
     from layerlr_dsl.runner.weights import load_weights
 
-    spec, published = _minilm(tmp_path, architectures=["BertModel"])
-    for spec, weights in ((LITE0, "efficientnet-lite0"), (spec, str(published))):
+    minilm, published = _minilm(tmp_path, architectures=["BertModel"])
+    for spec, weights in ((LITE0, "efficientnet-lite0"), (minilm, str(published))):
         model = build_model(spec, from_file=False, root=None)
         load_weights(model, weights, spec)
         for name, module in model.named_modules():

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 import torch
-from tinyruns import HERE, RULES, content, differences, environment, settings
+from tinyruns import HERE, RULES, again, content, differences, environment, settings
 
 import layerlr_dsl as layerlr_api
 from layerlr_dsl.model.specs import build
@@ -147,7 +147,7 @@ def test_lower_precision_trains_keeps_full_weights_and_resumes(tmp_path, rules, 
     state = content(tmp_path / "run")
     assert state["model"]["head.weight"].dtype == torch.float32
     assert bool(state["scaler"]) is (precision == "fp16")
-    assert layerlr("train", "--resume", "--out", tmp_path / "run", "--epochs", 4).status == 0
+    assert layerlr(*again(tmp_path / "run", "--epochs", 4)).status == 0
 
 
 def test_without_a_folder_nothing_is_written(rules, tmp_path, layerlr, monkeypatch):

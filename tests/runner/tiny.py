@@ -256,3 +256,15 @@ def words() -> Dataset:
     data = Words()
     data.labels = [index % 4 for index in range(24)]
     return data
+
+
+class Restless(Noisy):
+    """Samples that no seed reaches."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        noise = int.from_bytes(os.urandom(2), "big") / 2**16
+        return torch.full((3, 8, 8), noise + index % 3), index % 3
+
+
+def restless() -> tuple[Dataset, Dataset]:
+    return Restless(), TensorDataset(*_images(18, 1))

@@ -29,6 +29,12 @@ def settings(rules: Path, out: Path | None, *more: object, data: str = "data") -
     return [*line, *(["--out", out] if out else []), *more]
 
 
+def again(out: Path, *more: object, model: str = "Net", data: str = "data") -> list[object]:
+    """The command line that goes on with such a run: what runs code must be said again."""
+    line: list[object] = ["train", "--resume", "--out", out, "--model", f"python:tiny:{model}"]
+    return [*line, "--data", f"python:tiny:{data}", *more]
+
+
 def content(folder: Path, name: str = "last.pt") -> dict[str, Any]:
     """A checkpoint, as anyone can read it."""
     return torch.load(folder / name, weights_only=True)

@@ -129,6 +129,18 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
     help="Folder for checkpoints, metrics, rules, plan and plot.",
 )
 @click.option(
+    "--early-stop",
+    type=int,
+    metavar="N",
+    help="Stop after N epochs without a better one on the validation set.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["csv", "tensorboard"]),
+    multiple=True,
+    help="Write metrics.csv, or event files for TensorBoard (extra `log`), into --out too; repeatable.",
+)
+@click.option(
     "--save-every", type=int, metavar="STEPS", help="Save within epochs too; at their end it always does."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it was saved.")
@@ -260,6 +272,12 @@ def _closing(result: dict[str, Any]) -> list[str]:
         told = f" (best {_figure(name, best)} in epoch {result['best_epoch']})"
         lines.append(
             f"validation {name} {_figure(name, value)}{told}, {clock_text(result['seconds'])} of training"
+        )
+    if "test_samples" in result:
+        figure = result.get(f"test_{name}")
+        told = "none" if figure is None else _figure(name, figure)
+        lines.append(
+            f"test {name} {told} on {result['test_samples']:,} samples, weights of epoch {result['test_epoch']}"
         )
     if result["out"] is not None:
         lines.append(f"everything is in {result['out']}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.head import HeadInit
+from layerlr_dsl.runner.logs import LogKind
 from layerlr_dsl.tools.numbers import spelled
 
 CONFIG_FILE = "config.json"
@@ -55,6 +56,8 @@ class TrainConfig(BaseModel):
     on_nan: Literal["stop", "skip"] = "stop"
     remember_features: bool = False
     feature_memory: int = Field(default=1024, ge=0)
+    early_stop: int | None = Field(default=None, ge=1)
+    log: tuple[LogKind, ...] = ()
     save_every: int | None = Field(default=None, ge=1)
     out: Path | None = None
 

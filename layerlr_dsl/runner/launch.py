@@ -5,20 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, processes, resume, snapshot
+from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
 from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
 from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+from layerlr_dsl.runner.evaluate import Scores, evaluate
+from layerlr_dsl.runner.feed import ModelFeed
 from layerlr_dsl.runner.feeds import FeedChoice
 from layerlr_dsl.runner.folder import RunFolder, rule_texts
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.runner.loop import Loop, Parts, Stopped
+from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.mishaps import explained
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
@@ -99,6 +102,8 @@ class _Run:
         self.plot: Path | None = None
         self._weights: str | None = None
         self._fingerprint: fingerprint.Fingerprint | None = None
+        self.tested: Scores | None = None
+        self.tested_epoch: int | None = None
         self._drawn: dict[int, int] | None = None
 
     def go(self) -> dict[str, Any]:
@@ -112,6 +117,7 @@ class _Run:
             self.display.stop()
 
     def _go(self) -> dict[str, Any]:
+        logs.check(self.config.log, self.config.out)
         for change in self.asked.changes:
             self.display.note(f"changed since the run began: {change}")
         found = self._checkpoint()
@@ -215,6 +221,7 @@ class _Run:
 
     def _train(self, built: Built) -> None:
         folder = self.folder if self.place.first else None
+        written = self._logs(built) if folder is not None else []
         choice = FeedChoice(
             self.config,
             built.model,
@@ -248,7 +255,7 @@ class _Run:
             total_steps=built.plan.clock.total or 0,
             validation_count=len(built.data.validation),
             phases=self.phases,
-            records=Records(folder, self.phases.standing, built.order.steps_per_epoch, built.task),
+            records=Records(folder, self.phases.standing, built.order.steps_per_epoch, built.task, written),
             display=self.display,
             interrupts=self.interrupts,
             feed_of_phase=choice,
@@ -257,12 +264,51 @@ class _Run:
         try:
             with self.interrupts:
                 Loop(parts, self.progress).run()
+                self._test(built)
         except Stopped:
             raise self._interrupted() from None
         except (RunnerError, KeyboardInterrupt):
             raise
         except Exception as fault:
             raise explained(fault, self.progress.total) from fault
+        finally:
+            for log in written:
+                log.close()
+
+    def _logs(self, built: Built) -> list[logs.Log]:
+        assert self.folder is not None
+        columns = logs.Columns(
+            built.metrics, [str(g.get("name", i)) for i, g in enumerate(built.optimizer.param_groups)]
+        )
+        past = logs.past_rows(self.folder.metrics.path)
+        return logs.open_logs(self.config.log, self.folder.path, columns, past)
+
+    def _test(self, built: Built) -> None:
+        """Score the test part once, with the best weights where they were kept. Raises Stopped."""
+        if built.data.test is None:
+            return
+        epoch = self._take_best(built)
+        data = replace(built.data, validation=built.data.test)
+        feed = ModelFeed(built.model, data, built.order, built.loading, built.task)
+        stopped = lambda index: self.interrupts.asked != 0 and not self.place.several  # noqa: E731
+        self.tested = evaluate(built.model, feed, built.task, built.numerics, self.place, stopped)
+        if self.tested is None:
+            raise Stopped
+        self.tested_epoch = epoch
+
+    def _take_best(self, built: Built) -> int:
+        """Put the weights of the best epoch in place; which epoch's are there now."""
+        last, best = self.progress.epoch - 1, self.progress.best_epoch
+        if self.folder is None or best is None or best == last:
+            return last
+        path = self.folder.path / checkpoint.BEST
+        try:
+            content = checkpoint.read(path)
+        except checkpoint.Unusable as fault:
+            self.display.note(f"{path} {fault}; the test is of the last weights")
+            return last
+        snapshot.load_model_state(built.model, content["model"])
+        return best
 
     def _draw(self, built: Built) -> None:
         """Draw the plan, once at the start, and again where a metric has moved it since."""
@@ -335,8 +381,20 @@ class _Run:
             "out": str(self.folder.path) if self.folder else None,
             "plot": str(self.plot) if self.plot is not None else None,
             "unreported": list(self.phases.unreported()),
+            **self._test_figures(),
         }
         result = summary(self.config, self.progress, built.task, facts)
         if self.folder is not None and self.place.first:
             self.folder.summarise(result)
         return result
+
+    def _test_figures(self) -> dict[str, Any]:
+        """What the test gave, flat, for the summary; nothing where there was none."""
+        if self.tested is None:
+            return {}
+        figures = {"loss": self.tested.loss, **self.tested.metrics}
+        return {
+            **{f"test_{name}": finite(value) for name, value in figures.items()},
+            "test_samples": self.tested.count,
+            "test_epoch": self.tested_epoch,
+        }

@@ -71,12 +71,32 @@ class Loop:
     def run(self) -> None:
         """Train to the end. Raises Stopped, or RunFailed where the run cannot go on."""
         parts, progress = self._parts, self.progress
-        while progress.total < parts.total_steps or progress.step > 0:
+        while not self._over():
             self._began, self._counted = time.monotonic(), 0
             self._train(min(parts.order.steps_per_epoch, parts.total_steps - progress.total + progress.step))
             trained = time.monotonic()
             scores = self._validate()
             self._finish_epoch(scores, trained - self._began)
+
+    def _over(self) -> bool:
+        """Whether nothing is left to do; only at the end of an epoch."""
+        parts, progress = self._parts, self.progress
+        if progress.step > 0:
+            return False
+        return progress.total >= parts.total_steps or self._stalled()
+
+    def _stalled(self) -> bool:
+        """Whether the run is to stop early, which is told: no better epoch for as long as it was given."""
+        parts, progress = self._parts, self.progress
+        patience, best = parts.config.early_stop, progress.best_epoch
+        if patience is None or best is None or progress.best is None or progress.epoch - 1 - best < patience:
+            return False
+        metric = parts.task.metric
+        text = f"stopped early after epoch {progress.epoch - 1}: val_{metric.name} was best in epoch {best}"
+        change = parts.phases.next_change_epoch(progress.total)
+        later = f"; the rules had a change to come at epoch {change:g}" if change is not None else ""
+        parts.display.note(f"{text} ({metric.text(progress.best)}), {patience} epochs before{later}")
+        return True
 
     # ------------------------------------------------------------ training
 

@@ -63,10 +63,10 @@ def wanted_images(model: nn.Module, image_size: int | None) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A few samples that went through the model: its inputs as they were, and what it gave for them."""
+    """A few samples that went through the model: its inputs as they were, and what the task measures."""
 
     inputs: Any
-    outputs: Any
+    metrics: tuple[str, ...]
 
 
 def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:
@@ -86,8 +86,7 @@ def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:
         ) from None
     seen = min(SAMPLES, len(data.validation))
     task.first_look(outputs, targets, FirstLook(data.name, spec, seen, data.classes))
-    try_out(task, outputs, targets)
-    return Fit(inputs, outputs)
+    return Fit(inputs, try_out(task, outputs, targets))
 
 
 def outputs_of(model: nn.Module, inputs: Any, task: Task) -> Any:

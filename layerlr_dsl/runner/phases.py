@@ -140,6 +140,11 @@ class PhaseWatch:
         end = change if change is not None else self._plan.clock.total
         return None if end is None else float(self._plan.clock.epoch_of(end - tick))
 
+    def next_change_epoch(self, tick: int) -> float | None:
+        """The epoch at which the clock alone freezes or thaws something next; None where it does not."""
+        change = self._plan.next_change(tick)
+        return None if change is None else float(self._plan.clock.epoch_of(change))
+
     def fired(self) -> dict[int, int]:
         """The tick at which each metric condition of the plan came true, by its number."""
         conditions = self._schedule.state_dict()["conditions"]

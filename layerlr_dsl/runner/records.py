@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.runner.display import EpochRow
 from layerlr_dsl.runner.folder import RunFolder
+from layerlr_dsl.runner.logs import Log
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.step import Result
@@ -27,7 +28,7 @@ class Standing:
 
 
 class Records:
-    """Turns steps and epochs into rows of metrics.jsonl and timing.jsonl; without a folder, into nothing."""
+    """Turns steps and epochs into rows of metrics.jsonl, timing.jsonl and `logs`; without a folder, into nothing."""
 
     def __init__(
         self,
@@ -35,10 +36,12 @@ class Records:
         standing: Callable[[], Standing],
         steps_per_epoch: int,
         task: Task,
+        logs: Sequence[Log] = (),
     ) -> None:
         self._folder = folder
         self._standing = standing
         self._task = task
+        self._logs = logs
         self._every = max(1, steps_per_epoch // ROWS_PER_EPOCH)
 
     def step(self, progress: Progress, result: Result, steps: int) -> None:
@@ -90,6 +93,8 @@ class Records:
     def _write(self, row: dict[str, Any], progress: Progress) -> None:
         if self._folder is not None:
             self._folder.metrics.append(row)
+            for log in self._logs:
+                log.write(row)
             progress.metrics_size = self._folder.metrics.size
 
 

@@ -33,7 +33,9 @@ HEAD_SAMPLES = 32
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A run before anything has been trained. `model` is wrapped, `notes` tell what a user should know."""
+    """A run before anything has been trained. `model` is wrapped, `metrics` are the names of what the task
+    measures, `notes` tell what a user should know.
+    """
 
     rules: Rules
     spec: str
@@ -47,6 +49,7 @@ class Built:
     numerics: Numerics
     loading: Loading
     about: About
+    metrics: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -99,19 +102,20 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
         preparation=data.preparation,
     )
     return Built(
-        rules,
-        spec,
-        task,
-        wrapped,
-        data,
-        order,
-        plan,
-        optimizer,
-        schedule,
-        numerics,
-        loading,
-        about,
-        tuple(notes),
+        rules=rules,
+        spec=spec,
+        task=task,
+        model=wrapped,
+        data=data,
+        order=order,
+        plan=plan,
+        optimizer=optimizer,
+        schedule=schedule,
+        numerics=numerics,
+        loading=loading,
+        about=about,
+        metrics=fit.metrics,
+        notes=tuple(notes),
     )
 
 

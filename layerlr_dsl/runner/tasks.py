@@ -141,8 +141,11 @@ def load(spec: str | None) -> Task | None:
     return found
 
 
-def try_out(task: Task, outputs: Any, targets: Any) -> None:
-    """See, on a few samples, that loss and metrics are what they must be. Raises RunnerError."""
+def try_out(task: Task, outputs: Any, targets: Any) -> tuple[str, ...]:
+    """See, on a few samples, that loss and metrics are what they must be; the names of the metrics.
+
+    Raises RunnerError.
+    """
     import torch
 
     name = f"the task {type(task).__name__}"
@@ -163,6 +166,7 @@ def try_out(task: Task, outputs: Any, targets: Any) -> None:
             f"{name} fails on the first samples: {type(fault).__name__}: {first_line(fault)}"
         ) from fault
     _check_names(task, figures, name)
+    return tuple(figures)
 
 
 def _check_names(task: Task, figures: Mapping[str, float], name: str) -> None:

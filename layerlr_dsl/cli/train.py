@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from layerlr_dsl.cli.exits import Findings, Refusal
+from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName, PositiveNumber, model_option, root_option
-from layerlr_dsl.tools.cells import wrap
-from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.cli.runs import said
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -163,23 +161,13 @@ def command(context: click.Context, /, file: str | None, **options: Any) -> int:
         layerlr train recipe:efficientnet_lite0_digits --data digits --weights efficientnet-lite0
         torchrun --nproc-per-node 2 -m layerlr_dsl train my.lr --data digits --parallel ddp
     """
-    from layerlr_dsl.language.diagnostics import RuleError
-    from layerlr_dsl.runner.errors import RunnerError
-
     given = {
         name: value
         for name, value in options.items()
         if name not in THIS_START_ONLY and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    try:
+    with said():
         return _train(file, given, options)
-    except RuleError as fault:
-        raise Findings(fault.diagnostics) from None
-    except RunnerError as fault:
-        if os.environ.get("LAYERLR_DEBUG") and fault.__cause__ is not None:
-            raise
-        _say(fault)
-        return fault.status
 
 
 def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -288,30 +276,3 @@ def _closing(result: dict[str, Any]) -> list[str]:
 
 def _figure(name: str, value: float) -> str:
     return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
-
-
-def _by_whom() -> str:
-    """Which of torchrun's processes speaks, where it is not the first."""
-    rank = os.environ.get("RANK", "0")
-    return "" if rank == "0" else f"process {rank}: "
-
-
-def _say(fault: Any) -> None:
-    from layerlr_dsl.cli.render.text import labelled
-    from layerlr_dsl.cli.terminal import Screen, write_error
-
-    stopped = fault.status > 2
-    if stopped and _by_whom():
-        return  # all processes were stopped together, and the first one says it
-    screen = Screen.of_stderr()
-    first, *details = (_by_whom() + fault.message).split("\n")
-    lines = labelled("info" if stopped else "error", first, screen)
-    for line in details:
-        # names are listed one on a line, so a name's own line break could only break the list
-        lines += wrap(escape(line), screen.width, 0, "      ")
-    write_error("\n".join(lines))
-    if fault.help:
-        write_error("\n".join(labelled("help", fault.help, screen)))
-    if fault.command:
-        write_error(f"  {escape(fault.command)}")  # never wrapped: it is there to be pasted
-    sys.stderr.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -125,13 +125,13 @@ def _root_cause(fault: BaseException) -> BaseException:
     return fault
 
 
-def load(folder: Path) -> Found | None:
-    """The newest whole checkpoint of `folder`, None where none was ever made.
+def load(folder: Path, names: Sequence[str] = (LAST, PREVIOUS)) -> Found | None:
+    """The first whole checkpoint of `folder` among `names`, the newest by default, None where none was ever made.
 
     Raises RunnerError where all that there are cannot be used.
     """
     skipped: list[str] = []
-    for name in (LAST, PREVIOUS):
+    for name in names:
         path = folder / name
         if not path.exists():
             continue

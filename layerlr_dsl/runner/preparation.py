@@ -59,4 +59,5 @@ def read_image(path: str | Path) -> Any:
     except UnidentifiedImageError:
         raise RunFailed(f"{path} cannot be read as an image: no format that is known") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise RunFailed(f"{path} cannot be read as an image: {fault}") from None
+        reason = (getattr(fault, "strerror", None) or str(fault)).lower()
+        raise RunFailed(f"{path} cannot be read as an image: {reason}") from None

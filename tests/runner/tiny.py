@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -268,3 +269,44 @@ class Restless(Noisy):
 
 def restless() -> tuple[Dataset, Dataset]:
     return Restless(), TensorDataset(*_images(18, 1))
+
+
+class Readable(Regression):
+    """Reads its four numbers from a file of text, and says the sum in words of its own."""
+
+    def read(self, path: Path) -> torch.Tensor:
+        return torch.tensor([float(word) for word in path.read_text().split()])
+
+    def rows(self, outputs: torch.Tensor, classes: object) -> list[dict[str, object]]:
+        return [{"sum": value, "sign": "+" if value > 0 else "-"} for value in outputs[:, 0].tolist()]
+
+
+class Stubborn(nn.Module):
+    """A network that no tracer follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Net()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) if float(x.sum()) > -1e30 else x
+
+
+class Reader(nn.Module):
+    """Four classes from tokens and their mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(4000, 4)
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        shown = self.words(input_ids) * attention_mask.unsqueeze(-1)
+        return self.head(shown.sum(1) / attention_mask.sum(1, keepdim=True))
+
+
+def TwoPlain() -> nn.Module:
+    """A network without statistics, of two classes."""
+    net = Plain()
+    net.head = nn.Linear(8, 2)
+    return net

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.files import write_atomically
 from layerlr_dsl.cli.options import format_option
+from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.runs import asked, device_option, run_options, said
 from layerlr_dsl.cli.terminal import Screen, is_terminal, write, write_error, write_json
 
@@ -100,7 +100,7 @@ def _picture(trained: Trained, found: Judgement, output: str | None, form: str) 
     try:
         from layerlr_dsl.runner.confusion import draw
 
-        write_atomically(path, draw(found.confusion, [one.name for one in found.classes], title, form))
+        write_output(path, draw(found.confusion, [one.name for one in found.classes], title, form))
     except ImportError:
         reason = "drawing it needs matplotlib: pip install 'layerlr-dsl[plot]'"
     except Refusal as fault:

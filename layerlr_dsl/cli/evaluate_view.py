@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.reports.cells import cells, escape, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.runner.judging import ClassScore, Judgement

@@ -13,7 +13,8 @@ import click
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.runs import asked, device_option, run_options, said
 from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
-from layerlr_dsl.reports.cells import cells, escape, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.runner.predicting import Prediction

@@ -13,6 +13,7 @@ import click
 from layerlr_dsl.cli.exits import Findings
 from layerlr_dsl.cli.options import FolderName
 from layerlr_dsl.tools.cells import wrap
+from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.runner.errors import RunnerError

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from layerlr_dsl.reports.cells import escape, shorten
+from layerlr_dsl.tools.cells import shorten
+from layerlr_dsl.tools.printable import escape
 
 MOST_NUMBERS = 26
 MOST_NAMES = 60

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.about import Shape
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
-from layerlr_dsl.runner.files import cannot_write, write_atomically
+from layerlr_dsl.runner.files import cannot_write
 from layerlr_dsl.runner.trained import Trained
+from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def export(trained: Trained, target: Path) -> str:
 
 def _write(target: Path, data: bytes) -> None:
     try:
-        write_atomically(target, lambda file: file.write(data))
+        write_atomically(target, data)
     except OSError as fault:
         raise cannot_write(target, fault) from None
 

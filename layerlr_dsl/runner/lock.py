@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.files import make_folder, remove_leftovers, write_text
+from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.tools.atomic import remove_leftovers
 
 LOCK_FILE, OWNER_FILE = ".lock", ".running.json"
 

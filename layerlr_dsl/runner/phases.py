@@ -75,9 +75,8 @@ class PhaseWatch:
             self._prove()
         figures = {"val": {LOSS.name: scores.loss, **scores.metrics}}
         figures["train"] = {LOSS.name: progress.loss, **progress.metrics(task)}
-        self._schedule.report(
-            **{f"{part}_{name}": value for part, of in figures.items() for name, value in of.items()}
-        )
+        named = {f"{part}_{name}": value for part, of in figures.items() for name, value in of.items()}
+        self._schedule.report(named, end_of_epoch=True)
 
     def _prove(self) -> None:
         from layerlr_dsl.training.errors import FrozenMoved

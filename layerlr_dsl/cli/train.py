@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.options import FolderName, PositiveNumber, model_option, root_option
+from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, model_option, root_option
 from layerlr_dsl.cli.runs import said
 
 if TYPE_CHECKING:
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from layerlr_dsl.runner.config import TrainConfig
 
 THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "accept_data_changes", "plain")
+
+
+class LetText(LetValue):
+    """As LetValue, kept as it is written: the run's folder holds it so."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        name, _ = super().convert(value, param, ctx)
+        return name, value.partition("=")[2].strip() if isinstance(value, str) else value[1]
+
+
 EPILOG = """\b
 Exit status: 0 the run is finished; 1 findings in the rules, or the run failed (a loss that
 is not a number, a full disk; the last good checkpoint is kept); 2 wrong usage or an input
@@ -64,6 +76,17 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
     type=PositiveNumber(),
     metavar="N",
     help="Length of the run. Default: the file's own `epochs`.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="Length of the run in optimizer steps instead."
+)
+@click.option(
+    "--let",
+    "lets",
+    type=LetText(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Put a constant in the place of a `let` of the file; may be repeated.",
 )
 @click.option(
     "--batch-size",
@@ -233,6 +256,10 @@ def _located(file: str | None, given: dict[str, Any]) -> dict[str, Any]:
     from layerlr_dsl.cli.inputs import RECIPE, single
 
     settings = dict(given)
+    if "lets" in settings:
+        settings["lets"] = dict(settings["lets"])
+    if "epochs" in settings and "steps" in settings:
+        raise click.UsageError("--epochs and --steps both give the length of the run: give one of them.")
     if "epochs" in settings:
         settings["epochs"] = float(settings["epochs"])
     if file is None:

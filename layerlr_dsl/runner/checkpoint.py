@@ -18,7 +18,7 @@ from layerlr_dsl.tools.printable import first_line
 FORMAT = "layerlr.checkpoint"
 VERSION = 2
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-PARTS = ("model", "optimizer", "schedule", "scaler", "progress", "rules", "data", "about", "rng")
+PARTS = ("model", "optimizer", "schedule", "scaler", "progress", "rules", "lets", "data", "about", "rng")
 _HEAD = {"format": FORMAT, "version": VERSION}
 
 

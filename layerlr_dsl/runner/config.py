@@ -24,6 +24,7 @@ Parallel = Literal["none", "ddp", "fsdp"]
 class TrainConfig(BaseModel):
     """The settings of one run. Sizes are in pixels, `clip` is a gradient norm, `batch_size` counts the
     samples of one forward pass over all processes together, so that a run means the same on any number.
+    `lets` are constants in the place of the rules' own, as they are written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,8 @@ class TrainConfig(BaseModel):
     from_scratch: bool = False
     head_init: HeadInit = "small"
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    steps: int | None = Field(default=None, ge=1)
+    lets: dict[str, str] = Field(default_factory=dict)
     batch_size: int = Field(default=32, ge=1)
     accumulate: int = Field(default=1, ge=1)
     clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -123,7 +126,7 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     changed: list[str] = []
     for key, value in given.items():
         before = old.get(key)
-        if key in ("out", "rules", "root") or value == before:
+        if key in ("out", "rules", "root", "lets") or value == before:
             continue
         option = "--" + key.replace("_", "-")
         if key in DECIDES:
@@ -132,8 +135,16 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
                 f"leave {option} out to go on with that run, or start another with a new --out",
             )
         changed.append(f"{option} {_said(before)} -> {_said(value)}")
-    return {**old, **given}, changed
+    lets = {**old["lets"], **given.get("lets", {})}
+    return {**old, **_one_length(given), **given, "lets": lets}, changed
+
+
+def _one_length(given: Mapping[str, Any]) -> dict[str, None]:
+    """What a new length of the run puts out of force."""
+    return {"epochs": None} if "steps" in given else {"steps": None} if "epochs" in given else {}
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return "not set"
     return spelled(value, 6) if isinstance(value, float) else str(value)

@@ -51,6 +51,7 @@ class Now:
     samples_per_second: float
     groups: Sequence[GroupRow]
     what: str = "training"
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,10 @@ def short_text(row: EpochRow, metric: Metric) -> str:
     )
 
 
+def _stage(now: Now) -> str:
+    return f", stage {escape(now.stage)}" if now.stage is not None else ""
+
+
 def figures_text(now: Now, metric: Metric) -> str:
     """Loss, metric and speed of the epoch so far, in words."""
     told = "" if metric.is_loss else f"{metric.name} {metric.text(now.value)}, "
@@ -196,7 +201,7 @@ class Plain:
     def update(self, now: Now) -> None:
         if time.monotonic() - self._said >= PLAIN_EVERY_SECONDS:
             self.note(
-                f"epoch {now.epoch}, {now.what} {now.step}/{now.steps}: {figures_text(now, self.metric)}"
+                f"epoch {now.epoch}{_stage(now)}, {now.what} {now.step}/{now.steps}: {figures_text(now, self.metric)}"
             )
 
     def epoch(self, row: EpochRow) -> None:
@@ -282,7 +287,7 @@ class Live:
         line.add_column(ratio=1)
         line.add_column(no_wrap=True, justify="right")
         line.add_row(
-            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}",
+            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}{_stage(now)}",
             ProgressBar(total=max(1, now.steps), completed=now.step),
             f"{now.step}/{now.steps}",
         )

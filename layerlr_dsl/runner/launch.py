@@ -164,8 +164,9 @@ class _Run:
     def _take_in(self, built: Built, found: checkpoint.Found) -> None:
         content = found.content
         resume.check_names(content["rules"])
-        sources = built.rules.checked.sources
-        changes = resume.check_rules(content["rules"], sources, built.plan, self.asked.accept_rule_changes)
+        stored = resume.Said(content["rules"], content["lets"])
+        now = resume.said(built.rules.checked.sources, self.config.lets)
+        changes = resume.check_rules(stored, now, built.plan, self.asked.accept_rule_changes)
         if changes is not None:
             self.display.note(changes)
         told = fingerprint.check(content["data"], self._data_now(built), self.asked.accept_data_changes)
@@ -330,6 +331,7 @@ class _Run:
             "scaler": built.numerics.scaler.state_dict(),
             "progress": progress.to_dict(),
             "rules": rule_texts(built.rules.checked.sources),
+            "lets": dict(self.config.lets),
             "data": self._data_now(built),
             "about": self._about(built).model_dump(mode="json"),
             "rng": self.place.gather(chance.capture()),

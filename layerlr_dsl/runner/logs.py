@@ -59,7 +59,7 @@ class Columns:
 
     def __init__(self, metrics: Sequence[str], groups: Sequence[str]) -> None:
         self._groups = groups
-        plain = ["kind", "epoch", "step", "loss", *metrics, "gradient_norm", "applied"]
+        plain = ["kind", "epoch", "step", "stage", "loss", *metrics, "gradient_norm", "applied"]
         for part in ("train", "val"):
             plain += [f"{part}_{name}" for name in ("loss", *metrics)]
         self.plain = [*plain, "best", "skipped", "trainable_share"]

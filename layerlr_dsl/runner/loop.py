@@ -71,6 +71,9 @@ class Loop:
     def run(self) -> None:
         """Train to the end. Raises Stopped, or RunFailed where the run cannot go on."""
         parts, progress = self._parts, self.progress
+        if progress.total < parts.total_steps:
+            parts.phases.begin()
+            parts.phases.tell(parts.display)
         while not self._over():
             self._began, self._counted = time.monotonic(), 0
             self._train(min(parts.order.steps_per_epoch, parts.total_steps - progress.total + progress.step))
@@ -83,7 +86,12 @@ class Loop:
         parts, progress = self._parts, self.progress
         if progress.step > 0:
             return False
-        return progress.total >= parts.total_steps or self._stalled()
+        if progress.total >= parts.total_steps:
+            return True
+        if parts.phases.done:
+            parts.display.note(f"the last stage is over: the run ends after {progress.total} steps")
+            return True
+        return self._stalled()
 
     def _stalled(self) -> bool:
         """Whether the run is to stop early, which is told: no better epoch for as long as it was given."""
@@ -101,13 +109,15 @@ class Loop:
     # ------------------------------------------------------------ training
 
     def _train(self, steps: int) -> None:
-        """The rest of the current epoch, of `steps` optimizer steps, phase after phase."""
-        while self.progress.step < steps:
+        """The rest of the current epoch, of `steps` optimizer steps, phase after phase; less where the last
+        stage ends within it.
+        """
+        while self.progress.step < steps and not (self.progress.step and self._parts.phases.done):
             feed = self._feed = self._choose_feed()
             self._parts.model.train()
             for batches in feed.training(self.progress.epoch, self.progress.step):
                 changed = self._step(batches, feed, steps)
-                if changed or self.progress.step >= steps:
+                if changed or self.progress.step >= steps or self._parts.phases.done:
                     break
 
     def _step(self, batches: list[Batch], feed: Feed, steps: int) -> bool:
@@ -243,5 +253,6 @@ class Loop:
                 samples_per_second=self._counted / max(now - self._began, 1e-9),
                 groups=parts.phases.rows(),
                 what=what,
+                stage=parts.phases.stage,
             )
         )

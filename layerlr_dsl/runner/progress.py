@@ -14,7 +14,7 @@ class Progress:
     """`epoch` counts from 0; `step` is the number of optimizer steps done in it, `total` those in the run.
 
     The sums run over the samples of the current epoch, `sums` what the task measured; `best` is the best
-    value so far of the metric that decides; `val_metrics` are those of the last validation; `rates`, `frozen` and `trainable_share` are those of the last step, by group.
+    value so far of the metric that decides; `val_metrics` are those of the last validation; `rates`, `frozen`, `trainable_share` and `stage` are those of the last step, by group.
     """
 
     epoch: int = 0
@@ -32,6 +32,7 @@ class Progress:
     rates: dict[str, float] = field(default_factory=dict)
     frozen: list[str] = field(default_factory=list)
     trainable_share: float = 0.0
+    stage: str | None = None
     metrics_size: int = 0
     seconds: float = 0.0
 

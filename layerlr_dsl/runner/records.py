@@ -20,11 +20,12 @@ ROWS_PER_EPOCH = 20
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Each group's rate by name, the names of those frozen, and the share of parameters that trains."""
+    """Each group's rate by name, the names of those frozen, the share of parameters that trains, the stage."""
 
     rates: dict[str, float]
     frozen: list[str]
     trainable_share: float
+    stage: str | None = None
 
 
 class Records:
@@ -51,7 +52,7 @@ class Records:
             return
         standing = self._standing()
         progress.rates, progress.frozen = standing.rates, standing.frozen
-        progress.trainable_share = standing.trainable_share
+        progress.trainable_share, progress.stage = standing.trainable_share, standing.stage
         self._write(
             {
                 "kind": "step",
@@ -63,6 +64,7 @@ class Records:
                 "applied": result.applied,
                 "lr": standing.rates,
                 "frozen": standing.frozen,
+                **_stage(progress),
             },
             progress,
         )
@@ -83,6 +85,7 @@ class Records:
                 "trainable_share": row.trainable_share,
                 "lr": progress.rates,
                 "frozen": progress.frozen,
+                **_stage(progress),
             },
             progress,
         )
@@ -96,6 +99,11 @@ class Records:
             for log in self._logs:
                 log.write(row)
             progress.metrics_size = self._folder.metrics.size
+
+
+def _stage(progress: Progress) -> dict[str, str]:
+    """The stage of the last step, where the rules have stages."""
+    return {} if progress.stage is None else {"stage": progress.stage}
 
 
 def _finite(figures: Mapping[str, float], prefix: str = "") -> dict[str, float | None]:

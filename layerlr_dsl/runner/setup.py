@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from layerlr_dsl.runner import chance, head, origin, tasks, weights
+from layerlr_dsl.plan.clock import ImpossibleTime
+from layerlr_dsl.runner import chance, head, origin, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
@@ -60,10 +61,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     """
     rules = _rules(config)
     spec, from_file = _spec(config, rules)
-    if config.epochs is None and rules.epochs is None:
-        raise RunnerError(
-            "the length of the run is not known", "give it with --epochs, or write `epochs N` in the file"
-        )
+    _check_length(rules, config)
     device = choose_device(config.device, place)
     # the same on every process: they must start from one model
     chance.seed_everything(config.seed, 0)
@@ -154,9 +152,18 @@ def _rules(config: TrainConfig) -> Rules:
     from layerlr_dsl.api import load as load_rules
 
     try:
-        return load_rules(config.rules, config.root)
+        return load_rules(config.rules, config.root, resume.values(config.lets))
     except OSError as fault:
         raise RunnerError(str(fault)) from None
+
+
+def _check_length(rules: Rules, config: TrainConfig) -> None:
+    """Refuse a run without an end, before anything is built; how many steps an epoch has is no matter here."""
+    if rules.clock(config.epochs, 1, config.steps).total is None:
+        raise RunnerError(
+            "the length of the run is not known",
+            "give it with --epochs or --steps, or write `epochs N` in the file",
+        )
 
 
 def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
@@ -195,9 +202,9 @@ def _order(config: TrainConfig, data: Data, place: Processes) -> Order:
 
 def _plan(rules: Rules, model: nn.Module, config: TrainConfig, order: Order) -> Plan:
     try:
-        return rules.resolve(model, config.epochs, order.steps_per_epoch)
-    except OverflowError as fault:
-        raise RunnerError(f"--epochs {config.epochs}: {fault}") from None
+        return rules.resolve(model, config.epochs, order.steps_per_epoch, config.steps)
+    except (OverflowError, ImpossibleTime) as fault:
+        raise RunnerError(f"the length of the run: {fault}") from None
 
 
 def _training_side(

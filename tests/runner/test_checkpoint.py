@@ -27,6 +27,7 @@ def _content(value: float) -> dict:
         "progress": {"step": int(value)},
         "rules": {},
         "about": {},
+        "lets": {},
         "data": {},
         "rng": {},
     }
@@ -233,7 +234,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_no_scrap(tmp_path):
         from layerlr_dsl.runner.errors import RunFailed
         folder = Path({str(tmp_path)!r})
         def content(n):
-            return dict(model={{"w": torch.ones(n)}}, optimizer={{}}, schedule={{}}, scaler={{}}, progress={{"n": n}}, rules={{}}, about={{}}, data={{}}, rng={{}})
+            return dict(model={{"w": torch.ones(n)}}, optimizer={{}}, schedule={{}}, scaler={{}}, progress={{"n": n}}, rules={{}}, about={{}}, lets={{}}, data={{}}, rng={{}})
         checkpoint.save(folder, content(100), best=True)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))

@@ -21,6 +21,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.specs import build
+from layerlr_dsl.runner.classification import Classification
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.display import Silent
@@ -71,9 +72,11 @@ def measure(
     numerics = Numerics.make("fp32", device)
     config = TrainConfig(rules="-", data="-", remember_features=remember)
     data = Data("pictures", pictures, pictures, lambda batch: batch, 10)
-    loading = Loading(device)
-    choice = FeedChoice(config, model, data, order, loading, numerics, phases, Silent(), None, lambda: False)
-    stepper = Stepper(optimizer, numerics, Processes(), clip=None, label_smoothing=0.0, accumulating=_always)
+    task, loading = Classification(), Loading(device)
+    choice = FeedChoice(
+        config, model, data, order, loading, numerics, task, phases, Silent(), None, lambda: False
+    )
+    stepper = Stepper(optimizer, numerics, Processes(), task, clip=None, accumulating=_always)
     times = [
         timed(lambda e=e: epoch(choice(Progress()), model, stepper, phases, e)) for e in range(epochs + 1)
     ]
@@ -87,7 +90,7 @@ def _always(last: bool) -> torch.autograd.set_grad_enabled:
 def epoch(feed: Feed, model: nn.Module, stepper: Stepper, phases: PhaseWatch, number: int) -> None:
     model.train()
     for batches in feed.training(number, 0):
-        stepper.apply(stepper.compute(batches, feed.scores, False))
+        stepper.apply(stepper.compute(batches, feed.outputs, False))
         phases.step()
 
 

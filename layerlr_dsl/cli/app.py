@@ -22,7 +22,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "plot": "Draw learning rates and freezing over time.",
         "inspect": "Show a model's modules and parameters.",
     },
-    "Train": {"train": "Fine-tune a model as a rule file says."},
+    "Train, and use what came of it": {
+        "train": "Fine-tune a model as a rule file says.",
+        "evaluate": "Score the model of a run, class by class.",
+        "predict": "Tell what the model of a run says of files.",
+        "export": "Write the model of a run for other programs.",
+    },
     "Tools": {
         "lsp": "Run the language server for editors.",
         "completion": "Print the script for shell completion.",

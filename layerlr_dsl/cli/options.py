@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from fractions import Fraction
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -36,6 +37,17 @@ class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # generic in s
         if not 0 < number < 10**9:
             self.fail(f"{value!r} is not a positive number of a sensible size.", param, ctx)
         return number
+
+
+class FolderName(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A folder, there or not. An empty name, as of an unset variable, is not the working folder."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if isinstance(value, str) and not value.strip():
+            self.fail("the name of the folder is empty; give one, or . for the working folder.", param, ctx)
+        return Path(value)
 
 
 def model_option(required: bool = False) -> Callable[[Command], Command]:

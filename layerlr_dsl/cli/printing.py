@@ -9,6 +9,7 @@ from layerlr_dsl.cli.report import Outcome, Report, summary
 from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
 from layerlr_dsl.language import diagnostics
 from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.tools.printable import escape
 
 
 def show(report: Report, form: str, notes: bool) -> None:
@@ -102,7 +103,8 @@ def _command(finding: Diagnostic) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """The text as a command takes it; a log shows it raw, so what no line may hold is spelled out."""
+    return "%0A".join(escape(line).replace("%", "%25") for line in text.split("\n"))
 
 
 def _property(text: str) -> str:

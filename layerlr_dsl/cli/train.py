@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,27 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from layerlr_dsl.cli.exits import Findings, Refusal
-from layerlr_dsl.cli.options import PositiveNumber, model_option, root_option
-from layerlr_dsl.tools.cells import wrap
-from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, model_option, root_option
+from layerlr_dsl.cli.runs import said
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
+    from layerlr_dsl.runner.config import TrainConfig
 
-THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "plain")
+THIS_START_ONLY = ("file", "resume", "accept_rule_changes", "accept_data_changes", "plain")
+
+
+class LetText(LetValue):
+    """As LetValue, kept as it is written: the run's folder holds it so."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        name, _ = super().convert(value, param, ctx)
+        return name, value.partition("=")[2].strip() if isinstance(value, str) else value[1]
+
+
 EPILOG = """\b
 Exit status: 0 the run is finished; 1 findings in the rules, or the run failed (a loss that
 is not a number, a full disk; the last good checkpoint is kept); 2 wrong usage or an input
@@ -33,7 +44,13 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option(
     "--data",
     metavar="SPEC",
-    help="digits, imagefolder:PATH, torchvision:CIFAR10 or python:package.module:callable (runs code).",
+    help="digits, a folder of images with a folder for each class, a .csv of paths and labels, "
+    "torchvision:CIFAR10, or python:package.module:callable (runs code).",
+)
+@click.option(
+    "--task",
+    metavar="SPEC",
+    help="python:module:Task (runs code): another loss, batch or metric than those of classifying.",
 )
 @model_option()
 @click.option(
@@ -43,10 +60,33 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
     "or IMAGENET1K_V1 for a torchvision model. A head of other classes starts afresh.",
 )
 @click.option(
+    "--from-scratch",
+    is_flag=True,
+    default=None,
+    help="Train although frozen layers begin with random weights.",
+)
+@click.option(
+    "--head-init",
+    type=click.Choice(["small", "model"]),
+    help="A head that starts afresh: small, so that its first loss is that of a guess, or as the model "
+    "draws it. [default: small]",
+)
+@click.option(
     "--epochs",
     type=PositiveNumber(),
     metavar="N",
     help="Length of the run. Default: the file's own `epochs`.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="Length of the run in optimizer steps instead."
+)
+@click.option(
+    "--let",
+    "lets",
+    type=LetText(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Put a constant in the place of a `let` of the file; may be repeated.",
 )
 @click.option(
     "--batch-size",
@@ -58,6 +98,11 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option("--clip", type=float, metavar="X", help="Clip the norm of the whole gradient to X.")
 @click.option("--label-smoothing", type=float, metavar="X", help="Smooth the training targets. [default: 0]")
 @click.option(
+    "--class-weights",
+    metavar="SPEC",
+    help="What the loss of each class counts: balanced (rare classes more), or NAME=WEIGHT,...",
+)
+@click.option(
     "--image-size",
     type=int,
     metavar="PIXELS",
@@ -66,6 +111,12 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 @click.option("--augment", is_flag=True, default=None, help="Crop and mirror training images at random.")
 @click.option(
     "--validation", type=float, metavar="SHARE", help="Held out where the data has no split. [default: 0.2]"
+)
+@click.option(
+    "--test",
+    type=float,
+    metavar="SHARE",
+    help="Held out for one report at the end, where the data has no test part. [default: 0]",
 )
 @click.option("--seed", type=int, metavar="N", help="Decides everything that is random. [default: 0]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="[default: fp32]")
@@ -94,15 +145,28 @@ that cannot be used; 130 stopped by Ctrl-C, and saved.
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FolderName(),
     metavar="DIR",
     help="Folder for checkpoints, metrics, rules, plan and plot.",
+)
+@click.option(
+    "--early-stop",
+    type=int,
+    metavar="N",
+    help="Stop after N epochs without a better one on the validation set.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["csv", "tensorboard"]),
+    multiple=True,
+    help="Write metrics.csv, or event files for TensorBoard (extra `log`), into --out too; repeatable.",
 )
 @click.option(
     "--save-every", type=int, metavar="STEPS", help="Save within epochs too; at their end it always does."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, exactly where it was saved.")
 @click.option("--accept-rule-changes", is_flag=True, help="Resume although the rules were edited since.")
+@click.option("--accept-data-changes", is_flag=True, help="Resume although the data is other than it was.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live display.")
 @root_option
 @click.pass_context
@@ -120,23 +184,13 @@ def command(context: click.Context, /, file: str | None, **options: Any) -> int:
         layerlr train recipe:efficientnet_lite0_digits --data digits --weights efficientnet-lite0
         torchrun --nproc-per-node 2 -m layerlr_dsl train my.lr --data digits --parallel ddp
     """
-    from layerlr_dsl.language.diagnostics import RuleError
-    from layerlr_dsl.runner.errors import RunnerError
-
     given = {
         name: value
         for name, value in options.items()
         if name not in THIS_START_ONLY and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    try:
+    with said():
         return _train(file, given, options)
-    except RuleError as fault:
-        raise Findings(fault.diagnostics) from None
-    except RunnerError as fault:
-        if os.environ.get("LAYERLR_DEBUG") and fault.__cause__ is not None:
-            raise
-        _say(fault)
-        return fault.status
 
 
 def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -157,7 +211,13 @@ def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> 
     config = make(settings)
     shown = display.for_stream(plain=options["plain"])
     asked = Asked(
-        config, options["resume"], options["accept_rule_changes"], tuple(changed), _again(config.out), _warn
+        config,
+        options["resume"],
+        options["accept_rule_changes"],
+        options["accept_data_changes"],
+        tuple(changed),
+        _again(config),
+        _warn,
     )
     result = train(asked, shown)
     for line in _closing(result):
@@ -165,14 +225,21 @@ def _train(file: str | None, given: dict[str, Any], options: dict[str, Any]) -> 
     return 0
 
 
-def _again(out: Path | None) -> str:
-    """The command that resumes this run, as it was started: alone, or by torchrun."""
+def _again(config: TrainConfig) -> str:
+    """The command that resumes this run, as it was started: alone, or by torchrun; code is named again."""
+    from layerlr_dsl.runner.config import RUN_CODE
+    from layerlr_dsl.runner.own_code import PREFIX
+
     start = ["layerlr"]
     if "TORCHELASTIC_RUN_ID" in os.environ:
         start = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "layerlr_dsl"]
         if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:
             start[1:1] = ["..."]  # what finds the other machines is for the user to know
-    return shlex.join([*start, "train", "--resume", "--out", str(out)])
+    specs = {key: getattr(config, key) for key in RUN_CODE}
+    code = [
+        part for key, spec in specs.items() if str(spec).startswith(PREFIX) for part in (f"--{key}", spec)
+    ]
+    return shlex.join([*start, "train", "--resume", "--out", str(config.out), *code])
 
 
 def _warn(findings: Sequence[Diagnostic]) -> None:
@@ -189,6 +256,10 @@ def _located(file: str | None, given: dict[str, Any]) -> dict[str, Any]:
     from layerlr_dsl.cli.inputs import RECIPE, single
 
     settings = dict(given)
+    if "lets" in settings:
+        settings["lets"] = dict(settings["lets"])
+    if "epochs" in settings and "steps" in settings:
+        raise click.UsageError("--epochs and --steps both give the length of the run: give one of them.")
     if "epochs" in settings:
         settings["epochs"] = float(settings["epochs"])
     if file is None:
@@ -209,11 +280,20 @@ def _closing(result: dict[str, Any]) -> list[str]:
         return []
     from layerlr_dsl.runner.display import clock_text
 
-    accuracy = result["val_accuracy"]
+    name = result["metric"]
+    value, best = result.get(f"val_{name}"), result[f"best_val_{name}"]
     lines = []
-    if accuracy is not None:
-        best = f" (best {result['best_val_accuracy']:.2%} in epoch {result['best_epoch']})"
-        lines.append(f"validation accuracy {accuracy:.2%}{best}, {clock_text(result['seconds'])} of training")
+    if value is not None and best is not None:
+        told = f" (best {_figure(name, best)} in epoch {result['best_epoch']})"
+        lines.append(
+            f"validation {name} {_figure(name, value)}{told}, {clock_text(result['seconds'])} of training"
+        )
+    if "test_samples" in result:
+        figure = result.get(f"test_{name}")
+        told = "none" if figure is None else _figure(name, figure)
+        lines.append(
+            f"test {name} {told} on {result['test_samples']:,} samples, weights of epoch {result['test_epoch']}"
+        )
     if result["out"] is not None:
         lines.append(f"everything is in {result['out']}")
     if result["plot"] is not None:
@@ -221,28 +301,5 @@ def _closing(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _by_whom() -> str:
-    """Which of torchrun's processes speaks, where it is not the first."""
-    rank = os.environ.get("RANK", "0")
-    return "" if rank == "0" else f"process {rank}: "
-
-
-def _say(fault: Any) -> None:
-    from layerlr_dsl.cli.render.text import labelled
-    from layerlr_dsl.cli.terminal import Screen, write_error
-
-    stopped = fault.status > 2
-    if stopped and _by_whom():
-        return  # all processes were stopped together, and the first one says it
-    screen = Screen.of_stderr()
-    first, *details = (_by_whom() + fault.message).split("\n")
-    lines = labelled("info" if stopped else "error", first, screen)
-    for line in details:
-        # names are listed one on a line, so a name's own line break could only break the list
-        lines += wrap(escape(line), screen.width, 0, "      ")
-    write_error("\n".join(lines))
-    if fault.help:
-        write_error("\n".join(labelled("help", fault.help, screen)))
-    if getattr(fault, "command", None):
-        write_error(f"  {escape(fault.command)}")  # never wrapped: it is there to be pasted
-    sys.stderr.flush()
+def _figure(name: str, value: float) -> str:
+    return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from layerlr_dsl.runner import checksums
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.files import cannot_write, keep_under_another_name
 from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.printable import first_line
 
 FORMAT = "layerlr.checkpoint"
-VERSION = 1
+VERSION = 2
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-PARTS = ("model", "optimizer", "schedule", "progress", "rules", "rng")
+PARTS = ("model", "optimizer", "schedule", "scaler", "progress", "rules", "lets", "data", "about", "rng")
+_HEAD = {"format": FORMAT, "version": VERSION}
 
 
 class Unusable(Exception):
@@ -39,34 +42,67 @@ def save(folder: Path, content: Mapping[str, Any], *, best: bool) -> None:
     cannot be written; every checkpoint that was there before is then still whole.
     """
     last = folder / LAST
+    sums = _Sums(folder)
     try:
         if last.exists():
             keep_under_another_name(last, folder / PREVIOUS)
-        write_atomically(
-            last, lambda file: _serialise({"format": FORMAT, "version": VERSION, **content}, file)
-        )
+        write_atomically(last, lambda file: sums.announce(_serialise({**_HEAD, **content}, file), best=best))
         if best:
             keep_under_another_name(last, folder / BEST)
+        sums.settle()
     except (OSError, RuntimeError) as fault:
         raise cannot_write(last, _root_cause(fault)) from None
 
 
-def _serialise(content: Mapping[str, Any], file: IO[bytes]) -> None:
+class _Sums:
+    """The list of checksums through one save: before it, while files take their places, and after."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = checksums.listed(folder) or {
+            name: frozenset({checksums.of(folder / name)})
+            for name in (LAST, PREVIOUS, BEST)
+            if (folder / name).exists()
+        }
+        self._after: checksums.Listed = {}
+
+    def announce(self, digest: str, *, best: bool) -> None:
+        """List the new last checkpoint, which is about to take its place, beside what is there."""
+        before, new = self._before, frozenset({digest})
+        self._after = {**before, LAST: new, PREVIOUS: before.get(LAST, frozenset())}
+        if best:
+            self._after[BEST] = new
+        both = {name: before.get(name, frozenset()) | after for name, after in self._after.items()}
+        checksums.write(self._folder, both)
+
+    def settle(self) -> None:
+        """List what is there now and nothing else."""
+        checksums.write(self._folder, self._after)
+
+
+def _serialise(content: Mapping[str, Any], file: IO[bytes]) -> str:
+    """Write `content`; the digest of all that was written."""
     import torch
 
-    torch.save(content, cast("IO[bytes]", _Writer(file)))
+    writer = _Writer(file)
+    torch.save(content, cast("IO[bytes]", writer))
+    return writer.sum.hexdigest()
 
 
 class _Writer:
-    """Hands bytes on to a file, and remembers the file's own error, which torch would hide behind its own."""
+    """Hands bytes on to a file and adds them up, and remembers the file's own error, which torch would hide
+    behind its own.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self.sum = hashlib.sha256()
         self._fault: OSError | None = None
 
     def write(self, data: Any) -> int:
         if self._fault is not None:
             return len(data)
+        self.sum.update(data)
         try:
             return self._file.write(data)
         except OSError as fault:
@@ -89,13 +125,13 @@ def _root_cause(fault: BaseException) -> BaseException:
     return fault
 
 
-def load(folder: Path) -> Found | None:
-    """The newest whole checkpoint of `folder`, None where none was ever made.
+def load(folder: Path, names: Sequence[str] = (LAST, PREVIOUS)) -> Found | None:
+    """The first whole checkpoint of `folder` among `names`, the newest by default, None where none was ever made.
 
     Raises RunnerError where all that there are cannot be used.
     """
     skipped: list[str] = []
-    for name in (LAST, PREVIOUS):
+    for name in names:
         path = folder / name
         if not path.exists():
             continue
@@ -115,14 +151,13 @@ def read(path: Path) -> dict[str, Any]:
     _check_whole(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as fault:
-        raise Unusable(f"cannot be read: {str(fault).strip().splitlines()[0]}") from None
+    except Exception as fault:  # torch lets pass whatever its parts stumble over in a damaged file
+        raise Unusable(f"cannot be read: {first_line(fault)}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise Unusable("is not a checkpoint of layerlr train")
-    if content["version"] != VERSION:
-        raise Unusable(
-            f"was written by another release (version {content['version']}, this one reads {VERSION})"
-        )
+    version = content.get("version")
+    if version != VERSION:
+        raise Unusable(f"was written by another release (version {version}, this one reads {VERSION})")
     lacking = [part for part in PARTS if part not in content]
     if lacking:
         raise Unusable(f"lacks {', '.join(lacking)}")
@@ -130,14 +165,27 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _check_whole(path: Path) -> None:
-    """torch reads tensors without looking at the checksums that it wrote; the zip module does look."""
+    """The list of checksums sees every flip. Without one there are the sums of the archive's own members,
+    which torch writes and never looks at.
+    """
+    try:
+        fits = checksums.fits(path)
+    except OSError as fault:
+        raise Unusable(f"cannot be read: {fault.strerror or fault}") from None
+    if fits is None:
+        _check_members(path)
+    elif not fits:
+        raise Unusable(f"is damaged: its checksum is not in {checksums.CHECKSUMS_FILE}")
+
+
+def _check_members(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except zipfile.BadZipFile:
         raise Unusable("is cut short, or no checkpoint at all") from None
-    except (OSError, ValueError, EOFError, NotImplementedError) as fault:
-        raise Unusable(f"cannot be read: {fault}") from None
+    except Exception as fault:  # a damaged directory sends the zip module anywhere
+        raise Unusable(f"cannot be read: {first_line(fault)}") from None
     if damaged is not None:
         raise Unusable(f"is damaged: the checksum of {damaged} does not fit")
 

@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.head import HeadInit
+from layerlr_dsl.runner.logs import LogKind
 from layerlr_dsl.tools.numbers import spelled
 
 CONFIG_FILE = "config.json"
@@ -21,23 +24,31 @@ Parallel = Literal["none", "ddp", "fsdp"]
 class TrainConfig(BaseModel):
     """The settings of one run. Sizes are in pixels, `clip` is a gradient norm, `batch_size` counts the
     samples of one forward pass over all processes together, so that a run means the same on any number.
+    `lets` are constants in the place of the rules' own, as they are written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: Path
     data: str
+    task: str | None = None
     root: Path | None = None
     model: str | None = None
     weights: str | None = None
+    from_scratch: bool = False
+    head_init: HeadInit = "small"
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    steps: int | None = Field(default=None, ge=1)
+    lets: dict[str, str] = Field(default_factory=dict)
     batch_size: int = Field(default=32, ge=1)
     accumulate: int = Field(default=1, ge=1)
     clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: str | None = None
     image_size: int | None = Field(default=None, ge=8, le=4096)
     augment: bool = False
     validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Precision = "fp32"
     device: str = "auto"
@@ -48,12 +59,29 @@ class TrainConfig(BaseModel):
     on_nan: Literal["stop", "skip"] = "stop"
     remember_features: bool = False
     feature_memory: int = Field(default=1024, ge=0)
+    early_stop: int | None = Field(default=None, ge=1)
+    log: tuple[LogKind, ...] = ()
     save_every: int | None = Field(default=None, ge=1)
     out: Path | None = None
 
 
+# Settings that may name code of the user's own.
+RUN_CODE = ("model", "data", "task")
 # What decides the numbers that a run produces: a resumed run must not change these.
-DECIDES = ("data", "model", "batch_size", "accumulate", "image_size", "augment", "validation", "seed")
+DECIDES = (
+    *(
+        "data",
+        "task",
+        "model",
+        "batch_size",
+        "accumulate",
+        "image_size",
+        "augment",
+        "validation",
+        "test",
+        "seed",
+    ),
+)
 
 
 def make(settings: Mapping[str, Any]) -> TrainConfig:
@@ -94,10 +122,11 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     Raises RunnerError where a setting that decides the numbers differs.
     """
     old = stored(folder)
+    own_code.said_again(folder, {key: old[key] for key in RUN_CODE}, given, "train --resume --out")
     changed: list[str] = []
     for key, value in given.items():
         before = old.get(key)
-        if key in ("out", "rules", "root") or value == before:
+        if key in ("out", "rules", "root", "lets") or value == before:
             continue
         option = "--" + key.replace("_", "-")
         if key in DECIDES:
@@ -106,8 +135,16 @@ def merged(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
                 f"leave {option} out to go on with that run, or start another with a new --out",
             )
         changed.append(f"{option} {_said(before)} -> {_said(value)}")
-    return {**old, **given}, changed
+    lets = {**old["lets"], **given.get("lets", {})}
+    return {**old, **_one_length(given), **given, "lets": lets}, changed
+
+
+def _one_length(given: Mapping[str, Any]) -> dict[str, None]:
+    """What a new length of the run puts out of force."""
+    return {"epochs": None} if "steps" in given else {"steps": None} if "epochs" in given else {}
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return "not set"
     return spelled(value, 6) if isinstance(value, float) else str(value)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.order import Key
+from layerlr_dsl.runner.preparation import Preparation
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-KINDS = "digits, imagefolder:PATH, torchvision:NAME or python:package.module:callable"
+KINDS = "digits, a folder of images (or imagefolder:PATH), a table PATH.csv, torchvision:NAME or python:package.module:callable"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-Batch = tuple[Any, "Tensor"]
-"""Inputs (a tensor, or a mapping of tensors for the model's keyword arguments) and class numbers."""
+Batch = tuple[Any, Any]
+"""Inputs (a tensor, or a mapping of tensors for the model's keyword arguments) and what the task calls targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A data SPEC with what is asked of it."""
+    """A data SPEC with what is asked of it.
+
+    `validation` and `test` are the shares held out where the data has no such part of its own;
+    `stratified` says that targets are class numbers, of which each part gets its share.
+    """
 
     spec: str
     wanted: Wanted = field(default_factory=Wanted)
     validation: float = 0.2
     seed: int = 0
     augment: bool = False
+    test: float = 0.0
+    stratified: bool = True
 
 
 class Samples(Protocol):
@@ -55,24 +60,34 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A training and a validation set of the same classes.
+    """A training and a validation set of the same kind, and a test set where there is one.
 
     `varies` says why the same training sample may look different the next time (None: it never does).
-    `check` hears how many outputs the model has before training starts.
+    `classes` is how many there are, `class_names` what they are called, where that is known; `labels` gives
+    the class numbers of the training samples. `preparation` is how an image becomes an input.
     """
 
     name: str
     train: Samples
     validation: Samples
-    collate: Callable[[Any], Batch]
+    collate: Callable[[Any], Any]
     classes: int | None
     varies: str | None = None
     notes: tuple[str, ...] = ()
+    test: Samples | None = None
+    class_names: tuple[str, ...] | None = None
+    labels: Callable[[], Sequence[int]] | None = None
+    preparation: Preparation | None = None
+
+    def parts(self) -> dict[str, Samples]:
+        """The sets by their names, in the order in which they are used."""
+        parts = {"training": self.train, "validation": self.validation}
+        return parts if self.test is None else {**parts, "test": self.test}
 
 
 def load(request: Request) -> Data:
     """The data that `request` names. Raises RunnerError for whatever is wrong with it."""
-    kind, _, rest = request.spec.partition(":")
+    kind, _, rest = _spelled_out(request.spec).partition(":")
     if kind == "digits" and not rest:
         from layerlr_dsl.runner.datasets import digits
 
@@ -83,37 +98,28 @@ def load(request: Request) -> Data:
         data = (
             images.load_folder(rest, request) if kind == "imagefolder" else images.load_named(rest, request)
         )
-    elif kind == "python" and re.fullmatch(r"[\w.]+:[\w.]+", rest):
+    elif kind == "csv" and rest:
+        from layerlr_dsl.runner.datasets import table
+
+        data = table.load(rest, request)
+    elif target := own_code.target_of(request.spec):
         from layerlr_dsl.runner.datasets import custom
 
-        data = custom.load(rest, request)
+        data = custom.load(target, request)
     else:
         raise RunnerError(f"unknown data {request.spec!r}", f"give {KINDS}")
-    for part, samples in (("training", data.train), ("validation", data.validation)):
+    for part, samples in data.parts().items():
         if len(samples) == 0:
             raise RunnerError(f"{request.spec}: the {part} set is empty", "it needs at least one sample")
     return data
 
 
-def check_head(data: Data, outputs: int, spec: str | None) -> None:
-    """Refuse a model whose head has another number of outputs than the data has classes."""
-    if data.classes == 1:
-        raise RunnerError(f"{data.name} has one class only", "a classifier needs two to tell apart")
-    if data.classes is None or data.classes == outputs:
-        return
-    help = "build the model with as many outputs as there are classes"
-    if spec and spec.split(":")[0] in ("torchvision", "timm"):
-        name = spec.split("(")[0]
-        help = f"write the model as {name}(num_classes={data.classes})"
-    raise RunnerError(f"{data.name} has {data.classes} classes, the model has {outputs} outputs", help)
-
-
-def check_labels(labels: Tensor, outputs: int, name: str) -> None:
-    """Refuse class numbers that the model has no output for. `labels`: integers, shape (batch,)."""
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= outputs:
-        bad = low if low < 0 else high
-        raise RunnerError(
-            f"{name}: class {bad} has no output: the model has {outputs}",
-            f"class numbers go from 0 to {outputs - 1}",
-        )
+def _spelled_out(spec: str) -> str:
+    """A plain path as the spec it stands for: a folder of images, or a table of their paths and labels."""
+    path = Path(spec).expanduser()
+    if spec and ":" not in spec and spec != "digits":
+        if path.is_dir():
+            return f"imagefolder:{spec}"
+        if path.suffix.lower() in (".csv", ".tsv"):
+            return f"csv:{spec}"
+    return spec

@@ -17,6 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from layerlr_dsl.runner.tasks import LOSS, Metric
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
 
@@ -39,28 +40,32 @@ class GroupRow:
 
 @dataclass(slots=True)
 class Now:
-    """Where the run is. `epoch` counts from 0, as in the rules; loss and accuracy are means over the epoch so far."""
+    """Where the run is. `epoch` counts from 0, as in the rules; loss and the metric's value are of the epoch so far."""
 
     epoch: int
     epochs: float
     step: int
     steps: int
     loss: float
-    accuracy: float
+    value: float
     samples_per_second: float
     groups: Sequence[GroupRow]
     what: str = "training"
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """The figures of an epoch that is over. `seconds` is the wall time of training and validation."""
+    """The figures of an epoch that is over: losses, and the values of the metric that decides.
+
+    `seconds` is the wall time of training and validation.
+    """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_value: float
     val_loss: float
-    val_accuracy: float
+    val_value: float
     seconds: float
     samples_per_second: float
     trainable_share: float
@@ -68,7 +73,9 @@ class EpochRow:
 
 
 class Display(Protocol):
-    """Whatever shows a run; one process shows, the others are silent."""
+    """Whatever shows a run; one process shows, the others are silent. `metric` is the one with a column."""
+
+    metric: Metric
 
     def start(self) -> None: ...
 
@@ -87,6 +94,8 @@ class Display(Protocol):
 
 class Silent:
     """Shows nothing: every process but the first."""
+
+    metric = LOSS
 
     def start(self) -> None:
         return None
@@ -114,27 +123,53 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-HEADINGS = f"{'epoch':>5}  {'train loss':>10} {'acc':>6}  {'val loss':>10} {'acc':>6}  {'trains':>6} {'speed':>9} {'time':>7}"
-
-
-def epoch_text(row: EpochRow) -> str:
-    """One line of at most 78 characters under HEADINGS."""
+def headings(metric: Metric) -> str:
+    """The heads of the columns of `epoch_text`."""
+    title = "" if metric.is_loss else metric.heading
     return (
-        f"{row.epoch:>5}  {row.train_loss:>10.4f} {row.train_accuracy:>6.1%}"
-        f"  {row.val_loss:>10.4f} {row.val_accuracy:>6.1%}  {row.trainable_share:>6.1%}"
+        f"{'epoch':>5}  {'train loss':>10} {title:>6}  {'val loss':>10} {title:>6}"
+        f"  {'trains':>6} {'speed':>9} {'time':>7}"
+    )
+
+
+def epoch_text(row: EpochRow, metric: Metric) -> str:
+    """One line of at most 80 characters under the headings."""
+    train, held_out = _values(row, metric)
+    return (
+        f"{row.epoch:>5}  {row.train_loss:>10.4f} {train:>6}"
+        f"  {row.val_loss:>10.4f} {held_out:>6}  {row.trainable_share:>6.1%}"
         f" {row.samples_per_second:>7.0f}/s {clock_text(row.seconds):>7}{' *' if row.best else ''}"
     )
 
 
-SHORT_HEADINGS = f"{'epoch':>5} {'train':>7} {'val':>7} {'acc':>6} {'time':>7}"
+def _values(row: EpochRow, metric: Metric) -> tuple[str, str]:
+    if metric.is_loss:
+        return "", ""
+    return metric.text(row.train_value), metric.text(row.val_value)
 
 
-def short_text(row: EpochRow) -> str:
-    """One line of at most 38 characters under SHORT_HEADINGS: both losses, and the accuracy held out."""
+def short_headings(metric: Metric) -> str:
+    """The heads of the columns of `short_text`."""
+    title = "" if metric.is_loss else metric.heading
+    return f"{'epoch':>5} {'train':>7} {'val':>7} {title:>6} {'time':>7}"
+
+
+def short_text(row: EpochRow, metric: Metric) -> str:
+    """One line of at most 38 characters: both losses, and the metric on what is held out."""
     return (
-        f"{row.epoch:>5} {row.train_loss:>7.4f} {row.val_loss:>7.4f} {row.val_accuracy:>6.1%}"
+        f"{row.epoch:>5} {row.train_loss:>7.4f} {row.val_loss:>7.4f} {_values(row, metric)[1]:>6}"
         f" {clock_text(row.seconds):>7}{' *' if row.best else ''}"
     )
+
+
+def _stage(now: Now) -> str:
+    return f", stage {escape(now.stage)}" if now.stage is not None else ""
+
+
+def figures_text(now: Now, metric: Metric) -> str:
+    """Loss, metric and speed of the epoch so far, in words."""
+    told = "" if metric.is_loss else f"{metric.name} {metric.text(now.value)}, "
+    return f"loss {now.loss:.4f}, {told}{now.samples_per_second:.0f} samples/s"
 
 
 class Enduring(Console):
@@ -150,6 +185,7 @@ class Plain:
 
     def __init__(self, console: Console) -> None:
         self._paper = Paper(console, wrap=False)
+        self.metric = LOSS
         self._said = time.monotonic()
 
     def start(self) -> None:
@@ -160,18 +196,17 @@ class Plain:
         self._paper.note(text)
 
     def phase(self, text: str) -> None:
-        self._paper.row(text)
+        self._paper.row(text, self.metric)
 
     def update(self, now: Now) -> None:
         if time.monotonic() - self._said >= PLAIN_EVERY_SECONDS:
             self.note(
-                f"epoch {now.epoch}, {now.what} {now.step}/{now.steps}: loss {now.loss:.4f}, "
-                f"accuracy {now.accuracy:.1%}, {now.samples_per_second:.0f} samples/s"
+                f"epoch {now.epoch}{_stage(now)}, {now.what} {now.step}/{now.steps}: {figures_text(now, self.metric)}"
             )
 
     def epoch(self, row: EpochRow) -> None:
         self._said = time.monotonic()
-        self._paper.epoch(row)
+        self._paper.epoch(row, self.metric)
 
     def stop(self) -> None:
         return None
@@ -189,14 +224,14 @@ class Paper:
     def note(self, text: str, style: str | None = None) -> None:
         self._print("\n".join(escape(line) for line in text.split("\n")), style)
 
-    def row(self, text: str, style: str | None = None) -> None:
+    def row(self, text: str, metric: Metric, style: str | None = None) -> None:
         if not self._headed:
             self._headed = True
-            self._print(SHORT_HEADINGS if self._narrow else HEADINGS, "bold")
+            self._print(short_headings(metric) if self._narrow else headings(metric), "bold")
         self.note(text, style)
 
-    def epoch(self, row: EpochRow, style: str | None = None) -> None:
-        self.row(short_text(row) if self._narrow else epoch_text(row), style)
+    def epoch(self, row: EpochRow, metric: Metric, style: str | None = None) -> None:
+        self.row(short_text(row, metric) if self._narrow else epoch_text(row, metric), metric, style)
 
     def _print(self, text: str, style: str | None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=not self._wrap)
@@ -209,6 +244,7 @@ class Live:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._paper = Paper(console, wrap=True)
+        self.metric = LOSS
         self._now: Now | None = None
         self._started = time.monotonic()
         self._preparing = Spinner("dots", "building the model and reading the data")
@@ -227,13 +263,13 @@ class Live:
         self._paper.note(text)
 
     def phase(self, text: str) -> None:
-        self._paper.row(text, "cyan")
+        self._paper.row(text, self.metric, "cyan")
 
     def update(self, now: Now) -> None:
         self._now = now
 
     def epoch(self, row: EpochRow) -> None:
-        self._paper.epoch(row, "green" if row.best else None)
+        self._paper.epoch(row, self.metric, "green" if row.best else None)
 
     def stop(self) -> None:
         self._live.stop()
@@ -251,7 +287,7 @@ class Live:
         line.add_column(ratio=1)
         line.add_column(no_wrap=True, justify="right")
         line.add_row(
-            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}",
+            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}{_stage(now)}",
             ProgressBar(total=max(1, now.steps), completed=now.step),
             f"{now.step}/{now.steps}",
         )
@@ -259,10 +295,7 @@ class Live:
 
     def _figures(self, now: Now) -> RenderableType:
         gone = time.monotonic() - self._started
-        return Text(
-            f"loss {now.loss:.4f}   accuracy {now.accuracy:.1%}   "
-            f"{now.samples_per_second:.0f} samples/s   {clock_text(gone)}"
-        )
+        return Text(f"{figures_text(now, self.metric)}, {clock_text(gone)}".replace(", ", "   "))
 
 
 def _groups_table(groups: Sequence[GroupRow], width: int, room: int) -> RenderableType:

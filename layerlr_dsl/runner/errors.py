@@ -4,13 +4,17 @@ from __future__ import annotations
 
 
 class RunnerError(Exception):
-    """Something the user asked for cannot be done: usage, unreadable input (exit status 2)."""
+    """Something the user asked for cannot be done: usage, unreadable input (exit status 2).
+
+    `command`, where there is one, is what does it: printed as it is, for pasting.
+    """
 
     status = 2
 
-    def __init__(self, message: str, help: str | None = None) -> None:
+    def __init__(self, message: str, help: str | None = None, command: str | None = None) -> None:
         self.message = message
         self.help = help
+        self.command = command
         super().__init__(message if help is None else f"{message}\n  help: {help}")
 
 
@@ -21,17 +25,13 @@ class RunFailed(RunnerError):
 
 
 class RunInterrupted(RunnerError):
-    """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number.
-
-    `command`, where there is one, is what goes on with the run: printed as it is, for pasting.
-    """
+    """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number."""
 
     def __init__(
         self, message: str, help: str | None, signal_number: int, command: str | None = None
     ) -> None:
-        super().__init__(message, help)
+        super().__init__(message, help, command)
         self.status = 128 + signal_number
-        self.command = command
 
 
 class StoppedWhilePreparing(Exception):

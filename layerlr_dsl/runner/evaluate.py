@@ -1,4 +1,4 @@
-"""Validation: loss and accuracy over a whole set, on all processes together."""
+"""Validation: loss and metrics over a whole set, on all processes together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.feed import Feed
 from layerlr_dsl.runner.processes import Processes
-from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.runner.step import Numerics, summed
+from layerlr_dsl.runner.sums import Sums, metrics
+from layerlr_dsl.runner.tasks import Metric, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,37 +18,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Mean cross-entropy and share of right answers over `count` samples."""
+    """The mean loss over `count` samples, and the task's figures by name."""
 
     loss: float
-    accuracy: float
+    metrics: dict[str, float]
     count: int
+
+    def of(self, metric: Metric) -> float:
+        """The value of `metric`; not a number where it was not measured."""
+        return self.loss if metric.is_loss else self.metrics.get(metric.name, float("nan"))
 
 
 def evaluate(
     model: nn.Module,
     feed: Feed,
+    task: Task,
     numerics: Numerics,
     processes: Processes,
     stopped: Callable[[int], bool],
 ) -> Scores | None:
     """The model's scores on the validation set, in eval mode; None if `stopped` says so between batches."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=numerics.device)
+    sums = Sums(task, numerics.device)
     with torch.no_grad():
-        for index, ((inputs, labels), counted) in enumerate(feed.validation()):
+        for index, ((inputs, targets), counted) in enumerate(feed.validation()):
             with numerics.autocast():
-                given = feed.scores(inputs).float()
-            given, labels = given[:counted], labels[:counted]
-            loss = cross_entropy(given, labels, reduction="sum")
-            right = (given.argmax(1) == labels).sum()
-            sums += torch.stack(
-                [loss.double(), right.double(), torch.tensor(float(counted), device=loss.device)]
-            )
+                given = feed.outputs(inputs)
+            loss = task.validation_loss(given, targets)
+            sums.add(summed(loss, counted), given, targets, counted)
             if stopped(index):
                 return None
-    loss_sum, right_sum, count = processes.sum(sums).tolist()
-    return Scores(loss_sum / count, right_sum / count, int(count))
+    loss_sum, count, measured = sums.named(processes.sum(sums.vector).tolist())
+    return Scores(loss_sum / count, metrics(task, measured, count), count)

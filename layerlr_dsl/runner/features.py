@@ -7,18 +7,21 @@ over the data fills a table of rows, and training then starts behind the frozen 
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from layerlr_dsl.runner.data import Batch, Data, Samples
 from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
-from layerlr_dsl.runner.feed import Fetcher, Loading
+from layerlr_dsl.runner.feed import Fetcher, Loading, in_full, mapped
 from layerlr_dsl.runner.order import Order, validation_batches
 from layerlr_dsl.runner.prefix import Cut
+from layerlr_dsl.runner.tasks import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,10 +34,13 @@ MIB = 2**20
 class Table:
     """The features of every sample of a set: for each value of the cut a tensor of shape (samples, ...).
 
-    It lives in memory, or where that would take more than `budget` MiB, in unnamed files on disk.
+    It lives in memory, or where that would take more than `budget` MiB, in unnamed files on disk. `targets`
+    is like those of a batch, with the rows of all samples.
     """
 
-    def __init__(self, rows: Sequence[Tensor], count: int, budget: int, folder: Path | None) -> None:
+    def __init__(
+        self, rows: Sequence[Tensor], targets: Any, count: int, budget: int, folder: Path | None
+    ) -> None:
         sizes = [count * math.prod(row.shape[1:]) * row.element_size() for row in rows]
         self.size = sum(sizes)
         self.on_disk = self.size > budget * MIB
@@ -44,13 +50,15 @@ class Table:
             else row.new_empty((count, *row.shape[1:]), device="cpu")
             for row in rows
         ]
-        self.labels = torch.empty(count, dtype=torch.int64)
+        self.targets = mapped(targets, lambda row: row.new_empty((count, *row.shape[1:]), device="cpu"))
 
 
 def _on_disk(row: Tensor, count: int, folder: Path | None) -> Tensor:
     elements = count * math.prod(row.shape[1:])
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".features.") as file:
+        with tempfile.NamedTemporaryFile(
+            dir=folder, prefix=".features.", suffix=f".{os.getpid()}.tmp"
+        ) as file:
             # reserved in full: a sparse file on a full disk kills the process when a page is written
             _reserve(file, elements * row.element_size())
             flat = torch.from_file(file.name, shared=True, size=elements, dtype=row.dtype)
@@ -62,8 +70,6 @@ def _on_disk(row: Tensor, count: int, folder: Path | None) -> Tensor:
 
 
 def _reserve(file: Any, size: int) -> None:
-    import os
-
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:
@@ -80,6 +86,7 @@ class RememberedFeed:
         order: Order,
         loading: Loading,
         numerics: Numerics,
+        task: Task,
         budget: int,
         folder: Path | None,
         stopped: Callable[[], bool] = lambda: False,
@@ -90,6 +97,7 @@ class RememberedFeed:
         self._order = order
         self._loading = loading
         self._numerics = numerics
+        self._task = task
         self._budget = budget
         self._folder = folder
         self._after = self._training_cut.after
@@ -110,33 +118,36 @@ class RememberedFeed:
         for keys, counted in validation_batches(len(self._data.validation), self._order.batch, 0, 1):
             yield self._rows(self._held_out, [sample for sample, _ in keys]), counted
 
-    def scores(self, inputs: Any) -> Tensor:
-        output = self._after(*inputs)
-        output = getattr(output, "logits", output)
-        return output[0] if isinstance(output, tuple) else output  # type: ignore[no-any-return]
+    def outputs(self, inputs: Any) -> Any:
+        return in_full(self._task.outputs(self._after(*inputs)))
 
     def _rows(self, table: Table, samples: list[int]) -> Batch:
         device = self._loading.device
         features = tuple(column[samples].to(device, non_blocking=True) for column in table.columns)
-        return features, table.labels[samples].to(device, non_blocking=True)
+        targets = mapped(table.targets, lambda column: column[samples].to(device, non_blocking=True))
+        return features, targets
 
     def _fill(self, cut: Cut, samples: Samples) -> Table:
         """One pass in the order of the data set, so that a resumed run fills the table with the same bits."""
         parts = validation_batches(len(samples), self._order.batch, 0, 1)
-        batches = Fetcher(self._data, samples, self._loading)([keys for keys, _ in parts])
+        batches = Fetcher(self._data, samples, self._loading, self._task)([keys for keys, _ in parts])
         table: Table | None = None
         start = 0
-        for inputs, labels in batches:
+        for inputs, targets in batches:
             if self._stopped():
                 raise StoppedWhilePreparing
             with torch.no_grad(), self._numerics.autocast():
                 rows = cut.before(inputs)
             if table is None:
-                table = Table(rows, len(samples), self._budget, self._folder)
-            end = start + len(labels)
-            for column, row in zip(table.columns, rows, strict=True):
+                table = Table(rows, targets, len(samples), self._budget, self._folder)
+            end = start + len(rows[0])
+            columns = [*table.columns, *tree_leaves(table.targets)]
+            for column, row in zip(columns, [*rows, *tree_leaves(targets)], strict=True):
+                if column.shape[1:] != row.shape[1:]:
+                    raise RunFailed(
+                        "the features differ in shape from batch to batch", "leave --remember-features out"
+                    )
                 column[start:end] = row.to(column.device)
-            table.labels[start:end] = labels.to("cpu")
             start = end
         assert table is not None
         return table

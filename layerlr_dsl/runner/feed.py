@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from layerlr_dsl.runner.data import Batch, Data, Samples, check_labels
+from layerlr_dsl.runner.data import Batch, Data, Samples
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.order import Key, Order, validation_batches
+from layerlr_dsl.runner.tasks import Task
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Feed(Protocol):
-    """Where the loop gets its batches, and what turns their inputs into class scores."""
+    """Where the loop gets its batches, and what turns their inputs into what the task's loss takes."""
 
     def training(self, epoch: int, first_step: int) -> Iterator[list[Batch]]:
         """The batches of each optimizer step of `epoch`, from `first_step` on."""
@@ -26,32 +28,29 @@ class Feed(Protocol):
         """Validation batches, each with how many of its samples count."""
         ...
 
-    def scores(self, inputs: Any) -> Tensor:
-        """Class scores, shape (batch, classes)."""
+    def outputs(self, inputs: Any) -> Any:
+        """The model's outputs as the task has them, in full precision."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How batches are fetched: worker processes, the device they go to, this process's rank.
-
-    `outputs` is how many classes the model knows: a label beyond them is told apart before it is used.
-    """
+    """How batches are fetched: worker processes, the device they go to, this process's rank."""
 
     device: torch.device
     workers: int = 0
     rank: int = 0
-    outputs: int | None = None
 
 
 class ModelFeed:
     """Every sample goes through the whole model."""
 
-    def __init__(self, model: nn.Module, data: Data, order: Order, loading: Loading) -> None:
+    def __init__(self, model: nn.Module, data: Data, order: Order, loading: Loading, task: Task) -> None:
         self._model = model
         self._data = data
-        self._train = Fetcher(data, data.train, loading)
-        self._held_out = Fetcher(data, data.validation, loading)
+        self._task = task
+        self._train = Fetcher(data, data.train, loading, task)
+        self._held_out = Fetcher(data, data.validation, loading, task)
         self._order = order
         self._loading = loading
 
@@ -72,25 +71,42 @@ class ModelFeed:
         for batch, (_, counted) in zip(batches, parts, strict=True):
             yield batch, counted
 
-    def scores(self, inputs: Any) -> Tensor:
-        return class_scores(self._model, inputs)
+    def outputs(self, inputs: Any) -> Any:
+        return in_full(self._task.outputs(called(self._model, inputs)))
 
 
-def class_scores(model: nn.Module, inputs: Any) -> Tensor:
-    """The scores that `model` gives, from a tensor, a tuple that starts with them, or an output with logits."""
-    output = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-    output = getattr(output, "logits", output)
-    return output[0] if isinstance(output, tuple) else output  # type: ignore[no-any-return]
+def called(model: nn.Module, inputs: Any) -> Any:
+    """What `model` returns for a tensor, or for a mapping of its keyword arguments."""
+    return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+
+
+def in_full(outputs: Any) -> Any:
+    """Outputs whose half-precision tensors are made single ones, which losses are computed in."""
+    return mapped(outputs, lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)
+
+
+def mapped(nest: Any, change: Callable[[Tensor], Any]) -> Any:
+    """A nest of mappings and sequences with each of its tensors changed, anything else as it is."""
+    import torch
+
+    if isinstance(nest, torch.Tensor):
+        return change(nest)
+    if isinstance(nest, Mapping):
+        return {key: mapped(value, change) for key, value in nest.items()}
+    if type(nest) in (list, tuple):
+        return type(nest)(mapped(value, change) for value in nest)
+    return nest
 
 
 class Fetcher:
     """Fetches batches of one set by their keys, in worker processes that live as long as this does."""
 
-    def __init__(self, data: Data, samples: Samples, loading: Loading) -> None:
+    def __init__(self, data: Data, samples: Samples, loading: Loading, task: Task) -> None:
         import torch
         from torch.utils.data import DataLoader
 
         self._name = data.name
+        self._task = task
         self._loading = loading
         self._wanted: list[list[Key]] = []
         self._loader: Any = DataLoader(
@@ -115,7 +131,18 @@ class Fetcher:
                 return
             except RunnerError as fault:
                 raise _without_worker_traceback(fault) from None
-            yield _checked(batch, self._name, self._loading)
+            yield self._taken_apart(batch)
+
+    def _taken_apart(self, batch: Any) -> Batch:
+        try:
+            parts = self._task.inputs_and_targets(batch)
+        except RunnerError:
+            raise
+        except Exception as fault:
+            raise RunFailed(f"{self._name}: {first_line(fault)}") from fault
+        device = self._loading.device
+        inputs, targets = (mapped(part, lambda t: t.to(device, non_blocking=True)) for part in parts)
+        return inputs, targets
 
 
 class _Wanted:
@@ -129,31 +156,6 @@ class _Wanted:
 
     def __len__(self) -> int:
         return len(self._keys)
-
-
-def _checked(batch: Any, name: str, loading: Loading) -> Batch:
-    import torch
-
-    try:
-        inputs, labels = batch
-        labels = torch.as_tensor(labels)
-    except (TypeError, ValueError):
-        raise RunFailed(
-            f"{name}: a batch is not (inputs, class numbers) but {type(batch).__name__}"
-        ) from None
-    if labels.is_floating_point() or labels.ndim != 1:
-        raise RunFailed(
-            f"{name}: labels must be class numbers, got {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-    if loading.outputs is not None:
-        check_labels(labels, loading.outputs, name)
-    return _moved(inputs, loading.device), labels.to(loading.device, torch.int64, non_blocking=True)
-
-
-def _moved(inputs: Any, device: torch.device) -> Any:
-    if isinstance(inputs, Mapping):
-        return {key: _moved(value, device) for key, value in inputs.items()}
-    return inputs.to(device, non_blocking=True)
 
 
 def _without_worker_traceback(fault: RunnerError) -> RunnerError:

@@ -15,6 +15,7 @@ from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.tools.numbers import plural
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class FeedChoice:
     order: Order
     loading: Loading
     numerics: Numerics
+    task: Task
     phases: PhaseWatch
     display: Display
     folder: Path | None
@@ -54,7 +56,7 @@ class FeedChoice:
 
     def _plain(self) -> Feed:
         if self._whole is None:
-            self._whole = ModelFeed(self.model, self.data, self.order, self.loading)
+            self._whole = ModelFeed(self.model, self.data, self.order, self.loading, self.task)
         return self._whole
 
     def _remembering(self, progress: Progress) -> Feed | None:
@@ -89,11 +91,18 @@ class FeedChoice:
         return None
 
     def _remembered(self) -> Feed:
+        from torch import Tensor
+        from torch.utils._pytree import tree_leaves
+
         from layerlr_dsl.runner.features import MIB, RememberedFeed
-        from layerlr_dsl.runner.prefix import cut
+        from layerlr_dsl.runner.prefix import NoPrefix, cut
 
         keys = [[(index, index) for index in range(min(LOOK_AT, len(self.data.train)))]]
-        (inputs, _), *_ = Fetcher(self.data, self.data.train, replace(self.loading, workers=0))(keys)
+        (inputs, targets), *_ = Fetcher(
+            self.data, self.data.train, replace(self.loading, workers=0), self.task
+        )(keys)
+        if not all(isinstance(t, Tensor) and t.ndim and len(t) == len(keys[0]) for t in tree_leaves(targets)):
+            raise NoPrefix("the task's targets are not tensors with a row for each sample")
         cuts = []
         for training in (True, False):
             self.model.train(training)
@@ -108,6 +117,7 @@ class FeedChoice:
             self.order,
             self.loading,
             self.numerics,
+            self.task,
             self.config.feature_memory,
             self.folder,
             self.stopped,

@@ -38,11 +38,13 @@ def keep_under_another_name(path: Path, other: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make the run's folder and see that files can be written there. Raises RunnerError."""
-    probe = path / f".probe.{os.getpid()}"
+    probe = path / f".probe.{os.getpid()}.tmp"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"")
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as fault:
         raise RunnerError(
             f"--out {path}: {fault.strerror or fault}", "give a folder that you may write to"

@@ -10,11 +10,11 @@ from typing import Any
 
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.runner import checkpoint
+from layerlr_dsl.runner.about import ABOUT_FILE, About
 from layerlr_dsl.runner.config import CONFIG_FILE, TrainConfig, stored, to_json
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.runner.metrics import METRICS_FILE, TIMING_FILE, LineLog
-from layerlr_dsl.tools.atomic import remove_leftovers
 
 PLAN_FILE, SUMMARY_FILE, RULES_FOLDER = "plan.json", "summary.json", "rules"
 
@@ -41,18 +41,16 @@ class RunFolder:
                     f"--out: {fault.message}", "give another folder: it would be lost"
                 ) from None
 
-    def open(self) -> None:
-        """Make the folder where it is not there yet, and see that it can be written to. Raises RunnerError."""
-        make_folder(self.path)
-        remove_leftovers(self.path)
-
-    def describe(self, config: TrainConfig, sources: Sequence[Source], plan: Mapping[str, Any]) -> None:
-        """Write the rules with their includes, the plan and the configuration."""
+    def describe(
+        self, config: TrainConfig, sources: Sequence[Source], plan: Mapping[str, Any], about: About
+    ) -> None:
+        """Write the rules with their includes, the plan, the configuration, and what the model is and takes."""
         for name, text in rule_texts(sources).items():
             target = self.path / RULES_FOLDER / name
             make_folder(target.parent)
             write_text(target, text)
         write_text(self.path / PLAN_FILE, json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
+        write_text(self.path / ABOUT_FILE, about.to_json())
         write_text(self.path / CONFIG_FILE, to_json(config))
 
     def summarise(self, summary: Mapping[str, Any]) -> None:

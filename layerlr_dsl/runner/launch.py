@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import chance, checkpoint, processes, resume, snapshot
+from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
+from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
 from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+from layerlr_dsl.runner.evaluate import Scores, evaluate
+from layerlr_dsl.runner.feed import ModelFeed
 from layerlr_dsl.runner.feeds import FeedChoice
 from layerlr_dsl.runner.folder import RunFolder, rule_texts
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.runner.loop import Loop, Parts, Stopped
+from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.mishaps import explained
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.setup import Built, build
-from layerlr_dsl.runner.step import Stepper
+from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -46,6 +51,7 @@ class Asked:
     config: TrainConfig
     resume: bool = False
     accept_rule_changes: bool = False
+    accept_data_changes: bool = False
     changes: tuple[str, ...] = ()
     again: str = "the same command with --resume"
     warn: Callable[[Sequence[Diagnostic]], None] = lambda found: None
@@ -94,22 +100,29 @@ class _Run:
         self.folder = RunFolder(self.config.out) if self.config.out is not None else None
         self.progress = Progress()
         self.plot: Path | None = None
+        self._weights: str | None = None
+        self._fingerprint: fingerprint.Fingerprint | None = None
+        self.tested: Scores | None = None
+        self.tested_epoch: int | None = None
         self._drawn: dict[int, int] | None = None
 
     def go(self) -> dict[str, Any]:
         self.display.start()
         try:
-            return self._go()
+            with lock.held(self.folder.path, self.place) if self.folder is not None else nullcontext():
+                return self._go()
         except KeyboardInterrupt:
             raise self._cut_short() from None
         finally:
             self.display.stop()
 
     def _go(self) -> dict[str, Any]:
+        logs.check(self.config.log, self.config.out)
         for change in self.asked.changes:
             self.display.note(f"changed since the run began: {change}")
         found = self._checkpoint()
         built = build(self.config, self.place, fresh=found is None)
+        self.display.metric = built.task.metric
         for note in built.notes:
             self.display.note(note)
         if self.place.first:
@@ -143,19 +156,24 @@ class _Run:
         except RunnerError:
             raise
         except ODD as fault:
-            reason = (str(fault).strip().splitlines() or [""])[0][:200]
             raise RunnerError(
-                f"{found.path} does not fit this run: {type(fault).__name__}: {reason}",
+                f"{found.path} does not fit this run: {type(fault).__name__}: {first_line(fault)}",
                 f"if it is damaged, put {checkpoint.PREVIOUS} in its place",
             ) from fault
 
     def _take_in(self, built: Built, found: checkpoint.Found) -> None:
         content = found.content
         resume.check_names(content["rules"])
-        sources = built.rules.checked.sources
-        changes = resume.check_rules(content["rules"], sources, built.plan, self.asked.accept_rule_changes)
+        stored = resume.Said(content["rules"], content["lets"])
+        now = resume.said(built.rules.checked.sources, self.config.lets)
+        changes = resume.check_rules(stored, now, built.plan, self.asked.accept_rule_changes)
         if changes is not None:
             self.display.note(changes)
+        told = fingerprint.check(content["data"], self._data_now(built), self.asked.accept_data_changes)
+        if told is not None:
+            self.display.note(told)
+        self._weights = about.read(content["about"], found.path).weights
+        self.display.note(self._weights)
         checkpoint.check_model(content, snapshot.model_state(built.model), found.path)
         snapshot.load_model_state(built.model, content["model"])
         snapshot.load_optimizer_state(built.optimizer, content["optimizer"])
@@ -167,6 +185,16 @@ class _Run:
         at = f"epoch {self.progress.epoch}, step {self.progress.step}"
         self.display.note(f"resumed from {found.path}: {at}")
 
+    def _data_now(self, built: Built) -> fingerprint.Fingerprint:
+        """What the data looks like; looked at once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint.of(built.data)
+        return self._fingerprint
+
+    def _about(self, built: Built) -> About:
+        """What the model is and takes; where its weights come from is for the run's first start to say."""
+        return built.about.model_copy(update={"weights": self._weights or built.about.weights})
+
     def _restore_chance(self, states: list[dict[str, Any]]) -> None:
         if len(states) == self.place.world:
             chance.restore(states[self.place.rank])
@@ -175,10 +203,14 @@ class _Run:
             chance.seed_everything(chance.mix(self.config.seed, self.progress.total), self.place.rank)
 
     def _describe(self, built: Built) -> None:
-        if self.folder is None or not self.place.first:
+        if self.folder is None:
             return
-        self.folder.open()
-        self.folder.describe(self.config, built.rules.checked.sources, built.plan.to_json())
+        self._data_now(built)  # before training: a sample that cannot be read would spoil the first save
+        if not self.place.first:
+            return
+        self.folder.describe(
+            self.config, built.rules.checked.sources, built.plan.to_json(), self._about(built)
+        )
         missing = self.folder.metrics.cut(self.progress.metrics_size)
         if missing:
             self.display.note(f"metrics.jsonl lacks {missing} bytes of what the checkpoint has seen written")
@@ -190,6 +222,7 @@ class _Run:
 
     def _train(self, built: Built) -> None:
         folder = self.folder if self.place.first else None
+        written = self._logs(built) if folder is not None else []
         choice = FeedChoice(
             self.config,
             built.model,
@@ -197,6 +230,7 @@ class _Run:
             built.order,
             built.loading,
             built.numerics,
+            built.task,
             self.phases,
             self.display,
             folder.path if folder is not None else None,
@@ -206,13 +240,15 @@ class _Run:
             built.optimizer,
             built.numerics,
             self.place,
+            built.task,
             clip=self.config.clip,
-            label_smoothing=self.config.label_smoothing,
             accumulating=accumulating(built.model, self.config.parallel),
+            buffers=KeptBuffers(built.model) if self.config.on_nan == "skip" else None,
         )
         parts = Parts(
             config=self.config,
             model=built.model,
+            task=built.task,
             stepper=stepper,
             numerics=built.numerics,
             processes=self.place,
@@ -220,7 +256,7 @@ class _Run:
             total_steps=built.plan.clock.total or 0,
             validation_count=len(built.data.validation),
             phases=self.phases,
-            records=Records(folder, self.phases.standing, built.order.steps_per_epoch),
+            records=Records(folder, self.phases.standing, built.order.steps_per_epoch, built.task, written),
             display=self.display,
             interrupts=self.interrupts,
             feed_of_phase=choice,
@@ -229,12 +265,51 @@ class _Run:
         try:
             with self.interrupts:
                 Loop(parts, self.progress).run()
+                self._test(built)
         except Stopped:
             raise self._interrupted() from None
         except (RunnerError, KeyboardInterrupt):
             raise
         except Exception as fault:
             raise explained(fault, self.progress.total) from fault
+        finally:
+            for log in written:
+                log.close()
+
+    def _logs(self, built: Built) -> list[logs.Log]:
+        assert self.folder is not None
+        columns = logs.Columns(
+            built.metrics, [str(g.get("name", i)) for i, g in enumerate(built.optimizer.param_groups)]
+        )
+        past = logs.past_rows(self.folder.metrics.path)
+        return logs.open_logs(self.config.log, self.folder.path, columns, past)
+
+    def _test(self, built: Built) -> None:
+        """Score the test part once, with the best weights where they were kept. Raises Stopped."""
+        if built.data.test is None:
+            return
+        epoch = self._take_best(built)
+        data = replace(built.data, validation=built.data.test)
+        feed = ModelFeed(built.model, data, built.order, built.loading, built.task)
+        stopped = lambda index: self.interrupts.asked != 0 and not self.place.several  # noqa: E731
+        self.tested = evaluate(built.model, feed, built.task, built.numerics, self.place, stopped)
+        if self.tested is None:
+            raise Stopped
+        self.tested_epoch = epoch
+
+    def _take_best(self, built: Built) -> int:
+        """Put the weights of the best epoch in place; which epoch's are there now."""
+        last, best = self.progress.epoch - 1, self.progress.best_epoch
+        if self.folder is None or best is None or best == last:
+            return last
+        path = self.folder.path / checkpoint.BEST
+        try:
+            content = checkpoint.read(path)
+        except checkpoint.Unusable as fault:
+            self.display.note(f"{path} {fault}; the test is of the last weights")
+            return last
+        snapshot.load_model_state(built.model, content["model"])
+        return best
 
     def _draw(self, built: Built) -> None:
         """Draw the plan, once at the start, and again where a metric has moved it since."""
@@ -256,6 +331,9 @@ class _Run:
             "scaler": built.numerics.scaler.state_dict(),
             "progress": progress.to_dict(),
             "rules": rule_texts(built.rules.checked.sources),
+            "lets": dict(self.config.lets),
+            "data": self._data_now(built),
+            "about": self._about(built).model_dump(mode="json"),
             "rng": self.place.gather(chance.capture()),
         }
         problem: RunFailed | None = None
@@ -305,8 +383,20 @@ class _Run:
             "out": str(self.folder.path) if self.folder else None,
             "plot": str(self.plot) if self.plot is not None else None,
             "unreported": list(self.phases.unreported()),
+            **self._test_figures(),
         }
-        result = summary(self.config, self.progress, facts)
+        result = summary(self.config, self.progress, built.task, facts)
         if self.folder is not None and self.place.first:
             self.folder.summarise(result)
         return result
+
+    def _test_figures(self) -> dict[str, Any]:
+        """What the test gave, flat, for the summary; nothing where there was none."""
+        if self.tested is None:
+            return {}
+        figures = {"loss": self.tested.loss, **self.tested.metrics}
+        return {
+            **{f"test_{name}": finite(value) for name, value in figures.items()},
+            "test_samples": self.tested.count,
+            "test_epoch": self.tested_epoch,
+        }

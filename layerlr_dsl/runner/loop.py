@@ -20,6 +20,7 @@ from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.step import Numerics, Result, Stepper
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import same_buffers
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Parts:
 
     config: TrainConfig
     model: nn.Module
+    task: Task
     stepper: Stepper
     numerics: Numerics
     processes: Processes
@@ -69,36 +71,66 @@ class Loop:
     def run(self) -> None:
         """Train to the end. Raises Stopped, or RunFailed where the run cannot go on."""
         parts, progress = self._parts, self.progress
-        while progress.total < parts.total_steps or progress.step > 0:
+        if progress.total < parts.total_steps:
+            parts.phases.begin()
+            parts.phases.tell(parts.display)
+        while not self._over():
             self._began, self._counted = time.monotonic(), 0
             self._train(min(parts.order.steps_per_epoch, parts.total_steps - progress.total + progress.step))
             trained = time.monotonic()
             scores = self._validate()
             self._finish_epoch(scores, trained - self._began)
 
+    def _over(self) -> bool:
+        """Whether nothing is left to do; only at the end of an epoch."""
+        parts, progress = self._parts, self.progress
+        if progress.step > 0:
+            return False
+        if progress.total >= parts.total_steps:
+            return True
+        if parts.phases.done:
+            parts.display.note(f"the last stage is over: the run ends after {progress.total} steps")
+            return True
+        return self._stalled()
+
+    def _stalled(self) -> bool:
+        """Whether the run is to stop early, which is told: no better epoch for as long as it was given."""
+        parts, progress = self._parts, self.progress
+        patience, best = parts.config.early_stop, progress.best_epoch
+        if patience is None or best is None or progress.best is None or progress.epoch - 1 - best < patience:
+            return False
+        metric = parts.task.metric
+        text = f"stopped early after epoch {progress.epoch - 1}: val_{metric.name} was best in epoch {best}"
+        change = parts.phases.next_change_epoch(progress.total)
+        later = f"; the rules had a change to come at epoch {change:g}" if change is not None else ""
+        parts.display.note(f"{text} ({metric.text(progress.best)}), {patience} epochs before{later}")
+        return True
+
     # ------------------------------------------------------------ training
 
     def _train(self, steps: int) -> None:
-        """The rest of the current epoch, of `steps` optimizer steps, phase after phase."""
-        while self.progress.step < steps:
+        """The rest of the current epoch, of `steps` optimizer steps, phase after phase; less where the last
+        stage ends within it.
+        """
+        while self.progress.step < steps and not (self.progress.step and self._parts.phases.done):
             feed = self._feed = self._choose_feed()
             self._parts.model.train()
             for batches in feed.training(self.progress.epoch, self.progress.step):
                 changed = self._step(batches, feed, steps)
-                if changed or self.progress.step >= steps:
+                if changed or self.progress.step >= steps or self._parts.phases.done:
                     break
 
     def _step(self, batches: list[Batch], feed: Feed, steps: int) -> bool:
         """One optimizer step and everything that hangs on it; whether another phase has begun."""
         parts, progress = self._parts, self.progress
-        result = parts.stepper.compute(batches, feed.scores, parts.interrupts.asked != 0)
+        result = parts.stepper.compute(batches, feed.outputs, parts.interrupts.asked != 0)
         if result.applied:
             progress.skipped_in_a_row = 0
         else:
             self._left_out(result)
         if result.sound:
             parts.stepper.apply(result)
-            progress.add(result.loss_sum, result.correct, result.count)
+            progress.add(result.loss_sum, result.sums, result.count)
         progress.step += 1
         progress.total += 1
         self._counted += result.count
@@ -158,7 +190,7 @@ class Loop:
 
         # a thaw after the last step has changed no weight yet: what was remembered still holds
         feed = self._feed or self._choose_feed()
-        scores = evaluate(parts.model, feed, parts.numerics, parts.processes, stopped)
+        scores = evaluate(parts.model, feed, parts.task, parts.numerics, parts.processes, stopped)
         if scores is None:
             self._stop()
         return scores
@@ -167,23 +199,24 @@ class Loop:
         parts, progress = self._parts, self.progress
         seconds = time.monotonic() - self._began
         progress.seconds += seconds
-        progress.val_loss, progress.val_accuracy = scores.loss, scores.accuracy
-        best = progress.best is None or scores.accuracy > progress.best
+        progress.val_loss, progress.val_metrics = scores.loss, scores.metrics
+        value = scores.of(parts.task.metric)
+        best = parts.task.metric.better(value, progress.best)
         if best:
-            progress.best, progress.best_epoch = scores.accuracy, progress.epoch
+            progress.best, progress.best_epoch = value, progress.epoch
         row = EpochRow(
             progress.epoch,
             progress.loss,
-            progress.accuracy,
+            progress.value(parts.task),
             scores.loss,
-            scores.accuracy,
+            value,
             seconds,
             self._counted / max(training_seconds, 1e-9),
             progress.trainable_share,
             best,
         )
         parts.records.epoch(progress, row)
-        parts.phases.report(progress, scores)
+        parts.phases.report(progress, scores, parts.task)
         progress.next_epoch()
         parts.display.epoch(row)
         parts.phases.changed()
@@ -216,9 +249,10 @@ class Loop:
                 step=progress.step if step is None else step,
                 steps=steps,
                 loss=progress.loss,
-                accuracy=progress.accuracy,
+                value=progress.value(parts.task),
                 samples_per_second=self._counted / max(now - self._began, 1e-9),
                 groups=parts.phases.rows(),
                 what=what,
+                stage=parts.phases.stage,
             )
         )

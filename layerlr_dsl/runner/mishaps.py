@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.processes import LOST, LOST_HELP
+from layerlr_dsl.tools.printable import first_line
 
 
 def explained(fault: Exception, step: int) -> RunFailed:
@@ -15,7 +16,7 @@ def explained(fault: Exception, step: int) -> RunFailed:
 
     if isinstance(fault, TrainingError):
         return RunFailed(str(fault))
-    reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:200]
+    reason = first_line(fault)
     if isinstance(fault, torch.OutOfMemoryError):
         return RunFailed(
             f"step {step}: the device is out of memory", "give a smaller --batch-size, or --accumulate more"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Data, Wanted, check_head
+from layerlr_dsl.runner.data import IMAGENET_MEAN, IMAGENET_STD, Batch, Data, Samples, Wanted
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.feed import class_scores
-from layerlr_dsl.runner.order import Key
+from layerlr_dsl.runner.feed import called, in_full
+from layerlr_dsl.runner.tasks import FirstLook, Task, try_out
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,44 +61,56 @@ def wanted_images(model: nn.Module, image_size: int | None) -> Wanted:
     )
 
 
-def check_fit(model: nn.Module, data: Data, spec: str) -> int:
-    """Run a few samples through the model on the CPU; the number of its outputs.
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A few samples that went through the model: its inputs as they were, and what the task measures."""
 
-    Raises RunnerError where the model does not take the data, gives no class scores, or has another
-    number of classes. Lazy layers get their shapes here.
+    inputs: Any
+    metrics: tuple[str, ...]
+
+
+def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:
+    """Run a few samples through the model on the CPU, and what it gives through the task.
+
+    Raises RunnerError where the model does not take the data, or the task not what the model gives. Lazy
+    layers get their shapes here.
     """
-    import torch
-
-    keys = [(index, index) for index in range(min(SAMPLES, len(data.validation)))]
-    inputs = _inputs(data, keys)
-    model.eval()
+    inputs, targets = look_at(data, data.validation, task, SAMPLES)
     try:
-        with torch.no_grad():
-            scores = class_scores(model, inputs)
+        outputs = outputs_of(model, inputs, task)
     except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         shape = tuple(getattr(inputs, "shape", ()))
         raise RunnerError(
-            f"{spec} does not take the samples of {data.name} (shape {shape}): {reason}",
+            f"{spec} does not take the samples of {data.name} (shape {shape}): {first_line(fault)}",
             None if data.name.startswith("python:") else "see whether --image-size helps",
         ) from None
-    if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != len(keys):
-        shape = tuple(getattr(scores, "shape", ()))
-        raise RunnerError(f"{spec} gives {shape} for {len(keys)} samples, not a score for each class")
-    check_head(data, scores.shape[1], spec)
-    return int(scores.shape[1])
+    seen = min(SAMPLES, len(data.validation))
+    task.first_look(outputs, targets, FirstLook(data.name, spec, seen, data.classes))
+    return Fit(inputs, try_out(task, outputs, targets))
 
 
-def _inputs(data: Data, keys: list[Key]) -> Any:
-    """What the model is given for these samples of the validation set. Raises RunnerError."""
+def outputs_of(model: nn.Module, inputs: Any, task: Task) -> Any:
+    """What the task gets of the model for `inputs`, in eval mode and without gradients."""
+    import torch
+
+    model.eval()
+    with torch.no_grad():
+        return in_full(task.outputs(called(model, inputs)))
+
+
+def look_at(data: Data, samples: Samples, task: Task, count: int) -> Batch:
+    """Up to `count` of these samples, from all over the set, as the model and the task get them.
+
+    Raises RunnerError.
+    """
+    count = min(count, len(samples))
+    places = [index * len(samples) // count for index in range(count)]
     try:
-        inputs, _ = data.collate(data.validation.__getitems__(keys))
+        return task.inputs_and_targets(data.collate(samples.__getitems__([(at, at) for at in places])))
     except RunnerError:
         raise
     except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise RunnerError(
-            f"{data.name}: samples do not make a batch of (inputs, class numbers): {reason}",
+            f"{data.name}: samples do not make a batch of inputs and targets: {first_line(fault)}",
             "a sample is (tensor, class number), and all tensors are of one shape",
         ) from fault
-    return inputs

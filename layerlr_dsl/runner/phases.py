@@ -10,6 +10,7 @@ from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.evaluate import Scores
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Standing
+from layerlr_dsl.runner.tasks import LOSS, Task
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class PhaseWatch:
         """Take in what is frozen now, without a word; after a state was loaded."""
         self._change = -1
         self._news = ""
+        self.stage = self._schedule.stage
         self.frozen_parameters = self._schedule.frozen
         self._frozen = {g.name for g in self._plan.groups if self._is_frozen(g)}
         trains = sum(g.numel for g in self._plan.groups if g.name not in self._frozen)
@@ -63,21 +65,19 @@ class PhaseWatch:
         """
         tick = self._schedule.last_epoch
         if self._change <= tick:
-            self._change = self._plan.next_change(tick) or 2**62
+            self._change = self._plan.next_change(tick, self.fired()) or 2**62
         if self._change == tick + 1:
             self._prove()
         self._schedule.step()
 
-    def report(self, progress: Progress, scores: Scores) -> None:
+    def report(self, progress: Progress, scores: Scores, task: Task) -> None:
         """Hand the figures of an epoch to the conditions that wait for them."""
         if self._plan.events:
             self._prove()
-        self._schedule.report(
-            val_loss=scores.loss,
-            val_accuracy=scores.accuracy,
-            train_loss=progress.loss,
-            train_accuracy=progress.accuracy,
-        )
+        figures = {"val": {LOSS.name: scores.loss, **scores.metrics}}
+        figures["train"] = {LOSS.name: progress.loss, **progress.metrics(task)}
+        named = {f"{part}_{name}": value for part, of in figures.items() for name, value in of.items()}
+        self._schedule.report(named, end_of_epoch=True)
 
     def _prove(self) -> None:
         from layerlr_dsl.training.errors import FrozenMoved
@@ -88,20 +88,33 @@ class PhaseWatch:
             raise RunFailed(str(fault)) from None
 
     def changed(self) -> bool:
-        """Whether another set of parameters is frozen than at the last call."""
-        if self._schedule.frozen == self.frozen_parameters:
+        """Whether another set of parameters is frozen than at the last call; a stage that began is news too."""
+        stage, frozen, parameters = self.stage, self._frozen, self.frozen_parameters
+        if self._schedule.frozen == parameters and self._schedule.stage == stage:
             return False
-        before = self._frozen
         self.look()
-        said = [
+        said = [f"stage {self.stage}"] if self.stage != stage else []
+        said += [
             f"{title} {listed(g.name for g in self._plan.groups if g.name in names)}"
-            for title, names in (("thawed", before - self._frozen), ("frozen", self._frozen - before))
+            for title, names in (("thawed", frozen - self._frozen), ("frozen", self._frozen - frozen))
             if names
         ]
+        self._tell_later(said)
+        return self.frozen_parameters != parameters
+
+    def begin(self) -> None:
+        """Have the stage that runs now among the news: the first of a run, or that of a resumed one."""
+        self._tell_later([f"stage {self.stage}"] if self.stage is not None else [])
+
+    def _tell_later(self, said: list[str]) -> None:
         if said:
             epoch = float(self._plan.clock.epoch_of(self._schedule.last_epoch))
             self._news = f"{spelled(epoch, 3):>5}  {'; '.join(said)}: {self.trainable_share:.1%} trains"
-        return True
+
+    @property
+    def done(self) -> bool:
+        """Whether the last stage is over, and with it what there was to train for."""
+        return self._schedule.done
 
     def tell(self, display: Display) -> None:
         """Say what the last change was, once."""
@@ -112,7 +125,7 @@ class PhaseWatch:
     def standing(self) -> Standing:
         """The rates as the optimizer has them now, and what is frozen."""
         frozen = [group.name for group in self._plan.groups if group.name in self._frozen]
-        return Standing(self._rates(), frozen, self.trainable_share)
+        return Standing(self._rates(), frozen, self.trainable_share, self.stage)
 
     def rows(self) -> list[GroupRow]:
         """Every group as it stands, in the order of the optimizer."""
@@ -136,9 +149,14 @@ class PhaseWatch:
 
     def remaining_epochs(self, tick: int) -> float | None:
         """How long the present phase still lasts by the clock; None where only a metric may end it."""
-        change = self._plan.next_change(tick)
+        change = self._plan.next_change(tick, self.fired())
         end = change if change is not None else self._plan.clock.total
         return None if end is None else float(self._plan.clock.epoch_of(end - tick))
+
+    def next_change_epoch(self, tick: int) -> float | None:
+        """The epoch at which the clock alone freezes or thaws something next; None where it does not."""
+        change = self._plan.next_change(tick, self.fired())
+        return None if change is None else float(self._plan.clock.epoch_of(change))
 
     def fired(self) -> dict[int, int]:
         """The tick at which each metric condition of the plan came true, by its number."""

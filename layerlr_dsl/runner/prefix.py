@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
 
 from layerlr_dsl.runner import chance
+from layerlr_dsl.tools.printable import first_line
 
 _HARMLESS = ("activation", "pooling", "flatten", "padding", "upsampling", "fold", "pixelshuffle", "container")
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MultiheadAttention)
@@ -89,11 +90,7 @@ def _seen() -> Iterator[None]:
     except NoPrefix:
         raise
     except Exception as fault:
-        raise NoPrefix(f"a look at a small batch fails ({_first_line(fault)})") from None
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0][:120]
+        raise NoPrefix(f"a look at a small batch fails ({first_line(fault, 120)})") from None
 
 
 @contextmanager
@@ -138,7 +135,7 @@ def _trace(model: nn.Module) -> fx.Graph:
     try:
         graph = _Tracer().trace(model)
     except Exception as fault:
-        raise NoPrefix(f"the way from input to output cannot be traced ({_first_line(fault)})") from None
+        raise NoPrefix(f"the way from input to output cannot be traced ({first_line(fault, 120)})") from None
     if _draws() != drawn:  # the graph would throw the same coin for ever
         raise NoPrefix("its forward draws random numbers of its own")
     return graph

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +79,7 @@ def lost_worker() -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-        raise RunFailed(f"{LOST} ({reason[:200]})", LOST_HELP) from None
+        raise RunFailed(f"{LOST} ({first_line(fault)})", LOST_HELP) from None
 
 
 def join(config: TrainConfig) -> Processes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerlr_dsl.language.lets import literal
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.folder import rule_texts
@@ -19,17 +21,37 @@ if TYPE_CHECKING:
 SHOWN = 12
 
 
-def check_rules(
-    stored: Mapping[str, str], sources: Sequence[Source], plan: Plan, accepted: bool
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What rules a run goes by: their texts by file, the main file first, and constants that were put in."""
+
+    texts: Mapping[str, str]
+    lets: Mapping[str, str]
+
+
+def said(sources: Sequence[Source], lets: Mapping[str, str]) -> Said:
+    """What the rules of this start say."""
+    return Said(rule_texts(sources), lets)
+
+
+def values(lets: Mapping[str, str]) -> dict[str, object]:
+    """Constants as they are written, as what they mean. Raises RunnerError for what is none."""
+    found = {name: literal(text) for name, text in lets.items()}
+    odd = next((name for name, value in found.items() if value is None), None)
+    if odd is not None:
+        raise RunnerError(f"--let {odd}={lets[odd]}: not a constant, such as 3e-4")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def check_rules(stored: Said, now: Said, plan: Plan, accepted: bool) -> str | None:
     """What to say about rules edited since the checkpoint; None where they are the same.
 
     Raises RunnerError with the difference unless it is `accepted`.
     """
-    now = rule_texts(sources)
-    if dict(stored) == now:
+    if dict(stored.texts) == dict(now.texts) and dict(stored.lets) == dict(now.lets):
         return None
-    difference = text_difference(stored, now) + plan_difference(stored, plan)
+    difference = text_difference(stored.texts, now.texts) + _let_difference(stored.lets, now.lets)
+    difference += plan_difference(stored, plan)
     if not accepted:
         raise RunnerError(
             "the rules are not those that the run was started with\n" + "\n".join(difference),
@@ -47,22 +69,31 @@ def text_difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]
     return [f"  {line}" for line in lines]
 
 
-def plan_difference(stored: Mapping[str, str], plan: Plan) -> list[str]:
+def _let_difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    own = "the file's own"
+    return [
+        f"  --let {name}: {old.get(name, own)} -> {new.get(name, own)}"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+
+
+def plan_difference(stored: Said, plan: Plan) -> list[str]:
     """What the change does to parameters, the first few of them; nothing where the old text no longer resolves."""
     from layerlr_dsl.api import load
     from layerlr_dsl.plan.diff import diff
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for name, text in stored.items():
+        for name, text in stored.texts.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         clock = plan.clock
         epochs = None if clock.epochs is None else float(clock.epochs)
         try:
-            main = load(root / next(iter(stored)), root)
-            old = main.resolve(plan.inventory, epochs, clock.steps_per_epoch)
-        except (ValueError, OSError):
+            main = load(root / next(iter(stored.texts)), root, values(stored.lets))
+            old = main.resolve(plan.inventory, epochs, clock.steps_per_epoch, clock.steps)
+        except (ValueError, OSError, RunnerError):
             return []
     found = diff(old, plan)
     lines = [f"  {d.parameter}: {d.option} {d.old} -> {d.new}" for d in islice(found, SHOWN)]

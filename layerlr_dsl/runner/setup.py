@@ -5,33 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from layerlr_dsl.runner import chance, weights
+from layerlr_dsl.plan.clock import ImpossibleTime
+from layerlr_dsl.runner import chance, head, origin, resume, tasks, weights
+from layerlr_dsl.runner.about import About, shapes
+from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data, Request, Wanted, load
 from layerlr_dsl.runner.devices import choose_device, describe
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import Loading
-from layerlr_dsl.runner.models import build_model, check_fit, wanted_images
+from layerlr_dsl.runner.models import build_model, check_fit, look_at, outputs_of, wanted_images
 from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.step import Numerics
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import wrap
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from layerlr_dsl.api import Plan, Rules
     from layerlr_dsl.training.schedule import LayerSchedule
 
+HEAD_SAMPLES = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A run before anything has been trained. `model` is wrapped, `notes` tell what a user should know."""
+    """A run before anything has been trained. `model` is wrapped, `metrics` are the names of what the task
+    measures, `notes` tell what a user should know.
+    """
 
     rules: Rules
     spec: str
+    task: Task
     model: nn.Module
     data: Data
     order: Order
@@ -40,6 +49,8 @@ class Built:
     schedule: LayerSchedule
     numerics: Numerics
     loading: Loading
+    about: About
+    metrics: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -50,39 +61,109 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     """
     rules = _rules(config)
     spec, from_file = _spec(config, rules)
-    if config.epochs is None and rules.epochs is None:
-        raise RunnerError(
-            "the length of the run is not known", "give it with --epochs, or write `epochs N` in the file"
-        )
+    _check_length(rules, config)
     device = choose_device(config.device, place)
     # the same on every process: they must start from one model
     chance.seed_everything(config.seed, 0)
     model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
     wanted = wanted_images(model, config.image_size)
-    data = _data(config, wanted, place)
-    notes = [*data.notes]
+    own_task = tasks.load(config.task)
+    data = _data(config, wanted, place, stratified=own_task is None or own_task.stratified)
+    task = _classification(config, data) if own_task is None else _only(own_task, config)
+    loaded = None
     if config.weights is not None and fresh:
-        notes.append(weights.load_weights(model, config.weights, spec).text())
-    outputs = check_fit(model, data, spec)
+        loaded = weights.load_weights(model, config.weights, spec)
+    fit = check_fit(model, data, spec, task)
     order = _order(config, data, place)
     plan = _plan(rules, model, config, order)
+    source = origin.of(spec, model, loaded)
+    notes = [*data.notes]
+    if fresh:
+        origin.check_frozen(source, model, plan, config)
+        notes.append(source.text)
+    if loaded is not None and isinstance(task, Classification):
+        notes += _begin_head(model, loaded.fresh, data, task, config)
     numerics = Numerics.make(config.precision, device)
     wrapped, optimizer, schedule = _training_side(model, plan, config, device)
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
-    loading = Loading(device, config.workers, place.rank, outputs)
-    return Built(
-        rules, spec, wrapped, data, order, plan, optimizer, schedule, numerics, loading, tuple(notes)
+    loading = Loading(device, config.workers, place.rank)
+    about = About(
+        model=spec,
+        from_file=from_file,
+        root=str((config.root or config.rules.parent).resolve()) if from_file else None,
+        task=config.task,
+        data=config.data,
+        weights=source.text,
+        classes=data.class_names,
+        input=shapes(fit.inputs),
+        preparation=data.preparation,
     )
+    return Built(
+        rules=rules,
+        spec=spec,
+        task=task,
+        model=wrapped,
+        data=data,
+        order=order,
+        plan=plan,
+        optimizer=optimizer,
+        schedule=schedule,
+        numerics=numerics,
+        loading=loading,
+        about=about,
+        metrics=fit.metrics,
+        notes=tuple(notes),
+    )
+
+
+def _begin_head(
+    model: nn.Module, fresh: tuple[str, ...], data: Data, task: Task, config: TrainConfig
+) -> list[str]:
+    """Start a head that the file of weights did not have; what to say of it."""
+    inputs, targets = look_at(data, data.train, task, HEAD_SAMPLES)
+
+    def scores() -> Tensor:
+        return cast("Tensor", outputs_of(model, inputs, task))
+
+    told = head.begin(model, fresh, config.head_init, scores, targets, config.seed) if fresh else None
+    return [told] if told is not None else []
+
+
+def _classification(config: TrainConfig, data: Data) -> Task:
+    weights = None
+    if config.class_weights is not None:
+        weights = class_weights(config.class_weights, data)
+    return Classification(config.label_smoothing, weights)
+
+
+def _only(task: Task, config: TrainConfig) -> Task:
+    """A task of one's own, which what is there for classifying alone does not reach."""
+    for option, given in (
+        ("label-smoothing", config.label_smoothing),
+        ("class-weights", config.class_weights),
+    ):
+        if given:
+            raise RunnerError(f"--{option} is for classifying; with --task the task's own loss counts")
+    return task
 
 
 def _rules(config: TrainConfig) -> Rules:
     from layerlr_dsl.api import load as load_rules
 
     try:
-        return load_rules(config.rules, config.root)
+        return load_rules(config.rules, config.root, resume.values(config.lets))
     except OSError as fault:
         raise RunnerError(str(fault)) from None
+
+
+def _check_length(rules: Rules, config: TrainConfig) -> None:
+    """Refuse a run without an end, before anything is built; how many steps an epoch has is no matter here."""
+    if rules.clock(config.epochs, 1, config.steps).total is None:
+        raise RunnerError(
+            "the length of the run is not known",
+            "give it with --epochs or --steps, or write `epochs N` in the file",
+        )
 
 
 def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
@@ -95,8 +176,12 @@ def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
     )
 
 
-def _data(config: TrainConfig, wanted: Wanted, place: Processes) -> Data:
-    request = Request(config.data, wanted, config.validation, config.seed, config.augment)
+def _data(config: TrainConfig, wanted: Wanted, place: Processes, *, stratified: bool) -> Data:
+    if config.test + config.validation >= 1:
+        raise RunnerError("--test and --validation together leave nothing to train on")
+    request = Request(
+        config.data, wanted, config.validation, config.seed, config.augment, config.test, stratified
+    )
     if place.several:
         # one process fetches what must be downloaded, the others then find it there
         if place.first:
@@ -117,9 +202,9 @@ def _order(config: TrainConfig, data: Data, place: Processes) -> Order:
 
 def _plan(rules: Rules, model: nn.Module, config: TrainConfig, order: Order) -> Plan:
     try:
-        return rules.resolve(model, config.epochs, order.steps_per_epoch)
-    except OverflowError as fault:
-        raise RunnerError(f"--epochs {config.epochs}: {fault}") from None
+        return rules.resolve(model, config.epochs, order.steps_per_epoch, config.steps)
+    except (OverflowError, ImpossibleTime) as fault:
+        raise RunnerError(f"the length of the run: {fault}") from None
 
 
 def _training_side(
@@ -142,5 +227,5 @@ def _training_side(
 
 def _headline(spec: str, plan: Plan, data: Data, device: torch.device, config: TrainConfig) -> str:
     numel = sum(group.numel for group in plan.groups)
-    counts = f"{len(data.train):,} + {len(data.validation):,} samples"
+    counts = " + ".join(f"{len(part):,}" for part in data.parts().values()) + " samples"
     return f"{spec}: {numel:,} parameters\n{data.name}: {counts}; on {describe(device)}, {config.precision}"

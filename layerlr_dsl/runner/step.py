@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from layerlr_dsl.runner.config import Precision
 from layerlr_dsl.runner.data import Batch
 from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.runner.sums import Figures, Sums
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
 Accumulating = Callable[[bool], AbstractContextManager[Any]]
@@ -26,11 +28,13 @@ Accumulating = Callable[[bool], AbstractContextManager[Any]]
 class Result:
     """Sums over the samples of one step on all processes; `norm` is that of the whole gradient.
 
+    `sums` is what the task measured.
+
     `sound` is False where the step must not be applied; `stop` says that some process was asked to stop.
     """
 
     loss_sum: float
-    correct: int
+    sums: Figures
     count: int
     norm: float
     sound: bool
@@ -65,6 +69,32 @@ class Numerics:
         return torch.autocast(self.device.type, dtype=dtype)
 
 
+class KeptBuffers:
+    """The buffers of a model (running statistics and the like) as they stood before a step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._kept: dict[str, Tensor] = {}
+
+    def keep(self) -> None:
+        """Remember them as they are now."""
+        for name, buffer in self._model.named_buffers():
+            kept = self._kept.get(name)
+            if kept is None or kept.shape != buffer.shape or kept.dtype != buffer.dtype:
+                self._kept[name] = buffer.detach().clone()
+            else:
+                kept.copy_(buffer.detach())
+
+    def put_back(self) -> None:
+        """Make them what they were at the last `keep`."""
+        import torch
+
+        with torch.no_grad():
+            for name, buffer in self._model.named_buffers():
+                if name in self._kept:
+                    buffer.copy_(self._kept[name])
+
+
 class Stepper:
     """Computes gradients and applies them; remembers the norms of the last sound step for a bad one."""
 
@@ -73,54 +103,51 @@ class Stepper:
         optimizer: Optimizer,
         numerics: Numerics,
         processes: Processes,
+        task: Task,
         *,
         clip: float | None,
-        label_smoothing: float,
         accumulating: Accumulating,
+        buffers: KeptBuffers | None = None,
     ) -> None:
+        self._buffers = buffers
         self._optimizer = optimizer
         self._numerics = numerics
         self._processes = processes
+        self._task = task
         self._clip = clip
-        self._label_smoothing = label_smoothing
         self._accumulating = accumulating
         self._norms: Tensor | None = None
         self._sound_norms: Tensor | None = None
 
-    def compute(self, batches: Sequence[Batch], scores: Callable[[Any], Tensor], stop: bool) -> Result:
+    def compute(self, batches: Sequence[Batch], outputs: Callable[[Any], Any], stop: bool) -> Result:
         """Forward and backward over `batches` as if they were one batch; nothing is applied yet."""
-        sums = self._backward(batches, scores, stop)
-        self._processes.sum(sums)
+        if self._buffers is not None:
+            self._buffers.keep()
+        sums = self._backward(batches, outputs)
+        told = _joined(sums.vector, float(stop))
+        self._processes.sum(told)
         if self._numerics.scaler.is_enabled():
             self._numerics.scaler.unscale_(self._optimizer)
         self._norms = norms = gradient_norms(list(self._live()))
-        # one transfer for all five: each would stall the device
-        loss, correct, count, asked, norm = _joined(sums, norms.norm()).tolist()
+        # one transfer for all: each would stall the device
+        *values, asked, norm = _joined(told, norms.norm()).tolist()
+        loss, count, measured = sums.named(values)
         # with fp16 an infinite gradient is ordinary: the scaler leaves that step out by itself
         sound = math.isfinite(loss) and (math.isfinite(norm) or self._numerics.scaler.is_enabled())
-        return Result(loss, int(correct), int(count), norm, sound, asked > 0)
+        return Result(loss, measured, count, norm, sound, asked > 0)
 
-    def _backward(self, batches: Sequence[Batch], scores: Callable[[Any], Tensor], stop: bool) -> Tensor:
-        import torch
-
-        total = sum(len(labels) for _, labels in batches) * self._processes.world
-        sums = torch.zeros(4, dtype=torch.float64, device=self._numerics.device)
-        sums[2:] = torch.tensor([total / self._processes.world, float(stop)])
-        for index, (inputs, labels) in enumerate(batches):
+    def _backward(self, batches: Sequence[Batch], outputs: Callable[[Any], Any]) -> Sums:
+        counts = [self._task.count(targets) for _, targets in batches]
+        sums = Sums(self._task, self._numerics.device)
+        for index, (inputs, targets) in enumerate(batches):
             with self._accumulating(index + 1 == len(batches)):
                 with self._numerics.autocast():
-                    given = scores(inputs).float()
-                loss = self._loss(given, labels)
-                # the processes' gradients are averaged, so each scales its part of the sum up
-                self._numerics.scaler.scale(loss * (self._processes.world / total)).backward()  # type: ignore[no-untyped-call]
-            correct = (given.detach().argmax(1) == labels).sum()
-            sums[:2] += torch.stack([loss.detach().double(), correct.double()])
+                    given = outputs(inputs)
+                loss = summed(self._task.loss(given, targets), counts[index])
+                # the processes' gradients are averaged: each divides by its own share of the samples
+                self._numerics.scaler.scale(loss / sum(counts)).backward()  # type: ignore[no-untyped-call]
+            sums.add(loss, given, targets, counts[index])
         return sums
-
-    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        from torch.nn.functional import cross_entropy
-
-        return cross_entropy(scores, labels, reduction="sum", label_smoothing=self._label_smoothing)
 
     def apply(self, result: Result) -> None:
         """Clip and take the step that was computed, and clear the gradients."""
@@ -138,10 +165,14 @@ class Stepper:
             self._sound_norms = self._norms
 
     def discard(self) -> None:
-        """Forget the gradients that were computed."""
+        """Undo what was computed: forget the gradients, put back what the forward pass wrote into buffers."""
         self._optimizer.zero_grad(set_to_none=True)
-        if self._numerics.scaler.is_enabled():
-            self._numerics.scaler.update()
+        if self._buffers is not None:
+            self._buffers.put_back()
+        scaler = self._numerics.scaler
+        if scaler.is_enabled():
+            # with its own scale: no other would have made the loss a number
+            scaler.update(scaler.get_scale())
 
     def blame(self) -> str | None:
         """Which group has the largest gradient now, or where all are lost, had it in the last sound step."""
@@ -174,10 +205,15 @@ def gradient_norms(gradients: list[Tensor]) -> Tensor:
     return norms.full_tensor() if hasattr(norms, "full_tensor") else norms
 
 
-def _joined(sums: Tensor, norm: Tensor) -> Tensor:
+def summed(loss: Tensor, count: int) -> Tensor:
+    """The sum over `count` samples of a task's loss, which is one number for each or the mean of all."""
+    return loss.sum() if loss.ndim else loss * count
+
+
+def _joined(sums: Tensor, more: Tensor | float) -> Tensor:
     import torch
 
-    return torch.cat([sums, norm.double().reshape(1).to(sums.device)])
+    return torch.cat([sums, torch.as_tensor(more, dtype=torch.float64, device=sums.device).reshape(1)])
 
 
 def _norms_by_group(owners: list[str], norms: Tensor | None) -> dict[str, float]:

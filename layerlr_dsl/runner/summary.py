@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.progress import Progress
+from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.tools.atomic import write_atomically
 
 if TYPE_CHECKING:
     from layerlr_dsl.api import Plan
 
 
-def summary(config: TrainConfig, progress: Progress, facts: dict[str, Any]) -> dict[str, Any]:
+def summary(config: TrainConfig, progress: Progress, task: Task, facts: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run as plain data; `facts` are added as they are."""
     import torch
 
@@ -27,9 +28,10 @@ def summary(config: TrainConfig, progress: Progress, facts: dict[str, Any]) -> d
         "epochs": progress.epoch,
         "steps": progress.total,
         "skipped_steps": progress.skipped,
-        "val_accuracy": progress.val_accuracy,
+        "metric": task.metric.name,
+        **{f"val_{name}": finite(value) for name, value in progress.val_metrics.items()},
         "val_loss": None if progress.val_loss is None else finite(progress.val_loss),
-        "best_val_accuracy": progress.best,
+        f"best_val_{task.metric.name}": None if progress.best is None else finite(progress.best),
         "best_epoch": progress.best_epoch,
         "seconds": round(progress.seconds, 3),
         "precision": config.precision,

@@ -13,8 +13,11 @@ from typing import Any
 from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
+from layerlr_dsl.tools.printable import first_line
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "best.pt")
+"""What a folder of weights holds: one that `save_pretrained` wrote, or a run of our own."""
 
 
 def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
@@ -22,6 +25,8 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     path = Path(weights).expanduser()
     if not weights:
         raise RunnerError("--weights: no name and no path", _names((spec or "").partition(":")[0]))
+    if path.is_dir():
+        path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path)
     if path.is_file():
         return str(path), read(path)
     if weights in PACKAGED:
@@ -32,7 +37,10 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     if family == "timm" and weights == "pretrained":
         return weights, _of_timm(spec or "")
     if path.is_dir():
-        raise RunnerError(f"--weights {weights} is a folder", "give a .safetensors, .pt or .pth file")
+        raise RunnerError(
+            f"--weights {weights} is a folder without {', '.join(IN_FOLDERS[:-1])} or {IN_FOLDERS[-1]}",
+            "give a .safetensors, .pt or .pth file",
+        )
     raise RunnerError(f"--weights {weights}: no such file, and no weights of that name", _names(family))
 
 
@@ -50,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as fault:
-        raise RunnerError(f"{path} cannot be read as weights: {_first_line(fault)}") from None
+        raise RunnerError(f"{path} cannot be read as weights: {first_line(fault)}") from None
     tensors = _tensors_of(content)
     if not tensors:
         raise RunnerError(f"{path} holds no tensors by name, so it is no file of weights")
@@ -90,11 +98,6 @@ def _looks_like_torchs(path: Path) -> bool:
     """A whole zip archive, or the pickle that torch wrote before 1.6, which starts with its protocol."""
     with path.open("rb") as file:
         return file.read(1) == b"\x80" or zipfile.is_zipfile(path)
-
-
-def _first_line(fault: BaseException) -> str:
-    text = str(fault).strip()
-    return text.splitlines()[0] if text else type(fault).__name__
 
 
 def _tensors_of(content: Any) -> dict[str, Any]:
@@ -151,6 +154,6 @@ def _of_timm(spec: str) -> dict[str, Any]:
 
 def _no_network(what: str, fault: BaseException) -> RunnerError:
     return RunnerError(
-        f"{what} could not be downloaded: {_first_line(fault)}",
+        f"{what} could not be downloaded: {first_line(fault)}",
         "with no network, give the path of a file that you have",
     )

@@ -174,6 +174,15 @@ def test_sarif_of_no_findings_is_valid_too(write: Any) -> None:
     assert log["runs"][0]["results"] == []
 
 
+@pytest.mark.parametrize("form", ["github", "sarif", "json", "text"])
+def test_no_format_sends_control_characters_to_the_log(write: Any, form: str) -> None:
+    """A file of an odd name, and odd characters in the rules: a log that shows them raw would obey them."""
+    write("a\x1b[31m\u202e.lr", CLEAN + '"fc\x1b[32m\u202e" -> lr 1\n')
+    ran = layerlr("validate", "a\x1b[31m\u202e.lr", "--format", form)
+    assert ran.status == 1, ran.together
+    assert all(char.isprintable() or char == "\n" for char in ran.together), ascii(ran.together)
+
+
 def test_github_commands_escape_what_would_end_them(write: Any) -> None:
     """Percent signs, line breaks, commas and colons cannot break out of a workflow command."""
     write("a,b:%.lr", FAULTY)

@@ -13,11 +13,13 @@ from PIL import Image
 from torch import nn
 
 from layerlr_dsl.runner import data
-from layerlr_dsl.runner.data import Request, Wanted, check_head
+from layerlr_dsl.runner.classification import Classification, check_head, check_labels
+from layerlr_dsl.runner.data import Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.datasets.split import stratified
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.models import check_fit
+from layerlr_dsl.runner.tasks import FirstLook
 
 
 def _batch(samples, count: int = 4):
@@ -197,7 +199,8 @@ def test_ones_own_data_set_is_split_and_a_pair_is_not(module):
         ("return []", "cannot be split"),
         ("return [], []", "training set is empty"),
         ("return [1, 2, 3]", r"a sample is not \(input, class number\)"),
-        ("return ([], [], [])", "a tuple of 3, which is no data set"),
+        ("return ([], [], [])", "training set is empty"),
+        ("return ([], [], [], [])", "a tuple of 4, which is no data set"),
         ("raise SystemExit(3)", "SystemExit"),
         ("return type('Endless', (list,), {'__len__': lambda self: 1 / 0})()", "which is no data set"),
     ],
@@ -221,8 +224,8 @@ def test_samples_that_make_no_batch_are_a_sentence_before_any_training(module, s
         """
     )
     loaded = data.load(Request(f"python:{name}:make"))
-    with pytest.raises(RunnerError, match=r"do not make a batch of \(inputs, class numbers\)"):
-        check_fit(nn.Linear(3, 2), loaded, "python:net")
+    with pytest.raises(RunnerError, match=r"do not make a batch of inputs and targets"):
+        check_fit(nn.Linear(3, 2), loaded, "python:net", Classification())
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ def test_a_single_class_is_nothing_to_learn(tmp_path):
     """With one class every answer is right, and the run would look perfect."""
     _folder(tmp_path, ["only"])
     with pytest.raises(RunnerError, match="one class only"):
-        check_head(data.load(Request(f"imagefolder:{tmp_path}")), 1, None)
+        check_head(FirstLook("x", "y", 2, data.load(Request(f"imagefolder:{tmp_path}")).classes), 1)
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path, monkeypatch):
@@ -271,11 +274,11 @@ def test_a_head_of_another_size_is_refused_with_the_spec_to_write():
     """A head of 1000 outputs would train on 10 classes and look odd for ever."""
     loaded = data.load(Request("digits", Wanted(size=8)))
     with pytest.raises(RunnerError, match=r"timm:resnet18\(num_classes=10\)"):
-        data.check_head(loaded, 1000, "timm:resnet18")
-    data.check_head(loaded, 10, None)
+        check_head(FirstLook("digits", "timm:resnet18", 2, loaded.classes), 1000)
+    check_head(FirstLook("digits", "timm:resnet18", 2, loaded.classes), 10)
 
 
 def test_labels_out_of_range_are_named():
     """Without this, cross_entropy fails with an assertion deep inside."""
     with pytest.raises(RunnerError, match="class 12 has no output"):
-        data.check_labels(torch.tensor([0, 12]), 10, "x")
+        check_labels(torch.tensor([0, 12]), 10, "x")

@@ -7,7 +7,19 @@ import os
 
 from rich.console import Console
 
-from layerlr_dsl.runner.display import Enduring, EpochRow, GroupRow, Live, Now, Plain, clock_text, epoch_text
+from layerlr_dsl.runner.classification import ACCURACY
+from layerlr_dsl.runner.display import (
+    Enduring,
+    EpochRow,
+    GroupRow,
+    Live,
+    Now,
+    Plain,
+    clock_text,
+    epoch_text,
+    headings,
+)
+from layerlr_dsl.runner.tasks import LOSS, Metric
 
 GROUPS = [GroupRow(f"blocks.{i}.**.weight", 1e-3 / (i + 1), i < 3, 1234 * i) for i in range(20)]
 ROW = EpochRow(3, 0.51234, 0.912, 12.34567, 0.9, 75.0, 512.0, 0.984, True)
@@ -18,13 +30,14 @@ def _console(terminal: bool, width: int = 80) -> Console:
 
 
 def _now(**more) -> Now:
-    facts = {"epoch": 3, "epochs": 8, "step": 20, "steps": 45, "loss": 0.5, "accuracy": 0.9}
+    facts = {"epoch": 3, "epochs": 8, "step": 20, "steps": 45, "loss": 0.5, "value": 0.9}
     return Now(**{**facts, "samples_per_second": 400.0, "groups": GROUPS, **more})
 
 
 def _picture(now: Now, width: int = 80) -> list[str]:
     console = _console(True, width)
     live = Live(console)
+    live.metric = ACCURACY
     live.update(now)
     console.print(live._picture())
     return console.file.getvalue().splitlines()
@@ -73,6 +86,7 @@ def test_rows_of_epochs_fit_a_narrow_terminal():
     """One line each under a heading of their own, not two."""
     console = _console(True, 40)
     live = Live(console)
+    live.metric = ACCURACY
     live.epoch(ROW)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2
@@ -92,6 +106,7 @@ def test_a_pipe_gets_plain_lines_with_one_heading():
     """No control characters; a row an epoch."""
     console = _console(False)
     plain = Plain(console)
+    plain.metric = ACCURACY
     plain.note("notes come first")
     plain.phase("  0.5  thawed body")
     plain.epoch(ROW)
@@ -100,15 +115,15 @@ def test_a_pipe_gets_plain_lines_with_one_heading():
     assert lines[0] == "notes come first"
     assert lines[1].split()[:3] == ["epoch", "train", "loss"]
     assert len(lines) == 5
-    assert lines[3] == epoch_text(ROW)
+    assert lines[3] == epoch_text(ROW, ACCURACY)
     assert "\x1b" not in console.file.getvalue()
 
 
 def test_a_row_fits_80_columns_and_stands_under_its_headings():
     """Also with a loss of five digits before the point."""
     wide = EpochRow(120, 12345.6, 1.0, 12345.6, 1.0, 36000.0, 99999.0, 1.0, True)
-    assert len(epoch_text(wide)) <= 80
-    assert epoch_text(ROW).split() == [
+    assert len(epoch_text(wide, ACCURACY)) <= 80
+    assert epoch_text(ROW, ACCURACY).split() == [
         "3",
         "0.5123",
         "91.2%",
@@ -138,3 +153,18 @@ def test_a_reader_that_leaves_does_not_end_the_run():
 def test_times_read_like_a_clock():
     """Minutes and seconds, hours where there are some."""
     assert [clock_text(s) for s in (0, 5.4, 65, 3600, 7384)] == ["0:00", "0:05", "1:05", "1:00:00", "2:03:04"]
+
+
+def test_a_run_without_a_metric_shows_its_losses_alone():
+    """And one whose metric is no share shows it in as many digits as fit its column."""
+    assert headings(LOSS).split() == ["epoch", "train", "loss", "val", "loss", "trains", "speed", "time"]
+    assert epoch_text(ROW, LOSS).split() == ["3", "0.5123", "12.3457", "98.4%", "512/s", "1:15", "*"]
+    error = Metric("mean_error", rising=False, title="error")
+    assert headings(error).split().count("error") == 2
+    for value, text in (
+        (0.912, "0.912"),
+        (1234.5678, "1234.6"),
+        (1.234e-7, "1.2e-07"),
+        (float("nan"), "nan"),
+    ):
+        assert error.text(value) == text or len(error.text(value)) <= 7

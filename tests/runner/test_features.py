@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from tinyruns import content, settings
+from tinyruns import again, content, settings
 from torch import nn
 from torch.nn import functional
 
@@ -349,5 +349,5 @@ def test_a_run_with_remembered_features_resumes_to_the_same_bits(tmp_path, rules
             lambda self, *a: self._stop() if self.progress.total == 8 else original(self, *a),
         )
         assert layerlr(*line, "--out", tmp_path / "parted").status == 143
-    assert layerlr("train", "--resume", "--out", tmp_path / "parted").status == 0
+    assert layerlr(*again(tmp_path / "parted")).status == 0
     assert run_differences(tmp_path / "whole", tmp_path / "parted") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tinyruns import content, settings
+from tinyruns import again, content, settings
 
 pytestmark = [
     pytest.mark.gpu,
@@ -19,7 +19,7 @@ def test_every_precision_trains_and_resumes(tmp_path, rules, layerlr, precision)
     ran = layerlr(*line)
     assert ran.status == 0, ran.err
     assert content(tmp_path / "run")["model"]["head.weight"].device.type == "cpu"
-    ran = layerlr("train", "--resume", "--out", tmp_path / "run", "--epochs", 4, "--device", "cpu")
+    ran = layerlr(*again(tmp_path / "run", "--epochs", 4, "--device", "cpu"))
     assert ran.status == 0, ran.err
 
 

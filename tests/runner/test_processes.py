@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from tinyruns import content, environment, finish, run_together, settings, start_together
+from tinyruns import again, content, environment, finish, run_together, settings, start_together
 
 from layerlr_dsl.runner.wrapping import wrap
 
@@ -28,6 +28,7 @@ def _line(rules, out, *more):
         3,
         "--batch-size",
         12,
+        "--from-scratch",
         "--out",
         out,
         *more,
@@ -79,10 +80,10 @@ def test_a_run_changes_between_one_process_and_both_ways_of_sharing(alone, tmp_p
     stop = {"TINY_STOP_AT": "4"}
     assert run_together([*line, "--parallel", "ddp"], printed, **stop) == [143, 143]
     assert content(out)["progress"]["total"] == 5
-    again = ["train", "--resume", "--out", out]
-    assert run_together([*again, "--parallel", "fsdp"], printed, TINY_STOP_AT="5") == [143, 143]
+    line = again(out, model="Plain")
+    assert run_together([*line, "--parallel", "fsdp"], printed, TINY_STOP_AT="5") == [143, 143]
     assert content(out)["progress"]["total"] == 11
-    ran = layerlr(*again, "--parallel", "none")
+    ran = layerlr(*line, "--parallel", "none")
     assert ran.status == 0, ran.err
     assert "changed since the run began: --parallel fsdp -> none" in ran.out
     assert _close(alone, out)
@@ -96,7 +97,7 @@ def test_resuming_on_as_many_processes_gives_the_same_bits(tmp_path, rules, para
     assert run_together(settings(rules, whole, *more), tmp_path / "printed") == [0, 0]
     stopped = run_together(settings(rules, parted, *more), tmp_path / "printed", TINY_STOP_AT="7")
     assert stopped == [143, 143]
-    assert run_together(["train", "--resume", "--out", parted], tmp_path / "printed") == [0, 0]
+    assert run_together(again(parted), tmp_path / "printed") == [0, 0]
     one, other = content(whole), content(parted)
     assert [n for n, v in one["model"].items() if not torch.equal(v, other["model"][n])] == []
     assert (whole / "metrics.jsonl").read_bytes() == (parted / "metrics.jsonl").read_bytes()
@@ -127,8 +128,8 @@ def test_changed_settings_are_told_by_the_first_process_alone(tmp_path, plain_ru
     """Eight processes would say it eight times."""
     line = _line(plain_rules, tmp_path / "run", "--parallel", "ddp")
     run_together(line, tmp_path / "printed")
-    again = ["train", "--resume", "--out", tmp_path / "run", "--epochs", 4]
-    assert run_together(again, tmp_path / "printed") == [0, 0]
+    line = again(tmp_path / "run", "--epochs", 4, model="Plain")
+    assert run_together(line, tmp_path / "printed") == [0, 0]
     assert "--epochs 3 -> 4" in (tmp_path / "printed" / "0.txt").read_text()
     assert (tmp_path / "printed" / "1.txt").read_text() == ""
 

@@ -13,8 +13,17 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from tinyruns import BATCH, content, environment, finish, run_differences, settings, start
+from tinyruns import (
+    BATCH,
+    again,
+    content,
+    environment,
+    finish,
+    replace_checkpoint,
+    run_differences,
+    settings,
+    start,
+)
 
 
 @pytest.fixture
@@ -123,7 +132,7 @@ def test_data_drawn_at_random_is_drawn_the_same_way_after_a_stop(tmp_path, rules
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "_step", until_six)
         assert layerlr(*settings(rules, outs[1], data="noisy")).status == 143
-    assert layerlr("train", "--resume", "--out", outs[1]).status == 0
+    assert layerlr(*again(outs[1], data="noisy")).status == 0
     assert run_differences(outs[0], outs[1]) == []
     assert run_differences(outs[0], outs[2]) == []
 
@@ -146,9 +155,9 @@ def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
         printed = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "Traceback" not in printed[1]
-    again = shlex.split(printed[1].split("go on with:\n")[1].splitlines()[0])
-    assert again[:2] == ["layerlr", "train"]
-    assert finish(start(again[1:])) == 0
+    pasted = shlex.split(printed[1].split("go on with:\n")[1].splitlines()[0])
+    assert pasted[:2] == ["layerlr", "train"]
+    assert finish(start(pasted[1:])) == 0
     assert run_differences(whole, out) == []
 
 
@@ -165,7 +174,7 @@ def test_a_second_ctrl_c_leaves_the_last_checkpoint_as_it_was(whole, layerlr, mo
     """It ends at once, and still tells how to go on."""
     before = (whole / "last.pt").read_bytes()
     monkeypatch.setenv("TINY_INTERRUPT", "1")
-    ran = layerlr("train", "--resume", "--out", whole, "--epochs", 4)
+    ran = layerlr(*again(whole, "--epochs", 4))
     assert ran.status == 130
     assert f"layerlr train --resume --out {whole}" in ran.err
     assert (whole / "last.pt").read_bytes() == before
@@ -183,17 +192,44 @@ def test_a_second_ctrl_c_leaves_the_last_checkpoint_as_it_was(whole, layerlr, mo
 )
 def test_a_checkpoint_of_odd_content_is_a_sentence(whole, layerlr, part, odd):
     """Whole as a file, and yet not what a run writes."""
-    torch.save({**content(whole), part: odd}, whole / "last.pt")
-    ran = layerlr("train", "--resume", "--out", whole, "--epochs", 4)
+    replace_checkpoint(whole, {**content(whole), part: odd})
+    ran = layerlr(*again(whole, "--epochs", 4))
     assert ran.status == 2, ran
     assert "last.pt does not fit this run" in ran.err
     assert "internal error" not in ran.err
 
 
+@pytest.mark.parametrize("key", ["model", "data", "task"])
+def test_code_that_a_folder_names_is_not_run_for_it(whole, tmp_path, layerlr, monkeypatch, key):
+    """Somebody else may have written the folder: what would run is shown, and the line that allows it."""
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = json.loads((whole / "config.json").read_text())
+    (whole / "config.json").write_text(json.dumps({**config, key: "python:evil:make"}))
+    said = {"model": "python:tiny:Net", "data": "python:tiny:data"}
+    said.pop(key, None)
+    line = ["train", "--resume", "--out", whole]
+    ran = layerlr(*line, *[part for name, spec in said.items() for part in (f"--{name}", spec)])
+    assert ran.status == 2
+    assert f"{whole} asks to run code: --{key} python:evil:make" in ran.err
+    assert f"layerlr train --resume --out {whole} --" in ran.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_folder_names_cannot_steer_the_terminal(whole, layerlr):
+    """The line to paste is quoted and escaped."""
+    config = json.loads((whole / "config.json").read_text())
+    (whole / "config.json").write_text(json.dumps({**config, "data": "python:a\x1b[31m; rm:b"}))
+    ran = layerlr("train", "--resume", "--out", whole)
+    assert ran.status == 2
+    assert "\x1b" not in ran.err
+    assert "'python:a\\x1b[31m; rm:b'" in ran.err
+
+
 def test_a_finished_run_resumes_to_its_end_at_once(whole, layerlr):
     """Nothing is trained, nothing is written twice."""
     before = (whole / "metrics.jsonl").read_bytes()
-    ran = layerlr("train", "--resume", "--out", whole)
+    ran = layerlr(*again(whole))
     assert ran.status == 0
     assert "validation accuracy" in ran.out
     assert (whole / "metrics.jsonl").read_bytes() == before
@@ -206,9 +242,9 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(whole, tmp_path,
     out = tmp_path / "damaged"
     shutil.copytree(whole, out)
     (out / "last.pt").write_bytes((whole / "last.pt").read_bytes()[:5000])
-    ran = layerlr("train", "--resume", "--out", out)
+    ran = layerlr(*again(out))
     assert ran.status == 0, ran.err
-    assert "is cut short" in ran.out
+    assert "last.pt: is damaged" in ran.out
     assert "going on from previous.pt" in ran.out
     assert run_differences(whole, out) == []
 
@@ -216,13 +252,13 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(whole, tmp_path,
 def test_edited_rules_are_shown_and_need_consent(whole, tmp_path, rules, layerlr):
     """The lines that changed and what they do to which parameter; with consent the state is carried over."""
     rules.write_text(rules.read_text().replace("stem -> lr 3e-3", "stem -> lr 4e-3"))
-    ran = layerlr("train", "--resume", "--out", whole)
+    ran = layerlr(*again(whole))
     assert ran.status == 2
     assert "-stem -> lr 3e-3" in ran.err
     assert "+stem -> lr 4e-3" in ran.err
     assert "stem.0.weight: lr 3e-3 -> 4e-3" in ran.err
     assert "--accept-rule-changes" in ran.err
-    ran = layerlr("train", "--resume", "--out", whole, "--accept-rule-changes", "--epochs", 4)
+    ran = layerlr(*again(whole, "--accept-rule-changes", "--epochs", 4))
     assert ran.status == 0, ran.err
     assert "going on under changed rules" in ran.out
     assert content(whole)["progress"]["epoch"] == 4
@@ -239,7 +275,7 @@ def test_edited_rules_are_shown_and_need_consent(whole, tmp_path, rules, layerlr
 )
 def test_what_decides_the_numbers_cannot_change(whole, layerlr, more, message):
     """Another order of samples would make `exactly` a lie."""
-    ran = layerlr("train", "--resume", "--out", whole, *more)
+    ran = layerlr(*again(whole, *more))
     assert ran.status == 2
     assert message in ran.err
 
@@ -250,11 +286,10 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path, rules, layerl
     assert layerlr(*settings(rules, other)).status == 0
     state = content(other)
     state["model"]["head.weight"] = state["model"]["head.weight"][:2]
-    import torch
 
     before = (whole / "best.pt").read_bytes()
-    torch.save(state, whole / "last.pt")
-    ran = layerlr("train", "--resume", "--out", whole)
+    replace_checkpoint(whole, state)
+    ran = layerlr(*again(whole))
     assert ran.status == 2
     assert "another model: head.weight" in ran.err
     assert (whole / "best.pt").read_bytes() == before
@@ -269,7 +304,7 @@ def test_a_second_run_does_not_overwrite_the_first(whole, rules, layerlr):
 
 def test_resume_needs_a_run(tmp_path, layerlr):
     """An empty folder, and no folder at all."""
-    assert "holds no run" in layerlr("train", "--resume", "--out", tmp_path).err
+    assert "holds no run" in layerlr(*again(tmp_path)).err
     assert "--resume needs --out" in layerlr("train", "--resume").err
 
 

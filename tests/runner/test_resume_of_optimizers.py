@@ -1,7 +1,7 @@
 """The runner goes on exactly under optimizers that count in their groups or keep odd things."""
 
 import pytest
-from tinyruns import RULES, run_differences, settings
+from tinyruns import RULES, again, run_differences, settings
 
 
 @pytest.mark.parametrize(
@@ -23,5 +23,5 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, layerlr, monke
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "_step", until_six)
         assert layerlr(*settings(rules, stopped)).status == 143
-    assert layerlr("train", "--resume", "--out", stopped).status == 0
+    assert layerlr(*again(stopped)).status == 0
     assert run_differences(whole, stopped) == []

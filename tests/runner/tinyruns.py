@@ -25,13 +25,26 @@ freeze body until epoch 0.5
 def settings(rules: Path, out: Path | None, *more: object, data: str = "data") -> list[object]:
     """The command line that trains the tiny model."""
     line: list[object] = ["train", rules, "--data", f"python:tiny:{data}", "--model", "python:tiny:Net"]
-    line += ["--epochs", 3, "--batch-size", BATCH]
+    line += ["--epochs", 3, "--batch-size", BATCH, "--from-scratch"]
     return [*line, *(["--out", out] if out else []), *more]
+
+
+def again(out: Path, *more: object, model: str = "Net", data: str = "data") -> list[object]:
+    """The command line that goes on with such a run: what runs code must be said again."""
+    line: list[object] = ["train", "--resume", "--out", out, "--model", f"python:tiny:{model}"]
+    return [*line, "--data", f"python:tiny:{data}", *more]
 
 
 def content(folder: Path, name: str = "last.pt") -> dict[str, Any]:
     """A checkpoint, as anyone can read it."""
     return torch.load(folder / name, weights_only=True)
+
+
+def replace_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Put a whole file of other content in the place of the last checkpoint, its list of checksums gone."""
+    (folder / "checkpoints.sha256").unlink(missing_ok=True)
+    (folder / "last.pt").unlink()
+    torch.save(state, folder / "last.pt")
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:

@@ -2,68 +2,64 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
+from collections.abc import Sequence
 from typing import Any
 
+from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.data import Data, Request
 from layerlr_dsl.runner.datasets.samples import Prepared
-from layerlr_dsl.runner.datasets.split import stratified
+from layerlr_dsl.runner.datasets.split import split
 from layerlr_dsl.runner.errors import RunnerError
 
 
 def load(target: str, request: Request) -> Data:
-    """Call `package.module:callable`, which returns a data set, or a training and a validation one.
+    """Call `package.module:callable`, which returns a data set, or two or three: training, validation, test.
 
-    A data set has a length and answers `dataset[i]` with (input, class number); the input is a tensor
-    or a mapping of tensors. An attribute `classes` tells how many there are, an attribute
-    `deterministic = True` that a sample never changes.
+    A data set has a length and answers `dataset[i]` with (input, target), a class number as a rule; the
+    input is a tensor or a mapping of tensors. An attribute `classes` tells how many there are, or their
+    names, an attribute `deterministic = True` that a sample never changes.
     """
     from torch.utils.data import default_collate
 
-    found = _call(target)
-    pair = found if type(found) in (tuple, list) and len(found) == 2 and _is_set(found[0]) else None
-    for dataset in pair or (found,):
-        if not _is_set(dataset):
-            what = f"a tuple of {len(dataset)}" if isinstance(dataset, tuple) else type(dataset).__name__
-            raise RunnerError(
-                f"python:{target} returned {what}, which is no data set",
-                "return an object with __len__ and __getitem__, or a pair of those",
-            )
-    first = pair[0] if pair else found
+    name = f"{own_code.PREFIX}{target}"
+    found = own_code.called(target)
+    several = type(found) in (tuple, list) and len(found) in (2, 3) and all(map(_is_set, found))
+    sets: list[Any] = list(found) if several else [found]
+    if not _is_set(sets[0]):
+        what = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+        raise RunnerError(
+            f"{name} returned {what}, which is no data set",
+            "return an object with __len__ and __getitem__, or two or three of those",
+        )
+    first = sets[0]
     steady = bool(getattr(first, "deterministic", False)) or _is_tensors(first)
-    if pair:
-        parts: Any = [(dataset, range(len(dataset))) for dataset in pair]
-    else:
-        chosen = stratified(_labels(found, target), request.validation, request.seed)
-        parts = [(found, indices) for indices in chosen]
-    name = f"python:{target}"
-    train, held_out = (Prepared(name, dataset, chosen, seeded=not steady) for dataset, chosen in parts)
+    train, held_out, test = (
+        None if part is None else Prepared(name, *part, seeded=not steady)
+        for part in _parts(sets, name, request)
+    )
+    assert train is not None
+    assert held_out is not None
     classes = getattr(first, "classes", None)
+    names = None if classes is None or isinstance(classes, int) else tuple(map(str, classes))
     return Data(
         name,
         train,
         held_out,
         collate=getattr(first, "collate", None) or default_collate,
-        classes=classes if isinstance(classes, int) else len(classes) if classes is not None else None,
+        classes=classes if isinstance(classes, int) else None if names is None else len(names),
         varies=None if steady else "the data set does not say `deterministic = True`",
+        test=test,
+        class_names=names,
+        labels=lambda: [_labels(first, name)[index] for index in train.indices],
     )
 
 
-def _call(target: str) -> Any:
-    module_name, _, path = target.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-        return found()
-    except RunnerError:
-        raise
-    except (Exception, SystemExit) as fault:
-        raise RunnerError(f"python:{target} failed: {type(fault).__name__}: {fault}") from fault
+def _parts(sets: list[Any], name: str, request: Request) -> Sequence[tuple[Any, Sequence[int]] | None]:
+    if len(sets) > 1:
+        given = [(dataset, range(len(dataset))) for dataset in sets]
+        return [*given, None][:3]
+    labels = _labels(sets[0], name) if request.stratified else [0] * len(sets[0])
+    return [None if part is None else (sets[0], part) for part in split(labels, request)]
 
 
 def _is_set(found: Any) -> bool:
@@ -82,7 +78,7 @@ def _is_tensors(dataset: Any) -> bool:
     return isinstance(dataset, TensorDataset)
 
 
-def _labels(dataset: Any, target: str) -> list[int]:
+def _labels(dataset: Any, name: str) -> list[int]:
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     if _is_tensors(dataset):
         labels = dataset.tensors[1]
@@ -92,6 +88,6 @@ def _labels(dataset: Any, target: str) -> list[int]:
         return [int(dataset[i][1]) for i in range(len(dataset))]
     except Exception as fault:
         raise RunnerError(
-            f"python:{target}: a sample is not (input, class number): {type(fault).__name__}: {fault}",
-            "the class numbers tell how to split the set; a pair (training set, validation set) is not split",
+            f"{name}: a sample is not (input, class number): {type(fault).__name__}: {fault}",
+            "the class numbers tell how to split the set; two sets (training, validation) are not split",
         ) from fault

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.data import Data, Request
-from layerlr_dsl.runner.datasets.split import stratified
+from layerlr_dsl.runner.datasets.split import split
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.order import Key
+from layerlr_dsl.runner.preparation import Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,12 +51,24 @@ def load(request: Request) -> Data:
     labels = torch.tensor(table.target, dtype=torch.int64)
     mean = torch.tensor(request.wanted.mean).view(3, 1, 1)
     std = torch.tensor(request.wanted.std).view(3, 1, 1)
-    train, held_out = (
-        GreyImages(images[part], labels[part], mean, std)
-        for part in stratified(table.target.tolist(), request.validation, request.seed)
+    train, held_out, test = (
+        None if part is None else GreyImages(images[part], labels[part], mean, std)
+        for part in split(table.target.tolist(), request)
     )
-    notes = ("digits are not augmented: a mirrored figure is another figure",) if request.augment else ()
-    return Data("digits", train, held_out, collate=_as_it_is, classes=10, notes=notes)
+    assert train is not None
+    assert held_out is not None
+    return Data(
+        "digits",
+        train,
+        held_out,
+        collate=_as_it_is,
+        classes=10,
+        notes=("digits are not augmented: a mirrored figure is another figure",) if request.augment else (),
+        test=test,
+        class_names=tuple("0123456789"),
+        labels=lambda: train.labels.tolist(),
+        preparation=Preparation(side, tuple(request.wanted.mean), tuple(request.wanted.std), grey=True),
+    )
 
 
 def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

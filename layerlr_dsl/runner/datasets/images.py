@@ -5,35 +5,47 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
-from layerlr_dsl.runner.datasets.split import stratified
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.datasets.split import split
+from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
+from layerlr_dsl.runner.preparation import Preparation, read_image
 from layerlr_dsl.tools.nearest import nearest
 
 SIDE = 224
-VALIDATION_FOLDERS = ("val", "valid", "validation", "test")
+VALIDATION_FOLDERS = ("val", "valid", "validation")
+TEST_FOLDER = "test"
 
 
 def load_folder(text: str, request: Request) -> Data:
-    """`PATH` with train/ and val/ below it, or with one folder for each class, split by `request`."""
+    """`PATH` with train/, val/ and test/ below it, or with one folder for each class.
+
+    What is not there of val/ and test/ is split off the training images as `request` says.
+    """
     path = Path(text).expanduser()
     if not path.is_dir():
         raise RunnerError(f"imagefolder:{text}: no such folder")
-    train = path / "train"
+    name, train = f"imagefolder:{text}", path / "train"
     if not train.is_dir():
-        return _one_set(f"imagefolder:{text}", _open_folder(path), request, SIDE)
+        return parted(name, Sets(_open_folder(path)), request, SIDE)
     held_out = next((path / name for name in VALIDATION_FOLDERS if (path / name).is_dir()), None)
-    if held_out is None:
-        return _one_set(f"imagefolder:{text}", _open_folder(train), request, SIDE)
-    sets = (_open_folder(train), _open_folder(held_out))
-    _check_same_classes(sets[0].classes, sets[1].classes, train, held_out)
-    return _two_sets(f"imagefolder:{text}", sets, request, SIDE)
+    test = path / TEST_FOLDER if (path / TEST_FOLDER).is_dir() else None
+    first = _open_folder(train)
+    others = (None if part is None else _like(first, train, part) for part in (held_out, test))
+    return parted(name, Sets(first, *others), request, SIDE)
+
+
+def _like(first: Any, train: Path, part: Path) -> Any:
+    """The set in the folder `part`, which must hold the classes of the `first`, that in `train`."""
+    dataset = _open_folder(part)
+    _check_same_classes(first.classes, dataset.classes, train, part)
+    return dataset
 
 
 def _open_folder(path: Path) -> Any:
@@ -43,19 +55,9 @@ def _open_folder(path: Path) -> Any:
             f"{path} holds no class folders", "an image folder has one subfolder for each class"
         )
     try:
-        return datasets.ImageFolder(str(path), loader=_read_image)
+        return datasets.ImageFolder(str(path), loader=read_image)
     except (FileNotFoundError, PermissionError) as fault:
         raise RunnerError(f"{path}: {str(fault).splitlines()[0]}") from None
-
-
-def _read_image(path: str) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as fault:
-        raise RunFailed(f"{path} cannot be read as an image: {fault}") from None
 
 
 def _check_same_classes(train: list[str], held_out: list[str], first: Path, second: Path) -> None:
@@ -78,11 +80,10 @@ def load_named(text: str, request: Request) -> Data:
     make = getattr(datasets, match[1])
     arguments = _literal_arguments(match[2] or "", text)
     name = f"torchvision:{text}"
-    parts = _parts_of(make)
-    if parts is None:
-        return _one_set(name, _construct(make, arguments, text), request, SIDE)
-    train, held_out = (_construct(make, {**arguments, **part}, text) for part in parts)
-    return _two_sets(name, (train, held_out), request, SIDE)
+    sets = (
+        None if part is None else _construct(make, {**arguments, **part}, text) for part in _parts_of(make)
+    )
+    return parted(name, Sets(*sets), request, SIDE)
 
 
 def _literal_arguments(text: str, spec: str) -> dict[str, Any]:
@@ -97,16 +98,23 @@ def _literal_arguments(text: str, spec: str) -> dict[str, Any]:
         ) from None
 
 
-def _parts_of(make: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The arguments that choose the training and the test part, or None where the set has only one."""
+Choice = dict[str, Any]
+
+
+def _parts_of(make: Callable[..., Any]) -> tuple[Choice, Choice | None, Choice | None]:
+    """The arguments that choose the training, the validation and the test part, None for one that is not there."""
     if _takes(make, "train"):
-        return {"train": True}, {"train": False}
+        return {"train": True}, None, {"train": False}
     if not _takes(make, "split"):
-        return None
+        return {}, None, None
     documented = inspect.getdoc(make) or ""
     quoted = set(re.findall(r"[\"'`](\w+)[\"'`]", documented))
     first = "trainval" if "trainval" in quoted and "train" not in quoted else "train"
-    return {"split": first}, {"split": "val" if "val" in quoted else "test"}
+    return (
+        {"split": first},
+        {"split": "val"} if "val" in quoted else None,
+        {"split": "test"} if "test" in quoted or "val" not in quoted else None,
+    )
 
 
 def _takes(make: Callable[..., Any], name: str) -> bool:
@@ -139,57 +147,80 @@ def _store() -> Path:
     return Path(platformdirs.user_cache_dir("layerlr")) / "data"
 
 
-def _one_set(name: str, dataset: Any, request: Request, side: int) -> Data:
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Data sets of (image, target) pairs; those that are None are split off the first."""
+
+    train: Any
+    validation: Any = None
+    test: Any = None
+
+
+def parted(name: str, sets: Sets, request: Request, side: int) -> Data:
+    """The parts of `sets`, or of its first, prepared as images of `side` pixels where the model takes any."""
+    from torch.utils.data import default_collate
+
+    classes = getattr(sets.train, "classes", None)
+    preparation = _preparation(request.wanted, side)
+    prepared: dict[str, Any] = {}
+    for part, (dataset, indices) in _indices(name, sets, request).items():
+        augment = request.augment and part == "train"
+        prepared[part] = Prepared(
+            name, dataset, indices, preparation.transform(augment=augment), seeded=augment
+        )
+    train = prepared["train"]
+    return Data(
+        name,
+        train,
+        prepared["validation"],
+        collate=default_collate,
+        classes=len(classes) if classes is not None else None,
+        varies="the images are augmented" if request.augment else None,
+        test=prepared.get("test"),
+        class_names=tuple(map(str, classes)) if classes is not None else None,
+        labels=lambda: _chosen(_labels(sets.train, name), train.indices),
+        preparation=preparation,
+    )
+
+
+def _indices(name: str, sets: Sets, request: Request) -> dict[str, tuple[Any, Sequence[int]]]:
+    """Which samples of which set make each part."""
+    parts: dict[str, tuple[Any, Sequence[int]]]
+    if sets.validation is not None:
+        parts = {"train": _all(sets.train), "validation": _all(sets.validation)}
+    else:
+        labels = _labels(sets.train, name) if request.stratified else [0] * len(sets.train)
+        train, held_out, test = split(labels, request, test=sets.test is None)
+        parts = {"train": (sets.train, train), "validation": (sets.train, held_out)}
+        if test is not None:
+            parts["test"] = (sets.train, test)
+    if sets.test is not None:
+        parts["test"] = _all(sets.test)
+    return parts
+
+
+def _all(dataset: Any) -> tuple[Any, Sequence[int]]:
+    return dataset, range(len(dataset))
+
+
+def _chosen(labels: Sequence[int], indices: Sequence[int]) -> list[int]:
+    return [labels[index] for index in indices]
+
+
+def _labels(dataset: Any, name: str) -> list[int]:
     try:
-        labels = _labels(dataset)
+        for attribute in ("targets", "labels", "_labels"):
+            labels = getattr(dataset, attribute, None)
+            if labels is not None and len(labels) == len(dataset):
+                return [int(label) for label in labels]
+        return [int(dataset[i][1]) for i in range(len(dataset))]
     except RunnerError:
         raise
     except Exception as fault:
         raise RunnerError(
             f"{name} is no classification set: {type(fault).__name__} {fault}".rstrip()
         ) from None
-    train, held_out = stratified(labels, request.validation, request.seed)
-    return _data(name, (dataset, train), (dataset, held_out), request, side)
 
 
-def _two_sets(name: str, sets: tuple[Any, Any], request: Request, side: int) -> Data:
-    first, second = ((dataset, range(len(dataset))) for dataset in sets)
-    return _data(name, first, second, request, side)
-
-
-def _labels(dataset: Any) -> list[int]:
-    for attribute in ("targets", "labels", "_labels"):
-        labels = getattr(dataset, attribute, None)
-        if labels is not None and len(labels) == len(dataset):
-            return [int(label) for label in labels]
-    return [int(dataset[i][1]) for i in range(len(dataset))]
-
-
-def _data(name: str, train: tuple[Any, Any], held_out: tuple[Any, Any], request: Request, side: int) -> Data:
-    from torch.utils.data import default_collate
-
-    classes = getattr(train[0], "classes", None)
-    plain = _transform(request.wanted, side, augment=False)
-    return Data(
-        name,
-        Prepared(name, *train, _transform(request.wanted, side, request.augment), seeded=request.augment),
-        Prepared(name, *held_out, plain, seeded=False),
-        collate=default_collate,
-        classes=len(classes) if classes is not None else None,
-        varies="the images are augmented" if request.augment else None,
-    )
-
-
-def _transform(wanted: Wanted, side: int, augment: bool) -> Callable[[Any], Any]:
-    transforms = library("torchvision.transforms")
-    size = wanted.side(side)
-    if augment:
-        shape = [transforms.RandomResizedCrop(size, scale=(0.5, 1.0)), transforms.RandomHorizontalFlip()]
-    else:
-        shape = [transforms.Resize(size), transforms.CenterCrop(size)]
-    numbers = [transforms.ToTensor(), transforms.Normalize(wanted.mean, wanted.std)]
-    return transforms.Compose([_three_channels, *shape, *numbers])  # type: ignore[no-any-return]
-
-
-def _three_channels(image: Any) -> Any:
-    return image.convert("RGB")
+def _preparation(wanted: Wanted, side: int) -> Preparation:
+    return Preparation(wanted.side(side), tuple(wanted.mean), tuple(wanted.std))

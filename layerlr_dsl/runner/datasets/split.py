@@ -1,11 +1,32 @@
-"""Setting a validation part aside, with every class in it."""
+"""Setting a validation and a test part aside, with every class in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layerlr_dsl.runner.data import Request
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.order import mix
+
+TEST_STREAM = 2
+
+Split = tuple[list[int], list[int], "list[int] | None"]
+"""Indices for training, for validation and for the test, None where there is no test part."""
+
+
+def split(labels: Sequence[int], request: Request, *, test: bool = True) -> Split:
+    """The parts that `request` asks for; `test` is False where the test part stands elsewhere.
+
+    Where its targets are not class numbers, all samples count as one class. Raises RunnerError.
+    """
+    if not request.stratified:
+        labels = [0] * len(labels)
+    if not (test and request.test):
+        return *stratified(labels, request.validation, request.seed), None
+    rest, last = stratified(labels, request.test, mix(request.seed, TEST_STREAM))
+    share = request.validation / (1 - request.test)
+    train, held_out = stratified([labels[i] for i in rest], share, request.seed)
+    return [rest[i] for i in train], [rest[i] for i in held_out], last
 
 
 def stratified(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:

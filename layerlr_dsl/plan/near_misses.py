@@ -137,11 +137,12 @@ class NearMisses:
         return any(self._has_parameters[row] for row in reached)
 
     def _below(self, modules: set[int]) -> set[int]:
-        """Modules, and all that lie within them: a parent comes before its children."""
-        found = set(modules)
-        for row, parent in enumerate(self.inventory.module_parents):
-            if parent in found:
-                found.add(row)
+        """Modules, and all that lie within them."""
+        found, waiting = set(modules), list(modules)
+        while waiting:
+            children = {row for _, row in self._children.get(waiting.pop(), ()) if row >= 0} - found
+            found |= children
+            waiting += children
         return found
 
     def _missing(self, written: list[str], place: int, names: Iterable[str], path: list[str]) -> NearMiss:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from layerlr_dsl.language.checked import Item
@@ -21,12 +20,13 @@ from layerlr_dsl.language.patterns import (
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.habits import rewritten
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 _SHOWN = 6
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NearMiss:
     """Help for a pattern that matches nothing, and the pattern that was probably meant."""
 

@@ -21,8 +21,10 @@ from measure import Row, report
 ROUNDS = 9
 RULES = Path(__file__).parent.parent / "rules"
 VALIDATE = ["-m", "layerlr_dsl", "validate", str(RULES)]
+ONE = ["-m", "layerlr_dsl", "validate", str(RULES / "resnet18.lr")]
 SIDES = {
     "validate": VALIDATE,
+    "one": ONE,
     "imports": ["-c", "import click, lark, pydantic"],
 }
 
@@ -45,8 +47,10 @@ def rows() -> list[Row]:
             for name, arguments in SIDES.items():
                 least[name] = min(least[name], processor_seconds(arguments, environment))
     floor = "import click, lark, pydantic"
+    files = sum(1 for _ in RULES.rglob("*.lr"))
     return [
-        Row("layerlr validate rules, warm", least["validate"], least["imports"], floor, 2.0),
+        Row("layerlr validate, one file, warm", least["one"], least["imports"], floor, 2.0),
+        Row(f"layerlr validate rules, warm: {files} files", least["validate"], least["imports"], floor, 2.0),
         Row("the same for the first time: models built", first, least["imports"], floor),
     ]
 

@@ -7,18 +7,18 @@ moves a fault somewhere else is left to people.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.tools.records import record
 
 _ROUNDS = 10
 _MOST_TRIALS = 200
 Check = Callable[[Source], tuple[Diagnostic, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mended:
     """A text, what is wrong with it, and how many fixes brought it there."""
 

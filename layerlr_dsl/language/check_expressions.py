@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+=======
+from collections.abc import Iterable, Set
+from dataclasses import field
+>>>>>>> house
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
@@ -24,9 +29,10 @@ from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Names:
     """What a name may stand for at one place."""
 

@@ -6,7 +6,6 @@ This is what the resolver works from. It knows no model yet: selectors are compi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -17,23 +16,24 @@ from layerlr_dsl.language.expressions import Scope, Value
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PatternItem:
     span: Span
     text: str
     pattern: CompiledPattern
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegexItem:
     span: Span
     text: str
     matches: Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupItem:
     span: Span
     name: str
@@ -42,7 +42,7 @@ class GroupItem:
 Item: TypeAlias = PatternItem | RegexItem | GroupItem
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedSelector:
     """A selector ready to be matched; `captures` are the names that any of its items binds."""
 
@@ -55,7 +55,7 @@ class CheckedSelector:
     """Which selector of its file it is."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedSetting:
     """One option of a rule.
 
@@ -77,7 +77,7 @@ class CheckedSetting:
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedClause:
     """A rule, freeze or unfreeze in the order of the cascade."""
 
@@ -95,14 +95,14 @@ class CheckedClause:
         return self.statement.span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedExpectation:
     statement: s.Expectation
     selector: CheckedSelector | None
     stage: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedOptimizer:
     """The optimizer of the whole file: its table entry and the settings given to it."""
 
@@ -113,7 +113,7 @@ class CheckedOptimizer:
     """What `optimizer NAME = ...` calls it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedRules:
     """A whole rule file with its includes laid in place."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 _SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Related:
     """A second place that a finding speaks of."""
 
@@ -20,7 +20,7 @@ class Related:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edit:
     """Replace the text of `span` by `replacement`."""
 
@@ -28,7 +28,7 @@ class Edit:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fix:
     """A change that removes the finding; `safe` says that it cannot change what the file means."""
 
@@ -37,7 +37,7 @@ class Fix:
     safe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One finding: a stable code, where it is, what is wrong, and what to do about it."""
 

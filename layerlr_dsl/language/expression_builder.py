@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, cast
 
 from layerlr_dsl.language import faults
@@ -11,6 +10,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.tokens import Token
+from layerlr_dsl.tools.records import record
 
 DEEPEST_NESTING = 200
 
@@ -32,7 +32,7 @@ class TooDeep(Exception):
 _TAKES_POINTS = "ramp"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Durations:
     """A tuple that holds stretches of time: the whole value of an argument, or a point of `ramp`."""
 

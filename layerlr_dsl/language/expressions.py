@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Container, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -17,8 +17,13 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
+<<<<<<< HEAD
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.numbers import plural, spelled
+=======
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
+>>>>>>> house
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""
@@ -108,7 +113,7 @@ class Constants(Protocol):
         """The value of a name; `exact` for time, in fractions. Raises Fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scope:
     """Everything that names can stand for while an expression is worked out."""
 

@@ -19,6 +19,8 @@ from layerlr_dsl.language.tokens import Token
 _BLANK = r"[ \t\r\f\uFEFF]*(?:\\[ \t\r]*\n[ \t\r\f\uFEFF]*)*"
 # What the lexer finds in every state, besides what the parser can take: `END` ends statements.
 _ALWAYS = ("END", "COMMENT")
+# Signs that nothing else begins with: `-`, `*` and `=` may be the beginning of another.
+_SIGNS = "+/^%(),[]"
 
 Scan = Callable[[str, int], "re.Match[str] | None"]
 Words = dict[str, dict[str, str]]
@@ -55,24 +57,35 @@ class Machine:
         return found
 
     def _make_scanner(self, kinds: frozenset[str]) -> tuple[Scan, Words]:
-        terminals = [t for t in self._terminals if t.name in kinds]
-        # A word that a longer terminal matches whole is found as such and re-typed, so that
-        # `freezer` is one name; the others stand in the order of the grammar's priorities.
-        words: Words = {}
-        within: set[str] = set()
-        for liberal in terminals:
-            for word in terminals:
-                if not liberal.literal and word.literal and word.priority == liberal.priority:
-                    match = re.match(liberal.pattern, word.pattern)
-                    if match and match[0] == word.pattern:
-                        words.setdefault(liberal.name, {})[word.pattern] = word.name
-                        within.add(word.name)
-        choices = "|".join(
+        # Names are looked for wherever patterns are not, and words that end where a name ends are found as
+        # such; so are signs together. Then few scanners differ: to compile one takes as long as fifty lines.
+        named = kinds if "PATTERN" in kinds else kinds | {"NAME"}
+        terminals = [t for t in self._terminals if t.name in named]
+        words = self._absorbed(terminals)
+        words.setdefault("NAME", {}).update(
+            {t.name.lower(): t.name for t in terminals if t.pattern == rf"{t.name.lower()}(?!\w)"}
+        )
+        words["SIGN"] = {t.pattern: t.name for t in terminals if t.literal and t.pattern in _SIGNS}
+        found = {name for within in words.values() for name in within.values()}
+        choices = [
             f"(?P<{t.name}>{re.escape(t.pattern) if t.literal else t.pattern})"
             for t in terminals
-            if t.name not in within
-        )
-        return re.compile(rf"{_BLANK}(?:{choices}|(?P<EOF>\Z))").match, words
+            if t.name not in found
+        ]
+        choices.append(f"(?P<SIGN>[{re.escape(_SIGNS)}])")
+        return _compiled(rf"{_BLANK}(?:{'|'.join(choices)}|(?P<EOF>\Z))"), words
+
+    def _absorbed(self, terminals: list[tables.Terminal]) -> Words:
+        """Words that a longer terminal matches whole: they are found as such and re-typed, so `freezer` is a name."""
+        words: Words = {}
+        literals = [t for t in terminals if t.literal]
+        for liberal in terminals:
+            if not liberal.literal:
+                match = re.compile(liberal.pattern).fullmatch
+                for word in literals:
+                    if word.priority == liberal.priority and match(word.pattern):
+                        words.setdefault(liberal.name, {})[word.pattern] = word.name
+        return words
 
     def next_token(self, state: int, text: str, at: int) -> Token:
         """The next token that can be taken in `state`, at or behind `at`; EOF at the end. Raises Unreadable."""
@@ -83,9 +96,11 @@ class Machine:
         kind = match.lastgroup
         assert kind is not None, "every choice is a named group"
         written = match[kind]
+        end = match.end()
         if kind in words:
             kind = words[kind].get(written, kind)
-        end = match.end()
+            if kind not in self.rows[state]:
+                raise Unreadable(end - len(written))
         return Token(kind, written, end - len(written), end)
 
     def callbacks(self, builder: object) -> list[tuple[str, int, Callable[[list[Any]], Any] | None, Any]]:
@@ -178,6 +193,11 @@ class Run:
 def _past_blanks(text: str, at: int) -> int:
     blanks = re.compile(_BLANK).match(text, at)
     return blanks.end() if blanks else at
+
+
+@cache
+def _compiled(pattern: str) -> Scan:
+    return re.compile(pattern).match
 
 
 @cache

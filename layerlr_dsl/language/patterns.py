@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
+
+from layerlr_dsl.tools.records import record
 
 Bindings: TypeAlias = tuple[tuple[str, int], ...]
 """What captures are bound to, sorted by name: `(("i", 3),)`."""
@@ -31,22 +32,22 @@ class PatternFault(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Literal:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyRun:
     """`*`: any run of characters, none included."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyOne:
     """`?`: one character."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OneOf:
     """`[ab]`, `[a-z]`, `[!ab]`: one character of a set."""
 
@@ -57,14 +58,14 @@ class OneOf:
         return any(low <= character <= high for low, high in self.ranges) is not self.negated
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alternatives:
     """`{a,b}`: one of these."""
 
     choices: tuple[tuple[Part, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NumberRange:
     """`{0..5}`: a maximal run of digits whose value lies in the range, both ends in."""
 
@@ -72,7 +73,7 @@ class NumberRange:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Capture:
     """`<i>`: a maximal run of digits, bound to a name."""
 
@@ -82,7 +83,7 @@ class Capture:
 Part: TypeAlias = Literal | AnyRun | AnyOne | OneOf | Alternatives | NumberRange | Capture
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Segment:
     """One segment. `literal` is set where nothing but plain text stands in it."""
 
@@ -114,7 +115,7 @@ DOUBLE_STAR: Segment = DoubleStar((), None)
 """`**`: any number of segments. Compared by identity."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledPattern:
     segments: tuple[Segment, ...]
 

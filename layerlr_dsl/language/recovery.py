@@ -7,7 +7,8 @@ searching for the next `;`, which may stand in any of them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from layerlr_dsl.tools.records import record
 
 STATEMENT_WORDS = (
     "version",
@@ -48,7 +49,7 @@ _MOST_LINES = 300
 _LINE = re.compile(r"\n([ \t]*)([^\s])")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ending:
     """The end of a damaged statement: at a newline, at `;` or at the end of the text."""
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from layerlr_dsl.tools.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Position:
     """A place in a text: 1-based line and column, 0-based offset, all in code points."""
 
@@ -60,7 +62,7 @@ class Source:
         return len(self._starts)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """A half-open range `[start, end)` of code points in one source."""
 

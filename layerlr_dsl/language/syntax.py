@@ -6,16 +6,16 @@ whether they exist is judged later, where a near miss can be named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.tools.records import record
 
 # ---------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     """`1e-4`, or `5%` when `percent`; `value` is exact, since time is counted in exact decimals."""
 
@@ -35,19 +35,19 @@ class Number:
         return int(self.text) if self.text.isdigit() else float(self.text)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String:
     span: Span
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Boolean:
     span: Span
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """A bare word: a `let`, a capture, an attribute of a parameter, or a word such as `float32`."""
 
@@ -55,19 +55,19 @@ class Name:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tuple:
     span: Span
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Negative:
     span: Span
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arithmetic:
     """`left OP right`. Chains lean to the left except `^`, which leans to the right."""
 
@@ -77,7 +77,7 @@ class Arithmetic:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comparison:
     span: Span
     operator: Literal["==", "!=", "<", "<=", ">", ">="]
@@ -85,7 +85,7 @@ class Comparison:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Logic:
     """`a and b`, `a or b`. Chains lean to the left."""
 
@@ -95,13 +95,13 @@ class Logic:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Not:
     span: Span
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Is:
     """`module is norm`, `module is Conv2d`, `dtype is float32`; `word` as typed, quotes removed."""
 
@@ -111,7 +111,7 @@ class Is:
     word_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Matches:
     """`name matches /re/`."""
 
@@ -120,7 +120,7 @@ class Matches:
     pattern: Regex
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """A function of expressions: `max(a, b)`, `last(i)`, `last(@blocks)`.
 
@@ -134,7 +134,7 @@ class Call:
     keywords: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscript:
     """`shape[0]`, or an element of a `let` that is a tuple: `rates[i]`."""
 
@@ -143,7 +143,7 @@ class Subscript:
     index: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupCapture:
     """`@blocks` or `@blocks.i` as the argument of `last`, `first` or `count`; names are without the signs."""
 
@@ -152,7 +152,7 @@ class GroupCapture:
     capture: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Duration:
     """`200 steps`, `2 epochs`, `5%` of the run (value 5, unit percent)."""
 
@@ -184,7 +184,7 @@ Expression: TypeAlias = (
 # ---------------------------------------------------------------- time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Moment:
     """`epoch N`, `step N` or `N%`: a place on the clock."""
 
@@ -193,7 +193,7 @@ class Moment:
     value: Expression  # for percent: the number in front of the sign, so 50 for `50%`
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """`METRIC stops falling|rising for N epochs [by D]`."""
 
@@ -207,7 +207,7 @@ class Condition:
 Time: TypeAlias = Moment | Condition
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """`[from TIME] [until TIME]`; a missing end is None."""
 
@@ -219,7 +219,7 @@ class Window:
 # ---------------------------------------------------------------- selectors
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Regex:
     """`/.../`; `pattern` is what stands between the slashes, `\\/` already turned into `/`."""
 
@@ -227,7 +227,7 @@ class Regex:
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pattern:
     """A dotted pattern. `text` is without quotes; `quoted` says that it had them."""
 
@@ -236,7 +236,7 @@ class Pattern:
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupRef:
     """`@name`; `name` is without the sign."""
 
@@ -247,7 +247,7 @@ class GroupRef:
 SelectorItem: TypeAlias = Pattern | Regex | GroupRef
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Selector:
     """`A, B except C, D where EXPR`."""
 
@@ -260,7 +260,7 @@ class Selector:
 # ---------------------------------------------------------------- arguments
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """`name=value` of an optimizer or a schedule; a tuple of durations is a tuple of Duration."""
 
@@ -271,7 +271,7 @@ class Argument:
     value_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Factory:
     """`cosine(warmup=5%, floor=0.01)` or `adamw`: a name and its keyword arguments."""
 
@@ -281,7 +281,7 @@ class Factory:
     arguments: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SchedulePart:
     """`linear(...) for 5 epochs`: one part of a sequence; the last has no length."""
 
@@ -290,7 +290,7 @@ class SchedulePart:
     length: Duration | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScheduleSequence:
     """`A(...) for D then B(...) for D then C(...)`; most schedules are a sequence of one part."""
 
@@ -301,25 +301,25 @@ class ScheduleSequence:
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VersionStatement:
     span: Span
     number: Number
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelStatement:
     span: Span
     spec: String
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EpochsStatement:
     span: Span
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepsStatement:
     """`steps 600_000`: the length of the run in optimizer steps."""
 
@@ -327,7 +327,7 @@ class StepsStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepsPerEpochStatement:
     """`steps_per_epoch 1250`."""
 
@@ -335,13 +335,13 @@ class StepsPerEpochStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IncludeStatement:
     span: Span
     path: String
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LetStatement:
     span: Span
     name: str
@@ -349,7 +349,7 @@ class LetStatement:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupStatement:
     span: Span
     name: str
@@ -357,7 +357,7 @@ class GroupStatement:
     selector: Selector
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptimizerStatement:
     """`optimizer adamw(...)`; with a name, `optimizer critic = adam(...)`, a further one."""
 
@@ -367,13 +367,13 @@ class OptimizerStatement:
     name_span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScheduleStatement:
     span: Span
     sequence: ScheduleSequence
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """`OPTION VALUE` or `OPTION *= VALUE`; `optimizer` takes a Factory, `schedule` a ScheduleSequence.
 
@@ -389,7 +389,7 @@ class Setting:
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuleStatement:
     span: Span
     selector: Selector
@@ -397,7 +397,7 @@ class RuleStatement:
     window: Window | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreezeStatement:
     span: Span
     selector: Selector
@@ -406,7 +406,7 @@ class FreezeStatement:
     warmup: Duration | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreezeStatisticsStatement:
     """`freeze statistics of S [from T] [until T]`."""
 
@@ -415,7 +415,7 @@ class FreezeStatisticsStatement:
     window: Window | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnfreezeStatement:
     """`unfreeze S at TIME`, or `unfreeze S`: from the start of the run or of the stage."""
 
@@ -425,7 +425,7 @@ class UnfreezeStatement:
     warmup: Duration | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Turn:
     """One turn of a sequence; with `by`, one for each value of that capture."""
 
@@ -436,7 +436,7 @@ class Turn:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnfreezeSequenceStatement:
     """`unfreeze A then B.<i> by i descending then C every N epochs [starting at TIME]`."""
 
@@ -451,7 +451,7 @@ class UnfreezeSequenceStatement:
         return tuple(turn.selector for turn in self.turns)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageStatement:
     """`stage NAME [for D] [until METRIC stops ...] [, fresh optimizer]`, above what holds in it."""
 
@@ -463,14 +463,14 @@ class StageStatement:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AfterStagesStatement:
     """`after stages`: what follows comes last in the cascade and holds throughout."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpectOption:
     """`expect SELECTOR OPTION OP VALUE [at TIME]`."""
 
@@ -483,7 +483,7 @@ class ExpectOption:
     at: Time | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpectState:
     """`expect SELECTOR frozen|trains [at TIME]`."""
 
@@ -493,7 +493,7 @@ class ExpectState:
     at: Time | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpectCount:
     """`expect groups == 3`, `expect trainable < 10% at epoch 0`."""
 
@@ -530,7 +530,7 @@ Statement: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comment:
     """`# ...` with its sign; the formatter puts it back where it stood."""
 
@@ -538,7 +538,7 @@ class Comment:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Damaged:
     """A statement that could not be read; `defines` is the name that it would have given."""
 
@@ -546,7 +546,7 @@ class Damaged:
     defines: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File:
     """A parsed text: the statements that could be read, in order, and every comment.
 

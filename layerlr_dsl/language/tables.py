@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.resources import grammar_path
 
 SAVED = Path(__file__).with_name("tables.json")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terminal:
     """`pattern` is a regular expression, or the very word if `literal`."""
 
@@ -29,7 +30,7 @@ class Terminal:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """Reduces its last `size` values to `origin` by the builder's method `method`.
 
@@ -43,7 +44,7 @@ class Rule:
     shape: tuple[int | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tables:
     """A LALR(1) automaton: per state and symbol a state to go to, or `~n` to reduce by rule n.
 

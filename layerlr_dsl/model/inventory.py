@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model.classes import ModuleClass
 from layerlr_dsl.model.walk import Walk, walk
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,7 @@ _SAVED = {"ModulesToSaveWrapper", "AuxiliaryTrainingWrapper"}
 __all__ = ["Alias", "Inventory", "ModuleClass"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alias:
     """A further name of a tied parameter: `owner` is the module at that place, `leaf` its last segment."""
 

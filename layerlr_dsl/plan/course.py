@@ -7,8 +7,13 @@ whether it moves or not.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+=======
+from collections.abc import Sequence
+from dataclasses import field
+>>>>>>> house
 
 from layerlr_dsl.language.checked import CheckedSetting
 from layerlr_dsl.language.expressions import Value
@@ -18,9 +23,10 @@ from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.stages import Fired, Stretches
 from layerlr_dsl.plan.stepwise import Stepwise, sweep
 from layerlr_dsl.plan.timeline import Interval, Timeline
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Effect:
     """One option that one clause gives, inside its window."""
 
@@ -39,7 +45,7 @@ class Effect:
         return (self.option, self.multiply, self.value, self.window)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScheduleEffect:
     """A schedule that the file, a stage or a rule gives, inside its window; `clause` None for a statement."""
 
@@ -48,7 +54,7 @@ class ScheduleEffect:
     window: Interval
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """What a value is between two changes: a number times what moves. `scale` None: what moves alone."""
 
@@ -94,7 +100,7 @@ def _times(old: Value | None, factor: Value) -> Value:
     return old * factor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Course:
     """One option of a class of parameters, over all of time.
 

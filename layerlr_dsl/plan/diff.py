@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from layerlr_dsl.plan.behaviour import Behaviour
@@ -11,9 +10,10 @@ from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Difference:
     """One option of one parameter; both sides in words, since they may change over time."""
 

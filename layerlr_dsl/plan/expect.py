@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
@@ -20,6 +19,7 @@ from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plan.timeline import Timeline
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 TOLERANCE = 1e-9
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
@@ -32,7 +32,7 @@ _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """One `expect` statement: what it says, and its failure, if it failed."""
 
@@ -41,7 +41,7 @@ class Outcome:
     failure: Diagnostic | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Moment:
     tick: int
     fired: Fired

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerlr_dsl.language import syntax as s
@@ -14,6 +13,7 @@ from layerlr_dsl.plan.course import Effect, product_of
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Status = Literal["wins", "applies", "overridden", "outside", "lapsed"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One rule's say on one option.
 
@@ -39,7 +39,7 @@ class Step:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptionExplanation:
     """One option: where it starts (`default`), every step in the order of the file, and the outcome."""
 
@@ -49,7 +49,7 @@ class OptionExplanation:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Explanation:
     """Everything that the file says of one parameter at one time."""
 

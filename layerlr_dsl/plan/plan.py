@@ -29,12 +29,13 @@ from layerlr_dsl.plan.stepwise import Recent
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 MOST_LOOKED_AT = 10_000
 GroupKind = Literal["trains", "frozen", "model"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """Parameters that behave alike at all times.
 
@@ -55,7 +56,7 @@ class Group:
     behaviour: Behaviour = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupState:
     """A group at one tick: options before the schedule, and the thaw warm-up (first tick, ticks) if one runs.
 
@@ -72,7 +73,7 @@ class GroupState:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Phase:
     """A stretch of the run in which nothing changes but the schedule. `end` None is an open end."""
 

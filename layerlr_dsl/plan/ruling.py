@@ -21,6 +21,7 @@ from layerlr_dsl.plan.course import Effect
 from layerlr_dsl.plan.matching import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
+from layerlr_dsl.tools.records import record
 
 Heard: TypeAlias = "Effect | FreezeEffect | StatisticsEffect | _Driving"
 
@@ -115,7 +116,7 @@ def _verdict(cascade: Cascade, rules: CheckedRules, choosing: set[int]) -> Verdi
     return verdict
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Driving:
     """A schedule that a rule gives, as the cascade hears it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from layerlr_dsl.tools.records import record
 
 Key = tuple[int, int]
 """The index of a sample, and the seed of whatever chance its preparation uses."""
@@ -19,7 +19,7 @@ def mix(*numbers: int) -> int:
     return state >> 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Order:
     """The order of `count` training samples over the run, split evenly over `world` processes.
 

@@ -27,22 +27,22 @@ def record(cls: Class) -> Class: ...
 
 
 @overload
-def record(*, eq: bool) -> Callable[[Class], Class]: ...
+def record(*, eq: bool = True, kw_only: bool = False) -> Callable[[Class], Class]: ...
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def record(cls: Class | None = None, *, eq: bool = True) -> Any:
+def record(cls: Class | None = None, *, eq: bool = True, kw_only: bool = False) -> Any:
     """As `dataclass(frozen=True, slots=True)`; with `eq=False`, a record equals nothing but itself."""
     if cls is None:
-        return lambda decorated: _made(decorated, eq)
-    return _made(cls, eq)
+        return lambda decorated: _made(decorated, eq, kw_only)
+    return _made(cls, eq, kw_only)
 
 
-def _made(cls: type, eq: bool) -> type:
+def _made(cls: type, eq: bool, kw_only: bool) -> type:
     own = vars(cls)
     # A missing docstring would be made up from the signature, at the cost of all else.
     cls.__doc__ = cls.__doc__ or cls.__name__
-    made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
     fields = dataclasses.fields(made)
     shared: dict[str, Any] = dict(_SHARED)
     if eq:
@@ -63,7 +63,7 @@ def _getter(names: list[str]) -> Any:
 
 def _constructor(made: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
     known: dict[str, Any] = {"_set": object.__setattr__, "_absent": dataclasses.MISSING}
-    arguments, lines = ["self"], []
+    arguments, by_name, lines = ["self"], ["*"], []
     for field in fields:
         name = value = field.name
         if field.default is not dataclasses.MISSING:
@@ -74,10 +74,11 @@ def _constructor(made: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
             value = f"_make_{name}() if {name} is _absent else {name}"
             name += "=_absent"
         if field.init:
-            arguments.append(name)
+            (by_name if field.kw_only else arguments).append(name)
             lines.append(f" _set(self, {field.name!r}, {value})")
     if hasattr(made, "__post_init__"):
         lines.append(" self.__post_init__()")
+    arguments += by_name if len(by_name) > 1 else []
     exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), known)
     return known["__init__"]
 

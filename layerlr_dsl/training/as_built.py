@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.optim.joint_state import without_parameter
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.training.saved_state import IMPLEMENTATION, RATES, STRUCTURE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BY_SCHEDULERS = RATES | {"max_lr", "min_lr", "swa_lr", "max_momentum", "base_mom
 """What schedulers of torch write into groups: not the optimizer's to begin afresh with."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AsBuilt:
     """groups: the options of each. loose: state that hangs on no parameter."""
 

@@ -8,7 +8,6 @@ optimizer step drops what a loop may have put back.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import Walk, walk
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.training import flags, modes, parallel
 from layerlr_dsl.training.curvature import forget_frozen_directions
 from layerlr_dsl.training.digests import digest, form, readable
@@ -91,7 +91,7 @@ def _silence(parameter: Tensor) -> None:
             parameter.grad.zero_()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frozen:
     """What is frozen at a time, by name.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import nn
 
 from layerlr_dsl.model.walk import Walk
+from layerlr_dsl.tools.records import record
 
 Place: TypeAlias = "tuple[nn.Module, tuple[str, ...]]"
 """A module and the segments of its name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     """What stands still in a model, by ids of parameters.
 

@@ -108,6 +108,19 @@ def test_fields_of_a_base_come_first() -> None:
     assert Named.__match_args__ == ("at", "name")
 
 
+@record(kw_only=True)
+class Curve:
+    name: str
+    floor: float = 0.0
+
+
+def test_fields_may_be_given_by_name_alone() -> None:
+    """As `dataclass(kw_only=True)` has it."""
+    assert Curve(name="a") == Curve(floor=0.0, name="a")
+    with pytest.raises(TypeError, match="positional"):
+        Curve("a")  # type: ignore[misc]
+
+
 def test_missing_and_superfluous_arguments_are_refused() -> None:
     """The constructor names them."""
     with pytest.raises(TypeError, match="name"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import Literal
@@ -14,13 +13,14 @@ from layerlr_dsl.plan.schedules import easing
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 Kind = Literal["number", "length", "lengths", "metric", "fraction", "word", "flag", "shape"]
 
 ANYTHING = Interval()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArgumentInfo:
     """One argument of a schedule.
 

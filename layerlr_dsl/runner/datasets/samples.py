@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.order import Key
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prepared:
     """Some samples of a torch data set, each prepared by `transform` (None: as they come).
 

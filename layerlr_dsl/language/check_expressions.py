@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-=======
-from collections.abc import Iterable, Set
 from dataclasses import field
->>>>>>> house
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error

@@ -17,13 +17,9 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
-<<<<<<< HEAD
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.numbers import plural, spelled
-=======
-from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
->>>>>>> house
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""

@@ -7,13 +7,8 @@ whether it moves or not.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-=======
-from collections.abc import Sequence
 from dataclasses import field
->>>>>>> house
 
 from layerlr_dsl.language.checked import CheckedSetting
 from layerlr_dsl.language.expressions import Value

@@ -255,7 +255,8 @@ class BareModule:
     def frozen(self, tick: int, fired: Fired) -> bool:
         """Whether it is in eval; a norm only as far as its statistics stand still."""
         state = self.behaviour.freeze(tick, fired)
-        return (state.frozen and not state.statistics) or state.held if self.norm else state.frozen
+        held = (state.frozen and not state.statistics) or bool(state.held)
+        return held if self.norm else state.frozen
 
 
 def without_parameters(plan: Plan) -> list[BareModule]:

@@ -255,8 +255,7 @@ class BareModule:
     def frozen(self, tick: int, fired: Fired) -> bool:
         """Whether it is in eval; a norm only as far as its statistics stand still."""
         state = self.behaviour.freeze(tick, fired)
-        held = (state.frozen and not state.statistics) or bool(state.held)
-        return held if self.norm else state.frozen
+        return (state.frozen and not state.statistics) or state.held if self.norm else state.frozen
 
 
 def without_parameters(plan: Plan) -> list[BareModule]:
@@ -270,7 +269,7 @@ def without_parameters(plan: Plan) -> list[BareModule]:
     covered = zip(matches.module_rows, matches.module_class_of, strict=True)
     found = ((row, ruled.behaviours[ruled.behaviour_of_class[kind]]) for row, kind in covered)
     return [
-        BareModule(row.name, row.is_a("norm"), behaviour)
+        BareModule(row.name, bool(row.is_a("norm")), behaviour)
         for row, behaviour in found
         if behaviour.freezes or behaviour.statistics
     ]

@@ -134,7 +134,7 @@ FAMILIES = (
             Kind("LR213", "info", "options that lapse under a rule's own optimizer"),
             Kind("LR214", "warning", "optimizer that no rule chooses"),
             Kind("LR215", "info", "`*` that covers less than `**` would"),
-            Kind("LR216", "error", "fact of a group that binds nothing", of_absence=True),
+            Kind("LR216", "error", "fact of a group that binds nothing"),
             Kind("LR220", "error", "expectation that does not hold"),
         ),
     ),

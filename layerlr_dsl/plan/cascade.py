@@ -395,7 +395,7 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
     """` (i = 1, base = 0.001)`: the values of the names in an expression, for messages."""
     shown: dict[str, str] = {}
     for node in names_in(expression):
-        if isinstance(node, s.Is):
+        if isinstance(node, (s.Is, s.GroupCapture)):
             continue
         text = node.span.excerpt
         if isinstance(node, s.Call) and node.function not in CAPTURE_FUNCTIONS:

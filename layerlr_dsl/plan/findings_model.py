@@ -375,7 +375,7 @@ def _difference(
 
 def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that train with the optimizer's own rate because no rule gives one."""
-    bare = resolution.ruling.without_lr
+    bare = {kind for kind in resolution.ruling.without_lr if not _has_a_faulty_lr(resolution, kind)}
     if not bare:
         return
     inventory, matches = resolution.inventory, resolution.matches
@@ -398,6 +398,14 @@ def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
         at,
         "begin with a broad rule, such as `** -> lr 1e-4`, or freeze them",
     )
+
+
+def _has_a_faulty_lr(resolution: Resolution, kind: int) -> bool:
+    """Whether a rule meant to give a class its rate, and has a finding of its own instead of a value."""
+    ruled = resolution.ruling
+    driven = ruled.behaviours[ruled.behaviour_of_class[kind]].scheduled
+    clauses = (resolution.rules.clauses[one.clause] for one in ruled.cascades[kind].selected)
+    return any(setting.option == driven for clause in clauses for setting in clause.settings)
 
 
 def top_modules(names: list[str]) -> str:

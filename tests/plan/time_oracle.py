@@ -300,10 +300,18 @@ def left_of(curve: Curve, peak: float, tick: int, clock: Clock, lets: Mapping[st
     first = given.get("warmup_start_factor", 0.0) * target
     if "warmup_lr" in given:
         first = given["warmup_lr"]
-    reached = warm - 1 if given.get("endpoint") else warm
+    reached = end_of(warm, given, clock)
     if tick >= reached:
         return target
     return between(given.get("warmup_type", ("linear", 1.0)), first, target, tick / reached)
+
+
+def end_of(end: int, given: dict[str, Any], clock: Clock) -> int:
+    """When an end is reached: with `endpoint` where the schedule is looked up last before it."""
+    if not given.get("endpoint"):
+        return end
+    held = clock.epoch or 1 if given.get("interval") == "epoch" else 1
+    return max((end - 1) // held * held, 0)
 
 
 def decay(
@@ -312,7 +320,7 @@ def decay(
     """The share of the peak behind the warm-up."""
     tick = min(tick, end)
     start = warm if given.get("warmup_prefix", True) else 0
-    span = max(end - start - bool(given.get("endpoint")), 1)
+    span = max(end_of(end, given, clock) - start, 1)
     p = 1.0 if tick >= end else min((tick - start) / span, 1.0)
     if kind == "plateau":
         return 1.0
@@ -347,7 +355,7 @@ def decay(
         fall = max(end - clock.ticks(given.get("decay", Time(Fraction(10), "%"))), start)
         if tick < fall:
             return 1.0
-        length = end - fall - bool(given.get("endpoint"))
+        length = end_of(end, given, clock) - fall
         p = 1.0 if length <= 0 else min((tick - fall) / length, 1.0)
         return between(given.get("decay_type", ("linear", 1.0)), 1.0, least, p) if p < 1 else least
     raise AssertionError(kind)

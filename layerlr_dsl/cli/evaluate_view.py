@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def as_text(trained: Trained, found: Judgement, screen: Screen) -> list[str]:
 
 def _figures(found: Judgement) -> list[str]:
     shown = [
-        f"{name} {value:.2%}" if name == "accuracy" else f"{name} {value:.4g}"
+        f"{name} {value:.2%}" if name == "accuracy" else f"{name} {spelled(value, 4)}"
         for name, value in found.metrics.items()
     ]
     return [*map(escape, shown), f"loss {found.loss:.4f}"]

@@ -14,6 +14,7 @@ from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.runs import asked, device_option, run_options, said
 from layerlr_dsl.cli.terminal import Screen, write, write_error, write_json
 from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten, wrap
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _table(found: Sequence[Prediction], screen: Screen) -> list[str]:
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return escape(str(value))
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else spelled(value, 4)
 
 
 def _is_number(value: Any) -> bool:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, model_option, root_option
 from layerlr_dsl.cli.runs import said
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -302,4 +303,4 @@ def _closing(result: dict[str, Any]) -> list[str]:
 
 
 def _figure(name: str, value: float) -> str:
-    return f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
+    return f"{value:.2%}" if name == "accuracy" else spelled(value, 4)

@@ -26,7 +26,7 @@ from layerlr_dsl.plan.findings_stages import without_lr_in_stages
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
-    from layerlr_dsl.plan.resolve import Resolution
+    from layerlr_dsl.plan.resolution import Resolution
 
 
 def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = ()) -> tuple[Diagnostic, ...]:

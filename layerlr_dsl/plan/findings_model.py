@@ -22,7 +22,7 @@ from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.resolve import Resolution
+    from layerlr_dsl.plan.resolution import Resolution
 
 _SHOWN = 5
 _MOST_ABSENT = 10_000

@@ -16,7 +16,7 @@ from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.resolve import Resolution
+    from layerlr_dsl.plan.resolution import Resolution
 
 
 def refused(resolution: Resolution) -> Iterator[Diagnostic]:

@@ -16,7 +16,7 @@ from layerlr_dsl.tools.numbers import plural
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Phase, Plan
-    from layerlr_dsl.plan.resolve import Resolution
+    from layerlr_dsl.plan.resolution import Resolution
 
 
 def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:

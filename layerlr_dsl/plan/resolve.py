@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import replace
 from typing import TypeVar
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.clock import Clock, UnknownTime
-from layerlr_dsl.plan.factories import Faulty
+from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.findings import findings
-from layerlr_dsl.plan.matching import Compiled, Decider, Matches, match
-from layerlr_dsl.plan.naming import group_name, told_apart
-from layerlr_dsl.plan.plan import Group, GroupKind, Plan
-from layerlr_dsl.plan.ruling import Ruling, ruling
-from layerlr_dsl.plan.timed import Timed
-from layerlr_dsl.plan.timeline import NOMINAL_EPOCHS
+from layerlr_dsl.plan.matching import Compiled
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plan.resolution import resolution_of
 from layerlr_dsl.tools.collector import collector_paused
 
 P = TypeVar("P", bound=Plan)
-
-# Keys of groups that no behaviour makes; a behaviour's own is its number.
-_FROZEN = -1
-_BY_MODEL = -2
-_KINDS: dict[int, GroupKind] = {_FROZEN: "frozen", _BY_MODEL: "model"}
-
-
-@dataclass(slots=True)
-class Resolution:
-    """Everything on the way from rules to a plan, for the findings to look at."""
-
-    rules: CheckedRules
-    inventory: Inventory
-    nominal: bool
-    timed: Timed
-    matches: Matches
-    decider: Decider
-    ruling: Ruling
-    groups: list[Group]
-    group_of: list[int]
-    rows: list[list[int]]
-    """The parameters of each group, by their rows."""
 
 
 def resolve(
@@ -75,7 +45,7 @@ def _planned(
     before: Sequence[Diagnostic],
     kind: type[P],
 ) -> P:
-    resolution = _resolve(compiled, inventory, clock, lenient)
+    resolution = resolution_of(compiled, inventory, clock, lenient)
     ruled = resolution.ruling
     plan = kind(
         rules=compiled.rules,
@@ -94,100 +64,3 @@ def _planned(
         decider=resolution.decider,
     )
     return replace(plan, diagnostics=findings(plan, resolution, before))
-
-
-def _resolve(compiled: Compiled, inventory: Inventory, clock: Clock, lenient: bool) -> Resolution:
-    nominal = lenient and clock.length is None
-    used = Clock(NOMINAL_EPOCHS, clock.steps_per_epoch) if nominal else clock
-    timed = Timed(compiled.rules, used, nominal, lenient)
-    matches = match(compiled, inventory)
-    decider = Decider(compiled, matches)
-    ruled = ruling(decider, timed, matches.classes)
-    groups, group_of, rows = _groups(inventory, matches, ruled)
-    return Resolution(
-        compiled.rules, inventory, nominal, timed, matches, decider, ruled, groups, group_of, rows
-    )
-
-
-def _groups(
-    inventory: Inventory, matches: Matches, ruled: Ruling
-) -> tuple[list[Group], list[int], list[list[int]]]:
-    forever = [behaviour.frozen_for_ever for behaviour in ruled.behaviours]
-    keys = [_FROZEN if forever[number] else number for number in ruled.behaviour_of_class]
-    numbers: dict[int, int] = {}
-    of_row: list[int] = []
-    rows: list[list[int]] = []
-    for row, kind in enumerate(matches.class_of[: len(inventory)]):
-        key = keys[kind]
-        if ruled.cascades[kind].by_model:
-            key = _BY_MODEL
-        number = numbers.get(key, -1)
-        if number < 0:
-            number = numbers[key] = len(rows)
-            rows.append([])
-        of_row.append(number)
-        rows[number].append(row)
-    return _named(inventory, matches, ruled, list(numbers), rows), of_row, rows
-
-
-def _named(
-    inventory: Inventory, matches: Matches, ruled: Ruling, keys: list[int], rows: list[list[int]]
-) -> list[Group]:
-    names = inventory.names
-    members = [[names[row] for row in own] for own in rows]
-    kinds = [matches.class_of[own[0]] for own in rows]
-    behaviours = [ruled.behaviours[ruled.behaviour_of_class[kind]] for kind in kinds]
-    called = [
-        group_name(own) if key >= 0 else "frozen" if key == _FROZEN else "frozen by the model"
-        for key, own in zip(keys, members, strict=True)
-    ]
-    if len(set(called)) < len(called):
-        often = Counter(called)
-        details = [
-            {**_at_start(behaviour), **_course(behaviour)} if often[name] > 1 else {}
-            for name, behaviour in zip(called, behaviours, strict=True)
-        ]
-        called = told_apart(called, details)
-    return [
-        Group(
-            name,
-            tuple(own),
-            _numel(inventory, own_rows),
-            behaviour.optimizer if key >= 0 else 0,
-            behaviour.schedule_at(0) if key >= 0 else None,
-            _at_start(behaviour),
-            behaviour.explicit if key >= 0 else frozenset(),
-            _KINDS.get(key, "trains"),
-            ruled.cascades[kind].planned,
-            behaviour,
-        )
-        for key, name, own, own_rows, kind, behaviour in zip(
-            keys, called, members, rows, kinds, behaviours, strict=True
-        )
-    ]
-
-
-def _at_start(behaviour: Behaviour) -> dict[str, Value]:
-    """The options at the start; what has no value there is found with all that is wrong with it."""
-    try:
-        return behaviour.options(0)
-    except (Fault, Faulty, UnknownTime):
-        return {option: product.scale for option, product in behaviour.now(0).products.items()}
-
-
-def _course(behaviour: Behaviour) -> dict[str, str]:
-    """When a group first trains, in words, to tell apart groups that differ in nothing else."""
-    if not behaviour.freezes:
-        return {}
-    clock = behaviour.timeline.clock
-    for tick in (0, *behaviour.changes()):
-        if not behaviour.freeze(tick).frozen:
-            return {"trains": f"from {clock.words(tick)}"}
-    return {"trains": "when a metric says so"}
-
-
-def _numel(inventory: Inventory, rows: list[int]) -> int:
-    shapes = inventory.shapes
-    if inventory.lazy:
-        return sum(inventory.numel(row) for row in rows)
-    return sum(prod(shapes[row]) for row in rows)

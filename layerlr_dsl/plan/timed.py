@@ -11,7 +11,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.course import ScheduleEffect
 from layerlr_dsl.plan.factories import Faulty
-from layerlr_dsl.plan.findings_schedules import schedule_lengths
+from layerlr_dsl.plan.schedule_lengths import schedule_lengths
 from layerlr_dsl.plan.scheduled import Scheduled, placed
 from layerlr_dsl.plan.timeline import AT_ONCE, Interval, Mark, Timeline
 

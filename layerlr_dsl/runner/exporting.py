@@ -15,6 +15,7 @@ from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.files import cannot_write
 from layerlr_dsl.runner.trained import Trained
 from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def export(trained: Trained, target: Path) -> str:
     data, apart = (_pt2 if form == ".pt2" else _onnx)(model, inputs, trained)
     if apart is not None and not apart <= NEAR:
         raise RunFailed(
-            f"{target} would not give what the model gives: outputs differ by {apart:.2g} of the largest"
+            f"{target} would not give what the model gives: outputs differ by {spelled(apart, 2)} of the largest"
         )
     _write(target, data)
     held = (
         "not run here: there is no onnxruntime"
         if apart is None
-        else f"held against the model: {apart:.1g} apart"
+        else f"held against the model: {spelled(apart, 1)} apart"
     )
     return f"takes batches of any size; {held}"
 

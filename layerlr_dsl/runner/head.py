@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from layerlr_dsl.runner.order import mix
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,4 +75,4 @@ def _told(scores: Tensor, targets: Tensor) -> str:
     from torch.nn.functional import cross_entropy
 
     loss, classes = float(cross_entropy(scores, targets)), scores.shape[1]
-    return f"first loss {loss:.3g}, that of a guess is ln {classes} = {math.log(classes):.3g}"
+    return f"first loss {spelled(loss, 3)}, that of a guess is ln {classes} = {spelled(math.log(classes), 3)}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from layerlr_dsl.runner import fingerprint
 from layerlr_dsl.runner.classification import Classification
-from layerlr_dsl.runner.data import Data, Request, Samples, Wanted, load
+from layerlr_dsl.runner.data import Data, Request, Samples, Wanted
+from layerlr_dsl.runner.datasets import load
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import Fetcher, Loading, called, in_full
 from layerlr_dsl.runner.models import check_fit, wanted_images

@@ -22,6 +22,7 @@ from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.step import Numerics, Result, Stepper
 from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import same_buffers
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,7 +103,7 @@ class Loop:
         metric = parts.task.metric
         text = f"stopped early after epoch {progress.epoch - 1}: val_{metric.name} was best in epoch {best}"
         change = parts.phases.next_change_epoch(progress.total)
-        later = f"; the rules had a change to come at epoch {change:g}" if change is not None else ""
+        later = f"; the rules had a change to come at epoch {spelled(change)}" if change is not None else ""
         parts.display.note(f"{text} ({metric.text(progress.best)}), {patience} epochs before{later}")
         return True
 

@@ -10,7 +10,8 @@ from layerlr_dsl.runner import chance, head, origin, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
-from layerlr_dsl.runner.data import Data, Request, Wanted, load
+from layerlr_dsl.runner.data import Data, Request, Wanted
+from layerlr_dsl.runner.datasets import load
 from layerlr_dsl.runner.devices import choose_device, describe
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import Loading

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import first_line
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Metric:
         """The value in six characters or few more."""
         if self.share:
             return f"{value:.1%}"
-        return f"{value:.4g}" if len(f"{value:.4g}") <= 6 else f"{value:.2g}"
+        exact = spelled(value, 4)
+        return exact if len(exact) <= 6 else spelled(value, 2)
 
     @property
     def is_loss(self) -> bool:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from tinyruns import again, content, settings
 
-from layerlr_dsl.runner import data, fingerprint
+from layerlr_dsl.runner import datasets, fingerprint
 from layerlr_dsl.runner.data import Request, Wanted
 
 
@@ -131,7 +131,7 @@ def test_a_digest_sees_whatever_a_sample_is_made_of():
 def test_digits_are_the_same_data_each_time():
     """And others under another seed, which decides the split."""
     first, same, other = (
-        json.dumps(fingerprint.of(data.load(Request("digits", Wanted(size=8), seed=seed))))
+        json.dumps(fingerprint.of(datasets.load(Request("digits", Wanted(size=8), seed=seed))))
         for seed in (0, 0, 1)
     )
     assert first == same != other

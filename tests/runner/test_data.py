@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from layerlr_dsl.runner import data
+from layerlr_dsl.runner import datasets
 from layerlr_dsl.runner.classification import Classification, check_head, check_labels
 from layerlr_dsl.runner.data import Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
@@ -28,7 +28,7 @@ def _batch(samples, count: int = 4):
 
 def test_digits_come_at_the_models_size_with_three_normalised_channels():
     """8x8 grey figures become what an ImageNet model takes."""
-    loaded = data.load(Request("digits", Wanted(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)))
+    loaded = datasets.load(Request("digits", Wanted(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)))
     images, labels = _batch(loaded.train, 6)
     assert images.shape == (6, 3, 32, 32)
     assert images.dtype == torch.float32
@@ -41,7 +41,7 @@ def test_digits_come_at_the_models_size_with_three_normalised_channels():
 
 def test_digits_are_split_the_same_way_for_the_same_seed():
     """Nothing is lost or seen twice, and another seed holds out others."""
-    first, again, other = (data.load(Request("digits", seed=s, wanted=Wanted(size=8))) for s in (0, 0, 1))
+    first, again, other = (datasets.load(Request("digits", seed=s, wanted=Wanted(size=8))) for s in (0, 0, 1))
     assert len(first.train) + len(first.validation) == 1797
     assert torch.equal(first.validation.images, again.validation.images)
     assert not torch.equal(first.validation.images, other.validation.images)
@@ -66,7 +66,7 @@ def test_a_single_sample_cannot_be_split():
 def test_unknown_data_names_what_there_is(spec):
     """The message lists the kinds."""
     with pytest.raises(RunnerError, match=r"unknown data[\s\S]*imagefolder:PATH"):
-        data.load(Request(spec))
+        datasets.load(Request(spec))
 
 
 def _folder(root, classes, count=4, size=(20, 30)):
@@ -81,7 +81,7 @@ def _folder(root, classes, count=4, size=(20, 30)):
 
 def test_a_folder_of_class_folders_is_split(tmp_path):
     """One subfolder a class; every class is in both parts."""
-    loaded = data.load(
+    loaded = datasets.load(
         Request(f"imagefolder:{_folder(tmp_path, ['a', 'b'], 5)}", Wanted(size=16), validation=0.4)
     )
     assert (len(loaded.train), len(loaded.validation), loaded.classes) == (6, 4, 2)
@@ -94,39 +94,41 @@ def test_train_and_val_folders_are_taken_as_they_are(tmp_path):
     """Where the user has split, nothing is split again."""
     _folder(tmp_path / "train", ["a", "b"], 3)
     _folder(tmp_path / "val", ["a", "b"], 2)
-    loaded = data.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16)))
+    loaded = datasets.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16)))
     assert (len(loaded.train), len(loaded.validation)) == (6, 4)
 
 
 def test_faulty_image_folders_are_told_apart(tmp_path):
     """Missing, without classes, with an empty class, with other classes: each says so."""
     with pytest.raises(RunnerError, match="no such folder"):
-        data.load(Request(f"imagefolder:{tmp_path / 'none'}"))
+        datasets.load(Request(f"imagefolder:{tmp_path / 'none'}"))
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "a.png").write_bytes(b"")
     with pytest.raises(RunnerError, match="no class folders"):
-        data.load(Request(f"imagefolder:{tmp_path / 'flat'}"))
+        datasets.load(Request(f"imagefolder:{tmp_path / 'flat'}"))
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     with pytest.raises(RunnerError, match="Found no valid file for the classes a"):
-        data.load(Request(f"imagefolder:{tmp_path / 'hollow'}"))
+        datasets.load(Request(f"imagefolder:{tmp_path / 'hollow'}"))
     _folder(tmp_path / "two" / "train", ["a", "b"])
     _folder(tmp_path / "two" / "val", ["a", "c"])
     with pytest.raises(RunnerError, match="different classes: b, c is in one only"):
-        data.load(Request(f"imagefolder:{tmp_path / 'two'}"))
+        datasets.load(Request(f"imagefolder:{tmp_path / 'two'}"))
 
 
 def test_a_broken_image_is_named(tmp_path):
     """Deep in an epoch, the path is what the user needs."""
     _folder(tmp_path, ["a", "b"])
     (tmp_path / "a" / "0.png").write_bytes(b"not an image")
-    loaded = data.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16), validation=0.01))
+    loaded = datasets.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16), validation=0.01))
     with pytest.raises(RunFailed, match=r"a/0\.png cannot be read as an image"):
         _batch(loaded.train, len(loaded.train)), _batch(loaded.validation, len(loaded.validation))
 
 
 def test_augmented_samples_depend_on_their_key_alone(tmp_path):
     """The same key gives the same picture whatever was drawn before, and leaves the global states alone."""
-    loaded = data.load(Request(f"imagefolder:{_folder(tmp_path, ['a', 'b'])}", Wanted(size=16), augment=True))
+    loaded = datasets.load(
+        Request(f"imagefolder:{_folder(tmp_path, ['a', 'b'])}", Wanted(size=16), augment=True)
+    )
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = loaded.collate(loaded.train.__getitems__([(0, 5), (1, 6)]))[0]
@@ -141,16 +143,16 @@ def test_augmented_samples_depend_on_their_key_alone(tmp_path):
 
 def test_torchvision_sets_by_name_and_near_misses():
     """FakeData needs no network; a misspelt name gets the right one; a real set needs the network."""
-    loaded = data.load(
+    loaded = datasets.load(
         Request("torchvision:FakeData(size=20, num_classes=4, image_size=(3, 16, 16))", Wanted(size=8))
     )
     assert len(loaded.train) + len(loaded.validation) == 20
     with pytest.raises(RunnerError, match=r"did you mean torchvision:CIFAR10\?"):
-        data.load(Request("torchvision:CIFAR1O"))
+        datasets.load(Request("torchvision:CIFAR1O"))
     with pytest.raises(RunnerError, match="arguments must be written"):
-        data.load(Request("torchvision:FakeData(__import__('os'))"))
+        datasets.load(Request("torchvision:FakeData(__import__('os'))"))
     with pytest.raises(RunnerError, match="unexpected keyword"):
-        data.load(Request("torchvision:FakeData(sise=20)"))
+        datasets.load(Request("torchvision:FakeData(sise=20)"))
 
 
 def test_no_network_is_said(monkeypatch, tmp_path):
@@ -159,7 +161,7 @@ def test_no_network_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with pytest.raises(RunnerError, match=r"could not be downloaded[\s\S]*with no network"):
-        data.load(Request("torchvision:CIFAR10"))
+        datasets.load(Request("torchvision:CIFAR10"))
 
 
 @pytest.fixture
@@ -186,7 +188,7 @@ def test_ones_own_data_set_is_split_and_a_pair_is_not(module):
         def two(): return one(), TensorDataset(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
         """
     )
-    one, two = (data.load(Request(f"python:{name}:{f}", validation=0.5)) for f in ("one", "two"))
+    one, two = (datasets.load(Request(f"python:{name}:{f}", validation=0.5)) for f in ("one", "two"))
     assert (len(one.train), len(one.validation), one.varies) == (10, 10, None)
     assert (len(two.train), len(two.validation)) == (20, 4)
 
@@ -209,7 +211,7 @@ def test_faulty_data_of_ones_own_is_an_error_with_its_name(module, body, message
     """Whatever the user's code does, the message says which code it was."""
     name = module(f"def make():\n            {body}".replace("            ", "    "))
     with pytest.raises(RunnerError, match=message):
-        data.load(Request(f"python:{name}:make"))
+        datasets.load(Request(f"python:{name}:make"))
 
 
 @pytest.mark.parametrize("sample", ["(torch.zeros(3), i % 2, 7)", "(torch.zeros(i + 1), i % 2)"])
@@ -223,7 +225,7 @@ def test_samples_that_make_no_batch_are_a_sentence_before_any_training(module, s
         def make(): return Odd(range(6)), Odd(range(6))
         """
     )
-    loaded = data.load(Request(f"python:{name}:make"))
+    loaded = datasets.load(Request(f"python:{name}:make"))
     with pytest.raises(RunnerError, match=r"do not make a batch of inputs and targets"):
         check_fit(nn.Linear(3, 2), loaded, "python:net", Classification())
 
@@ -239,21 +241,21 @@ def test_samples_that_make_no_batch_are_a_sentence_before_any_training(module, s
 def test_sets_of_torchvision_that_cannot_be_used_as_named_say_so(spec, message):
     """No set of samples, an argument that is missing, one that is too many."""
     with pytest.raises(RunnerError, match=message):
-        data.load(Request(f"torchvision:{spec}"))
+        datasets.load(Request(f"torchvision:{spec}"))
 
 
 def test_a_single_class_is_nothing_to_learn(tmp_path):
     """With one class every answer is right, and the run would look perfect."""
     _folder(tmp_path, ["only"])
     with pytest.raises(RunnerError, match="one class only"):
-        check_head(FirstLook("x", "y", 2, data.load(Request(f"imagefolder:{tmp_path}")).classes), 1)
+        check_head(FirstLook("x", "y", 2, datasets.load(Request(f"imagefolder:{tmp_path}")).classes), 1)
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path, monkeypatch):
     """A misspelt module is a message, not a traceback."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunnerError, match="No module named 'nowhere_at_all'"):
-        data.load(Request("python:nowhere_at_all:make"))
+        datasets.load(Request("python:nowhere_at_all:make"))
 
 
 def test_a_sample_that_fails_is_named():
@@ -272,7 +274,7 @@ def test_a_sample_that_fails_is_named():
 
 def test_a_head_of_another_size_is_refused_with_the_spec_to_write():
     """A head of 1000 outputs would train on 10 classes and look odd for ever."""
-    loaded = data.load(Request("digits", Wanted(size=8)))
+    loaded = datasets.load(Request("digits", Wanted(size=8)))
     with pytest.raises(RunnerError, match=r"timm:resnet18\(num_classes=10\)"):
         check_head(FirstLook("digits", "timm:resnet18", 2, loaded.classes), 1000)
     check_head(FirstLook("digits", "timm:resnet18", 2, loaded.classes), 10)

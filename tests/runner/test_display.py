@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 
-from rich.console import Console
+from screens import console, now, picture
 
 from layerlr_dsl.runner.classification import ACCURACY
 from layerlr_dsl.runner.display import (
@@ -13,7 +12,6 @@ from layerlr_dsl.runner.display import (
     EpochRow,
     GroupRow,
     Live,
-    Now,
     Plain,
     clock_text,
     epoch_text,
@@ -21,31 +19,12 @@ from layerlr_dsl.runner.display import (
 )
 from layerlr_dsl.runner.tasks import LOSS, Metric
 
-GROUPS = [GroupRow(f"blocks.{i}.**.weight", 1e-3 / (i + 1), i < 3, 1234 * i) for i in range(20)]
 ROW = EpochRow(3, 0.51234, 0.912, 12.34567, 0.9, 75.0, 512.0, 0.984, True)
-
-
-def _console(terminal: bool, width: int = 80) -> Console:
-    return Console(file=io.StringIO(), width=width, height=24, force_terminal=terminal, color_system=None)
-
-
-def _now(**more) -> Now:
-    facts = {"epoch": 3, "epochs": 8, "step": 20, "steps": 45, "loss": 0.5, "value": 0.9}
-    return Now(**{**facts, "samples_per_second": 400.0, "groups": GROUPS, **more})
-
-
-def _picture(now: Now, width: int = 80) -> list[str]:
-    console = _console(True, width)
-    live = Live(console)
-    live.metric = ACCURACY
-    live.update(now)
-    console.print(live._picture())
-    return console.file.getvalue().splitlines()
 
 
 def test_the_live_picture_shows_progress_figures_rates_and_what_is_frozen_within_the_screen():
     """Everything that the run is about at a glance, on 80 columns and fewer than 24 lines."""
-    lines = _picture(_now())
+    lines = picture(now())
     text = "\n".join(lines)
     for part in (
         "epoch 3 of 0..7",
@@ -67,7 +46,7 @@ def test_the_live_picture_shows_progress_figures_rates_and_what_is_frozen_within
 def test_a_narrow_terminal_cuts_names_and_never_figures():
     """On 40 columns rates, states and the speed are whole."""
     long = [GroupRow("encoder.layers.encoder_layer_11.self_attention.**", 1.25e-4, True, 7_000_000)]
-    lines = _picture(_now(groups=long), 40)
+    lines = picture(now(groups=long), 40)
     text = " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 40
     for part in ("encoder.lay", "1.25e-4", "frozen", "400 samples/s", "20/45"):
@@ -77,18 +56,18 @@ def test_a_narrow_terminal_cuts_names_and_never_figures():
 def test_of_many_groups_those_that_train_are_shown_first():
     """With 60 groups the screen would else be filled by the frozen ones at the bottom of the network."""
     groups = [GroupRow(f"layers.{i}", 1e-3, i < 50, 10) for i in range(60)]
-    text = "\n".join(_picture(_now(groups=groups)))
+    text = "\n".join(picture(now(groups=groups)))
     assert all(f"layers.{i} " in text for i in range(50, 60))
     assert "48 more, 48 frozen" in text
 
 
 def test_rows_of_epochs_fit_a_narrow_terminal():
     """One line each under a heading of their own, not two."""
-    console = _console(True, 40)
-    live = Live(console)
+    screen = console(True, 40)
+    live = Live(screen)
     live.metric = ACCURACY
     live.epoch(ROW)
-    lines = console.file.getvalue().splitlines()
+    lines = screen.file.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].split() == ["epoch", "train", "val", "acc", "time"]
     assert "90.0%" in lines[1]
@@ -97,26 +76,26 @@ def test_rows_of_epochs_fit_a_narrow_terminal():
 def test_names_from_a_model_cannot_steer_the_terminal():
     """Neither rich's markup nor escape sequences in a group's name are obeyed."""
     evil = [GroupRow("[red]layer[/red]\x1b[2J", 1e-3, False, 3)]
-    text = "\n".join(_picture(_now(groups=evil)))
+    text = "\n".join(picture(now(groups=evil)))
     assert "[red]layer[/red]" in text
     assert "\x1b[2J" not in text
 
 
 def test_a_pipe_gets_plain_lines_with_one_heading():
     """No control characters; a row an epoch."""
-    console = _console(False)
-    plain = Plain(console)
+    screen = console(False)
+    plain = Plain(screen)
     plain.metric = ACCURACY
     plain.note("notes come first")
     plain.phase("  0.5  thawed body")
     plain.epoch(ROW)
     plain.epoch(ROW)
-    lines = console.file.getvalue().splitlines()
+    lines = screen.file.getvalue().splitlines()
     assert lines[0] == "notes come first"
     assert lines[1].split()[:3] == ["epoch", "train", "loss"]
     assert len(lines) == 5
     assert lines[3] == epoch_text(ROW, ACCURACY)
-    assert "\x1b" not in console.file.getvalue()
+    assert "\x1b" not in screen.file.getvalue()
 
 
 def test_a_row_fits_80_columns_and_stands_under_its_headings():

@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+from screens import now, picture
 from tinyruns import again, content, run_differences, settings
 
 LETS = "let base = 1e-2\nlet hold = 1\noptimizer adamw\nschedule cosine\n** -> lr base\nfreeze stem until epoch hold\n"
@@ -217,7 +218,5 @@ def test_a_run_that_was_stopped_in_a_stage_says_which_when_it_goes_on(tmp_path, 
 
 def test_the_live_display_names_the_stage():
     """Where there is one."""
-    from test_display import _now, _picture
-
-    assert "training, stage head" in "\n".join(_picture(_now(stage="head")))
-    assert "stage" not in "\n".join(_picture(_now()))
+    assert "training, stage head" in "\n".join(picture(now(stage="head")))
+    assert "stage" not in "\n".join(picture(now()))

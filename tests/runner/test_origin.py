@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from test_weights import LITE0, _minilm
+from published import LITE0, minilm
 from tinyruns import content, settings
 from torch import nn
 
@@ -85,7 +85,7 @@ def test_a_head_that_starts_afresh_must_not_be_frozen(rules, layerlr, resnet):
 
 def test_the_weights_in_the_folder_of_a_model_are_pointed_at(tmp_path, rules, layerlr):
     """`hf:FOLDER` builds from the configuration alone, whatever lies beside it."""
-    spec, published = _minilm(tmp_path)
+    spec, published = minilm(tmp_path)
     (tmp_path / "minilm" / "model.safetensors").symlink_to(published / "model.safetensors")
     rules.write_text("** -> lr 1e-3\nfreeze bert\n")
     ran = layerlr("train", rules, "--data", "python:tiny:words", "--model", spec, "--epochs", 1)
@@ -123,14 +123,13 @@ def test_trained_networks_do_not_look_untrained(tmp_path):
     """Published weights of two kinds, layer by layer."""
     from layerlr_dsl.runner.weights import load_weights
 
-    minilm, published = _minilm(tmp_path, architectures=["BertModel"])
-    for spec, weights in ((LITE0, "efficientnet-lite0"), (minilm, str(published))):
+    bert, published = minilm(tmp_path, architectures=["BertModel"])
+    for spec, weights in ((LITE0, "efficientnet-lite0"), (bert, str(published))):
         model = build_model(spec, from_file=False, root=None)
         load_weights(model, weights, spec)
         for name, module in model.named_modules():
-            if any(True for _ in module.parameters(recurse=False)):
-                own = [f"{name}.{leaf}" for leaf, _ in module.named_parameters(recurse=False)]
-                assert not looks_untrained(model, own), name
+            own = [f"{name}.{leaf}" for leaf, _ in module.named_parameters(recurse=False)]
+            assert not (own and looks_untrained(model, own)), name
 
 
 # ---------------------------------------------------------------- the head

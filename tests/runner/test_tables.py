@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from layerlr_dsl.runner import data
+from layerlr_dsl.runner import datasets
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.data import Request, Wanted
 from layerlr_dsl.runner.errors import RunnerError
@@ -23,7 +23,7 @@ def _images(folder, count=12):
 
 
 def _load(path, **more):
-    return data.load(Request(str(path), Wanted(size=8, mean=(0.0,) * 3, std=(1.0,) * 3), **more))
+    return datasets.load(Request(str(path), Wanted(size=8, mean=(0.0,) * 3, std=(1.0,) * 3), **more))
 
 
 def _numbers(samples):

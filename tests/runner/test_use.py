@@ -292,12 +292,12 @@ def test_what_predict_says_is_what_the_model_gives_for_its_training_input(greys,
     """The preparation in the checkpoint is that of the run."""
     from tiny import TwoPlain
 
-    from layerlr_dsl.runner import data
+    from layerlr_dsl.runner import datasets
     from layerlr_dsl.runner.data import Request, Wanted
 
     net = TwoPlain()
     net.load_state_dict(content(greys / "run", "best.pt")["model"])
-    loaded = data.load(Request(str(greys / "images"), Wanted(size=8)))
+    loaded = datasets.load(Request(str(greys / "images"), Wanted(size=8)))
     place = loaded.validation.indices[0]
     path = loaded.validation.dataset.samples[place][0]
     image, _ = loaded.validation.__getitems__([(0, 0)])[0]

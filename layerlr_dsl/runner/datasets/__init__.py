@@ -1,1 +1,54 @@
-"""One module for each kind of data."""
+"""Where training data comes from: a SPEC on the command line becomes a training and a validation set.
+
+One module for each kind of data; each is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from layerlr_dsl.runner import own_code
+from layerlr_dsl.runner.data import Data, Request
+from layerlr_dsl.runner.errors import RunnerError
+
+KINDS = "digits, a folder of images (or imagefolder:PATH), a table PATH.csv, torchvision:NAME or python:package.module:callable"
+
+
+def load(request: Request) -> Data:
+    """The data that `request` names. Raises RunnerError for whatever is wrong with it."""
+    kind, _, rest = _spelled_out(request.spec).partition(":")
+    if kind == "digits" and not rest:
+        from layerlr_dsl.runner.datasets import digits
+
+        data = digits.load(request)
+    elif kind in ("imagefolder", "torchvision") and rest:
+        from layerlr_dsl.runner.datasets import images
+
+        data = (
+            images.load_folder(rest, request) if kind == "imagefolder" else images.load_named(rest, request)
+        )
+    elif kind == "csv" and rest:
+        from layerlr_dsl.runner.datasets import table
+
+        data = table.load(rest, request)
+    elif target := own_code.target_of(request.spec):
+        from layerlr_dsl.runner.datasets import custom
+
+        data = custom.load(target, request)
+    else:
+        raise RunnerError(f"unknown data {request.spec!r}", f"give {KINDS}")
+    for part, samples in data.parts().items():
+        if len(samples) == 0:
+            raise RunnerError(f"{request.spec}: the {part} set is empty", "it needs at least one sample")
+    return data
+
+
+def _spelled_out(spec: str) -> str:
+    """A plain path as the spec it stands for: a folder of images, or a table of their paths and labels."""
+    path = Path(spec).expanduser()
+    if spec and ":" not in spec and spec != "digits":
+        if path.is_dir():
+            return f"imagefolder:{spec}"
+        if path.suffix.lower() in (".csv", ".tsv"):
+            return f"csv:{spec}"
+    return spec

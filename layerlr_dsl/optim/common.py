@@ -117,8 +117,10 @@ class BucketOptimizer(Optimizer):
         # A state or a pickle of an older release may lack an option.
         known = optimizers.find(type(self).__name__)
         options = {} if known is None else {name: option.default for name, option in known.options.items()}
+        own = {**options, **self.defaults}
+        own.pop("differentiable", None)  # torch has just put it there, for optimizers that know it
         for group in self.param_groups:
-            for option, value in {**options, **self.defaults}.items():
+            for option, value in own.items():
                 group.setdefault(option, value)
 
     @torch.no_grad()

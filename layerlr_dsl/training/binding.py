@@ -130,6 +130,10 @@ class Binding:
         self._require_trained(param_groups)
         return True
 
+    def present(self) -> list[nn.Parameter]:
+        """The parameters of the model as it is now, those that were put in the place of others since included."""
+        return list(live.named_parameters(self.model).values())
+
     def _copied(self, param_groups: Groups) -> bool:
         """Whether DeepSpeed has taken over the optimizer already. Raises TrainingError where that is too early."""
         early = copies.may_come() and copies.are_stepped(self.parameters.values(), param_groups)

@@ -130,9 +130,9 @@ class Binding:
         self._require_trained(param_groups)
         return True
 
-    def present(self) -> list[nn.Parameter]:
-        """The parameters of the model as it is now, those that were put in the place of others since included."""
-        return list(live.named_parameters(self.model).values())
+    def known(self) -> list[nn.Parameter]:
+        """The parameters of the model as they were when they were bound, and as they are now."""
+        return [*self.parameters.values(), *live.named_parameters(self.model).values()]
 
     def _copied(self, param_groups: Groups) -> bool:
         """Whether DeepSpeed has taken over the optimizer already. Raises TrainingError where that is too early."""

@@ -360,7 +360,7 @@ class LayerSchedule(Stepped):
     def _begin(self) -> None:
         """Look at how the model is used ahead of its first forward pass after a change."""
         groups = self.optimizer.param_groups
-        if copies.are_stepped(self._binding.present(), groups):
+        if copies.are_stepped(self._binding.known(), groups):
             copies.refuse_changes(self.plan, innermost(self.optimizer))
             self._pace.together = len(groups)
         elif copies.may_come() and parallel.ranks() == 1:

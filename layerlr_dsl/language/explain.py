@@ -17,6 +17,7 @@ from layerlr_dsl.language import explain_time as time
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.failure import WORDS, Failure
 from layerlr_dsl.language.faults import shortened
+from layerlr_dsl.language.phrases import foreign_phrase
 
 Explainer = Callable[[Failure], "Diagnostic | None"]
 
@@ -25,6 +26,7 @@ _EXPLAINERS: tuple[Explainer, ...] = (
     signs.unclosed_text,
     signs.single_quotes,
     signs.slash_comment,
+    foreign_phrase,
     signs.unclosed_regex,
     signs.unclosed_bracket,
     statements.misspelled_statement,

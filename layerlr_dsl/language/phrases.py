@@ -1,0 +1,403 @@
+"""Whole statements as people write them who come from elsewhere, and what they say in this language.
+
+A statement that cannot be read is held against the forms below, from its first sign to its end, before
+anything else is said of it. What a form rewrites is offered as a fix; only what can mean nothing else is
+applied by `--fix` without being asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.failure import Failure
+from layerlr_dsl.language.faults import shortened
+from layerlr_dsl.language.source import Span
+
+Match = re.Match[str]
+_LONGEST = 200
+"""Longer statements are nobody's phrase, and would take these patterns long."""
+_STATEMENT = re.compile(r'(?:[^\n;#"]|"[^"\n]*")+')
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """How something is said elsewhere, what is wrong with it, and how it is said here.
+
+    written: the whole statement, or with `part` that part of it. meant: what stands for it here, as a template
+    of the match (`\\1`) or made from it; None where only a person can know. safe: it can mean nothing else.
+    """
+
+    written: re.Pattern[str]
+    message: str
+    meant: str | Callable[[Match], str] | None = None
+    help: str = "write `{}`"
+    safe: bool = False
+
+
+def _phrase(
+    pattern: str,
+    message: str,
+    meant: str | Callable[[Match], str] | None = None,
+    help: str = "write `{}`",
+    safe: bool = False,
+) -> Phrase:
+    return Phrase(re.compile(pattern), message, meant, help, safe)
+
+
+_NAME = r"(?:[\w.*?\[\]]|-(?!>)|\{[\w,.]*\}|<\w+>)+"
+_PLAIN = (
+    r"(?!(?:freeze|unfreeze|expect|let|group|train|only|no|not|if|when|with|unless|exclude|select|set|for|in|is|at|from|until"
+    r"|every|warmup|then|where|except|and|or|but|to|lr|learning_rate|weight_decay|epochs?|steps?|optimizer|schedule"
+    r"|layers?|first|last|all)\b)[A-Za-z_*][\w.*]*"
+)
+_LIST = rf"{_NAME}(?:\s*,\s*{_NAME})*"
+_ALL = r"(?:all|everything|every\s+(?:layer|parameter)s?|\*\*?)"
+_BUT = r"(?:but|except(?:\s+for)?|besides|apart\s+from|other\s+than|without|excluding)"
+_FREEZES = r"(?:freeze|lock|fix)"
+
+
+def _joined(found: Match, separator: str = ", ") -> str:
+    """What is listed with signs or words of other languages, and the rest of the statement."""
+    names = re.split(r"\s*(?:\|{1,2}|&{1,2}|\+|/|\band\b|\bor\b|,)\s*|\s+", found["names"].strip())
+    return f"{found['before'] or ''}{separator.join(name for name in names if name)}{found['after']}"
+
+
+def _turns(found: Match) -> str:
+    names = re.split(r"\s*(?:,|>|->|\bthen\b|\band\b)\s*|\s+", found["names"].strip())
+    every = (found["every"] or "").strip() or "every 1 epoch"
+    return f"unfreeze {' then '.join(name for name in names if name)} {every}"
+
+
+def _window(found: Match) -> str:
+    begin, end = found["begin"], found["end"]
+    start = "" if int(begin) == 0 else f" from epoch {begin}"
+    return f"{found['head'].rstrip()}{start} until epoch {end}"
+
+
+PHRASES: tuple[Phrase, ...] = (
+    # ------------------------------------------------------------ freezing
+    _phrase(
+        rf"{_FREEZES}\s+(?:{_ALL}\s+)?{_BUT}\s+(?P<rest>{_LIST})",
+        "everything is `**`, and `except` follows what it narrows",
+        r"freeze ** except \g<rest>",
+        safe=True,
+    ),
+    _phrase(
+        rf"{_FREEZES}\s+(?:not\s+|!\s*|~\s*)(?P<rest>{_LIST})",
+        "what is left out follows `except`",
+        r"freeze ** except \g<rest>",
+    ),
+    _phrase(
+        rf"(?:train|tune|finetune|fine-tune|unfreeze|keep)\s+only\s+(?P<rest>{_LIST})|only\s+(?:train|tune)\s+(?P<other>{_LIST})",
+        "what trains is what is not frozen",
+        lambda found: f"freeze ** except {found['rest'] or found['other']}",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?:linear\s+prob(?:e|ing)|head\s+only|train\s+head)(?:\s+(?P<rest>{_LIST}))?",
+        "a linear probe freezes all but the head",
+        lambda found: f"freeze ** except {found['rest'] or 'HEAD'}",
+    ),
+    _phrase(
+        rf"(?:gradually|progressively|slowly)\s+(?:un-?freeze|thaw)\s+(?P<names>{_NAME}(?:\s*(?:,|>|->|then|and|\s)\s*{_NAME})*?)(?P<every>\s+every\s+.*)?",
+        "turns are joined with `then`, and `every` says how far they are apart",
+        _turns,
+    ),
+    _phrase(
+        rf"(?:un-?freeze|thaw)\s+(?P<names>{_NAME}(?:\s*>\s*{_NAME})+)(?P<every>\s+every\s+.*)?",
+        "turns are joined with `then`",
+        _turns,
+    ),
+    _phrase(
+        rf"(?P<head>(?:freeze|[^\n]*->)\s+{_LIST}[^\n]*?)\s+(?:for|in|during|from|between)?\s*(?:the\s+)?epochs?\s+(?P<begin>\d+)\s*(?:-|to|\.\.|and|through)\s*(?:epoch\s+)?(?P<end>\d+)",
+        "a window is written with `from` and `until`, and the epoch behind `until` is the first that lies outside",
+        _window,
+    ),
+    _phrase(
+        rf"(?P<head>freeze\s+{_LIST})\s+(?:for|during)\s+(?:the\s+)?(?:first\s+)?(?P<n>\d+)\s+(?P<unit>epoch|step)s?",
+        "`for` begins no time window",
+        r"\g<head> until \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<head>freeze\s+{_LIST})\s+(?:before|till|up\s+to|to)\s+(?P<unit>epoch|step)\s+(?P<n>\d+)",
+        "the end of a window is written with `until`",
+        r"\g<head> until \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<head>freeze\s+{_LIST})\s+(?:after|starting\s+at|since|at|beginning)\s+(?P<unit>epoch|step)\s+(?P<n>\d+)",
+        "the beginning of a window is written with `from`",
+        r"\g<head> from \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<head>(?:freeze\s+{_LIST}|[^\n]*->[^\n]*?)\s+(?:from|until)\s+epoch\s+\d+(?:\.\d+)?)\s+epochs?(?P<rest>.*)",
+        "the unit of a time stands once, in front of the number",
+        r"\g<head>\g<rest>",
+        safe=True,
+    ),
+    _phrase(
+        rf"if\s+epoch\s*(?:>=|==|>)\s*(?P<n>\d+)\s*:?\s*(?:then\s+)?(?:unfreeze|thaw)\s+(?P<names>{_LIST})",
+        "there is no `if`: a statement says when it holds",
+        r"unfreeze \g<names> at epoch \g<n>",
+    ),
+    _phrase(
+        rf"if\s+epoch\s*<\s*(?P<n>\d+)\s*:?\s*(?:then\s+)?freeze\s+(?P<names>{_LIST})",
+        "there is no `if`: a statement says when it holds",
+        r"freeze \g<names> until epoch \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST})\s*(?:->|:|=|\.)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Ff]alse|0|off|no)\)?",
+        "`requires_grad` is set by freezing, which clears gradients and holds statistics too",
+        r"freeze \g<names>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST})\s*(?:->|:|=|\.)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Tt]rue|1|on|yes)?\)?",
+        "`requires_grad` is set by freezing and unfreezing: what no `freeze` names trains",
+        None,
+        "leave it out, or write `unfreeze SELECTOR at epoch N`",
+    ),
+    # ------------------------------------------------------------ selectors
+    _phrase(
+        rf"not\s+(?P<rest>{_LIST})\s*->(?P<after>.+)|!\s*(?P<other>{_LIST})\s*->(?P<behind>.+)",
+        "what is left out follows `except`",
+        lambda found: f"** except {found['rest'] or found['other']} ->{found['after'] or found['behind']}",
+    ),
+    _phrase(
+        rf"(?P<before>)(?P<names>{_NAME}(?:\s*(?:\|{{1,2}}|&{{1,2}}|\+|\band\b|\bor\b|,)\s*{_NAME})+)(?P<after>\s*->.+)",
+        "what is selected together is listed with commas",
+        _joined,
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<before>(?:freeze|unfreeze)\s+)(?P<names>{_NAME}(?:\s*(?:\|{{1,2}}|&{{1,2}}|\+|\band\b|\bor\b|,)\s*{_NAME})+)(?P<after>(?:\s+(?:from|until|at|warmup)\b.*)?)",
+        "what is selected together is listed with commas",
+        _joined,
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<before>)(?P<names>{_PLAIN}(?:\s+{_PLAIN})+)(?P<after>\s*->.+)",
+        "what is selected together is listed with commas",
+        _joined,
+    ),
+    _phrase(
+        rf"(?P<head>{_LIST})\s*>\s*(?P<tail>{_NAME})(?P<after>\s*->.+)",
+        "the segments of a name are joined by dots",
+        r"\g<head>.\g<tail>\g<after>",
+    ),
+    _phrase(
+        r"(?P<head>(?:freeze\s+|unfreeze\s+)?)\^?(?P<name>\w+(?:\\\.\w+)*)(?:\\?\.\*|\\\.\.\*|\$)(?P<after>\s*(?:->.+|from\s.*|until\s.*|at\s.*)?)",
+        "this reads as a regular expression, and a selector is a dotted name that covers all below it",
+        lambda found: f"{found['head']}{found['name'].replace(chr(92), '')}{found['after']}",
+    ),
+    _phrase(
+        r"(?P<head>(?:freeze\s+|unfreeze\s+)?)\^(?P<name>[\w.*]+)\$?(?P<after>\s*(?:->.+|from\s.*|until\s.*|at\s.*)?)",
+        "a selector begins at the top of the model, without a sign",
+        r"\g<head>\g<name>\g<after>",
+    ),
+    _phrase(
+        r"(?P<head>(?:freeze\s+|unfreeze\s+)?)(?P<stem>[\w.]*)\((?P<names>\w+(?:\|\w+)+)\)(?P<tail>[\w.]*)(?P<after>\s*(?:->.+|from\s.*|until\s.*|at\s.*)?)",
+        "one of several is written in braces",
+        lambda found: (
+            f"{found['head']}{found['stem']}{{{found['names'].replace('|', ',')}}}{found['tail']}{found['after']}"
+        ),
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>(?:freeze\s+|unfreeze\s+)?)(?:(?:self|model|net)\.)?(?P<name>[\w.]+)\.(?:named_)?parameters\(\)(?P<after>\s*(?:->.+|from\s.*|until\s.*|at\s.*)?)",
+        "a selector is the dotted name of a module, and covers its parameters",
+        r"\g<head>\g<name>\g<after>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?:exclude|skip|remove|drop)\s+(?P<names>{_LIST})\s+from\s+(?:weight[_ ]?decay|wd)|no\s+(?:weight[_ ]?decay|wd|decay)\s+(?:on|for|in)\s+(?P<other>{_LIST})",
+        "what gets no weight decay is given a decay of 0",
+        lambda found: _no_decay(found["names"] or found["other"]),
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST})\s*->\s*no[ _](?:weight[_ ]?decay|wd|decay)|(?P<other>{_LIST})\s*->\s*no_decay",
+        "what gets no weight decay is given a decay of 0",
+        lambda found: f"{found['names'] or found['other']} -> weight_decay 0",
+        safe=True,
+    ),
+    # ------------------------------------------------------------ options
+    _phrase(
+        r"(?P<head>[^\n]*->(?:[^\n]*,)?\s*)(?P<a>weight|learning)\s+(?P<b>decay|rate)\s+(?P<after>.+)",
+        "the name of an option is one word",
+        lambda found: (
+            found["head"] + ("weight_decay" if found["a"] == "weight" else "lr") + f" {found['after']}"
+        ),
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<head>[^\n]*->\s*[^\n]*?)\s*,\s*(?P<second>{_NAME}\s*->.+)",
+        "a rule has one arrow; the next rule stands on a line of its own, or behind `;`",
+        r"\g<head>; \g<second>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST})\s*(?:->|:)?\s*\{{\s*(?P<option>\w+)\s*[:=]?\s*(?P<value>[^{{}},]+?)\s*\}}",
+        "a rule has no braces",
+        r"\g<names> -> \g<option> \g<value>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*->\s*lr)\s+(?P<n>[\d.]+)[xX]",
+        "a rate is multiplied with `*=`",
+        r"\g<head> *= \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*->\s*\w+\s*\*=\s*)(?:(?P<n>[\d.]+)[xX]|[xX](?P<m>[\d.]+))",
+        "a factor is a plain number",
+        lambda found: f"{found['head']}{found['n'] or found['m']}",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*->(?:[^\n]*,)?\s*)betas\s*[=:]?\s*\[?\(?\s*(?P<a>[\d.]+)\s*,\s*(?P<b>[\d.]+)\s*\]?\)?(?P<after>.*)",
+        "several values stand in parentheses",
+        r"\g<head>betas (\g<a>, \g<b>)\g<after>",
+        safe=True,
+    ),
+    # ------------------------------------------------------------ schedules, lengths, names
+    _phrase(
+        r"schedule\s+(?P<name>\w+)\s+(?:with\s+)?(?:a\s+)?(?P<argument>\w+)\s*[=:]?\s*(?P<value>[\d._]+\s*(?:%|epochs?|steps?)?)",
+        "arguments stand in parentheses, by name",
+        r"schedule \g<name>(\g<argument>=\g<value>)",
+        safe=True,
+    ),
+    _phrase(
+        r"(?:lr_)?warm[-_]?up(?:_(?P<unit>epochs|steps))?\s*[=:]?\s*(?P<n>[\d._]+)\s*(?P<after>%|epochs?|steps?)?",
+        "a warm-up is an argument of the schedule",
+        lambda found: f"schedule constant(warmup={found['n']}{_unit(found)})",
+        "write it there, as in `{}`",
+    ),
+    _phrase(
+        r"(?P<head>expect\s+[^=\n]+?)\s=\s(?P<value>.+)",
+        "an expectation compares with `==`",
+        r"\g<head> == \g<value>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<name>(?!(?:version|let|group|epochs?|steps?|steps_per_epoch|model|optimizer|schedule|lr|learning_rate|num_epochs|weight_decay)\b)[A-Za-z_]\w*)\s*:?=\s*(?P<value>[\d.]+(?:e-?\d+)?%?)",
+        "a value gets a name with `let`",
+        r"let \g<name> = \g<value>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*\swhere\s[^\n]*?)\bmodule\s+is\s+(?:torch\.)?nn\.(?:modules\.\w+\.)?(?P<name>\w+)(?P<after>.*)",
+        "a class is named without its module, or in quotes with it",
+        r"\g<head>module is \g<name>\g<after>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*\swhere\s[^\n]*?)isinstance\(\s*\w+\s*,\s*(?:torch\.)?(?:nn\.)?(?P<name>\w+)\s*\)(?P<after>.*)",
+        "the class of the owner is asked for with `is`",
+        r"\g<head>module is \g<name>\g<after>",
+        safe=True,
+    ),
+    _phrase(
+        r'(?P<head>[^\n]*\swhere\s[^\n]*?)(?P<what>name|path)\s+(?:contains|includes|like)\s+"%?(?P<text>\w+)%?"(?P<after>.*)',
+        "a part of a name is asked for with `matches`, which takes a regular expression",
+        r"\g<head>\g<what> matches /.*\g<text>.*/\g<after>",
+    ),
+    _phrase(
+        r'(?P<head>[^\n]*\swhere\s[^\n]*?)"(?P<text>\w+)"\s+in\s+(?P<what>name|path)(?P<after>.*)',
+        "a part of a name is asked for with `matches`, which takes a regular expression",
+        r"\g<head>\g<what> matches /.*\g<text>.*/\g<after>",
+    ),
+    _phrase(
+        r'(?P<head>[^\n]*\swhere\s[^\n]*?)(?P<what>name|path|n)\.(?P<how>endswith|startswith)\("\.?(?P<text>[\w.]+)"\)(?P<after>.*)',
+        "the end or the beginning of a name is asked for with `matches`, which takes a regular expression",
+        lambda found: (
+            f"{found['head']}{'path' if found['what'] == 'n' else found['what']} matches "
+            + (f"/.*{found['text']}/" if found["how"] == "endswith" else f"/{found['text']}.*/")
+            + found["after"]
+        ),
+    ),
+    _phrase(
+        r'(?P<head>[^\n]*\swhere\s[^\n]*?)name\s+in\s+[(\[]\s*(?P<names>"\w+"(?:\s*,\s*"\w+")*)\s*[)\]](?P<after>.*)',
+        "one of several texts is asked for with `or`",
+        lambda found: (
+            found["head"]
+            + "("
+            + " or ".join(f"name == {name.strip()}" for name in found["names"].split(","))
+            + ")"
+            + found["after"]
+        ),
+        safe=True,
+    ),
+    _phrase(
+        r"--\s*(?P<text>.*)",
+        "comments begin with `#`",
+        r"# \g<text>",
+        safe=True,
+    ),
+)
+
+
+def _no_decay(names: str) -> str:
+    """`norm, bias` in the words of selectors: families by what owns them, biases by their name."""
+    families = {"norm": "module is norm", "norms": "module is norm", "bias": 'name == "bias"', "biases": 'name == "bias"',
+                "embedding": "module is embedding", "embeddings": "module is embedding",
+                "layernorm": "module is norm", "batchnorm": "module is norm", "bn": "module is norm"}  # fmt: skip
+    words = [name.strip() for name in names.split(",")]
+    if all(word.lower() in families for word in words):
+        asked = dict.fromkeys(families[word.lower()] for word in words)
+        return f"** where {' or '.join(asked)} -> weight_decay 0"
+    return f"{names} -> weight_decay 0"
+
+
+def _unit(found: Match) -> str:
+    unit = found["after"] or found["unit"] or "epochs"
+    return unit if unit == "%" else f" {unit}"
+
+
+def foreign_phrase(f: Failure) -> Diagnostic | None:
+    """A whole statement of another language: said and rewritten as one."""
+    written = _STATEMENT.match(f.source.text, f.start)
+    if written is None or f.at > written.end():
+        return None
+    text = written[0].rstrip()
+    if len(text) > _LONGEST:
+        return None
+    for phrase in PHRASES:
+        found = phrase.written.fullmatch(text)
+        if found is not None and (said := _said(phrase, found, f)) is not None:
+            return said
+    return None
+
+
+def _said(phrase: Phrase, found: Match, f: Failure) -> Diagnostic | None:
+    if phrase.meant is None:
+        return error("LR001", phrase.message, f.span, phrase.help)
+    meant = phrase.meant(found) if callable(phrase.meant) else found.expand(phrase.meant)
+    if meant == found[0]:
+        return None
+    begin, end, replacement = _difference(found[0], meant)
+    place = Span(f.source, f.start + begin, f.start + end)
+    fix = Fix(f"write `{shortened(meant)}`", (Edit(place, replacement),), safe=phrase.safe)
+    at = place if begin < end else f.span
+    return error("LR001", phrase.message, at, phrase.help.format(shortened(meant, 100)), fix=fix)
+
+
+_WORD = re.compile(r"\w+|\s+|.")
+
+
+def _difference(before: str, after: str) -> tuple[int, int, str]:
+    """The part of a text that another has in its place, in whole words: from, to, and what stands there."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    same = next(
+        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    rest = min(len(old), len(new)) - same
+    tail = next((n for n in range(rest) if old[-1 - n] != new[-1 - n]), rest)
+    begin = sum(map(len, old[:same]))
+    end = len(before) - sum(map(len, old[len(old) - tail :]))
+    return begin, end, "".join(new[same : len(new) - tail])

@@ -6,8 +6,8 @@ names are completed, in a millisecond and without the inventory itself, which st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from layerlr_dsl.language.patterns import CompiledPattern
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.matching.automaton import Automaton, State
-from layerlr_dsl.plan.near_misses import NearMisses
+from layerlr_dsl.plan.near_misses import NearMisses, kinds_of
 from layerlr_dsl.tools.records import record
 
 
@@ -46,6 +46,8 @@ class Tree:
     nodes: tuple[Node, ...]
     class_names: tuple[str, ...]
     """Of the modules and all their bases."""
+    kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The classes of modules, each with its families."""
 
     def children(self, nodes: Iterable[int]) -> dict[str, int | Leaf]:
         """Everything right below any of some nodes, each name once."""
@@ -116,6 +118,7 @@ class Tree:
     def to_json(self) -> dict[str, Any]:
         return {
             "classes": self.class_names,
+            "kinds": {name: sorted(families) for name, families in self.kinds.items()},
             "nodes": [
                 [
                     node.class_name,
@@ -143,7 +146,8 @@ class Tree:
             )
             for name, children, leaves, tensors, numel in data["nodes"]
         )
-        return cls(nodes, tuple(data["classes"]))
+        kinds = {name: frozenset(families) for name, families in data["kinds"].items()}
+        return cls(nodes, tuple(data["classes"]), kinds)
 
     @classmethod
     def of(cls, inventory: Inventory) -> Tree:
@@ -155,7 +159,7 @@ class Tree:
             for alias in inventory.aliases.get(row, ()):
                 leaves[alias.owner].append(Leaf(alias.leaf, shape, inventory.dtypes[row]))
         names = {name for described in inventory.classes for name in (described.name, *described.bases)}
-        return cls(_fold(inventory, leaves), tuple(sorted(names)))
+        return cls(_fold(inventory, leaves), tuple(sorted(names)), kinds_of(inventory))
 
 
 def _after(automaton: Automaton, state: State, segment: str) -> State:
@@ -208,6 +212,10 @@ class _TreeMisses(NearMisses):
     @cached_property
     def _segments(self) -> list[str]:
         return self._tree.segments
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, frozenset[str]]:
+        return self._tree.kinds
 
     @cached_property
     def _has_parameters(self) -> list[bool]:

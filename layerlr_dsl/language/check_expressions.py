@@ -156,11 +156,16 @@ def _moves_here(what: str, span: Span) -> Diagnostic:
     )
 
 
+_CLASS_WORDS = frozenset({"type", "cls", "class_name", "module_type", "layer_type", "kind"})
+
+
 def _unknown(node: s.Name, names: Names) -> Diagnostic:
     if node.name in ATTRIBUTES:
         return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
-    if names.time and node.name in CALLED_SCHEDULES:
+    if node.name in _CLASS_WORDS:
+        help = "the class of the owner is asked for with `module is Conv2d`"
+    elif names.time and node.name in CALLED_SCHEDULES:
         help = f"a schedule is called: `{node.name}()`"
     elif near is not None:
         help = f"did you mean `{near}`?"

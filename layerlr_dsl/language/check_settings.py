@@ -129,6 +129,21 @@ def implausible_rate(option: str, value: Value, span: Span, optimizer: str, whos
     return warning("LR129", message, span, help)
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(("lr_mult", "lr_scale", "lr_factor", "lr_multiplier"), "write `lr *= VALUE`, a factor on what the rules above give"),
+    **dict.fromkeys(
+        ("decay_mult", "wd_mult", "weight_decay_mult"), "write `weight_decay *= VALUE`, a factor on what the rules above give"
+    ),
+    **dict.fromkeys(("requires_grad", "trainable", "train", "frozen_layers"), "freezing is a statement: `freeze SELECTOR`"),
+    **dict.fromkeys(("lr_scheduler", "scheduler", "sched"), "write `schedule NAME`"),
+    **dict.fromkeys(("min_lr", "warmup", "warmup_steps", "gamma"), "it is an argument of the schedule, as in `schedule cosine(warmup=5%, min_lr=1e-6)`"),
+    **dict.fromkeys(("no", "no_decay", "no_weight_decay"), "write `weight_decay 0`"),
+    **dict.fromkeys(("epochs", "epoch", "batch_size"), "the length of a run is a statement: `epochs 30`"),
+    **dict.fromkeys(("clip", "grad_clip", "max_grad_norm"), "gradients are clipped by the training loop, for all parameters together"),
+}  # fmt: skip
+"""What other tools set for some parameters under names that no optimizer has, and how it is said here."""
+
+
 def near_option(word: str, span: Span, infos: Iterable[OptimizerInfo]) -> tuple[str | None, Fix | None]:
     """The option that was meant, by alias or by spelling, and the edit that writes it."""
     options = {name for info in infos for name in info.options}
@@ -391,6 +406,8 @@ class SettingsChecker:
         near, fix = near_option(option, span, infos)
         listed = ", ".join(f"`{name}`" for name, o in infos[0].options.items() if o.group and o.algorithmic)
         help = f"did you mean `{near}`?" if near else f"{infos[0].name} has {listed}"
+        if option in _ELSEWHERE:
+            help, fix = _ELSEWHERE[option], None
         message = f"{shown} has no option `{option}`"
         self._found.append(error("LR103", message, span, help, fix=fix))
         return False

@@ -53,6 +53,12 @@ _PLAIN = (
     r"|every|warmup|then|where|except|and|or|but|to|lr|learning_rate|weight_decay|epochs?|steps?|optimizer|schedule"
     r"|layers?|first|last|all)\b)[A-Za-z_*][\w.*]*"
 )
+_LAYER = (
+    r"(?!(?:\w*epochs?|\w*steps?|steps_per_epoch|version|warm_?up|lr|learning_rate|weight_decay|wd|decay|momentum|eps|betas"
+    r"|\w*layer\w*_decay|llrd\w*|seed|batch_size|floor|gamma|min_lr|model|optimizer|schedule|let|group|freeze|unfreeze"
+    r"|expect|include|stage|no|not|for|if)\b)"
+)
+"""Ahead of a name: not a word of this or another language."""
 _LIST = rf"{_NAME}(?:\s*,\s*{_NAME})*"
 _ALL = r"(?:all|everything|every\s+(?:layer|parameter)s?|\*\*?)"
 _BUT = r"(?:but|except(?:\s+for)?|besides|apart\s+from|other\s+than|without|excluding)"
@@ -76,6 +82,8 @@ def _window(found: Match) -> str:
     start = "" if int(begin) == 0 else f" from epoch {begin}"
     return f"{found['head'].rstrip()}{start} until epoch {end}"
 
+
+_OPTION = {"learning_rate": "lr", "wd": "weight_decay"}
 
 PHRASES: tuple[Phrase, ...] = (
     # ------------------------------------------------------------ freezing
@@ -152,16 +160,114 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
-        rf"(?P<names>{_LIST})\s*(?:->|:|=|\.)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Ff]alse|0|off|no)\)?",
+        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Ff]alse|0|off|no)\)?",
         "`requires_grad` is set by freezing, which clears gradients and holds statistics too",
-        r"freeze \g<names>",
+        lambda found: "freeze " + _bare(found["names"]),
         safe=True,
     ),
     _phrase(
-        rf"(?P<names>{_LIST})\s*(?:->|:|=|\.)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Tt]rue|1|on|yes)?\)?",
+        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Tt]rue|1|on|yes)?\)?",
         "`requires_grad` is set by freezing and unfreezing: what no `freeze` names trains",
         None,
         "leave it out, or write `unfreeze SELECTOR at epoch N`",
+    ),
+    _phrase(
+        rf"(?:lock|hold|fix|frozen)\s+(?P<names>{_LIST}(?:\s+(?:from|until)\s.*)?)",
+        "what does not train is frozen with `freeze`",
+        r"freeze \g<names>",
+    ),
+    _phrase(
+        rf"freeze\s+(?P<names>{_LIST})\s*(?:,|then|and)?\s*(?:un-?freeze|thaw)\s+(?:it\s+|them\s+)?(?:at|after|from|on|in)\s+(?P<unit>epoch|step)\s+(?P<n>\d+)",
+        "a freeze says when it ends with `until`",
+        r"freeze \g<names> until \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<word>freeze|unfreeze)\s+(?P<stem>[A-Za-z_]+?)s?\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>(?:\s+(?:from|until|at)\s.*)?)",
+        "numbered layers are written with a range in braces, after the name that the model gives them",
+        r"\g<word> \g<stem>{\g<low>..\g<high>}\g<after>",
+    ),
+    _phrase(
+        r"freeze\s+(?:the\s+)?(?P<end>first|last)\s+(?P<n>\d+)\s+(?P<what>\w+)",
+        "layers are counted by a capture and a condition",
+        lambda found: (
+            f"freeze {found['what']}.<i> where i "
+            + (f"< {found['n']}" if found["end"] == "first" else f"> last(i) - {found['n']}")
+        ),
+        "name them as the model does, as in `{}`",
+    ),
+    _phrase(
+        r"unfreeze\s+(?:one|a|1)\s+(?P<what>\w+)\s+(?:per|every|each|an?)\s+(?P<unit>epoch|step)",
+        "turns go by a capture",
+        r"unfreeze \g<what>s.<i> by i descending every 1 \g<unit>",
+        "name the layers as the model does, as in `{}`",
+    ),
+    _phrase(
+        rf"(?P<head>un-?freeze|thaw)\s+(?P<names>{_LIST})\s+every\s+epoch",
+        "`every` has a number, and turns are joined with `then`",
+        lambda found: f"unfreeze {' then '.join(re.split(r', *', found['names']))} every 1 epoch",
+    ),
+    _phrase(
+        rf"(?:for|while|on|at|in|during)\s+epoch\s+(?P<n>\d+)\s*:?\s*(?P<what>(?:un)?freeze)\s+(?P<names>{_LIST})",
+        "the time comes last",
+        lambda found: (
+            f"freeze {found['names']} from epoch {found['n']} until epoch {int(found['n']) + 1}"
+            if found["what"] == "freeze"
+            else f"unfreeze {found['names']} at epoch {found['n']}"
+        ),
+    ),
+    _phrase(
+        rf"(?P<head>(?:freeze\s+{_LIST}|[^\n]*->[^\n]*?))\s+(?:when|if|while)\s+(?P<unit>epoch|step)\s*<\s*(?P<n>\d+)",
+        "the end of a window is written with `until`",
+        r"\g<head> until \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<head>(?:freeze\s+{_LIST}|[^\n]*->[^\n]*?))\s+(?:when|if|while)\s+(?P<unit>epoch|step)\s*>=\s*(?P<n>\d+)",
+        "the beginning of a window is written with `from`",
+        r"\g<head> from \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"freeze_?(?:backbone|encoder|base)\s*[:=]?\s*(?:[Tt]rue|1|yes)?|frozen_stages\s*[:=]?\s*\d+|freeze_at\s*[:=]?\s*\d+",
+        "what is frozen is named as the model names it",
+        None,
+        "write `freeze ** except HEAD`, or `freeze SELECTOR` for its parts; `layerlr inspect` lists them",
+    ),
+    _phrase(
+        rf"(?P<names>{_LAYER}{_LIST})\s*::\s*(?P<after>\w+\s.+)",
+        "a rule has `->` between its selector and its options, not `::`",
+        r"\g<names> -> \g<after>",
+        safe=True,
+    ),
+    _phrase(
+        rf"-\s+['\"]?(?P<names>{_LAYER}{_NAME}?)['\"]?\s*:\s*(?P<value>\d[\d.]*(?:e-?\d+)?)",
+        "a rule is no item of a list: it has an arrow and an option",
+        r"\g<names> -> lr \g<value>",
+    ),
+    _phrase(
+        rf"\d+\s*:(?:\s*\[.*\])?|(?:params|param_groups|parameters|lr_groups|layers)\s*:.*|(?P<names>{_LAYER}{_NAME}?)\s*:",
+        "a rule stands on one line: a selector, an arrow and its options",
+        None,
+        "write `SELECTOR -> OPTION VALUE`; phases are written with `unfreeze A then B every N epochs` or as a `stage`",
+    ),
+    _phrase(
+        rf"freeze\s+(?P<names>{_LIST})\s+every\s.*",
+        "a freeze has one window, and `every` gives turns",
+        None,
+        "write `freeze SELECTOR until epoch N`, or `unfreeze A then B every N epochs`",
+    ),
+    _phrase(
+        rf"(?:un-?freeze|thaw)\s+(?P<names>{_LIST})\s+(?:after|in)\s+(?P<n>\d+)\s+(?P<unit>epoch|step)s?",
+        "what thaws does so at a time",
+        r"unfreeze \g<names> at \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST})\s+(?:when|if|while)\s+(?P<unit>epoch|step)\s*<\s*(?P<n>\d+)\s*->(?P<after>.+)",
+        "a rule's window comes last",
+        r"\g<names> ->\g<after> until \g<unit> \g<n>",
+        safe=True,
     ),
     # ------------------------------------------------------------ selectors
     _phrase(
@@ -265,6 +371,72 @@ PHRASES: tuple[Phrase, ...] = (
         r"\g<head>betas (\g<a>, \g<b>)\g<after>",
         safe=True,
     ),
+    _phrase(
+        rf"(?P<names>{_LAYER}{_NAME}?)(?:\.lr\s*[:=]?\s*|\s*:\s*|\s+)(?P<value>\d[\d.]*(?:e-?\d+)?)",
+        "a value is given to an option, behind an arrow",
+        r"\g<names> -> lr \g<value>",
+    ),
+    _phrase(
+        rf"(?:set|use|give|let)?\s*(?P<option>lr|learning_rate|weight_decay|wd)(?:\s+of)?\s+(?P<names>(?!for\b|on\b|to\b){_NAME})\s+(?:to\s+|=\s*)?(?P<value>\d[\d.]*(?:e-?\d+)?)"
+        rf"|(?:set|use|give)?\s*(?P<option2>lr|learning_rate|weight_decay|wd)\s+(?:of\s+|=\s*)?(?P<value2>\d[\d.]*(?:e-?\d+)?)\s+(?:for|on|to|in)\s+(?P<names2>{_LIST})"
+        rf"|(?:set|use|give)\s+(?P<names3>{_NAME})\s+(?P<option3>lr|learning_rate|weight_decay|wd)\s*=?\s*(?P<value3>\d[\d.]*(?:e-?\d+)?)"
+        rf"|(?P<option4>lr)\s*[(\[]\s*\"?(?P<names4>{_NAME})\"?\s*[)\]]\s*=\s*(?P<value4>\d[\d.]*(?:e-?\d+)?)"
+        rf"|param_?groups?\s*:?\s*(?P<names5>{_NAME})\s+(?P<option5>lr|weight_decay)\s*[:=]?\s*(?P<value5>\d[\d.]*(?:e-?\d+)?)",
+        "a rule is a selector, an arrow and its options",
+        lambda found: next(
+            f"{found['names' + n]} -> {_OPTION.get(found['option' + n], found['option' + n])} {found['value' + n]}"
+            for n in ("", "2", "3", "4", "5")
+            if found["names" + n]
+        ),
+    ),
+    _phrase(
+        r"(?:use|with|set)\s+(?P<name>adamw?|sgd|lion|muon|adafactor|rmsprop|lamb|lars)(?:\s+optimizer)?",
+        "the optimizer is a statement",
+        r"optimizer \g<name>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?:layer_?(?:wise_)?(?:lr_)?decay|llrd)(?:_rate)?\s*[:=]?\s*(?P<n>0?\.\d+)",
+        "layer-wise decay is a rule over the numbers of the layers",
+        r"layers.<i> -> lr *= \g<n> ^ (last(i) - i)",
+        "write it with the names of the model, as in `{}`; `layerlr init --style decay` writes it for a model",
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*->\s*\w+\s+[\w.+-]+)\s+(?:and|/|&|\+|plus)\s+(?P<after>(?:lr|weight_decay|momentum|betas|eps)\s.+)",
+        "the options of a rule are listed with commas",
+        r"\g<head>, \g<after>",
+        safe=True,
+    ),
+    _phrase(
+        r"\{\s*['\"]params['\"]\s*:\s*(?:model\.)?(?P<names>[\w.]+)\.parameters\(\)\s*,\s*['\"](?P<option>\w+)['\"]\s*:\s*(?P<value>[\w.-]+)\s*\},?",
+        "a parameter group is a rule",
+        r"\g<names> -> \g<option> \g<value>",
+        safe=True,
+    ),
+    _phrase(
+        r"['\"](?P<names>[\w.*]+)['\"]\s*:\s*(?:\{\s*|dict\()['\"]?lr_mult['\"]?\s*[:=]\s*(?P<value>[\w.-]+)\s*[})],?"
+        r"|custom_keys\s*=\s*\{\s*['\"](?P<names2>[\w.*]+)['\"]\s*:\s*dict\(lr_mult=(?P<value2>[\w.-]+)\)\s*\},?",
+        "a factor on the rate is a rule",
+        lambda found: f"**.{found['names'] or found['names2']} -> lr *= {found['value'] or found['value2']}",
+    ),
+    _phrase(
+        r"['\"](?P<names>[\w.*]+)['\"]\s*:\s*\{\s*['\"](?P<option>\w+)['\"]\s*:\s*(?P<value>[\w.-]+)\s*\},?",
+        "a rule has an arrow, and no braces",
+        r"\g<names> -> \g<option> \g<value>",
+        safe=True,
+    ),
+    _phrase(
+        r"for\s+\w+\s*(?:,\s*\w+\s*)?in\s+.*parameters\(\)\s*:?",
+        "there are no loops: a selector covers all that it matches",
+        None,
+        "write `SELECTOR -> OPTION VALUE` or `freeze SELECTOR`",
+    ),
+    _phrase(
+        r"(?:SELECT|select|UPDATE|update|match|when|case)\s+.+\s(?:FROM|from|WHERE|where|SET|set)\s.+",
+        "a rule is a selector, an arrow and its options",
+        None,
+        "write `SELECTOR where ... -> OPTION VALUE`",
+    ),
     # ------------------------------------------------------------ schedules, lengths, names
     _phrase(
         r"schedule\s+(?P<name>\w+)\s+(?:with\s+)?(?:a\s+)?(?P<argument>\w+)\s*[=:]?\s*(?P<value>[\d._]+\s*(?:%|epochs?|steps?)?)",
@@ -340,6 +512,10 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
 )
+
+
+def _bare(names: str) -> str:
+    return re.sub(r"^(?:self|model|net)\.(?=.)", "", names.rstrip("."))
 
 
 def _no_decay(names: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,10 +18,21 @@ from layerlr_dsl.language.patterns import (
     compile_pattern,
     segment_texts,
 )
+from layerlr_dsl.model.classes import Family
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.habits import rewritten
 from layerlr_dsl.tools.nearest import nearest
 
+EVERYTHING = frozenset({"all", "everything", "default", "rest", "others", "any"})
+FAMILY_NAMES: Mapping[str, Family] = {
+    **dict.fromkeys(("norm", "bn", "batchnorm", "layernorm", "groupnorm", "normalization", "batch_norm", "layer_norm"), "norm"),
+    **dict.fromkeys(("conv", "convolution"), "conv"),
+    **dict.fromkeys(("linear", "dense", "fully_connected"), "linear"),
+    **dict.fromkeys(("embedding", "embed"), "embedding"),
+    **dict.fromkeys(("attention", "attn"), "attention"),
+}  # fmt: skip
+"""What people call the families of modules."""
+_NAMESPACES = ("nn.", "torch.nn.")
 _SHOWN = 6
 _LONGEST = 100
 
@@ -55,6 +66,11 @@ def matches_nothing(make: Callable[..., Diagnostic], item: Item, miss: NearMiss 
     )
 
 
+def kinds_of(inventory: Inventory) -> Mapping[str, frozenset[str]]:
+    """The classes of a model's modules, each with its families."""
+    return {described.name: frozenset(described.families) for described in inventory.classes}
+
+
 class NearMisses:
     """Looks along the module tree for where a pattern leaves it."""
 
@@ -81,6 +97,10 @@ class NearMisses:
         return list(dict.fromkeys([*inventory.module_segments[1:], *inventory.leaves]))
 
     @cached_property
+    def _kinds(self) -> Mapping[str, frozenset[str]]:
+        return kinds_of(self.inventory)
+
+    @cached_property
     def _has_parameters(self) -> list[bool]:
         inventory = self.inventory
         holds = [False] * len(inventory.module_parents)
@@ -94,6 +114,10 @@ class NearMisses:
     def nearest_to(self, text: str, pattern: CompiledPattern) -> NearMiss:
         """What the pattern was meant to say; else what there is where it leaves the model."""
         top = tuple(name for name, row in self._children[0] if row < 0 or self._has_parameters[row])
+        if text in EVERYTHING:
+            return NearMiss.of("**")
+        if (kind := self._kind(text)) is not None:
+            return NearMiss(f"a selector names layers; those of a kind are `** where module is {kind}`")
         for meant in rewritten(text, top):
             if self._covers_any(meant):
                 return NearMiss.of(meant)
@@ -113,6 +137,17 @@ class NearMisses:
         if reached and not any(self._has_parameters[row] for row in reached):
             return NearMiss(f"`{text}` is there but holds no parameters")
         return _NOT_NEAR
+
+    def _kind(self, text: str) -> str | None:
+        """The class or family of modules that a pattern names instead of a layer, if the model has any such."""
+        word = text.rpartition(".")[2] if text.startswith(_NAMESPACES) else text
+        if word in self._kinds:
+            return word
+        if word in self._segments:
+            return None
+        family = FAMILY_NAMES.get(word.lower().rstrip("s"))
+        holds = any(family in families for families in self._kinds.values())
+        return family if holds and family is not None else None
 
     def _covers_any(self, text: str) -> bool:
         """Whether a pattern, if it is one, matches the names of the model; captures are not compared."""

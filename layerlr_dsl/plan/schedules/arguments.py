@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isfinite
@@ -60,7 +61,8 @@ def read(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, objec
     """
     for argument in given:
         if argument not in infos:
-            raise ScheduleFault(argument, f"{name} has no argument called {argument}", _near(argument, infos))
+            help = _elsewhere(argument, infos, given[argument]) or _near(argument, infos)
+            raise ScheduleFault(argument, f"{name} has no argument called {argument}", help)
     values: dict[str, object] = {}
     for argument, info in infos.items():
         if argument in given:
@@ -80,6 +82,46 @@ def written(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, ob
         if argument in given and given[argument] != info.default
     ]
     return f"{name}({', '.join(parts)})" if parts else name
+
+
+_LENGTH = "a schedule takes what there is of the run: give its length with `epochs` or `steps`"
+_ELSEWHERE = {
+    "eta_min": "write min_lr={}",
+    "min_lr_rate": "write floor={}",
+    "min_lr_ratio": "write floor={}",
+    "warmup_epochs": "write warmup={} epochs",
+    "num_warmup_epochs": "write warmup={} epochs",
+    "warmup_steps": "write warmup={} steps",
+    "num_warmup_steps": "write warmup={} steps",
+    "warmup_iters": "write warmup={} steps",
+    "warmup_ratio": "write warmup as a share of the run, such as warmup=5%",
+    "warmup_lr_init": "write warmup_lr={}",
+    "warmup_factor": "write warmup_start_factor={}",
+    "pct_start": "write warmup as a share of the run, such as warmup=30%",
+    "step_size": "write every={} epochs",
+    "decay_epochs": "write every={} epochs",
+    "milestones": "write at=(30 epochs, 60 epochs)",
+    "decay_rate": "write gamma={}",
+    "max_lr": "the peak is the rate that the rules give",
+    "base_lr": "the peak is the rate that the rules give",
+    **dict.fromkeys(("T_max", "total_steps", "num_training_steps", "t_initial", "total_iters", "max_epochs"), _LENGTH),
+    **dict.fromkeys(("by_epoch", "convert_to_iter_based", "sched_on_updates"), "write interval=epoch to hold it for an epoch"),
+}  # fmt: skip
+"""Arguments of torch, transformers, timm and mmengine, and what is written here."""
+_WRITTEN_AS = re.compile(r"write (\w+)=")
+
+
+def _elsewhere(argument: str, infos: Mapping[str, ArgumentInfo], value: object) -> str | None:
+    """What an argument of other schedulers is here, where this schedule has it."""
+    help = _ELSEWHERE.get(argument)
+    if help is None:
+        return None
+    here = _WRITTEN_AS.match(help)
+    return None if here is not None and here[1] not in infos else help.format(_plainly(value))
+
+
+def _plainly(value: object) -> str:
+    return spelled(value) if isinstance(value, (int, float, Fraction)) else "..."
 
 
 def _near(argument: str, infos: Mapping[str, ArgumentInfo]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from layerlr_dsl.api import Rules
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.coverage import Coverage, coverages
+from layerlr_dsl.editor.tables import ValueTable, tables
 from layerlr_dsl.editor.text import Text
 from layerlr_dsl.editor.tree import Tree
 from layerlr_dsl.editor.vocabulary import option_text
@@ -124,6 +125,7 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
         "findings": [report.finding(d, (d.code, d.span) in quick or d.code == "LR201") for d in found],
         "options": _options_of_foreign(rules),
         "coverage": [report.coverage(c) for c in coverages(plan)] if plan is not None else [],
+        "values": [report.values(table) for table in tables(plan)] if plan is not None else [],
         "model": {
             "state": state,
             "spec": rules.model,
@@ -179,6 +181,9 @@ class _Report:
             "numel": covered.numel,
             "examples": covered.examples,
         }
+
+    def values(self, table: ValueTable) -> dict[str, Any]:
+        return {"place": self.place(table.span), "head": table.head, "rows": table.rows}
 
     def place(self, span: Span) -> dict[str, Any]:
         if span.source is self.source:

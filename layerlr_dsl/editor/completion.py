@@ -14,6 +14,7 @@ from layerlr_dsl.editor.completion_context import Context, context_at
 from layerlr_dsl.editor.mentions import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
+from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import (
     CAPTURE_FUNCTIONS,
     DTYPES,
@@ -24,6 +25,7 @@ from layerlr_dsl.language.expressions import (
 )
 from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
+from layerlr_dsl.language.trees import walk
 from layerlr_dsl.plan import schedules
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
@@ -279,6 +281,19 @@ def _units(*units: str) -> Callable[[Session, Context], Iterator[Suggestion]]:
     return lambda session, at: _words(at, _pick(v.UNITS, units), "unit")
 
 
+def _moments(session: Session, at: Context) -> Iterator[Suggestion]:
+    """Units, and the metrics that the file waits for elsewhere or that the runner reports."""
+    yield from _units("epoch", "step")(session, at)
+    if at.statement == "expect" or (at.tokens and at.tokens[-1].text in v.UNITS):
+        return
+    statements = (statement for _, statement in session.pieces.statements())
+    waited = {node.metric for found in statements for node in walk(found) if isinstance(node, s.Condition)}
+    for metric in sorted(waited - v.METRICS.keys()):
+        named = metric if metric.isidentifier() else f'"{metric}"'
+        yield Suggestion(named, "metric", at.start, "a metric that this file waits for")
+    yield from _words(at, v.METRICS, "metric")
+
+
 def _nothing(session: Session, at: Context) -> Iterator[Suggestion]:
     return iter(())
 
@@ -290,7 +305,7 @@ _BY_ROLE: dict[str, Callable[[Session, Context], Iterator[Suggestion]]] = {
     "argument": _arguments,
     "value": _values,
     "count": _counts,
-    "moment": _units("epoch", "step"),
+    "moment": _moments,
     "stretch": _units("epochs", "steps"),
     "patience": _units("epochs"),
     "class": _classes,

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections import defaultdict
+from time import perf_counter
 from typing import Any
 
 from lsprotocol import types
@@ -15,10 +16,13 @@ from pygls.exceptions import JsonRpcInvalidParams
 from layerlr_dsl.editor import completion as completing
 from layerlr_dsl.editor import hover as hovering
 from layerlr_dsl.editor import navigation, outline, renaming, wire
+from layerlr_dsl.editor import tokens as colours
 from layerlr_dsl.editor.link import LinkDown
 from layerlr_dsl.editor.server import Server, Settings
 from layerlr_dsl.editor.session import Session
 
+_SLICE = 0.02
+"""Seconds after which others are let in."""
 TRIGGERS = [".", "@", '"', "(", "=", ">"]
 
 
@@ -62,6 +66,8 @@ def register(server: Server) -> None:
     feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)
     feature(types.TEXT_DOCUMENT_HOVER)(hover)
     feature(types.TEXT_DOCUMENT_INLAY_HINT)(inlay_hints)
+    legend = types.SemanticTokensLegend(token_types=list(colours.KINDS), token_modifiers=[])
+    feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, legend)(semantic_tokens)
     feature(types.TEXT_DOCUMENT_DEFINITION)(definition)
     feature(types.TEXT_DOCUMENT_REFERENCES)(references)
     feature(types.TEXT_DOCUMENT_PREPARE_RENAME)(prepare_rename)
@@ -138,6 +144,26 @@ async def inlay_hints(server: Server, params: types.InlayHintParams) -> list[typ
     return [wire.inlay_hint(session, hint) for hint in outline.hints(session, start, end)]
 
 
+async def semantic_tokens(server: Server, params: types.SemanticTokensParams) -> types.SemanticTokens | None:
+    session = await server.ready(params.text_document.uri)
+    if session is None or session.large:
+        return None
+    text, data, before, since = session.text, list[int](), (0, 0), perf_counter()
+    for statement in colours.words(session):
+        for word in statement:
+            place, end = text.place(word.start), text.place(word.end)
+            line = place[0] - before[0]
+            column = place[1] - (before[1] if line == 0 else 0)
+            data += [line, column, end[1] - place[1], colours.KINDS.index(word.kind), 0]
+            before = place
+        if perf_counter() - since > _SLICE:
+            await asyncio.sleep(0)
+            since = perf_counter()
+            if session.text is not text:
+                return None
+    return types.SemanticTokens(data=data)
+
+
 async def document_symbols(server: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
     session = await server.ready(params.text_document.uri)
     if session is None:
@@ -156,6 +182,11 @@ async def definition(server: Server, params: types.DefinitionParams) -> types.Lo
     found = navigation.occurrence_at(session, offset)
     if found is not None:
         home = navigation.definition(session, found.mention)
+        return wire.location(session, home.place) if home is not None else None
+    piece = session.pieces.at(offset)
+    if piece is None or piece.statement is None:
+        word = navigation.word_at(session, offset)
+        home = None if word is None else navigation.home_of(session, word[0])
         return wire.location(session, home.place) if home is not None else None
     path = navigation.named_file(session, offset)
     start = types.Position(0, 0)

@@ -11,7 +11,7 @@ from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.findings import Here
 from layerlr_dsl.editor.mentions import path_to
-from layerlr_dsl.editor.navigation import definition, occurrence_at
+from layerlr_dsl.editor.navigation import definition, home_of, occurrence_at, word_at
 from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
@@ -40,7 +40,7 @@ def hover(session: Session, offset: int) -> Explained | None:
     """What there is to say of the innermost thing at an offset."""
     piece = session.pieces.at(offset)
     if piece is None or piece.statement is None:
-        return None
+        return _in_a_broken_statement(session, offset)
     inside = offset - piece.fragment.start
     path = path_to(piece.statement, inside)
     asker = _Asker(session, piece.statement, inside)
@@ -50,6 +50,21 @@ def hover(session: Session, offset: int) -> Explained | None:
             span = asker.span or node.span
             shift = piece.fragment.start
             return Explained(Here(None, span.start + shift, span.end + shift), text)
+    return None
+
+
+def _in_a_broken_statement(session: Session, offset: int) -> Explained | None:
+    """What the word at an offset means by itself: a name of the file, or a word of the language."""
+    found = word_at(session, offset)
+    if found is None:
+        return None
+    word, place = found
+    home = home_of(session, word)
+    if home is not None:
+        return Explained(place, f"```layerlr\n{home.statement.span.excerpt}\n```")
+    for words in (v.OPTIONS, v.ATTRIBUTES, v.FUNCTIONS, v.KEYWORDS, v.OPENINGS):
+        if word in words:
+            return Explained(place, f"`{word}`: {words[word].removeprefix(f'`{word}`: ')}")
     return None
 
 
@@ -101,6 +116,7 @@ class _Asker:
             yield self._mention() or self._name(node)
         elif isinstance(node, (s.Number, s.Arithmetic, s.Negative)):
             yield self._value(node)
+        yield self._table(node.span)
         if node is self.statement:
             yield self._word()
 
@@ -117,6 +133,15 @@ class _Asker:
             place = covered.place
             if not place.gone and (place.start, place.end) == (span.start + shift, span.end + shift):
                 return coverage_text(covered)
+        return None
+
+    def _table(self, span: Span) -> str | None:
+        """What a value comes to, by capture and over time."""
+        shift = getattr(span.source, "start", 0)
+        for tabled in self.session.tabled:
+            place = tabled.place
+            if not place.gone and (place.start, place.end) == (span.start + shift, span.end + shift):
+                return _markdown(tabled.head, tabled.rows)
         return None
 
     def _mention(self) -> str | None:
@@ -214,6 +239,11 @@ class _Asker:
             for x in walk(self.statement)
         )
         return None if named else v.KEYWORDS.get(word[0])
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _described(name: str, words: dict[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def occurrence_at(session: Session, offset: int) -> Occurrence | None:
             found = Occurrence(mention, piece.statement, _here(mention.span))
             return found if definition(session, mention) is not None else None
     return None
+
+
+_WORD = re.compile(r"@?\w+")
+
+
+def word_at(session: Session, offset: int) -> tuple[str, Here] | None:
+    """The word at an offset and where it is, in a statement that cannot be read as in any other."""
+    text = session.text.content
+    line = text.rfind("\n", 0, offset) + 1
+    for found in _WORD.finditer(text, line):
+        if found.start() > offset:
+            return None
+        if offset <= found.end():
+            return found[0], Here(None, found.start(), found.end())
+    return None
+
+
+def home_of(session: Session, word: str) -> Occurrence | None:
+    """Where the let or the group (`@name`) that a word names is defined."""
+    kind, name = ("group", word[1:]) if word.startswith("@") else ("let", word)
+    defined = (o for o in occurrences(session) if o.mention.defines)
+    return next((o for o in defined if (o.mention.kind, o.mention.name) == (kind, name)), None)
 
 
 def definition(session: Session, mention: Mention) -> Occurrence | None:

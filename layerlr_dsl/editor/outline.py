@@ -38,7 +38,7 @@ class Symbol:
 
 @record
 class Hint:
-    """A remark behind a statement: ` -> 15 tensors, 8.4 M`."""
+    """A remark behind a statement: ` · 15 tensors, 8.4 M`."""
 
     offset: int
     text: str
@@ -125,7 +125,7 @@ def hints(session: Session, start: int, end: int) -> Iterator[Hint]:
             continue
         apart = isinstance(statement, s.UnfreezeSequenceStatement)
         at = place.end if apart else place.piece.fragment.start + statement.span.end
-        yield Hint(at, f"-> {plural(covered.tensors, 'tensor')}, {short(covered.numel)}")
+        yield Hint(at, f"\N{MIDDLE DOT} {plural(covered.tensors, 'tensor')}, {short(covered.numel)}")
 
 
 def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind: str, span: Span) -> Symbol:

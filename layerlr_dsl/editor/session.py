@@ -37,6 +37,15 @@ class Covered:
     examples: tuple[str, ...]
 
 
+@record
+class Tabled:
+    """What a value comes to: a heading, and a row for each case."""
+
+    place: Here
+    head: list[str]
+    rows: list[list[str]]
+
+
 class Session:
     """A document that is open in an editor.
 
@@ -58,6 +67,7 @@ class Session:
         self.repeated: list[Finding] = []
         """What the analyst said that is known here at once, for when it is not."""
         self.covered: list[Covered] = []
+        self.tabled: list[Tabled] = []
         self._options: dict[str, dict[str, str]] = {}
         self.tree: Tree | None = None
         self.model_key: str | None = None
@@ -104,7 +114,7 @@ class Session:
         self.pieces.edit(start, end, new)
         self.settled = False
         if self.large:
-            self.carried, self.repeated, self.covered = [], [], []
+            self.carried, self.repeated, self.covered, self.tabled = [], [], [], []
 
     def touch(self) -> None:
         """Look again at everything outside the text: included files may have changed."""
@@ -234,6 +244,11 @@ class Session:
             if isinstance(place, Here):
                 numbers = (data["whole"], data["tensors"], data["numel"], tuple(data["examples"]))
                 self.covered.append(Covered(place, *numbers))
+        self.tabled = []
+        for data in result["values"]:
+            place = snapshot.place(data["place"])
+            if isinstance(place, Here):
+                self.tabled.append(Tabled(place, data["head"], data["rows"]))
 
     @staticmethod
     def _of_an_include(data: dict[str, Any]) -> bool:

@@ -168,3 +168,10 @@ def argument_text(info: ArgumentInfo) -> str:
     if info.default is None:
         return info.about
     return f"{info.about} (default {info.default})"
+
+
+METRICS = {
+    "val_loss": "reported by `layerlr train` after each epoch, elsewhere by `schedule.report(val_loss=...)`",
+    "val_accuracy": "the share of the validation samples that are right, reported after each epoch",
+    "train_loss": "the mean over an epoch's own batches, reported after each epoch",
+}

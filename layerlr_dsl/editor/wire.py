@@ -28,6 +28,7 @@ _COMPLETION_KINDS = {
     "attribute": types.CompletionItemKind.Field,
     "function": types.CompletionItemKind.Function,
     "unit": types.CompletionItemKind.Unit,
+    "metric": types.CompletionItemKind.Variable,
     "file": types.CompletionItemKind.File,
 }
 _SYMBOL_KINDS = {

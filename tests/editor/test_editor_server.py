@@ -148,7 +148,8 @@ def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
         ("layer<i> -> lr |", {"i", "last", "rank"}, set()),
         ("group g = layer<i>\nlet n = |", {"count", "last"}, {"rank", "ndim"}),
         ("group g = layer<i>\nfc -> lr last(@|", {"@g"}, set()),
-        ("fc -> lr 1 until |", {"epoch", "step"}, {"epochs"}),
+        ("fc -> lr 1 until |", {"epoch", "step", "val_loss"}, {"epochs"}),
+        ("freeze a until top5 stops rising for 2 epochs\nfreeze b until |", {"top5", "val_loss"}, set()),
         ("freeze fc warmup 3 |", {"epochs", "steps"}, {"epoch"}),
         ("freeze fc |", {"until", "updating statistics"}, {"frozen"}),
         ("expect |", {"groups", "trainable"}, {"frozen"}),
@@ -235,6 +236,62 @@ def test_the_options_of_another_packages_optimizer_are_known_at_once(client: Cli
 # ---------------------------------------------------------------- hover and hints
 
 
+def test_a_value_with_a_capture_is_shown_as_a_table(client: Client) -> None:
+    """Every number that the selector binds, and what the value comes to there."""
+    uri = client.open("table.lr", 'model "m.json"\nlayers.<i> -> lr 1e-3 * 0.5 ^ i\n')
+    client.settled(uri)
+    shown = hover(client, uri, 1, 24).splitlines()
+    assert shown[:3] == ["| i | value |", "|---|---|", "| 0 | 1e-3 |"]
+    assert shown[-1] == "| 3 | 1.25e-4 |"
+
+
+def test_a_value_that_moves_is_shown_over_time(client: Client) -> None:
+    """At its start, its quarters and its end, for each number that the selector binds."""
+    text = 'model "m.json"\nepochs 10\nlayers.<i> -> lr 1e-3 * (i + 1) * (1 - progress)\n'
+    uri = client.open("moving.lr", text)
+    client.settled(uri)
+    shown = hover(client, uri, 2, 23).splitlines()
+    assert shown[0] == "| i | start | 25% | 50% | 75% | end |"
+    assert shown[3].startswith("| 1 | 2e-3 |")
+    assert shown[3].endswith("| 0 |")
+
+
+def test_a_statement_with_an_error_is_hovered_and_left_for_definitions(client: Client) -> None:
+    """Its words are known by themselves: a let, a group, an option."""
+    text = "let base = 1e-3\ngroup stem = layers.0\n@stem -> lr base base, momentum 2 2\n"
+    uri = client.open("broken.lr", text)
+    client.settled(uri)
+    assert "let base = 1e-3" in hover(client, uri, 2, 13)
+    assert "group stem = layers.0" in hover(client, uri, 2, 2)
+    assert "learning rate" in hover(client, uri, 2, 9)
+    assert hover(client, uri, 2, 34) == ""
+    for column, line in ((13, 0), (2, 1)):
+        assert client.at("definition", uri, 2, column)["range"]["start"]["line"] == line
+    assert client.at("definition", uri, 2, 9) is None
+
+
+def test_words_are_coloured_by_what_they_mean(client: Client) -> None:
+    """A capture is no let, a layer no option; places are relative to the word before, in the client's units."""
+    text = "let base = 1e-3 # \U0001f600\nlayers.<i> -> lr base * i\nfreeze head\n"
+    uri = client.open("colours.lr", text)
+    client.settled(uri)
+    found = client.request("textDocument/semanticTokens/full", {"textDocument": {"uri": uri}})["data"]
+    kinds = client.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
+    lines, line, column, told = text.split("\n"), 0, 0, []
+    for n in range(0, len(found), 5):
+        line, column = (line + found[n], found[n + 1]) if found[n] else (line, column + found[n + 1])
+        units = lines[line].encode("utf-16-le")[2 * column : 2 * (column + found[n + 2])]
+        told.append((units.decode("utf-16-le"), kinds[found[n + 3]]))
+    assert ("# \U0001f600", "comment") in told
+    assert [kind for word, kind in told if word in ("base", "i")] == ["variable", "variable", "parameter"]
+    assert {
+        ("layers.<i>", "namespace"),
+        ("lr", "property"),
+        ("freeze", "keyword"),
+        ("head", "namespace"),
+    } <= set(told)
+
+
 @pytest.mark.parametrize(
     ("line", "column", "said"),
     [
@@ -266,18 +323,18 @@ def test_hovering_tells_what_a_word_means(
 
 
 def test_hovering_over_nothing_says_nothing(client: Client, uri: str) -> None:
-    """Past the end of the text, and over a text that is damaged."""
+    """Past the end of the text, and over a word of a damaged text that means nothing."""
     assert hover(client, uri, 99, 99) == ""
-    damaged = client.open("damaged.lr", "lr lr lr\n")
-    assert hover(client, damaged, 0, 4) == ""
+    damaged = client.open("damaged.lr", "head head head\n")
+    assert hover(client, damaged, 0, 6) == ""
 
 
 def test_hints_count_what_each_selector_covers(client: Client, uri: str) -> None:
     """Behind each rule, group and freeze; asked for again when the analyst has answered."""
     found = client.request("textDocument/inlayHint", {"textDocument": {"uri": uri}, "range": WHOLE})
     by_line = {hint["position"]["line"]: hint["label"] for hint in found}
-    assert by_line[7] == "-> 74 tensors, 3.1 k"
-    assert by_line[9] == "-> 20 tensors, 1.3 k"
+    assert by_line[7] == "· 74 tensors, 3.1 k"
+    assert by_line[9] == "· 20 tensors, 1.3 k"
     assert set(by_line) == {4, 7, 8, 9, 10}
     assert client.refreshed > 0
 

@@ -122,6 +122,6 @@ def test_the_client_speaks_with_the_server(folder: Path) -> None:
     assert ["Replace by `weight_decay`", "quickfix", "weight_decay"] in said["actions"]
     assert said["hover"].startswith("72 tensors")
     assert "lr" in said["completion"]
-    assert said["hints"] == ["-> 74 tensors, 3.1 k", "-> 72 tensors, 2.8 k"]
+    assert said["hints"] == ["· 74 tensors, 3.1 k", "· 72 tensors, 2.8 k"]
     assert "layers" in said["symbols"]
     assert said["format"].endswith("layers -> lr 1\n")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from layerlr_dsl.model.part import Held
     from layerlr_dsl.plan.explain import Explanation
     from layerlr_dsl.training.schedule import LayerSchedule
-
-    Models: TypeAlias = nn.Module | Mapping[str, nn.Module]
 
 
 def load(
@@ -76,7 +75,10 @@ def _strict(rules: Rules) -> Rules:
 class Plan(plan.Plan):
     """What every parameter does at every time of a run, and the way from there to a live model.
 
-    Made by `Rules.resolve`.
+    Made by `Rules.resolve`. `param_groups`, `optimizer` and `schedule` take the whole model, or the part of it that
+    this process holds: a module (or a list of them) whose names are some of the plan's, or a mapping from names of the
+    plan to parameters and modules. What a part lacks is an error where the rules were resolved on the live model and
+    one process trains, unless it is a mapping; where several train, what none of them holds is one.
     """
 
     def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
@@ -91,25 +93,27 @@ class Plan(plan.Plan):
 
         return plan_json(self)
 
-    def param_groups(self, model: Models) -> list[dict[str, Any]]:
+    def param_groups(self, model: Held) -> list[dict[str, Any]]:
         """Ordinary torch parameter groups over the live parameters of `model`.
 
-        Raises ValueError where the file asks for several optimizers (use `optimizer`), and where the
-        model is not the one that was resolved.
+        Raises ValueError where the file asks for several optimizers (use `optimizer`), and ModelMismatch where the
+        model is not the one that was resolved, and no part of it.
         """
+        from layerlr_dsl.model.part import as_held
         from layerlr_dsl.training.groups import param_groups
 
-        return param_groups(self, as_module(model))
+        return param_groups(self, as_held(model))
 
-    def optimizer(self, model: Models) -> torch.optim.Optimizer:
+    def optimizer(self, model: Held) -> torch.optim.Optimizer:
         """The optimizer that the file asks for, several as one where rules choose their own."""
+        from layerlr_dsl.model.part import as_held
         from layerlr_dsl.training.groups import build_optimizer
 
-        return build_optimizer(self, as_module(model))
+        return build_optimizer(self, as_held(model))
 
     def schedule(
         self,
-        model: Models,
+        model: Held,
         optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
         last_epoch: int = -1,
     ) -> LayerSchedule:
@@ -118,9 +122,10 @@ class Plan(plan.Plan):
         It drives several optimizers where a loop keeps several, each stepped at its own cadence.
         last_epoch: as torch's schedulers have it, the last step that was taken before this one is made.
         """
+        from layerlr_dsl.model.part import as_held
         from layerlr_dsl.training.schedule import LayerSchedule
 
-        return LayerSchedule(self, as_module(model), optimizer, last_epoch)
+        return LayerSchedule(self, as_held(model), optimizer, last_epoch)
 
 
 class Rules:
@@ -218,7 +223,7 @@ class Rules:
         from layerlr_dsl.plan.resolve import resolve
 
         with collector_paused():
-            inventory = model if isinstance(model, Inventory) else Inventory.of(as_module(model))
+            inventory = model if isinstance(model, Inventory) else Inventory.of(as_module(model), live=True)
             clock = self.clock(epochs, steps_per_epoch, steps)
             return resolve(
                 self.checked, inventory, clock, lenient=lenient, before=self.diagnostics, kind=Plan

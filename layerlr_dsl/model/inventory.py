@@ -54,6 +54,8 @@ class Inventory:
     Rows of modules, None where it is not known: `depthwise` are the depthwise convolutions, `statistics`
     the norms that keep running statistics, `order` the modules in the order in which a forward pass first
     runs them.
+
+    live: whether it was read from the very model that is to be trained, and not from what stands for it.
     """
 
     source: str
@@ -73,12 +75,14 @@ class Inventory:
     depthwise: frozenset[int] | None = field(repr=False, default=None)
     statistics: frozenset[int] | None = field(repr=False, default=None)
     order: list[int] | None = field(repr=False, default=None)
+    live: bool = field(repr=False, default=False)
 
     @classmethod
-    def of(cls, model: nn.Module, *, source: str | None = None) -> Inventory:
+    def of(cls, model: nn.Module, *, source: str | None = None, live: bool = False) -> Inventory:
         """The inventory of a live model, wrapped or not, in one pass.
 
-        `source` is kept as the name of where it came from; the default is the class of the model.
+        `source` is kept as the name of where it came from; the default is the class of the model. live: whether this
+        very model is the one that is to be trained.
         Raises ModelError if `model` is no module.
         """
         found = walk(model)
@@ -102,6 +106,7 @@ class Inventory:
             frozenset(found.lazy),
             frozenset(found.depthwise),
             frozenset(found.statistics),
+            live=live,
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from layerlr_dsl.model import live
 from layerlr_dsl.training import copies
 from layerlr_dsl.training.errors import ModelMismatch, listed
+from layerlr_dsl.training.holding import bind, of_held
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,40 +26,6 @@ if TYPE_CHECKING:
 Groups = Sequence[Mapping[str, Any]]
 
 
-def bind(plan: Plan, model: nn.Module) -> dict[str, nn.Parameter]:
-    """The live parameter behind each canonical name of the plan, in the order of the plan's inventory.
-
-    Raises ModelMismatch listing what the model lacks or has in another shape. Parameters that the
-    model has beyond the plan are left out.
-    """
-    from torch.nn.parameter import is_lazy
-
-    found = live.named_parameters(model)
-    inventory = plan.inventory
-    missing = [name for name in inventory.names if name not in found]
-    reshaped = []
-    for row, name in enumerate(inventory.names):
-        if name not in found or row in inventory.lazy or is_lazy(found[name]):
-            continue
-        shape, planned = tuple(live.shape(found[name])), tuple(inventory.shapes[row])
-        if shape != planned:
-            reshaped.append(f"{name} ({shape}, planned {planned})")
-    if missing or reshaped:
-        raise ModelMismatch(_mismatch(missing, reshaped, inventory.source))
-    return {name: found[name] for name in inventory.names}
-
-
-def _mismatch(missing: list[str], reshaped: list[str], source: str) -> str:
-    parts = []
-    if missing:
-        parts.append(f"the model lacks {listed(missing)}")
-    if reshaped:
-        parts.append(f"other shapes: {listed(reshaped)}")
-    return (
-        f"the plan was made for another model ({source}): {'; '.join(parts)}; resolve the rules on this model"
-    )
-
-
 def can_train(parameter: nn.Parameter) -> bool:
     """Whether a parameter can have a gradient; quantised weights cannot."""
     return parameter.dtype.is_floating_point or parameter.dtype.is_complex
@@ -67,16 +34,21 @@ def can_train(parameter: nn.Parameter) -> bool:
 class Binding:
     """The live parameters of a plan, kept up with a model that may replace them.
 
-    parameters: by canonical name.
+    parameters: by canonical name. plan: of those alone, where this process holds a part of the model.
     """
 
     def __init__(self, plan: Plan, model: nn.Module, param_groups: Groups) -> None:
-        self.plan = plan
         self.model = model
         self.parameters = bind(plan, model)
+        self.plan = of_held(plan, self.parameters)
         if not self._copied(param_groups):
             self._require_trained(param_groups)
         self._places = _places(live.unwrap(model))
+
+    def go_by(self, plan: Plan) -> Plan:
+        """Take another plan of the same model; returns it for what is held."""
+        self.plan = of_held(plan, self.parameters)
+        return self.plan
 
     def in_place(self) -> bool:
         """Whether every module and parameter still is where it was when this was last asked.
@@ -126,7 +98,12 @@ class Binding:
         present = set(map(id, found.values()))  # under other names perhaps, as pruning leaves them
         if all(id(old) in present or _whole(old, found.get(name)) for name, old in self.parameters.items()):
             return False
-        self.parameters = bind(self.plan, self.model)
+        now = bind(self.plan, self.model)
+        if lost := [name for name in self.parameters if name not in now]:
+            raise ModelMismatch(
+                f"{listed(lost)}: the model had them when the schedule was made, and has them no more"
+            )
+        self.parameters = now
         self._require_trained(param_groups)
         return True
 

@@ -31,7 +31,8 @@ def may_come() -> bool:
 def are_stepped(parameters: Iterable[nn.Parameter], param_groups: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an optimizer holds none of a model's parameters any more."""
     own = set(map(id, parameters))
-    return not any(id(parameter) in own for group in param_groups for parameter in group["params"])
+    stepped = [id(parameter) for group in param_groups for parameter in group["params"]]
+    return bool(stepped) and own.isdisjoint(stepped)
 
 
 def leave_out(plan: Plan, model: nn.Module, optimizer: Optimizer) -> list[int]:

@@ -1,4 +1,4 @@
-"""Several processes, one plan: how the model is wrapped, and that all ranks mean the same.
+"""Several processes, one plan: how the model is wrapped.
 
 DistributedDataParallel fixes its buckets when it wraps: a parameter whose `requires_grad` changes later
 leaves the ranks apart without a word. There the flag stays on and gradients are dropped instead. FSDP2
@@ -7,9 +7,8 @@ leaves the ranks apart without a word. There the flag stays on and gradients are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -18,11 +17,7 @@ from torch.optim import Adafactor, Optimizer
 
 from layerlr_dsl.optim.several import Several
 from layerlr_dsl.training import copies
-from layerlr_dsl.training.binding import statistics_go_on, without_parameters
-from layerlr_dsl.training.errors import RanksDiffer, TrainingError, listed
-
-if TYPE_CHECKING:
-    from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.training.errors import TrainingError, listed
 
 
 def ranks() -> int:
@@ -127,69 +122,6 @@ def require_reduced(reducer: Any, trains: dict[str, nn.Parameter], frozen: dict[
             f"{listed(waiting)}: frozen by their flag inside DistributedDataParallel, which waits for their "
             "gradients. Call plan.schedule(model, optimizer) after torch.distributed.init_process_group"
         )
-
-
-def fingerprint(plan: Plan) -> str:
-    """A digest of everything a plan does over time, equal on all ranks or the run makes no sense."""
-    inventory = plan.inventory
-    whole = hashlib.sha256()
-    shapes = [tuple(shape) for shape in inventory.shapes]
-    whole.update(repr((inventory.names, shapes, inventory.dtypes)).encode())
-    whole.update(
-        repr((plan.clock, [(c.called, sorted(c.settings.items())) for c in plan.optimizers])).encode()
-    )
-    for group in plan.groups:
-        text = None if group.schedule is None else group.schedule.text()
-        facts = (
-            group.name,
-            group.parameters,
-            group.optimizer,
-            text,
-            group.kind,
-            group.planned,
-            sorted(group.given),
-        )
-        whole.update(repr(facts).encode())
-    for event in plan.events:
-        whole.update(repr((event.text, event.opens)).encode())
-    fired = {event.index: 1 for event in plan.events}
-    going_on = statistics_go_on(plan)
-    for happened in ({}, fired):
-        tick: int | None = 0
-        while tick is not None:
-            states = [
-                (
-                    sorted(map(repr, s.products.items())),
-                    repr(s.schedule),
-                    s.frozen,
-                    s.statistics,
-                    s.held,
-                    s.warmup,
-                )
-                for s in plan.state(tick, happened)
-            ]
-            free = [name for name, behaviour in going_on if behaviour.freeze(tick, happened).statistics]
-            whole.update(repr((tick, states, free)).encode())
-            tick = plan.next_change(tick, happened)
-        for module in without_parameters(plan):
-            course = [(t, module.frozen(t, happened)) for t in (0, *module.behaviour.changes(happened))]
-            whole.update(repr((module.name, course)).encode())
-    return whole.hexdigest()
-
-
-def require_agreement(plan: Plan) -> None:
-    """Raise RanksDiffer on every rank unless all hold the same plan, for models that are alike."""
-    if ranks() == 1:
-        return
-    everyone: list[Any] = [None] * ranks()
-    dist.all_gather_object(everyone, fingerprint(plan))
-    odd = [str(rank) for rank, other in enumerate(everyone) if other != everyone[0]]
-    if not odd:
-        return
-    raise RanksDiffer(
-        f"rank {', '.join(odd)} and rank 0 hold different rules, models, epochs or steps_per_epoch; "
-        "every process must resolve the same file against the same model and clock"
-    )
 
 
 def from_rank_zero(report: Callable[[], dict[str, float]]) -> dict[str, float]:

@@ -16,12 +16,14 @@ from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
+from layerlr_dsl.training.agreement import require_agreement
 from layerlr_dsl.training.averages import hold_in_averages
 from layerlr_dsl.training.binding import Binding, innermost
 from layerlr_dsl.training.boundary import PendingGradients
 from layerlr_dsl.training.errors import listed, tell
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.holding import bind, is_part, named
 from layerlr_dsl.training.hooks import weakly
 from layerlr_dsl.training.pace import Pace, Tempo, drives, moves
 from layerlr_dsl.training.parts import together
@@ -68,7 +70,7 @@ class LayerSchedule(Stepped):
         hold_in_averages()
         parallel.refuse_flat_parameters(model)
         flags.give_back(model)
-        parallel.require_agreement(plan)
+        require_agreement(plan, lambda: bind(plan, model))
         parallel.refuse_sharded_adafactor(innermost(optimizer))
         gone = copies.leave_out(plan, model, innermost(optimizer))
         self._binding = Binding(plan, model, optimizer.param_groups)
@@ -79,7 +81,8 @@ class LayerSchedule(Stepped):
         self._pace = Pace()
         self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
         self._state.leave_out(gone)
-        self._defaults = _defaults(plan, innermost(optimizer))
+        _warn_of_part(plan, model, self._binding)
+        self._defaults = _defaults(self._binding.plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
         _warn_of_lapsed(plan, given, innermost(optimizer))
         self.logged: dict[str, float | Tensor] = {}
@@ -91,7 +94,8 @@ class LayerSchedule(Stepped):
 
     def _follow(self, plan: Plan, optimizer: Optimizer) -> list[frozenset[str]]:
         """Go by a plan: the one this is made for, or the same rules on another clock. Returns what it gives each group."""
-        self.plan = self._binding.plan = plan
+        self.plan, whole = plan, plan
+        plan = self._binding.go_by(whole)
         self._freezer.for_ever = frozenset(
             name for group in plan.groups if group.kind == "frozen" for name in group.parameters
         )
@@ -99,9 +103,9 @@ class LayerSchedule(Stepped):
         given = [frozenset() if row is None else plan.groups[row].given for row in follows]
         if not self._state.inherited:
             self._state.planned = given
-        self._reports = Reports(plan)
+        self._reports = Reports(whole)
         self._writer = Writer(plan, follows, Factors(self._reports.plateaus.states))
-        self._tempo = Tempo(self._pace, plan.clock, moves(plan))
+        self._tempo = Tempo(self._pace, plan.clock, moves(whole))
         self._timetable = Timetable(plan, self._reports, self._defaults)
         self._next = self._at = -1
         return given
@@ -195,7 +199,7 @@ class LayerSchedule(Stepped):
         plan = relengthed(self.plan, epochs, steps_per_epoch, steps)
         if plan is self.plan and epoch is None:
             return
-        parallel.require_agreement(plan)
+        require_agreement(plan)
         state, tracks = self.state_dict(), self._writer.tracks
         self._follow(plan, self.optimizer)
         self._writer.tracks = [
@@ -411,6 +415,17 @@ class LayerSchedule(Stepped):
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
+
+
+def _warn_of_part(plan: Plan, model: nn.Module, binding: Binding) -> None:
+    """Warn of a part that nobody has called one, in the only process that there is."""
+    held, all_of_them = len(binding.parameters), len(plan.inventory)
+    if is_part(plan, binding.parameters) and not named(model) and parallel.ranks() == 1:
+        tell(
+            f"the model holds {held} of the {all_of_them} parameters that the rules were resolved for, and was taken for a part "
+            "of it, as one of several processes has it; if it is not, resolve the rules on this model. A mapping from "
+            "names to parameters says that it is"
+        )
 
 
 def _warn_of_lapsed(plan: Plan, given: Sequence[Set[str]], optimizer: Optimizer) -> None:

@@ -51,7 +51,9 @@ def measured(name: str) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(SUITE), help="some of " + ", ".join(SUITE))
-    parser.add_argument("--no-scaling", action="store_true", help="leave the plots as they are")
+    parser.add_argument(
+        "--no-scaling", action="store_true", help="leave the plots and the parts of a large model out"
+    )
     given = parser.parse_args()
     chosen = given.only.split(",")
     found = {name: measured(name) for name in chosen}
@@ -60,7 +62,9 @@ def main() -> int:
     print(markdown(rows))
     if not given.no_scaling:
         print(flush=True)
-        subprocess.run([sys.executable, "-W", "ignore", str(HERE / "bench_scaling.py")], check=True)
+        for name in ("scaling", "parts"):
+            subprocess.run([sys.executable, "-W", "ignore", str(HERE / f"bench_{name}.py")], check=True)
+            print(flush=True)
     return int(not all(found.values()))
 
 

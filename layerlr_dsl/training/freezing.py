@@ -151,6 +151,7 @@ class Freezer:
             self._hold(name, parameter, name in self.frozen)
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
         self.modules.parameters = self.guard.frozen
+        self.modules.idle = self._idle(found)
         parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
         self._hold_modules(found)
         self.remember()
@@ -204,6 +205,13 @@ class Freezer:
             self.state.modules,
         )
         modes.hold_in_eval(self.modules, self.root, frozen_subtrees(found, standing))
+
+    def _idle(self, found: Walk) -> nn.Parameter | None:
+        """The smallest frozen parameter where none trains, in one of several processes."""
+        trains = any(parameter.requires_grad for parameter in found.parameters)
+        if trains or parallel.ranks() == 1:
+            return None
+        return min(self.guard.frozen, key=live.numel, default=None)
 
     @staticmethod
     def _frozen_by_the_model(found: Walk, owned: set[int]) -> set[int]:

@@ -42,6 +42,9 @@ class FrozenModules:
         """What thawed while the root was in eval, and gets its mode back when that trains again."""
         self.parameters: list[nn.Parameter] = []
         """Those that are frozen now."""
+        self.idle: nn.Parameter | None = None
+        """Where nothing trains in the part that one of several processes has: what gets a gradient of zeros in each
+        forward pass. GradScaler wants to look at one, and zeros are dropped before they move anything."""
         self.statistics: list[tuple[_NormBase, float | None, dict[str, Tensor]]] = []
         self.limits: list[tuple[nn.Embedding | nn.EmbeddingBag, float]] = []
         self.forwards = 0
@@ -78,6 +81,8 @@ class FrozenModules:
                 self.began()
         self.settle()
         self.forwards += 1
+        if self.idle is not None and self.idle.grad is None and torch.is_grad_enabled():
+            self.idle.grad = torch.zeros_like(self.idle)
         self._look_for_reducer()
 
     def _look_for_reducer(self) -> None:

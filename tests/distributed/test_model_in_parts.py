@@ -63,6 +63,29 @@ def piped(kind, rank, world, rename=False):
     )
 
 
+IDLE = "freeze layers.1, layers.2\nfreeze layers.3, layers.4 until epoch 1\n** -> lr 1e-2\noptimizer adamw\n"
+"""Of four stages the second never trains, and the third does not at the start."""
+
+
+def scaled(rank, world):
+    """A GradScaler in each process, of which two have nothing to train."""
+    part = stages(deep(), world)[rank]
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=1000)
+    scaler.scale(torch.zeros(1))  # its scale is made when it is first asked for
+    pipe = Schedule1F1B(staged([part], [rank], world)[0], 4, loss_fn=lambda *both: scaler.scale(loss(*both)))
+    plan = resolve(IDLE)
+    optimizer = plan.optimizer(part)
+    schedule = plan.schedule(part, optimizer)
+    for step in range(STEPS):
+        x = batch(step)
+        pipe.step(*([x] if rank == 0 else []), **({"target": target(x)} if rank == world - 1 else {}))
+        scaler.step(optimizer)
+        scaler.update()
+        schedule.step()
+        optimizer.zero_grad()
+    return weights(part)
+
+
 def interleaved(rank, world):
     """Two stages for each process, bound as a list."""
     cut = stages(deep(), 2 * world)
@@ -234,6 +257,7 @@ def four(start, rank, world, folder):
         "1f1b": lambda: piped(Schedule1F1B, rank, world),
         "by name": lambda: piped(Schedule1F1B, rank, world, rename=True),
         "interleaved": lambda: interleaved(rank, world),
+        "scaled": lambda: scaled(rank, world),
         "traced": lambda: traced(rank, world),
         "tensor parallel": lambda: tensor_parallel(world),
         "fsdp": lambda: sharded(rank, world, 4),
@@ -276,6 +300,13 @@ def test_a_pipeline_of_four_processes_equals_one(results, expected, kind):
     each = found(results, kind)
     assert sorted(name for one in each for name in one) == sorted(WHOLE)
     for one in each:
+        close(one, expected)
+
+
+def test_a_stage_that_is_frozen_steps_under_a_scaler(results):
+    """GradScaler raises for an optimizer without any gradient; a stage may be frozen for a while, or for ever."""
+    expected = alone(IDLE)
+    for one in found(results, "scaled"):
         close(one, expected)
 
 

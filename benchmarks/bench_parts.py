@@ -36,13 +36,14 @@ optimizer adamw(fused=true)
 schedule cosine(warmup=2%)
 ** -> lr 3e-4, weight_decay ramp((0%, 0.1), (100%, 0.01))
 layers.<i> -> lr *= 0.98 ^ (last(i) - i)
-layers.*.experts.<e> where e > last(e) - 256 -> lr *= 2
 layers.*.router -> lr 1e-5, weight_decay 0
 embed, head -> lr *= 0.5
 freeze embed until 10%
 freeze layers.0, layers.1
 unfreeze layers.1 at 50%
 """
+NUMBERED = "layers.*.experts.<e> where e > last(e) - 256 -> lr *= 2"
+"""A rule that captures the number of each expert, so that 327,680 classes of parameters are told apart."""
 Made = TypeVar("Made")
 
 
@@ -163,6 +164,12 @@ def costs(folder: Path) -> list[Cost]:
         lambda made: (
             f"{sum(group.numel for group in made.groups):.3g} parameters in {len(made.groups)} groups"
         ),
+    )
+    found.append(one)
+    _, one = cost(
+        "resolve them with one that captures the expert's number",
+        lambda: layerlr.parse(f"{RULES}{NUMBERED}").resolve(inventory, steps=100_000),
+        lambda made: f"in {len(made.groups)} groups",
     )
     found.append(one)
     held = part(rank=17)

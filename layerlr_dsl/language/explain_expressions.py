@@ -8,6 +8,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import detached_percent, replacing, shortened
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS
 
 _WRITTEN = {"&&": "and", "&": "and", "||": "or", "|": "or", "**": "^", "~": "matches", "=~": "matches"}
 _COMPARED = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!=", "===": "=="}
@@ -88,7 +89,8 @@ def foreign_expression(f: Failure) -> Diagnostic | None:
         help_ = "join comparisons with `or`, or write `name matches /a|b/`"
         return error("LR001", "there is no `in`", f.span, help_)
     if f.found == "." and f.last == "NAME" and f.touches() and f.after_expression():
-        help_ = "what `where` sees has plain names: name, path, depth, ndim, numel, shape[k], dtype, index, tied, module"
+        asked = [f"{word.name}[k]" if word.kind == "sizes" else word.name for word in ATTRIBUTE_WORDS]
+        help_ = f"what `where` sees has plain names: {', '.join(asked)}"
         return error("LR001", f"`{f.tokens[-1].text}` has no parts", f.span, help_)
     return None
 

@@ -1,24 +1,35 @@
-"""What expressions can ask a parameter: one row a word, with its meaning in a sentence.
+"""What expressions can ask a parameter: the one table of attributes, one row a word.
 
-Checking, completion, hover texts and the reference are made from these rows. How each is read off a
-model, and what tells parameters apart in it, stands in `plan.matching.attributes`.
+A row has a meaning in a sentence, and how the value is worked out from columns of a model. Checking,
+completion, hover texts and the reference are made from these rows; the columns of what a file asks for are
+the keys by which `plan.matching` sorts parameters, so a row that forgets one cannot be read. What a column
+is worth for a model stands in `plan.matching.attributes`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 Kind = Literal["number", "text", "truth", "dtype", "sizes", "class"]
+Reader = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeWord:
-    """An attribute of parameters. `sizes` are asked by `shape[k]` only, `class` by `module is` only."""
+    """An attribute of parameters. `sizes` are asked by `shape[k]` only, `class` by `module is` only.
+
+    read: given what each of `columns` is worth for a parameter, and nothing else, the value; None where it is
+    not known. `module` has no value, but its questions have.
+    """
 
     name: str
     kind: Kind
     about: str
+    columns: tuple[str, ...] = ()
+    read: Reader | None = None
 
     @property
     def has_value(self) -> bool:
@@ -28,22 +39,52 @@ class AttributeWord:
 
 @dataclass(frozen=True, slots=True)
 class FamilyWord:
-    """A family of modules, asked for by `module is NAME`."""
+    """A family of modules, asked for by `module is NAME`; `columns` and `read` as of an attribute."""
 
     name: str
     about: str
+    columns: tuple[str, ...]
+    read: Reader
+
+
+def _sized(of_shape: Callable[[tuple[int, ...]], object]) -> tuple[tuple[str, ...], Reader]:
+    """What is known by a shape alone; parameters of lazy modules have none yet."""
+    return ("shape", "lazy"), lambda shape, lazy: None if lazy else of_shape(shape)
+
+
+def _by_class(word: str) -> tuple[tuple[str, ...], Reader]:
+    return ("class",), lambda described: word in described.families
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 ATTRIBUTE_WORDS = (
-    AttributeWord("name", "text", "the last segment of the parameter's name, such as `weight`"),
-    AttributeWord("path", "text", "the full dotted name"),
-    AttributeWord("depth", "number", "how many segments the name has"),
-    AttributeWord("ndim", "number", "dimensions of the tensor"),
-    AttributeWord("numel", "number", "elements of the tensor"),
-    AttributeWord("shape", "sizes", "`shape[k]`: the size of dimension `k`, from 0, negative from the end"),
-    AttributeWord("dtype", "dtype", "`dtype is float32`, `bfloat16`, ..., also compared as a string"),
-    AttributeWord("index", "number", "the parameter's place in `named_parameters()`, from 0"),
-    AttributeWord("tied", "truth", "whether the tensor has several names"),
+    AttributeWord(
+        "name", "text", "the last segment of the parameter's name, such as `weight`", ("leaf",), _as_it_is
+    ),
+    AttributeWord("path", "text", "the full dotted name", ("path",), _as_it_is),
+    AttributeWord("depth", "number", "how many segments the name has", ("dots",), lambda dots: dots + 1),
+    AttributeWord("ndim", "number", "dimensions of the tensor", *_sized(len)),
+    AttributeWord("numel", "number", "elements of the tensor", *_sized(prod)),
+    AttributeWord(
+        "shape",
+        "sizes",
+        "`shape[k]`: the size of dimension `k`, from 0, negative from the end",
+        *_sized(tuple),
+    ),
+    AttributeWord(
+        "dtype",
+        "dtype",
+        "`dtype is float32`, `bfloat16`, ..., also compared as a string",
+        ("dtype",),
+        _as_it_is,
+    ),
+    AttributeWord(
+        "index", "number", "the parameter's place in `named_parameters()`, from 0", ("place",), _as_it_is
+    ),
+    AttributeWord("tied", "truth", "whether the tensor has several names", ("tied",), _as_it_is),
     AttributeWord(
         "module",
         "class",
@@ -53,15 +94,21 @@ ATTRIBUTE_WORDS = (
 )
 FAMILY_WORDS = (
     FamilyWord(
-        "norm", "normalisation layers, by class or class name: `LlamaRMSNorm` derives from `Module` only"
+        "norm",
+        "normalisation layers, by class or class name: `LlamaRMSNorm` derives from `Module` only",
+        *_by_class("norm"),
     ),
-    FamilyWord("conv", "convolutions, by class or class name"),
-    FamilyWord("linear", "linear layers, by class or class name"),
-    FamilyWord("embedding", "embeddings, by class or class name"),
+    FamilyWord("conv", "convolutions, by class or class name", *_by_class("conv")),
+    FamilyWord("linear", "linear layers, by class or class name", *_by_class("linear")),
+    FamilyWord("embedding", "embeddings, by class or class name", *_by_class("embedding")),
     FamilyWord(
-        "depthwise", "convolutions whose groups are as many as their input channels, and more than one"
+        "depthwise",
+        "convolutions whose groups are as many as their input channels, and more than one",
+        ("depthwise", "class"),
+        # A class may have been called that before the word had a meaning.
+        lambda depthwise, described: described.is_called("depthwise") or depthwise,
     ),
-    FamilyWord("attention", "attention, or any module inside one"),
+    FamilyWord("attention", "attention, or any module inside one", ("in_attention",), _as_it_is),
 )
 ATTRIBUTES = tuple(word.name for word in ATTRIBUTE_WORDS)
 VALUES = frozenset(word.name for word in ATTRIBUTE_WORDS if word.has_value)

@@ -1,21 +1,20 @@
-"""What a parameter tells expressions of itself, and what tells parameters apart in it: one table.
+"""What a parameter tells expressions of itself, and what tells parameters apart in it.
 
-An attribute is worked out from columns of the inventory and sees nothing else, and the columns of what a
-file asks for are the keys by which parameters are sorted into classes. So two parameters with equal keys
+An attribute, a row of `language.vocabulary`, is worked out from columns of the inventory and sees nothing else;
+the columns of what a file asks for are the keys by which parameters are sorted into classes. So two parameters with equal keys
 always have equal values, and an attribute that forgets a column cannot be written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any, Literal
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Value, names_in
-from layerlr_dsl.language.vocabulary import VALUES
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS, VALUES
 from layerlr_dsl.model.inventory import Inventory
 
 _MODULE_IS = "module is "
@@ -106,7 +105,7 @@ ADAPTED_BASE = Column(
 )
 APART = (CAME_FROZEN, ADAPTED_BASE)
 """Asked for by no expression: what came frozen, and what lies under adapters, is ruled apart in any case."""
-DEPTH = Column(
+DOTS = Column(
     "module",
     lambda inventory: [prefix.count(".") for prefix in inventory.module_prefixes],
     lambda row: row.name.count("."),
@@ -132,16 +131,36 @@ DEPTHWISE = Column(
 )
 
 
+COLUMNS: Mapping[str, Column] = {
+    "leaf": LEAF,
+    "path": PATH,
+    "place": PLACE,
+    "shape": SHAPE,
+    "lazy": LAZY,
+    "dtype": DTYPE,
+    "tied": TIED,
+    "dots": DOTS,
+    "class": CLASS,
+    "in_attention": IN_ATTENTION,
+    "depthwise": DEPTHWISE,
+}
+"""What the rows of the vocabulary name."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """A value worked out from columns: `read` is given one entry of each, and nothing else."""
 
     columns: tuple[Column, ...]
     read: Callable[..., Value | None]
-    of_modules: bool = field(init=False)
+    of_modules: bool
+    """Whether a module without parameters has it too."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of_modules", all(column.of_modules for column in self.columns))
+    @classmethod
+    def of_columns(cls, names: Iterable[str], read: Callable[..., Value | None]) -> Attribute:
+        """From the columns of these names."""
+        columns = tuple(COLUMNS[name] for name in names)
+        return cls(columns, read, all(column.of_modules for column in columns))
 
     def of(self, row: Row) -> Value | None:
         """The value for a row; None where it has none."""
@@ -150,30 +169,9 @@ class Attribute:
         return self.read(*[column.one(row) for column in self.columns])
 
 
-def _size(of_shape: Callable[[tuple[int, ...]], Value]) -> Attribute:
-    return Attribute((SHAPE, LAZY), lambda shape, lazy: None if lazy else of_shape(shape))
-
-
-def _family(word: str) -> Attribute:
-    return Attribute((CLASS,), lambda described: word in described.families)
-
-
-READERS: dict[str, Attribute] = {
-    "name": Attribute((LEAF,), lambda leaf: leaf),
-    "path": Attribute((PATH,), lambda name: name),
-    "depth": Attribute((DEPTH,), lambda dots: dots + 1),
-    "ndim": _size(len),
-    "numel": _size(prod),
-    "shape": _size(tuple),
-    "dtype": Attribute((DTYPE,), lambda dtype: dtype),
-    "index": Attribute((PLACE,), lambda place: place),
-    "tied": Attribute((TIED,), lambda tied: tied),
-    **{f"{_MODULE_IS}{word}": _family(word) for word in ("norm", "conv", "linear", "embedding")},
-    # A class may have been called that before the word had a meaning.
-    f"{_MODULE_IS}depthwise": Attribute(
-        (DEPTHWISE, CLASS), lambda depthwise, described: described.is_called("depthwise") or depthwise
-    ),
-    f"{_MODULE_IS}attention": Attribute((IN_ATTENTION,), lambda inside: inside),
+READERS: Mapping[str, Attribute] = {
+    **{word.name: Attribute.of_columns(word.columns, word.read) for word in ATTRIBUTE_WORDS if word.read},
+    **{_MODULE_IS + word.name: Attribute.of_columns(word.columns, word.read) for word in FAMILY_WORDS},
 }
 
 
@@ -185,7 +183,7 @@ def attribute(name: str) -> Attribute:
 
 @lru_cache(maxsize=1024)
 def _named(word: str) -> Attribute:
-    return Attribute((CLASS,), lambda described: described.is_called(word))
+    return Attribute.of_columns(("class",), lambda described: described.is_called(word))
 
 
 def columns_of(names: Iterable[str]) -> tuple[Column, ...]:

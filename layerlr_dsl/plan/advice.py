@@ -40,12 +40,12 @@ def _classes(plan: Plan) -> Iterator[tuple[int, bool]]:
 
 
 def _ratios(plan: Plan) -> Iterator[Diagnostic]:
-    rates = {}
+    rates, options = {}, {}
     for number, trains in _classes(plan):
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
         lr = behaviour.options(0).get(behaviour.scheduled or "")
         if trains and lr:
-            rates[number] = float(lr)
+            rates[number], options[number] = float(lr), behaviour.scheduled or ""
     if not rates:
         return
     low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
@@ -55,7 +55,7 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
             "LR401",
             f"learning rates differ by more than {spelled(RATIO)}: {spelled(rates[low])} for `{names[0]}`, "
             f"{spelled(rates[high])} for `{names[1]}`",
-            _winner(plan, low, "lr"),
+            _winner(plan, low, options[low]),
             "a layer that moves this slowly is nearly frozen: `freeze` saves its time too",
         )
 

@@ -15,6 +15,7 @@ from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import FAMILIES
 from layerlr_dsl.plan.cascade import Cascade, with_values
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.matching import RowClass, all_selectors
 from layerlr_dsl.plan.matching.automaton import Automaton
 from layerlr_dsl.plan.near_misses import NearMisses, matches_nothing
@@ -24,12 +25,15 @@ from layerlr_dsl.tools.numbers import spelled
 if TYPE_CHECKING:
     from layerlr_dsl.plan.resolution import Resolution
 
+check = Checks()
+
 _SHOWN = 5
 _MOST_ABSENT = 10_000
 """Numbers that lie further apart are no count of layers, and a list of what lies between them fills the memory."""
 _MOST_OVERRIDING = 3
 
 
+@check
 def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
     """Items that match nothing, and selectors that nothing is left of."""
     rules, compiled = resolution.rules, resolution.decider.compiled
@@ -55,6 +59,7 @@ def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
                 yield diagnostic
 
 
+@check
 def narrow_stars(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR215: `*.bias` says "one segment, then bias", where `**.bias` was probably meant."""
     items = resolution.decider.compiled.items
@@ -204,6 +209,7 @@ def _unknown_class(where: s.Expression, resolution: Resolution) -> str | None:
     return None
 
 
+@check
 def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
     """Captures that can be bound in two ways for one parameter."""
     for selector, row, found in resolution.decider.ambiguous.values():
@@ -226,6 +232,7 @@ def ambiguous(resolution: Resolution) -> Iterator[Diagnostic]:
         )
 
 
+@check
 def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
     for found in resolution.decider.faults.values():
         fault = found.fault
@@ -235,6 +242,7 @@ def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
         yield error(fault.code, f"{fault.message}, for `{found.row.name}`{tail}", fault.span, fault.help)
 
 
+@check
 def faulty_facts(resolution: Resolution) -> Iterator[Diagnostic]:
     """Lets that have no value in this model."""
     for fault in resolution.decider.lets.faults:
@@ -248,6 +256,7 @@ def _expression_around(resolution: Resolution, span: Span) -> s.Expression | Non
     return None
 
 
+@check
 def holes(resolution: Resolution) -> Iterator[Diagnostic]:
     """Numbers of a capture with gaps between them, which `last(i)` and `count(i)` disagree on."""
     for clause in resolution.rules.clauses:
@@ -266,6 +275,7 @@ def holes(resolution: Resolution) -> Iterator[Diagnostic]:
 # ---------------------------------------------------------------- the cascade
 
 
+@check
 def overridden(resolution: Resolution) -> Iterator[Diagnostic]:
     """Clauses that later ones override: wholly (warning) or in part (info)."""
     clauses = resolution.rules.clauses
@@ -301,6 +311,7 @@ def _overriding(spans: list[Span], overridden: Span) -> str:
     return f"{'lines ' if here else ''}{', '.join(first)} and {last} override it"
 
 
+@check
 def tied_conflicts(resolution: Resolution) -> Iterator[Diagnostic]:
     """Tied parameters whose names are ruled differently."""
     inventory, matches = resolution.inventory, resolution.matches
@@ -370,9 +381,10 @@ def _difference(
         (a, span_a), (b, span_b) = last(left, option), last(right, option)
         if a != b:
             return option, (span_a, span_b)
-    return "lr", (None, None)
+    return options[0], (None, None)
 
 
+@check
 def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that train with the optimizer's own rate because no rule gives one."""
     bare = {kind for kind in resolution.ruling.without_lr if not _has_a_faulty_lr(resolution, kind)}
@@ -415,6 +427,7 @@ def top_modules(names: list[str]) -> str:
     return ", ".join(f"`{top}`" for top in tops[:_SHOWN]) + more
 
 
+@check
 def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:
     groups = [g for g in resolution.groups if g.kind == "model"]
     for group in groups:

@@ -17,6 +17,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
@@ -29,10 +30,13 @@ from layerlr_dsl.tools.numbers import spelled
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
 
+check = Checks()
+
 Extremes: TypeAlias = tuple[Value, ...]
 """The least and the greatest of some numbers; all values, where they are no numbers."""
 
 
+@check
 def moving(plan: Plan) -> Iterator[Diagnostic]:
     """The first tick at which an option that moves has no value, or one that its optimizer refuses."""
     if any(behaviour.moving for behaviour in plan.behaviours):
@@ -183,6 +187,7 @@ def _not_to_be_had(fault: Fault | Faulty | UnknownTime, place: _Place) -> Iterat
 # ---------------------------------------------------------------- schedules that a file makes itself
 
 
+@check
 def factors(plan: Plan) -> Iterator[Diagnostic]:
     """The first tick at which a `let` that serves as a schedule gives no factor."""
     made = [one for one in plan.timed.schedules.values() if any(map(_is_named, parts_of(one.nominal)))]

@@ -11,6 +11,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import finite
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.tools.numbers import spelled
@@ -18,7 +19,10 @@ from layerlr_dsl.tools.numbers import spelled
 if TYPE_CHECKING:
     from layerlr_dsl.plan.resolution import Resolution
 
+check = Checks()
 
+
+@check
 def refused(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that their optimizer does not take, the first of each rule: a class may hold several shapes."""
     choices, inventory = resolution.ruling.optimizers, resolution.inventory
@@ -40,6 +44,7 @@ def refused(resolution: Resolution) -> Iterator[Diagnostic]:
             yield error("LR208", f"{why}: `{inventory.names[row]}`", span, help)
 
 
+@check
 def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR117: schedules over parameters whose optimizer reads its rate once."""
     said: set[int | None] = set()
@@ -57,6 +62,7 @@ def fixed_rates(resolution: Resolution) -> Iterator[Diagnostic]:
         yield error("LR117", message, span, "leave the schedule out, or write `-> schedule constant`")
 
 
+@check
 def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR107: options that a constructor refuses together, and a group takes in silence."""
     said: set[int] = set()
@@ -77,6 +83,7 @@ def clashing(resolution: Resolution) -> Iterator[Diagnostic]:
                 break
 
 
+@check
 def lapses(resolution: Resolution) -> Iterator[Diagnostic]:
     """One note for each rule some of whose options lapse under a rule's own optimizer."""
     seen: set[tuple[int, str]] = set()
@@ -96,6 +103,7 @@ def lapses(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+@check
 def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
     """Optimizers that take one parameter group only, and are given more."""
     for number, choice in enumerate(resolution.ruling.optimizers):
@@ -110,6 +118,7 @@ def several_groups(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+@check
 def lacking(resolution: Resolution) -> Iterator[Diagnostic]:
     """Optimizers that read something in their groups which the rules do not give."""
     for number, choice in enumerate(resolution.ruling.optimizers):
@@ -135,6 +144,7 @@ def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:
     return {option: product.scale for option, product in products.items() if not product.movers}
 
 
+@check
 def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR129 for rates that only the model makes so: by captures, and by factors on top of a rate."""
     said: set[int] = set()
@@ -158,6 +168,7 @@ def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
                 yield implausible_rate(chosen.scheduled, value, expression.span, chosen.name, whose)
 
 
+@check
 def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
     """Options that `*=` drives out of their domain."""
     said: set[int] = set()

@@ -9,6 +9,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.schedules import Curve, parts_of
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, Plan
     from layerlr_dsl.plan.scheduled import Scheduled
 
+check = Checks()
 
+
+@check
 def below_least(plan: Plan) -> Iterator[Diagnostic]:
     """LR320: rates that a decay to `min_lr` cannot lower."""
     found: dict[Span, dict[str, float]] = {}

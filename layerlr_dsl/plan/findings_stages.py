@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.plan.behaviour import Behaviour
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.findings_model import top_modules
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.numbers import spelled
@@ -14,7 +15,10 @@ from layerlr_dsl.tools.numbers import spelled
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
 
+check = Checks()
 
+
+@check
 def without_lr_in_stages(plan: Plan) -> Iterator[Diagnostic]:
     """LR204 for each stage that leaves some parameters to the optimizer's own rate."""
     doubtful = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.timeline import Mark
 from layerlr_dsl.tools.numbers import plural
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Phase, Plan
     from layerlr_dsl.plan.resolution import Resolution
 
+check = Checks()
 
+
+@check
 def nothing_trains(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Spans of the run in which every parameter is frozen."""
     if resolution.nominal or not len(resolution.inventory):
@@ -61,6 +65,7 @@ def _between(plan: Plan, phase: Phase) -> str:
     return f"from {start} to {plan.clock.words(phase.end)}"
 
 
+@check
 def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
     """Rules that give options to nothing but what is frozen for ever."""
     forever: dict[int, list[bool]] = defaultdict(list)
@@ -84,6 +89,7 @@ def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+@check
 def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
     """Freezes that save little, because the backward pass must go through them all the same."""
     planned = [number for number, group in enumerate(plan.groups) if group.planned]
@@ -124,6 +130,7 @@ def _freezing_ticks(plan: Plan) -> list[int]:
     return [0, *sorted(tick for tick in ticks if total is None or tick < total)]
 
 
+@check
 def unfreeze_without_freeze(resolution: Resolution) -> Iterator[Diagnostic]:
     """`unfreeze S at T` where nothing freezes S before T."""
     frozen_before: dict[int, bool] = {}
@@ -165,6 +172,7 @@ def _not_after(mark: Mark, other: Mark) -> bool:
     return mark == other or mark.event is None
 
 
+@check
 def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
     """Freezes whose end changes nothing, because an earlier freeze still holds."""
     said: set[int] = set()
@@ -193,6 +201,7 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
+@check
 def late_turns(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR302: turns by a capture that lie after the run, or their stage."""
     turns: dict[int, dict[Mark, tuple[str, Span]]] = defaultdict(dict)
@@ -215,6 +224,7 @@ def late_turns(resolution: Resolution) -> Iterator[Diagnostic]:
         )
 
 
+@check
 def freezes_that_thaw_nothing(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR322: freezes that end over parameters which came frozen with the model, and stay so."""
     counts: dict[int, int] = defaultdict(int)
@@ -244,6 +254,7 @@ def _either_way(statement: s.FreezeStatement) -> str:
     return f"to train it from then on write `unfreeze {selector} at {until}`; else leave out `until {until}`"
 
 
+@check
 def base_stays_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR318: an unfreeze that covers base weights under peft's adapters."""
     said: set[int] = set()

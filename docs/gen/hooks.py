@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import rooms
 from api import api_page
 from commands import commands_page
 from curves import curve
@@ -48,6 +49,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put a curve or a table where a page asks for one."""
     markdown = markdown.replace("<!-- schedules -->", schedules_table())
     markdown = markdown.replace("<!-- arguments of all -->", common_table())
+    if "<!-- rooms -->" in markdown:
+        markdown = markdown.replace("<!-- rooms -->", rooms.picture(markdown))
     markdown = _CURVE.sub(lambda found: curve(found[1]), markdown)
     markdown = _ATTRIBUTES.sub(lambda _: attribute_table(), markdown)
     return _TABLE.sub(lambda found: schedule_table(found[1]), markdown)

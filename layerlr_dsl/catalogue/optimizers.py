@@ -31,10 +31,12 @@ __all__ = [
     "refused",
     "required",
     "windowed",
+    "windowed_names",
 ]
 
 TABLE = Path(__file__).with_name("optimizers.json")
 WINDOWED = ("lr", "weight_decay", "betas", "momentum", "eps")
+"""Options that may change in mid-run, by a window or as a value that moves."""
 SEVERAL_GROUPS = "several parameter groups"
 
 ALIASES: Mapping[str, str] = {
@@ -130,9 +132,14 @@ def conflict(info: OptimizerInfo, settings: Mapping[str, object]) -> tuple[str, 
 def windowed(info: OptimizerInfo, option: str) -> str | None:
     """Why `option` cannot change in mid-run with this optimizer; None if it can."""
     if option not in WINDOWED:
-        return f"only {', '.join(WINDOWED[:-1])} and {WINDOWED[-1]} can change during training"
+        return f"only {windowed_names()} can change during training"
     declared = info.options.get(option)
     return f"{info.name} has no `{option}`" if declared is None else declared.fixed
+
+
+def windowed_names() -> str:
+    """The options that can change in mid-run, in words."""
+    return f"{', '.join(WINDOWED[:-1])} and {WINDOWED[-1]}"
 
 
 def refused(info: OptimizerInfo, ndim: int) -> str | None:

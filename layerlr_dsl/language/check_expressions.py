@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import field
 
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.expressions import (
@@ -151,8 +152,8 @@ def _moves_here(what: str, span: Span) -> Diagnostic:
         "LR126",
         f"{what} changes with time, and this value cannot",
         span,
-        "what moves stands in the values of lr, weight_decay, betas, momentum and eps, in a `let` that is used "
-        "there, and as `schedule NAME`",
+        f"what moves stands in the values of {optimizers.windowed_names()}, in a `let` that is used there, and as "
+        "`schedule NAME`",
     )
 
 

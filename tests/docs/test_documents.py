@@ -15,7 +15,8 @@ from layerlr_dsl.model.torchvision_compat import with_torchvision
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"accelerate", "lightning", "peft", "timm", "transformers"}  # run by tests/frameworks
-PAGES = sorted([ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if p.stem not in FRAMEWORKS)])
+ELSEWHERE = FRAMEWORKS | {"architecture"}  # run by tests/house, in copies of the package
+PAGES = sorted([ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if p.stem not in ELSEWHERE)])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,6 +8,27 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "layerlr_dsl"
 
+# From the bottom up: what each room may import besides itself.
+MAY_IMPORT: dict[str, set[str]] = {
+    "tools": set(),
+    "catalogue": {"tools"},
+    "language": {"tools", "catalogue"},
+    "model": {"tools"},
+    "plan": {"tools", "catalogue", "language", "model"},
+    "optim": {"tools", "catalogue"},
+    "training": {"tools", "catalogue", "language", "model", "plan", "optim"},
+    "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training"},
+    "starters": {"tools", "language", "model"},
+    "plots": {"tools", "plan"},
+    "reports": set(),
+    "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
+    "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
+    "cli": {
+        *("tools", "catalogue", "language", "model", "plan", "api"),
+        *("starters", "plots", "runner", "editor"),
+    },
+}
+
 
 def modules() -> dict[str, Path]:
     """Every module by its name below the package: `language.parser`; a package goes by its own name."""

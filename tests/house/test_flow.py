@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from imports import imported, modules, room
+from imports import MAY_IMPORT, imported, modules, room
 
-# From the bottom up: what each room may import besides itself.
-MAY_IMPORT: dict[str, set[str]] = {
-    "tools": set(),
-    "catalogue": {"tools"},
-    "language": {"tools", "catalogue"},
-    "model": {"tools"},
-    "plan": {"tools", "catalogue", "language", "model"},
-    "optim": {"tools", "catalogue"},
-    "training": {"tools", "catalogue", "language", "model", "plan", "optim"},
-    "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training"},
-    "starters": {"tools", "language", "model"},
-    "plots": {"tools", "plan"},
-    "reports": set(),
-    "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
-    "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
-    "cli": {
-        *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "plots", "runner", "editor"),
-    },
-}
 # The package itself only names what is public, and `python -m` only calls the command line.
 TOP = {"", "__main__"}
 

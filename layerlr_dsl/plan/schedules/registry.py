@@ -17,6 +17,7 @@ from layerlr_dsl.tools.nearest import nearest
 
 Values: TypeAlias = dict[str, Any]
 Parts: TypeAlias = dict[str, Any]
+Maker: TypeAlias = Callable[[Values, Clock, Parts], shapes.Curve]
 
 SHARE = Interval(0, 1, True, True)
 ABOVE_ZERO = Interval(low=0)
@@ -103,7 +104,7 @@ UNEQUALLED: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class Entry:
     arguments: Mapping[str, ArgumentInfo]
-    parts: Callable[[Values, Clock, Parts], shapes.Curve]
+    parts: Maker
     refused: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     """Arguments that others take and this cannot: why, and the way out."""
 
@@ -298,8 +299,9 @@ def _polynomial(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     return shapes.Polynomial(**_stretch(values, clock, common), power=float(values["power"]))
 
 
-def _cosine(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
-    return shapes.Cosine(**_stretch(values, clock, common))
+def _falling(along: Callable[[float], float]) -> Maker:
+    """A decay over the run whose curve is a function of the progress: 1 at 0, and 0 at 1."""
+    return lambda values, clock, common: shapes.Falling(**_stretch(values, clock, common), along=along)
 
 
 def _cosine_restarts(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
@@ -459,7 +461,7 @@ ENTRIES: Mapping[str, Entry] = {
         },
         _linear,
     ),
-    "cosine": Entry(STRETCHED, _cosine),
+    "cosine": Entry(STRETCHED, _falling(shapes.half_cosine)),
     "cosine_restarts": Entry(
         {
             "every": ArgumentInfo(

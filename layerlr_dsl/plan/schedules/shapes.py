@@ -7,6 +7,7 @@ arguments were written: `warmup=5%` and `warmup=1 epoch` are one schedule in a r
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import cos, floor, inf, log, pi, sqrt
 from typing import ClassVar, Protocol, runtime_checkable
@@ -223,17 +224,23 @@ class Polynomial(Curve):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cosine(Curve):
-    """Half a cosine from 1 at tick `start` to the floor, `span` ticks later."""
+class Falling(Curve):
+    """From 1 at tick `start` to the floor, `span` ticks later, along a function of the progress in between."""
 
     start: int
     span: int
+    along: Callable[[float], float]
 
     def share(self, tick: int) -> float:
-        return 0.5 * (1.0 + cos(pi * min((tick - self.start) / self.span, 1.0)))
+        return self.along(min((tick - self.start) / self.span, 1.0))
 
     def last_share(self) -> float:
         return 0.0
+
+
+def half_cosine(progress: float) -> float:
+    """From 1 to 0, level at both ends."""
+    return 0.5 * (1.0 + cos(pi * progress))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ def _constant(expression: s.Expression, lets: Lets, found: list[Diagnostic]) -> 
     try:
         return evaluate(expression, Scope(lets))
     except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        found.append(fault.finding())
         return None
 
 

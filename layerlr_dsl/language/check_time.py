@@ -72,7 +72,7 @@ def _number(
     try:
         value = evaluate(expression, Scope(lets, exact=True))
     except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        found.append(fault.finding())
         return False
     if isinstance(value, (bool, str, tuple)):
         found.append(error("LR107", f"`{expression.span.text}` is not a number", expression.span))

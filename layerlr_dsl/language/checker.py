@@ -298,7 +298,7 @@ def _try(expression: s.Expression, scope: Scope, found: list[Diagnostic]) -> Non
     try:
         evaluate(expression, scope)
     except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        found.append(fault.finding())
 
 
 # ---------------------------------------------------------------- single statements
@@ -317,7 +317,7 @@ def _check_epochs(
     try:
         value = evaluate(statement.value, Scope(lets, exact=True))
     except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        found.append(fault.finding())
         return None
     if isinstance(value, (bool, str, tuple)) or value <= 0 or value > 10**9:
         found.append(
@@ -346,7 +346,7 @@ def _whole(
     try:
         value = evaluate(statement.value, Scope(lets, exact=True))
     except Fault as fault:
-        found.append(error(fault.code, fault.message, fault.span, fault.help))
+        found.append(fault.finding())
         return None
     word = "steps" if isinstance(statement, s.StepsStatement) else "steps_per_epoch"
     if isinstance(value, (bool, str, tuple)) or value != int(value) or not 0 < value <= 10**12:

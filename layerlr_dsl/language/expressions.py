@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
+from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
@@ -67,6 +68,10 @@ class Fault(Exception):
     def __init__(self, code: str, message: str, span: Span, help: str | None = None) -> None:
         self.code, self.message, self.span, self.help = code, message, span, help
         super().__init__(message)
+
+    def finding(self, message: str | None = None) -> Diagnostic:
+        """The fault as an error, in other words where `message` gives them."""
+        return error(self.code, message or self.message, self.span, self.help)
 
 
 class Unanswered(Fault):

@@ -214,7 +214,7 @@ def _work_out(lets: Lets, name: str, found: list[Diagnostic]) -> None:
             lets.worth(name, exact)
         except Fault as fault:
             if not exact:  # what only exact time cannot take is said where a time uses it
-                found.append(error(fault.code, fault.message, fault.span, fault.help))
+                found.append(fault.finding())
                 return
 
 

@@ -327,7 +327,7 @@ class CascadeBuilder:
             return fold(setting.expression, scope, self.rules.lets, clause.stage)
         except Fault as fault:
             message = f"{fault.message}, for `{row.name}`{with_values(setting.expression, scope)}"
-            self._say(error(fault.code, message, fault.span, fault.help))
+            self._say(fault.finding(message))
             return None
 
     def _evaluate(
@@ -339,7 +339,7 @@ class CascadeBuilder:
             value: Value = evaluate(setting.expression, scope)
         except Fault as fault:
             message = f"{fault.message}, for `{row.name}`{with_values(setting.expression, scope)}"
-            self._say(error(fault.code, message, fault.span, fault.help))
+            self._say(fault.finding(message))
             return None
         why = factor_problem(setting.option, value) if setting.multiply else None
         if why is not None:

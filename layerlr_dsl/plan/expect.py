@@ -194,7 +194,7 @@ def _parameters(plan: Plan, expectation: CheckedExpectation, moment: _Moment) ->
         try:
             wanted = evaluate(statement.value, decider.scope(selector, bindings, kind.row))
         except Fault as fault:
-            yield error(fault.code, f"{fault.message}, for `{kind.row.name}`", fault.span, fault.help)
+            yield fault.finding(f"{fault.message}, for `{kind.row.name}`")
             continue
         found = options[statement.option]
         if not _holds(found, statement.operator, wanted):

@@ -100,7 +100,7 @@ class TimeArguments:
             value: object = evaluate(expression, Scope(self.lets, exact=exact))
             return value
         except Fault as fault:
-            raise Faulty([error(fault.code, fault.message, fault.span, fault.help)]) from None
+            raise Faulty([fault.finding()]) from None
 
 
 def curve(factory: s.Factory, lets: Lets, clock: Clock) -> Curve:

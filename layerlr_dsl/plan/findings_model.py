@@ -239,14 +239,14 @@ def where_faults(resolution: Resolution) -> Iterator[Diagnostic]:
         scope = Scope(resolution.decider.lets, dict(found.bindings), subject=found.row)
         expression = _expression_around(resolution, fault.span)
         tail = with_values(expression, scope) if expression is not None else ""
-        yield error(fault.code, f"{fault.message}, for `{found.row.name}`{tail}", fault.span, fault.help)
+        yield fault.finding(f"{fault.message}, for `{found.row.name}`{tail}")
 
 
 @check
 def faulty_facts(resolution: Resolution) -> Iterator[Diagnostic]:
     """Lets that have no value in this model."""
     for fault in resolution.decider.lets.faults:
-        yield error(fault.code, fault.message, fault.span, fault.help)
+        yield fault.finding()
 
 
 def _expression_around(resolution: Resolution, span: Span) -> s.Expression | None:

@@ -134,7 +134,7 @@ class _Look:
                 value = product.at(tick, stretches)
             except Fault as fault:
                 message = f"{fault.message} at {where}, for `{place.name}`"
-                yield error(fault.code, message, fault.span, fault.help)
+                yield fault.finding(message)
                 return
             why = self._problem(place, value)
             if why is not None:
@@ -171,7 +171,7 @@ def _not_to_be_had(fault: Fault | Faulty | UnknownTime, place: _Place) -> Iterat
         yield from fault.found
         return
     if isinstance(fault, Fault):
-        yield error(fault.code, fault.message, fault.span, fault.help)
+        yield fault.finding()
         return
     span = _span(_deciding(place, place.ticks[0]))
     if fault.missing == "epochs":
@@ -215,5 +215,5 @@ def _no_factor(plan: Plan, scheduled: Scheduled, stretch: Stretch) -> Iterator[D
             if isinstance(part, NamedFactor):
                 part.factor(since)
         except Fault as fault:
-            yield error(fault.code, f"{fault.message} at {plan.words(tick)}", fault.span, fault.help)
+            yield fault.finding(f"{fault.message} at {plan.words(tick)}")
             return

@@ -171,7 +171,7 @@ def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
         made = moving.course((Stretch(0, clock.total, clock),))
         return NamedFactor(factory.name, factory.name_span, moving.text, made, _factor(moving, factory))
     except Fault as fault:
-        raise Faulty([error(fault.code, fault.message, fault.span, fault.help)]) from None
+        raise Faulty([fault.finding()]) from None
     except UnknownTime as unknown:
         missing = "the length of the run" if unknown.missing == "epochs" else "the steps of an epoch"
         code = "LR311" if unknown.missing == "epochs" else "LR309"

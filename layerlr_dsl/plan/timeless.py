@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error, info
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, info
 from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, names_in
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock
@@ -78,6 +78,6 @@ def _ramp(rules: CheckedRules, node: s.Call) -> Iterator[Diagnostic]:
             ramps.check_rising(node, [length.value for length in lengths])
         ramps.check_positive(node, form)
     except Fault as fault:
-        yield error(fault.code, fault.message, fault.span, fault.help)
+        yield fault.finding()
     except Faulty as faulty:
         yield from faulty.found

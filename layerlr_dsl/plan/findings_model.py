@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
-from layerlr_dsl.language.expressions import Scope, names_in
+from layerlr_dsl.language.expressions import Scope, Value, names_in
 from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import FAMILIES
@@ -387,29 +387,36 @@ def _difference(
 @check
 def without_lr(resolution: Resolution) -> Iterator[Diagnostic]:
     """Parameters that train with the optimizer's own rate because no rule gives one."""
-    bare = {kind for kind in resolution.ruling.without_lr if not _has_a_faulty_lr(resolution, kind)}
-    if not bare:
+    by_optimizer = _without_lr(resolution)
+    if not by_optimizer:
         return
-    inventory, matches = resolution.inventory, resolution.matches
-    names = [
-        name
-        for row, name in enumerate(inventory.names)
-        if matches.class_of[row] in bare and not resolution.ruling.cascades[matches.class_of[row]].by_model
-    ]
-    if not names:
-        return
-    behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[min(bare)]]
-    driven = behaviour.scheduled or ""
-    default = behaviour.courses[driven].base
+    names = [name for own in by_optimizer.values() for name in own]
     plural = "parameter has" if len(names) == 1 else "parameters have"
-    source = resolution.rules.source
-    at = resolution.rules.optimizer.span or Span(source, 0, 0)
+    told = [f"{name}'s {spelled(rate)} for {top_modules(own)}" for (name, rate), own in by_optimizer.items()]
+    whose = f"their optimizers' own: {'; '.join(told)}"
+    if len(told) == 1:
+        whose = f"the optimizer's own ({spelled(next(iter(by_optimizer))[1])}): {top_modules(names)}"
+    at = resolution.rules.optimizer.span or Span(resolution.rules.source, 0, 0)
     yield warning(
         "LR204",
-        f"{len(names)} {plural} no lr and train with the optimizer's own ({spelled(default)}): {top_modules(names)}",
+        f"{len(names)} {plural} no lr and train with {whose}",
         at,
         "begin with a broad rule, such as `** -> lr 1e-4`, or freeze them",
     )
+
+
+def _without_lr(resolution: Resolution) -> dict[tuple[str, Value], list[str]]:
+    """The parameters whose rate no rule gives, by their optimizer and the rate that it comes with."""
+    ruled, matches = resolution.ruling, resolution.matches
+    bare = {kind for kind in ruled.without_lr if not _has_a_faulty_lr(resolution, kind)}
+    found: dict[tuple[str, Value], list[str]] = {}
+    for row, name in enumerate(resolution.inventory.names if bare else ()):
+        kind = matches.class_of[row]
+        if kind in bare and not ruled.cascades[kind].by_model:
+            behaviour = ruled.behaviours[ruled.behaviour_of_class[kind]]
+            optimizer = ruled.optimizers[behaviour.optimizer].called
+            found.setdefault((optimizer, behaviour.courses[behaviour.scheduled or ""].base), []).append(name)
+    return found
 
 
 def _has_a_faulty_lr(resolution: Resolution, kind: int) -> bool:

@@ -59,6 +59,24 @@ def test_groups_merge_by_behaviour_and_not_by_rule(resnet18: Inventory) -> None:
     assert len(plan.groups) == 1
 
 
+def test_what_waits_for_the_same_metric_shares_a_group(resnet18: Inventory) -> None:
+    """Two statements that read alike come true together; other patience is another behaviour."""
+    text = "** -> lr 1\nfreeze fc until m stops falling for 3 epochs\nfreeze layer4 until m stops falling for {} epochs"
+    groups = [layerlr.parse(text.format(patience)).resolve(resnet18, epochs=9).groups for patience in (3, 4)]
+    assert list(map(len, groups)) == [2, 3]
+
+
+def test_a_missing_rate_is_that_of_each_parameters_own_optimizer(resnet18: Inventory) -> None:
+    """RMSprop comes with 0.01, AdamW with 1e-3, and no rate is told of parameters that do not train with it."""
+    text = "optimizer adamw\nlayer1 -> optimizer rmsprop\nlayer2, layer3, layer4 -> lr 1"
+    alone, both = (
+        next(d.message for d in layerlr.parse(text + more).resolve(resnet18).diagnostics if d.code == "LR204")
+        for more in ("\nfreeze conv1, bn1, fc", "")
+    )
+    assert alone == "12 parameters have no lr and train with the optimizer's own (0.01): `layer1`"
+    assert both.endswith("own: adamw's 1e-3 for `conv1`, `bn1`, `fc`; rmsprop's 0.01 for `layer1`")
+
+
 def test_parameters_frozen_for_ever_share_a_group(resnet18: Inventory) -> None:
     """Their options no longer matter, but each reports the rate that it would have."""
     text = "** -> lr 1e-4; layer1 -> lr 2e-4; freeze conv1, bn1, layer1"

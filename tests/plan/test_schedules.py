@@ -476,7 +476,7 @@ def test_a_length_in_steps_needs_a_clock_of_steps() -> None:
             "multistep(at=(30 epochs, 60 epochs), gamma=0.5)",
         ),
         ("polynomial", {"power": 2.0}, "polynomial(power=2)"),
-        ("plateau", {"metric": 'val/"x"', "factor": 1e-5}, 'plateau(metric="val/\\"x\\"", factor=1e-05)'),
+        ("plateau", {"metric": 'val/"x"', "factor": 1e-5}, 'plateau(metric="val/\\"x\\"", factor=1e-5)'),
     ],
 )
 def test_the_text_is_canonical(name: str, arguments: dict[str, object], text: str) -> None:

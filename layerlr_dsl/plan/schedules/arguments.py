@@ -13,7 +13,7 @@ from layerlr_dsl.plan.clock import Length
 from layerlr_dsl.plan.schedules import easing
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.tools.nearest import nearest
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.numbers import respelled, spelled
 from layerlr_dsl.tools.records import record
 
 Kind = Literal["number", "length", "lengths", "metric", "fraction", "word", "flag", "shape"]
@@ -244,5 +244,6 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, float):
-        return repr(value).removesuffix(".0")
+        sign = "-" if value < 0 else ""
+        return sign + respelled(repr(abs(value))).removesuffix(".0")
     return str(value)

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from layerlr_dsl.editor import vsix
+from layerlr_dsl.editor import colours, vsix
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
@@ -57,8 +57,9 @@ def test_the_grammar_is_json_whose_patterns_compile() -> None:
 
 
 def test_the_grammar_knows_every_word_of_the_language() -> None:
-    """A word added to the language has to be added to its colours."""
+    """A word added to the language has its colour: `python -m layerlr_dsl.editor.colours` gives those of the tables."""
     text = GRAMMAR.read_text(encoding="utf-8")
+    assert colours.with_words(text) == text
     for word in (*STATEMENT_WORDS, *ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *FAMILIES):
         assert re.search(rf"\b{word}\b", text), word
 

@@ -54,11 +54,19 @@ def test_every_module_that_the_page_names_is_there() -> None:
     ] == []
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _models_are_built_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERLR_CACHE_DIR", str(tmp_path_factory.mktemp("inventories")))
+        yield
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A checkout to change: the package is a copy, what lies beside it is looked at only."""
     package = tmp_path / "layerlr_dsl"
     shutil.copytree(ROOT / "layerlr_dsl", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "editors", tmp_path / "editors")
     for name in ("rules", "grammar", "tests", "docs", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
@@ -100,7 +108,6 @@ def _ran_as_shown(copy: Path, command: str, wanted: str) -> bool:
         "PYTHONPATH": str(copy),
         "COLUMNS": "80",
         "NO_COLOR": "1",
-        "LAYERLR_CACHE_DIR": str(copy / "cache"),
     }
     ran = subprocess.run(
         [sys.executable, *PROGRAMS[program], *arguments],
@@ -113,6 +120,7 @@ def _ran_as_shown(copy: Path, command: str, wanted: str) -> bool:
     )
     printed = ran.stdout + ran.stderr
     assert "Traceback" not in printed
+    assert program == "layerlr" or ran.returncode == 0, f"$ {command}\n{printed}"
     assert re.fullmatch(_pattern(wanted), printed), f"$ {command}\n{printed}"
     return True
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from imports import modules
 
+from layerlr_dsl.language.expressions import CALLED_SCHEDULES
+from layerlr_dsl.plan.schedules import names
+
 TAKEN_APART = {"split", "rsplit", "partition", "rpartition", "splitlines", "removeprefix", "removesuffix"}
 SEARCHED = {"search", "match", "fullmatch", "findall", "finditer", "sub"}
 
@@ -63,3 +66,8 @@ def test_no_finding_is_read_back_out_of_its_own_words() -> None:
 def test_the_plan_treats_all_options_alike() -> None:
     """Which option a schedule drives is said by the optimizer's row, and nowhere else."""
     assert _where(lambda node: isinstance(node, ast.Constant) and node.value == "lr", "plan.") == set()
+
+
+def test_every_schedule_is_a_word_that_values_may_call() -> None:
+    """All but `plateau`, which waits for a metric: a name that is forgotten could not be called."""
+    assert set(CALLED_SCHEDULES) == {name for name in names() if name != "plateau"}

@@ -27,16 +27,14 @@ ASKED = [
     *(word.name for word in ATTRIBUTE_WORDS if word.kind != "class"),
     *(f"module is {word}" for word in (*FAMILIES, "Linear", "Base", "torch.nn.Linear")),
 ]
+BY_KIND = {"number": "{} > 1", "text": '{} == "weight"', "truth": "{}"}
 QUESTIONS = {
-    "name": 'name == "weight"',
+    **{word.name: BY_KIND[word.kind].format(word.name) for word in ATTRIBUTE_WORDS if word.kind in BY_KIND},
     "path": "path matches /a.*/",
     "depth": "depth > 2",
-    "ndim": "ndim == 1",
-    "numel": "numel > 4",
     "shape": "ndim > 1 and shape[1] > 2",
     "dtype": "dtype is float16",
     "index": "index mod 2 == 0",
-    "tied": "tied",
     **{asked: f'module is "{asked[10:]}"' for asked in ASKED if asked.startswith("module is ")},
 }
 KINDS = [

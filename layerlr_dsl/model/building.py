@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import os
@@ -18,6 +19,7 @@ from layerlr_dsl.model.libraries import import_library
 from layerlr_dsl.model.limits import limited_memory
 from layerlr_dsl.model.meta_device import build_on_meta, quiet
 from layerlr_dsl.model.spec_syntax import Spec
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.printable import first_line, shown
 
@@ -147,7 +149,7 @@ def _callable(spec: Spec) -> Make:
     here = os.getcwd()
     sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
+        found: Any = with_torchvision(lambda: importlib.import_module(module_name))
     except ModuleNotFoundError as fault:
         if module_name == fault.name or module_name.startswith(f"{fault.name}."):
             raise ModelError(
@@ -170,5 +172,10 @@ def _callable(spec: Spec) -> Make:
             raise ModelError(f"`{spec}`: there is no `{part}` in {module_name}", help) from None
     if not callable(found):
         raise ModelError(f"`{spec}`: `{path}` is a {type(found).__name__}, not something to call")
-    make: Make = found
-    return make
+
+    @functools.wraps(found)
+    def made(**arguments: Any) -> nn.Module:
+        model: nn.Module = with_torchvision(lambda: found(**arguments))
+        return model
+
+    return made

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.runner.errors import RunnerError
 
 PREFIX = "python:"
@@ -31,14 +32,18 @@ def called(target: str) -> Any:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-        return found()
+        return with_torchvision(lambda: _called(module_name, path))
     except RunnerError:
         raise
     except (Exception, SystemExit) as fault:
         raise RunnerError(f"{PREFIX}{target} failed: {type(fault).__name__}: {fault}") from fault
+
+
+def _called(module_name: str, path: str) -> Any:
+    found: Any = importlib.import_module(module_name)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found()
 
 
 def said_again(folder: Path, stored: Mapping[str, Any], given: Mapping[str, Any], command: str) -> None:

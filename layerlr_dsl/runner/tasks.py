@@ -53,7 +53,8 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        return (self.title or self.name)[:6]
+        told = self.title or self.name
+        return told if len(told) <= 6 else f"{told[:5]}\N{HORIZONTAL ELLIPSIS}"
 
 
 LOSS = Metric("loss", rising=False)

@@ -6,7 +6,7 @@ import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import Input, read, single
-from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.language.diagnostics import has_errors
@@ -16,7 +16,7 @@ from layerlr_dsl.plan.plan import Plan
 @click.command("diff")
 @click.argument("old", type=click.Path(readable=False), metavar="OLD")
 @click.argument("new", type=click.Path(readable=False), metavar="NEW")
-@model_option()
+@models_option
 @run_options
 @root_option
 @click.option("--all", "every", is_flag=True, help="List every parameter instead of modules.")
@@ -24,7 +24,7 @@ from layerlr_dsl.plan.plan import Plan
 def command(
     old: str,
     new: str,
-    model: str | None,
+    model: Models | None,
     run: Run,
     root: str | None,
     every: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.cli.times import event_option, fired_by, tick_at
@@ -14,7 +14,7 @@ from layerlr_dsl.cli.times import event_option, fired_by, tick_at
 @click.command("explain")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
 @click.argument("parameter", metavar="PARAMETER")
-@model_option()
+@models_option
 @run_options
 @root_option
 @click.option(
@@ -30,7 +30,7 @@ from layerlr_dsl.cli.times import event_option, fired_by, tick_at
 def command(
     file: str,
     parameter: str,
-    model: str | None,
+    model: Models | None,
     run: Run,
     root: str | None,
     moment: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from fractions import Fraction
@@ -50,9 +51,50 @@ class FolderName(click.ParamType):  # type: ignore[type-arg]  # as above
         return Path(value)
 
 
+SEVERAL_MODELS = " Several under one plan: --model KEY=SPEC, repeated; names begin with the key."
+Models = str | dict[str, str]
+"""A model spec, or those of several models by the key that their names begin with."""
+
+_KEYED = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
+
+
 def model_option(required: bool = False) -> Callable[[Command], Command]:
     told = MODEL_HELP if required else MODEL_HELP + OWN_MODEL
     return click.option("--model", "model", metavar="SPEC", required=required, help=told)
+
+
+def models_option(command: Command) -> Command:
+    """--model, once with a SPEC or repeated with KEY=SPEC, as one argument `model`."""
+    return click.option(
+        "--model",
+        "model",
+        metavar="SPEC",
+        multiple=True,
+        callback=_models,
+        help=MODEL_HELP + OWN_MODEL + SEVERAL_MODELS,
+    )(command)
+
+
+def _models(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> Models | None:
+    keyed = [_KEYED.fullmatch(spec) for spec in given]
+    if not any(keyed):
+        if len(given) > 1:
+            raise click.BadParameter(
+                f"several models need a key each, such as --model a={given[0]} --model b={given[1]}.",
+                ctx,
+                param,
+            )
+        return given[0] if given else None
+    found: dict[str, str] = {}
+    for spec, match in zip(given, keyed, strict=True):
+        if match is None:
+            raise click.BadParameter(
+                f"{spec!r} has no key, and the others have: write KEY={spec}.", ctx, param
+            )
+        if match[1] in found:
+            raise click.BadParameter(f"the key {match[1]!r} is given twice.", ctx, param)
+        found[match[1]] = match[2]
+    return found
 
 
 @record

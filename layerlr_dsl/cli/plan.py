@@ -7,20 +7,20 @@ import json
 import click
 
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 
 @click.command("plan")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
-@model_option()
+@models_option
 @run_options
 @root_option
 @format_option("text", "json")
 def command(
     file: str,
-    model: str | None,
+    model: Models | None,
     run: Run,
     root: str | None,
     form: str,

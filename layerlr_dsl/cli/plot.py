@@ -8,7 +8,7 @@ import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import single
-from layerlr_dsl.cli.options import Run, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, models_option, root_option, run_options
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write
@@ -20,7 +20,7 @@ FORMS = (".png", ".svg", ".html")
 
 @click.command("plot")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
-@model_option()
+@models_option
 @run_options
 @root_option
 @event_option
@@ -30,7 +30,7 @@ FORMS = (".png", ".svg", ".html")
 )
 def command(
     file: str,
-    model: str | None,
+    model: Models | None,
     run: Run,
     option: str | None,
     root: str | None,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.api import Rules
 from layerlr_dsl.cli.exits import Findings, Refusal
 from layerlr_dsl.cli.inputs import Input, read
-from layerlr_dsl.cli.options import Run
+from layerlr_dsl.cli.options import Models, Run
 from layerlr_dsl.cli.terminal import waiting
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.model.joining import joined
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Resolver:
     Raises Refusal where the model given on the command line cannot be had.
     """
 
-    model: str | None = None
+    model: Models | None = None
     run: Run = field(default_factory=Run)
     lenient: bool = True
     """Leave unchecked what is relative to a run of unknown length."""
@@ -59,11 +61,11 @@ class Resolver:
         if self.pinned is not None:
             return self._against(entry, rules, *self.pinned)
         if self.model is not None:
-            return self._against(entry, rules, self.model, self._remembered(self.model, None))
+            return self._against(entry, rules, spelled(self.model), self._stated)
         if rules.model is None:
             return Resolved(entry, rules.checked, rules.diagnostics, None, None)
         try:
-            inventory = self._remembered(rules.model, entry.root or _folder(source))
+            inventory = self._named(rules.model, entry.root or _folder(source))
         except ModelError as fault:
             return Resolved(entry, rules.checked, rules.without_model(fault), None, None)
         return self._against(entry, rules, rules.model, inventory)
@@ -105,12 +107,24 @@ class Resolver:
             found = tuple(in_order((*found, *advice(plan)), rules.checked.sources))
         return Resolved(entry, rules.checked, found, spec, plan)
 
-    def _remembered(self, spec: str, root: Path | None) -> Inventory:
+    @cached_property
+    def _stated(self) -> Inventory:
+        """What the command line names. Raises Refusal."""
+        if isinstance(self.model, dict):
+            return joined({key: stated_inventory(spec) for key, spec in self.model.items()})
+        return stated_inventory(self.model or "")
+
+    def _named(self, spec: str, root: Path | None) -> Inventory:
+        """What a file names. Raises ModelError."""
         key = (spec, root)
         if key not in self._inventories:
-            stated = self.model is not None
-            self._inventories[key] = stated_inventory(spec) if stated else load_inventory(spec, root, False)
+            self._inventories[key] = load_inventory(spec, root, False)
         return self._inventories[key]
+
+
+def spelled(model: Models) -> str:
+    """The models of the command line, as they were typed."""
+    return model if isinstance(model, str) else ", ".join(f"{key}={spec}" for key, spec in model.items())
 
 
 def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventory:

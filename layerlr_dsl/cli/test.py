@@ -9,7 +9,7 @@ from xml.etree import ElementTree as xml
 import click
 
 from layerlr_dsl.cli.inputs import Input, gather
-from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.printing import show_to_machines
 from layerlr_dsl.cli.render.text import labelled, render, render_all
@@ -46,14 +46,14 @@ class Tested:
 
 @click.command("test")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
-@model_option()
+@models_option
 @run_options
 @root_option
 @format_option("text", "json", "github", "sarif")
 @click.option("--junit", metavar="FILE", help="Write the results as JUnit XML too.")
 def command(
     paths: tuple[str, ...],
-    model: str | None,
+    model: Models | None,
     run: Run,
     root: str | None,
     form: str,

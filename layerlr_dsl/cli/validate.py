@@ -13,7 +13,7 @@ import click
 from layerlr_dsl.cli import printing
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import STDIN, Input, gather
-from layerlr_dsl.cli.options import Run, format_option, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.report import Report, Request, fixed, validate
 from layerlr_dsl.cli.resolving import Resolver
 from layerlr_dsl.cli.terminal import is_terminal, write
@@ -22,7 +22,7 @@ from layerlr_dsl.tools.numbers import plural
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
-@model_option()
+@models_option
 @click.option("--strict", is_flag=True, help="Let warnings fail the run too.")
 @run_options
 @root_option
@@ -33,7 +33,7 @@ from layerlr_dsl.tools.numbers import plural
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 def command(
     paths: tuple[str, ...],
-    model: str | None,
+    model: Models | None,
     strict: bool,
     run: Run,
     root: str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,11 @@ from layerlr_dsl.language.expressions import Scope, Value, names_in
 from layerlr_dsl.language.patterns import compile_pattern
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import FAMILIES
+from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.cascade import Cascade, with_values
 from layerlr_dsl.plan.checks import Checks
-from layerlr_dsl.plan.matching import RowClass, all_selectors
+from layerlr_dsl.plan.matching import Matches, RowClass, all_selectors
+from layerlr_dsl.plan.matching.attributes import Row
 from layerlr_dsl.plan.matching.automaton import Automaton
 from layerlr_dsl.plan.near_misses import NearMisses, matches_nothing
 from layerlr_dsl.tools.nearest import nearest
@@ -445,3 +447,43 @@ def frozen_by_model(resolution: Resolution) -> Iterator[Diagnostic]:
             None,
             f"to train them, write `unfreeze {first}`",
         )
+
+
+@check
+def statistics_of_nothing(resolution: Resolution) -> Iterator[Diagnostic]:
+    """LR209: `freeze statistics of S` where no layer that S means keeps running statistics."""
+    keeping, matches = resolution.inventory.statistics, resolution.matches
+    if keeping is None:
+        return
+    owners = resolution.inventory.owners
+    layers = {n for n, owner in zip(matches.class_of, owners, strict=False) if owner in keeping}
+    kinds = [matches.classes[number] for number in layers]
+    kinds += [matches.classes[n] for n, row in _of_aliases(matches) if row.owner in keeping]
+    bare = zip(matches.module_rows, matches.module_class_of, strict=True)
+    kinds += [matches.module_classes[number] for row, number in bare if row.owner in keeping]
+    for clause in resolution.rules.clauses:
+        if not isinstance(clause.statement, s.FreezeStatisticsStatement):
+            continue
+        selector = clause.selectors[0]
+        decide = resolution.decider.decide
+        if not any(decide(kind, selector) is not None for kind in kinds):
+            yield _maker(resolution, selector.span)(
+                "LR209",
+                f"no layer in `{selector.span.text}` has running statistics",
+                selector.span,
+                _keeping(resolution.inventory, keeping),
+            )
+
+
+def _of_aliases(matches: Matches) -> Iterator[tuple[int, Row]]:
+    """The further names of tied parameters, each with its class."""
+    own = len(matches.class_of) - len(matches.alias_rows)
+    return zip(matches.class_of[own:], matches.alias_rows, strict=True)
+
+
+def _keeping(inventory: Inventory, keeping: Collection[int]) -> str:
+    if not keeping:
+        return "the model has none at all: leave it out"
+    names = [inventory.module_name(row) for row in sorted(keeping)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"these have: {', '.join(f'`{name}`' for name in names[:_SHOWN])}{more}"

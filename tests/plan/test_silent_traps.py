@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
@@ -82,3 +83,37 @@ def test_turns_that_never_come_are_one_finding(resnet18: Inventory) -> None:
     [single] = _said(text.replace("5 epochs", "2 epochs"), resnet18, "LR302")
     assert single.span is not None
     assert (single.span.text, len(single.related)) == ("layer2", 1)
+
+
+@pytest.mark.parametrize(
+    ("selector", "meant"),
+    [
+        ("fc", False),
+        ("conv1, fc", False),
+        ("** where ndim == 4", False),
+        ("bn1.weight", True),
+        ("layer1, fc", True),
+    ],
+)
+def test_statistics_of_what_has_none_are_an_error(resnet18: Inventory, selector: str, meant: bool) -> None:
+    """A layer is meant where the selector covers it or a parameter of it."""
+    found = _said(f"** -> lr 1e-3\nfreeze statistics of {selector}", resnet18, "LR209")
+    assert [one.severity for one in found] == ([] if meant else ["error"])
+
+
+def test_a_norm_without_parameters_has_statistics() -> None:
+    """`affine=False` leaves nothing that a parameter's name could say."""
+    model = Inventory.of(nn.ModuleDict({"norm": nn.BatchNorm1d(2, affine=False), "fc": nn.Linear(2, 2)}))
+    assert not _said("** -> lr 1e-3\nfreeze statistics of norm", model, "LR209")
+    assert _said("** -> lr 1e-3\nfreeze statistics of fc", model, "LR209")
+
+
+@pytest.mark.parametrize("argument", ["warmup_start_factor=0.1", "warmup_lr=1e-6", "warmup_type=cosine"])
+def test_a_warm_up_that_is_only_described_is_an_error(resnet18: Inventory, argument: str) -> None:
+    """Without `warmup=` nothing would come of it."""
+    [found] = _said(f"epochs 9\nschedule cosine({argument})\n** -> lr 1e-3", resnet18, "LR120")
+    assert found.span is not None
+    assert argument.startswith(found.span.text.split("=")[0])
+    assert not _said(
+        f"epochs 9\nschedule cosine(warmup=2 epochs, {argument})\n** -> lr 1e-3", resnet18, "LR120"
+    )

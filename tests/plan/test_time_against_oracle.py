@@ -230,3 +230,26 @@ def test_a_plan_says_at_every_time_what_the_oracle_says(
     file = data.draw(files(length))
     assume(may_be_written(file, length.clock))
     check_plan(file, length, frozen)
+
+
+@settings(max_examples=EXAMPLES or 50, deadline=None, suppress_health_check=UNHURRIED)
+@given(st.data(), lengths(), flags, st.integers(0, 2**16))
+def test_a_plan_supposes_of_metrics_what_the_oracle_supposes(
+    data: st.DataObject, length: Length, frozen: frozenset[str], seed: int
+) -> None:
+    """What `events=` says of a metric moves windows, stages and turns alike."""
+    file = data.draw(files(length))
+    assume(may_be_written(file, length.clock))
+    check_events(file, length, frozen, seed)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of loops that go on past the end, or skip reports
+@settings(max_examples=EXAMPLES or 50, deadline=None, suppress_health_check=UNHURRIED)
+@given(st.data(), lengths(), flags, st.integers(0, 2**16))
+def test_a_live_optimizer_has_at_every_step_what_the_oracle_says(
+    data: st.DataObject, length: Length, frozen: frozenset[str], seed: int
+) -> None:
+    """Stepped through the run and past its end, with metrics that are reported, and saved and made anew twice."""
+    file = data.draw(files(length))
+    assume(may_be_written(file, length.clock))
+    check_live(file, length, frozen, seed)

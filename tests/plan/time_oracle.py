@@ -511,6 +511,8 @@ class Run:
         best, bad, factor = math.inf, 0, 1.0
         for when, values in self.reports:
             own = not stage or self.stage_at(when - 1) == stage
+            if self.over is not None and when > self.over:
+                continue  # behind the last stage its last state holds
             if not own or when <= self.local(stage)[0] or self.part_at(stage, sequence, when - 1) != part:
                 continue
             value = values[given["metric"]]

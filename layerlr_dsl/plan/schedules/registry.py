@@ -150,6 +150,7 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Cur
         if argument in arguments:
             raise ScheduleFault(argument, why, help)
     values: Values = read(name, entry.arguments, arguments)
+    _refuse_idle(arguments)
     _refuse_contradictions(name, values)
     common: Parts = {
         "name": name,
@@ -165,6 +166,18 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Cur
 def _float(values: Values, name: str) -> float | None:
     value = values.get(name)
     return None if value is None else float(value)
+
+
+_OF_WARMUP = ("warmup_start_factor", "warmup_lr", "warmup_type")
+
+
+def _refuse_idle(arguments: Mapping[str, object]) -> None:
+    """What is said of a warm-up that is not there would be passed over in silence."""
+    idle = next((name for name in _OF_WARMUP if name in arguments), None)
+    if idle is not None and "warmup" not in arguments:
+        raise ScheduleFault(
+            idle, f"{idle} is of a warm-up, and there is none", f"give warmup=5% too, or leave out {idle}"
+        )
 
 
 def _refuse_contradictions(name: str, values: Values) -> None:

@@ -29,7 +29,8 @@ def command(
 
     A group holds the parameters that behave alike at all times. Options are those at the start,
     before the schedule; `0.01 > 0.001` shows an option that changes between phases. The backward
-    pass can skip what is frozen in front of everything that trains.
+    pass can skip what is frozen in front of everything that trains, where the order in which the model
+    runs is known.
 
     \b
     Examples:

@@ -163,6 +163,26 @@ class Inventory:
         """Whether a parameter is the adapter layer's own, such as a vector that scales what is below."""
         return self.module_classes[self.owners[row]] in adapted and self.leaves[row] not in ("weight", "bias")
 
+    @cached_property
+    def running_rows(self) -> list[int] | None:
+        """The parameters in the order in which a forward pass first uses them; None where that is not known.
+
+        A module that its parent uses without running it takes the parent's place.
+        """
+        if self.order is None:
+            return None
+        ranks = {module: rank for rank, module in enumerate(self.order)}
+        never = len(ranks)
+
+        def rank(owner: int) -> int:
+            return ranks.get(owner, ranks.get(self.module_parents[owner], never))
+
+        first = [
+            min(rank(owner), *(rank(alias.owner) for alias in self.aliases.get(row, ())), never)
+            for row, owner in enumerate(self.owners)
+        ]
+        return sorted(range(len(self.owners)), key=first.__getitem__)
+
     def __len__(self) -> int:
         """How many parameters there are, tied ones once."""
         return len(self.names)

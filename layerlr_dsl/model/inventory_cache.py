@@ -19,7 +19,7 @@ from layerlr_dsl.model.inventory_file import LARGEST_FILE, assemble, dumps
 from layerlr_dsl.model.spec_syntax import Spec
 
 # Raised whenever an inventory of the same model would come out differently: new columns, other families.
-REVISION = 2
+REVISION = 3
 
 MADE_BY: dict[str, tuple[str, ...]] = {
     "torchvision": ("torch", "torchvision"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,10 @@ def inventory_of_spec(
     if progress is not None:
         progress(f"building {read} to read its names and shapes")
     from layerlr_dsl.model.building import build_spec
+    from layerlr_dsl.model.forward_order import forward_order
 
-    inventory = Inventory.of(build_spec(read, meta=True), source=read.text)
+    model = build_spec(read, meta=True)
+    inventory = replace(Inventory.of(model, source=read.text), order=forward_order(model, read))
     inventory_cache.put(key, inventory)
     return inventory
 

@@ -91,11 +91,16 @@ def only_frozen(resolution: Resolution) -> Iterator[Diagnostic]:
 
 @check
 def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
-    """Freezes that save little, because the backward pass must go through them all the same."""
+    """Freezes that save little, because the backward pass must go through them all the same.
+
+    Nothing is claimed where the order in which the model runs is not known.
+    """
     planned = [number for number, group in enumerate(plan.groups) if group.planned]
-    if resolution.nominal or not planned:
+    order = plan.inventory.running_rows
+    if resolution.nominal or not planned or order is None:
         return
-    rows = resolution.rows
+    places = {row: place for place, row in enumerate(order)}
+    rows = [sorted(places[row] for row in group) for group in resolution.rows]
     said: set[int] = set()
     before: list[bool] = []
     for tick in _freezing_ticks(plan):
@@ -113,10 +118,10 @@ def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
             if effect is None or effect.clause in said:
                 continue
             said.add(effect.clause)
-            behind = plan.inventory.names[rows[number][bisect_right(rows[number], first)]]
+            behind = plan.inventory.names[order[rows[number][bisect_right(rows[number], first)]]]
             yield info(
                 "LR306",
-                f"`{behind}` is frozen behind `{plan.inventory.names[first]}`, which trains: "
+                f"`{behind}` is frozen behind `{plan.inventory.names[order[first]]}`, which trains: "
                 "gradients still flow through it, so freezing saves little",
                 effect.span,
                 "freeze what comes before it too, if saving time is the aim",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
+from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.plan import Group, Phase, Plan
 from layerlr_dsl.tools.numbers import in_words, spelled
 from layerlr_dsl.tools.printable import escape
@@ -29,8 +30,8 @@ class GroupRow:
 class Backward:
     """The work of the backward pass in a phase.
 
-    `skipped` is the share of parameters before the first one that trains, in the order of the model:
-    gradients need not reach them. `wasted` is the share that is frozen behind it, and `straggler`
+    `skipped` is the share of parameters before the first one that trains, in the order in which a forward
+    pass uses them: gradients need not reach them. `wasted` is the share that is frozen behind it, and `straggler`
     names a small trainable part that alone makes gradients pass through much that is frozen.
     """
 
@@ -46,7 +47,8 @@ class PhaseRow:
     numel: int
     share: float
     frozen: tuple[str, ...]
-    backward: Backward
+    backward: Backward | None
+    """None where the order in which the model runs is not known."""
 
 
 @record
@@ -175,37 +177,46 @@ def _assumed(plan: Plan, tick: int) -> bool:
     return any(stage.until is not None for stage in plan.timeline.calendar.stages[: max(running - 1, 0)])
 
 
-def backward(plan: Plan, frozen: frozenset[str]) -> Backward:
+def backward(plan: Plan, frozen: frozenset[str]) -> Backward | None:
     """How far gradients must travel in a phase in which the groups of these names are frozen."""
-    still = [group.name in frozen for group in plan.groups]
     inventory = plan.inventory
-    sizes = [inventory.numel(row) for row in range(len(inventory))]
-    training = [row for row, group in enumerate(plan.group_of) if not still[group]]
+    rows = inventory.running_rows
+    if rows is None:
+        return None
+    of_group = [group.name in frozen for group in plan.groups]
+    still = [of_group[plan.group_of[row]] for row in rows]
+    sizes = [inventory.numel(row) for row in rows]
     total = sum(sizes) or 1
-    if not training:
+    if all(still):
         return Backward(None, 1.0, 0.0, None)
-    first = training[0]
+    first = still.index(False)
     skipped = sum(sizes[:first]) / total
-    wasted = sum(sizes[row] for row in range(first, len(sizes)) if still[plan.group_of[row]]) / total
-    return Backward(inventory.names[first], skipped, wasted, _straggler(plan, still, sizes, training))
+    wasted = sum(size for size, kept in zip(sizes[first:], still[first:], strict=True) if kept) / total
+    straggling = _straggling(still, sizes, first)
+    return Backward(inventory.names[rows[first]], skipped, wasted, _named(inventory, rows, straggling))
 
 
-def _straggler(plan: Plan, still: list[bool], sizes: list[int], training: list[int]) -> str | None:
-    """The first trainable parameters, if they are few and much that is frozen follows right behind."""
+def _straggling(still: list[bool], sizes: list[int], first: int) -> list[int]:
+    """Places of the first trainable parameters, if they are few and much that is frozen follows right behind."""
     total = sum(sizes) or 1
     behind = 0
     before: list[int] = []
-    for row in range(training[0], len(sizes)):
-        if still[plan.group_of[row]]:
-            behind += sizes[row]
+    for place in range(first, len(sizes)):
+        if still[place]:
+            behind += sizes[place]
         elif behind >= 0.2 * total:
             break
         else:
-            before.append(row)
-    if behind < 0.2 * total or sum(sizes[row] for row in before) > 0.02 * total:
+            before.append(place)
+    few = sum(sizes[place] for place in before) <= 0.02 * total
+    return before if few and behind >= 0.2 * total else []
+
+
+def _named(inventory: Inventory, rows: list[int], places: list[int]) -> str | None:
+    if not places:
         return None
-    name = escape(plan.inventory.names[before[0]])
-    return name if len(before) == 1 else f"{name} and {len(before) - 1} more"
+    name = escape(inventory.names[rows[places[0]]])
+    return name if len(places) == 1 else f"{name} and {len(places) - 1} more"
 
 
 def described(backward: Backward) -> str:

@@ -92,7 +92,7 @@ def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
         lines += [*_lanes(picture(plan, ""), plan, screen), ""]
     lines += _phases(view, plan, screen)
     for row in view.phases:
-        if row.backward.straggler is not None:
+        if row.backward is not None and row.backward.straggler is not None:
             said = (
                 f"phase {row.epochs}: {row.backward.straggler} trains in front of what is frozen, so gradients "
                 f"still pass through {share(row.backward.wasted)} of the model for it"
@@ -143,12 +143,13 @@ def _painted(lane: str, screen: Screen) -> str:
 def _phases(view: Overview, plan: Plan, screen: Screen) -> list[str]:
     unit = "epochs" if plan.clock.knows_epochs else "steps"
     columns = [Column(unit, elastic=True), Column("trains", right=True), Column("share", right=True)]
-    columns += [Column("backward pass"), Column("frozen", elastic=True)]
-    rows = [
-        [row.epochs, short(row.numel), share(row.share), described(row.backward), _frozen(row)]
-        for row in view.phases
-    ]
-    return table(columns, rows, screen)
+    rows = [[row.epochs, short(row.numel), share(row.share)] for row in view.phases]
+    passes = [described(row.backward) for row in view.phases if row.backward is not None]
+    if passes:
+        columns.append(Column("backward pass"))
+        rows = [[*row, told] for row, told in zip(rows, passes, strict=True)]
+    columns.append(Column("frozen", elastic=True))
+    return table(columns, [[*row, _frozen(one)] for row, one in zip(rows, view.phases, strict=True)], screen)
 
 
 def _frozen(row: PhaseRow) -> str:

@@ -36,6 +36,7 @@ from layerlr_dsl.tools.numbers import spelled
 Course = Callable[[int], Any]
 """A value by the tick of its own clock."""
 
+_MOST_PARTS = 2_000  # that are worked out at each tick, all `let`s laid in
 _DEEPEST = 150
 
 
@@ -130,6 +131,7 @@ class _Folder:
         self.scope = scope
         self.lets = lets
         self.depth = 0
+        self.laid_in = 0
 
     def fold(self, node: s.Expression) -> s.Expression:
         if (
@@ -144,6 +146,13 @@ class _Folder:
 
     def _nested(self, at: s.Expression, node: s.Expression) -> s.Expression:
         self.depth += 1
+        self.laid_in += 1
+        if (
+            self.laid_in > _MOST_PARTS
+        ):  # a chain of `let`s, each naming the one before it twice, doubles with each
+            raise Fault(
+                "LR007", "this value has too many parts that move", at.span, "name fewer `let`s in it"
+            )
         if self.depth > _DEEPEST:
             raise Fault(
                 "LR007", "this value is nested too deeply", at.span, "name fewer `let`s in each other"

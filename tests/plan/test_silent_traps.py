@@ -117,3 +117,10 @@ def test_a_warm_up_that_is_only_described_is_an_error(resnet18: Inventory, argum
     assert not _said(
         f"epochs 9\nschedule cosine(warmup=2 epochs, {argument})\n** -> lr 1e-3", resnet18, "LR120"
     )
+
+
+def test_lets_that_double_with_each_other_are_refused(resnet18: Inventory) -> None:
+    """Sixty lines would be a value of 2^60 parts, worked out at every step."""
+    chain = "".join(f"let a{k + 1} = a{k} + a{k}\n" for k in range(60))
+    text = f"steps 10\nlet a0 = progress\n{chain}** -> lr 1e-3 * a60"
+    assert "LR007" in {found.code for found in layerlr.parse(text).check(resnet18)}

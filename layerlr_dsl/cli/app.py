@@ -9,6 +9,7 @@ import click
 SECTIONS: dict[str, dict[str, str]] = {
     "Write and check rules": {
         "init": "Write a starting file for a model.",
+        "import": "Write another tool's settings as a rule file.",
         "validate": "Find what is wrong in rule files.",
         "test": "Run the `expect` statements of rule files.",
         "fmt": "Lay rule files out the one way.",
@@ -34,6 +35,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
 }
 COMMANDS = {name: help for section in SECTIONS.values() for name, help in section.items()}
+_MODULES = {"import": "importing"}
+"""Modules of commands that are called by a word of Python's."""
 STATUS = "Exit status: 0 fine; 1 findings; 2 wrong usage or an input that cannot be used; 130 interrupted."
 
 
@@ -46,7 +49,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"layerlr_dsl.cli.{cmd_name}").command
+        command: click.Command = import_module(f"layerlr_dsl.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         command.epilog = command.epilog or STATUS
         return command
 

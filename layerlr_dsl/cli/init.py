@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 
 from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.named import as_named
 from layerlr_dsl.cli.options import model_option
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.resolving import stated_inventory
@@ -46,29 +46,10 @@ def command(model: str, style: str, output: str | None, force: bool) -> int:
     inventory = stated_inventory(model)
     if not len(inventory):
         raise Refusal(f"{model}: this model has no parameters")
-    text = starter(inventory, style, *_as_named(model, output))
+    text = starter(inventory, style, *as_named(model, output))
     if output is None:
         click.echo(text, nl=False)
         return 0
     write_output(output, text)
     write(f"wrote {output}; next: layerlr plan {output}")
     return 0
-
-
-def _as_named(model: str, output: str | None) -> tuple[str, bool]:
-    """The spec as the file may spell it, and whether it may name it at all.
-
-    Files may not run code (`python:`), and folders and inventories must lie beside or below them.
-    """
-    spec = model.strip()
-    if spec.startswith(("torchvision:", "timm:")):
-        return spec, True
-    if spec.startswith("python:") or not spec.isprintable():
-        return spec, False
-    prefix = "hf:" if spec.startswith("hf:") else ""
-    home = Path(output).resolve().parent if output is not None else Path.cwd()
-    try:
-        inside = Path(spec.removeprefix(prefix)).resolve().relative_to(home)
-    except (ValueError, OSError):
-        return spec, False
-    return f"{prefix}{inside.as_posix()}", True

@@ -96,7 +96,9 @@ class Candidates:
 
     def _plain_conditions(self) -> Iterator[tuple[str, tuple[int, s.Expression]]]:
         inventory = self.inventory
-        dimensions = [0 if row in inventory.lazy else len(inventory.shapes[row]) for row, _, _ in self.entries]
+        dimensions = [
+            0 if row in inventory.lazy else len(inventory.shapes[row]) for row, _, _ in self.entries
+        ]
         yield "flat", (self._bits(n <= 1 for n in dimensions), nodes.compared("ndim", "<=", 1))
         for number in sorted({n for n in dimensions if n > 1}):
             where = nodes.compared("ndim", "==", number)

@@ -230,7 +230,9 @@ def _noted(live: Live) -> Iterator[LeftOut]:
         yield LeftOut("nothing trains: the optimizer has no parameter that takes gradients")
     absent = [
         name
-        for name, held, flag in zip(live.inventory.names, live.options, live.inventory.requires_grad, strict=True)
+        for name, held, flag in zip(
+            live.inventory.names, live.options, live.inventory.requires_grad, strict=True
+        )
         if held is None and flag
     ]
     if absent:

@@ -115,25 +115,23 @@ def selector(
 
 
 def epochs(number: Plain) -> s.Duration:
-    return s.Duration(HERE, "epochs", value(number))
+    return s.Duration(HERE, value(number), "epochs")
 
 
 def steps(number: Plain) -> s.Duration:
-    return s.Duration(HERE, "steps", value(number))
+    return s.Duration(HERE, value(number), "steps")
 
 
 def percent(share: float) -> s.Duration:
     """A share of the run, such as 0.05, as a duration."""
-    return s.Duration(HERE, "percent", value(float(f"{share * 100:.12g}")))
+    return s.Duration(HERE, value(float(f"{share * 100:.12g}")), "percent")
 
 
 # ---------------------------------------------------------------- optimizers, schedules, statements
 
 
 def factory(called: str, **arguments: Plain) -> s.Factory:
-    return s.Factory(
-        HERE, called, HERE, tuple(_argument(word, plain) for word, plain in arguments.items())
-    )
+    return s.Factory(HERE, called, HERE, tuple(_argument(word, plain) for word, plain in arguments.items()))
 
 
 def _argument(word: str, plain: Plain) -> s.Argument:

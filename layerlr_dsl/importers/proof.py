@@ -42,9 +42,7 @@ def differences(text: str, live: Live) -> list[str]:
     return [line for row in range(len(live.inventory)) for line in _differences(live, row, told, frozen)]
 
 
-def _differences(
-    live: Live, row: int, told: Mapping[str, Any], frozen: Mapping[str, bool]
-) -> Iterator[str]:
+def _differences(live: Live, row: int, told: Mapping[str, Any], frozen: Mapping[str, bool]) -> Iterator[str]:
     name = live.inventory.names[row]
     trains = live.trains[row]
     if frozen[name] == trains:

@@ -188,7 +188,7 @@ def _expression(text: str) -> ast.expr | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(f"({text.strip()})", mode="eval").body if text.strip() else None
+            return ast.parse(f"({text}\n)", mode="eval").body
     except (SyntaxError, RecursionError, MemoryError, ValueError):
         return None
 
@@ -209,8 +209,8 @@ def _placed(data: Any, place: ast.expr | None, depth: int = 0) -> Node:
             entries[key].line = at.lineno if at is not None else line
         return Node(entries, line)
     if isinstance(data, list):
-        inside = place.elts if isinstance(place, ast.List) else [None] * len(data)
-        return Node([_placed(d, p, depth + 1) for d, p in zip(data, inside, strict=False)], line)
+        within: list[Any] = place.elts if isinstance(place, ast.List) else [None] * len(data)
+        return Node([_placed(d, p, depth + 1) for d, p in zip(data, within, strict=False)], line)
     return Node(data, line)
 
 
@@ -301,7 +301,9 @@ def _numbered(words: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> 
     return path
 
 
-def _with_lines(data: Any, lines: Mapping[tuple[Any, ...], int], path: tuple[Any, ...], above: Line = None) -> Node:
+def _with_lines(
+    data: Any, lines: Mapping[tuple[Any, ...], int], path: tuple[Any, ...], above: Line = None
+) -> Node:
     line = lines.get(path, above)
     if isinstance(data, dict):
         return Node({k: _with_lines(v, lines, (*path, k), line) for k, v in data.items()}, line)
@@ -336,7 +338,12 @@ def _literal(tree: ast.expr, names: Mapping[str, Node], depth: int) -> Node:
     """A literal, a name that stands for one, `dict(...)` of them, or arithmetic of numbers."""
     if depth > _DEEPEST:
         raise SourceFault("is nested too deeply", tree.lineno)
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "dict" and not tree.args:
+    if (
+        isinstance(tree, ast.Call)
+        and isinstance(tree.func, ast.Name)
+        and tree.func.id == "dict"
+        and not tree.args
+    ):
         pairs = [(ast.Constant(k.arg, lineno=k.lineno), k.value) for k in tree.keywords]
         return _mapping(pairs, tree.lineno, names, depth)
     if isinstance(tree, ast.Dict):

@@ -34,7 +34,9 @@ class Assignment:
     """The names that get each value: several where the value is a formula."""
 
 
-def assignments(candidates: Candidates, values: Sequence[Hashable | None], moving: bool = False) -> list[Assignment]:
+def assignments(
+    candidates: Candidates, values: Sequence[Hashable | None], moving: bool = False
+) -> list[Assignment]:
     """Rules in the order of a file, the first of them for `**`, that give each row its value.
 
     values: by row of the inventory; None where any value will do. moving: values are numbers that a
@@ -224,5 +226,3 @@ def _union(sets: Any) -> int:
     for some in sets:
         whole |= some
     return whole
-
-

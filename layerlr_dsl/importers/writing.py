@@ -38,9 +38,7 @@ def _listed(entry: LeftOut, source: str) -> str:
 
 
 def _comment(text: str, first: str = "", rest: str = "") -> list[str]:
-    lines = textwrap.wrap(
-        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False
-    )
+    lines = textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False)
     return [f"# {line}" for line in lines or [""]]
 
 

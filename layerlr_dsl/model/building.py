@@ -143,6 +143,18 @@ def _known(spec: Spec, names: Iterable[str]) -> None:
 # ---------------------------------------------------------------- python:
 
 
+def called(spec: Spec) -> Any:
+    """What the callable of a `python:` spec gives, whatever that is. Raises ModelError."""
+    make = _callable(spec)
+    try:
+        with redirect_stdout(sys.stderr):
+            return make(**dict(spec.arguments))
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as fault:
+        raise _cannot_build(spec, make, fault) from None
+
+
 def _callable(spec: Spec) -> Make:
     """What `python:package.module:callable` names; the working directory is searched too."""
     module_name, _, path = spec.name.partition(":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
@@ -16,7 +16,7 @@ from layerlr_dsl.model.spec_syntax import Spec, parse_spec
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Progress", "Spec", "build", "inventory_of_spec", "parse_spec"]
+__all__ = ["Progress", "Spec", "build", "called", "inventory_of_spec", "parse_spec"]
 
 Progress = Callable[[str], None]
 
@@ -73,3 +73,10 @@ def build(spec: str, *, root: Path | None = None, allow_python: bool = True, met
     from layerlr_dsl.model.building import build_spec
 
     return build_spec(read, meta=meta)
+
+
+def called(spec: str) -> Any:
+    """What `python:package.module:callable` gives, be it a model or not; runs code. Raises ModelError."""
+    from layerlr_dsl.model.building import called as call
+
+    return call(parse_spec(spec, root=None, allow_python=True))

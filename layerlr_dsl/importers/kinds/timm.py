@@ -1,0 +1,231 @@
+"""timm's saved arguments (`args.yaml`): `--opt`, `--layer-decay`, `--sched` and friends.
+
+Source: timm/optim/_optim_factory.py, _param_groups.py, scheduler/scheduler_factory.py (1.0.31). Which layer
+a parameter belongs to is known to timm's models alone: layer decay needs the model and timm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.importers import nodes
+from layerlr_dsl.importers.common import setup
+from layerlr_dsl.importers.description import Description, LeftOut, Rule, SourceFault
+from layerlr_dsl.importers.reading import Node, Section, as_section
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.model.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+KIND = "timm"
+ABOUT = "timm: the arguments that its train.py saves (args.yaml)"
+
+_MARKS = {"opt", "sched", "warmup_lr", "opt_betas", "decay_epochs", "layer_decay"}
+_LOOP = {
+    "clip_grad": "gradients are clipped in the training loop, not by rules",
+    "lr_noise": "noise on the rate is not to be had",
+    "model_ema": "averaging weights is a matter of the training loop",
+    "opt_args": "further arguments of the optimizer: add them to the `optimizer` statement",
+}
+_MORE_SCHEDULE = {"lr_cycle_limit": 1, "lr_k_decay": 1.0}
+_NAMES = {"momentum": "sgd", "nesterov": "sgd", "sgd": "sgd", "rmsproptf": "rmsprop", "nadamw": "nadam"}
+
+
+def recognizes(root: Node) -> bool:
+    """Whether several of the arguments' names are there."""
+    return isinstance(root.value, dict) and len(_MARKS & root.value.keys()) >= 2
+
+
+def describe(root: Node, model: nn.Module | None = None) -> Description:
+    """The rules of the arguments; with a model and timm, by its own groups. Raises SourceFault."""
+    top = as_section(root)
+    left: list[LeftOut] = []
+    rate = _rate(top, left)
+    groups = _by_timm(root, model, rate)
+    told = _by_arguments(top, rate, left) if groups is None else groups
+    schedule = tuple(_schedule(top, rate, left))
+    top.ignore("layer_decay", "layer_decay_min_scale", "layer_decay_no_opt_scale")
+    left += top.refused(_LOOP)
+    left += top.misspelled()
+    spec = top.take("model")
+    return Description(
+        KIND,
+        told.rules,
+        told.optimizer,
+        schedule=nodes.sequence(*schedule) if schedule else None,
+        epochs=_epochs(top),
+        model=None if spec is None else _spec(top, str(spec)),
+        left_out=(*told.left_out, *left),
+    )
+
+
+def _spec(top: Section, called: str) -> str:
+    classes = top.number("num_classes")
+    return f"timm:{called}" + (f"(num_classes={int(classes)})" if classes else "")
+
+
+def _rate(top: Section, left: list[LeftOut]) -> float:
+    """`lr`, or what train.py makes of `lr_base` and the batch size of one process."""
+    rate = top.number("lr")
+    if rate is not None:
+        return float(rate)
+    base, size = top.number("lr_base", 0.1), top.number("lr_base_size", 256)
+    batch = top.number("batch_size", 128) * top.number("grad_accum_steps", 1)
+    adaptive = any(word in str(top.take("opt", "sgd")).lower() for word in ("ada", "lamb"))
+    scale = top.take("lr_base_scale") or ("sqrt" if adaptive else "linear")
+    ratio = batch / size
+    left.append(
+        LeftOut(
+            "`lr` follows from `lr_base` and the batch size of one process: scale it for more",
+            top.line("lr_base"),
+        )
+    )
+    return float(base * (ratio**0.5 if scale == "sqrt" else ratio))
+
+
+def _arguments(top: Section) -> dict[str, Any]:
+    called = str(top.take("opt", "sgd")).lower()
+    made: dict[str, Any] = {"weight_decay": top.number("weight_decay", 2e-5)}
+    if called in ("sgd", "momentum", "nesterov", "rmsprop", "rmsproptf"):
+        made["momentum"] = top.number("momentum", 0.9)
+    if called in ("sgd", "nesterov"):
+        made["nesterov"] = True
+    if top.take("opt_eps") is not None:
+        made["eps"] = top.number("opt_eps")
+    if top.take("opt_betas") is not None:
+        made["betas"] = tuple(top.take("opt_betas"))
+    return made
+
+
+def _by_arguments(top: Section, rate: float, left: list[LeftOut]) -> Description:
+    called = str(top.take("opt", "sgd")).lower()
+    made = setup(_NAMES.get(called, called), _arguments(top), top.line("opt"), {})
+    rules = [Rule(nodes.selector(), {"lr": rate})]
+    if made.arguments.get("weight_decay"):
+        flat = nodes.any_of((nodes.compared("ndim", "<=", 1), nodes.compared("name", "==", "bias")))
+        shorter = (nodes.selector(where=nodes.compared("ndim", "<=", 1)),)
+        rules.append(Rule(nodes.selector(where=flat), {"weight_decay": 0}, None, "", shorter))
+        left.append(LeftOut("what the model lists in `no_weight_decay()`: known with the model only"))
+    if top.take("layer_decay") is not None:
+        message = (
+            "`layer_decay`: which layer a parameter belongs to is known to timm's model only: give --model"
+        )
+        left.append(LeftOut(message, top.line("layer_decay")))
+    return Description(KIND, tuple(rules), made.factory, left_out=tuple(made.left_out))
+
+
+def _by_timm(root: Node, model: nn.Module | None, rate: float) -> Description | None:
+    """The rules that give timm's own groups; None without a model or without timm."""
+    from layerlr_dsl.importers.live import describe as described
+    from layerlr_dsl.importers.live import read_optimizer
+
+    if model is None:
+        return None
+    try:
+        optimizer = own(root, model, rate)
+    except ModelError:
+        return None
+    return described(read_optimizer(optimizer, model), KIND)
+
+
+def own(root: Node, model: nn.Module, rate: float | None = None) -> torch.optim.Optimizer:
+    """timm's own optimizer of these arguments. Raises ModelError where timm is not installed, SourceFault."""
+    from layerlr_dsl.model.libraries import import_library
+
+    factory: Any = import_library("timm.optim")
+    top = as_section(root)
+    arguments = {key: value for key, value in root.plain().items() if value is not None}
+    arguments |= {"lr": rate if rate is not None else _rate(top, []), "opt": str(top.take("opt", "sgd"))}
+    arguments.setdefault("weight_decay", 2e-5)
+    arguments.setdefault("momentum", 0.9)
+    arguments["opt_args"] = arguments.get("opt_args") or {}
+    try:
+        keywords = factory.optimizer_kwargs(cfg=SimpleNamespace(**arguments))
+        optimizer: torch.optim.Optimizer = factory.create_optimizer_v2(model, **keywords)
+    except (ValueError, AssertionError, KeyError, TypeError) as fault:
+        raise SourceFault(f"timm itself refuses these arguments: {fault}", top.line("opt")) from None
+    return optimizer
+
+
+# ---------------------------------------------------------------- time
+
+
+def _epochs(top: Section) -> float | None:
+    epochs = top.number("epochs")
+    if epochs is None:
+        return None
+    ahead = top.number("warmup_epochs", 5) if top.take("warmup_prefix", False) else 0
+    after = top.number("cooldown_epochs", 0) if top.take("sched") in ("cosine", "poly", "tanh", None) else 0
+    return float(epochs + ahead + after)
+
+
+def _schedule(
+    top: Section, rate: float, left: list[LeftOut]
+) -> Iterator[tuple[s.Factory, s.Duration | None]]:
+    """The schedule, once an epoch unless `sched_on_updates`; what cools down behind it."""
+    kind = str(top.take("sched", "cosine"))
+    for key, usual in _MORE_SCHEDULE.items():
+        if top.number(key, usual) != usual:
+            left.append(
+                LeftOut(f"`{key}`: cycles and bent curves are to be written as a moving `let`", top.line(key))
+            )
+    told = dict(_curve(kind, top, rate))
+    if kind == "none":
+        return
+    if not told:
+        left.append(LeftOut(f"`sched` `{kind}`: no schedule here is the same", top.line("sched")))
+        return
+    called = told.pop("")
+    told |= _warm(top, rate, called)
+    if not top.take("sched_on_updates", False):
+        told["interval"] = nodes.name("epoch")
+    cool = top.number("cooldown_epochs", 0) if called in ("cosine", "polynomial") else 0
+    if not cool:
+        yield nodes.factory(called, **told), None
+        return
+    epochs = _epochs(top)
+    yield nodes.factory(called, **told), nodes.epochs((epochs or 300) - cool)
+    yield nodes.factory("constant", factor=told.get("floor", 0)), None
+
+
+def _warm(top: Section, rate: float, called: str) -> dict[str, Any]:
+    length = top.number("warmup_epochs", 5)
+    if not length:
+        return {}
+    start = top.number("warmup_lr", 1e-5)
+    told: dict[str, Any] = {"warmup": nodes.epochs(length), "warmup_start_factor": _share(start, rate)}
+    if called in ("cosine", "polynomial") and not top.take("warmup_prefix", False):
+        told["warmup_prefix"] = False
+    return told
+
+
+def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
+    least = top.number("min_lr", 0.0)
+    factor = top.number("decay_rate", 0.1)
+    if kind in ("cosine", "poly"):
+        yield "", {"cosine": "cosine", "poly": "polynomial"}[kind]
+        if kind == "poly":
+            yield "power", factor
+        if least:
+            yield "floor", _share(least, rate)
+    elif kind == "step":
+        yield "", "step"
+        yield "every", nodes.epochs(top.number("decay_epochs", 90))
+        yield "gamma", factor
+    elif kind == "multistep":
+        marks = top.take("decay_milestones", [90, 180, 270])
+        yield "", "multistep"
+        yield "at", tuple(nodes.epochs(mark) for mark in marks)
+        yield "gamma", factor
+    elif kind == "constant":
+        yield "", "constant"
+
+
+def _share(part: float, whole: float) -> Any:
+    share = part / whole
+    short = float(f"{share:.6g}")
+    return short if short == share else nodes.arithmetic(part, "/", whole)

@@ -1,0 +1,120 @@
+"""torchtitan's `ParamGroupConfig`s and learning-rate schedule, as TOML or JSON.
+
+Source: torchtitan/components/optimizer/optimizer.py and lr_scheduler.py (0.3.0): patterns are searched for,
+the first that is found decides, and each group says all of its optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.importers import nodes
+from layerlr_dsl.importers.common import Setup, searched, setup
+from layerlr_dsl.importers.description import Description, LeftOut, Rule, SourceFault
+from layerlr_dsl.importers.reading import Node, Section, as_section
+from layerlr_dsl.language import syntax as s
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KIND = "torchtitan"
+ABOUT = "torchtitan: `optimizer.param_groups` and `lr_scheduler` of a TOML or JSON configuration"
+_EVERY = {".*", "", "^.*$", "^.*", ".*$"}
+
+
+def recognizes(root: Node) -> bool:
+    """Whether there are groups with patterns."""
+    if not isinstance(root.value, dict):
+        return False
+    holder = root.value.get("optimizer", root)
+    return isinstance(holder.value, dict) and "param_groups" in holder.value
+
+
+def describe(root: Node, model: nn.Module | None = None) -> Description:
+    """The rules of the groups. Raises SourceFault."""
+    top = as_section(root)
+    holder = top.section("optimizer") or top
+    groups = holder.sections("param_groups")
+    if not groups:
+        raise SourceFault("there are no `param_groups`", holder.node.line)
+    left: list[LeftOut] = []
+    read = [(group, *_group(group, left)) for group in groups]
+    main = next((made for _, pattern, made in read if pattern in _EVERY), read[-1][2])
+    rules = [_rule(group, pattern, made, main, read) for group, pattern, made in reversed(read)]
+    if not any(pattern in _EVERY for _, pattern, _ in read):
+        left.append(LeftOut("no group has the pattern `.*`: what none of them matches does not train there"))
+    holder.ignore("implementation", "optimizer_factory_kwargs_by_name")
+    if holder is not top:
+        left += holder.unknown()
+    length = top.section("training")
+    steps = None if length is None else length.number("steps")
+    schedule = _schedule(top.section("lr_scheduler"), steps, left)
+    return Description(
+        KIND,
+        tuple(rules),
+        nodes.factory(main.info.name),
+        schedule=schedule,
+        steps=steps,
+        left_out=tuple(left),
+    )
+
+
+def _group(group: Section, left: list[LeftOut]) -> tuple[str, Setup]:
+    pattern, called = group.take("pattern"), group.take("optimizer_name")
+    for key, found in (("pattern", pattern), ("optimizer_name", called)):
+        if not isinstance(found, str):
+            raise SourceFault(f"`{group.name}` has no `{key}`", group.node.line)
+    options = group.section("optimizer_kwargs")
+    arguments = {} if options is None else options.node.plain()
+    lines = {} if options is None else {key: options.line(key) for key in arguments}
+    name = "muon" if called == "DistMuon" else called
+    if name != called:
+        left.append(
+            LeftOut("`DistMuon`: torch's Muon, which shards its work otherwise", group.line("optimizer_name"))
+        )
+    made = setup(name, arguments, group.line("optimizer_name"), lines)
+    if made.info.scheduled not in made.arguments:
+        raise SourceFault(f"`{group.name}.optimizer_kwargs` has no `lr`", group.node.line)
+    left += [*made.left_out, *group.unknown()]
+    return pattern, made
+
+
+def _rule(group: Section, pattern: str, made: Setup, main: Setup, read: list[Any]) -> Rule:
+    line = group.line("pattern")
+    which = nodes.selector() if pattern in _EVERY else nodes.selector(searched(pattern, line))
+    if made.info.name != main.info.name:
+        options: dict[str, Any] = {"optimizer": nodes.factory(made.info.name, **made.arguments)}
+    else:
+        alike = [other for _, _, other in read if other.info.name == made.info.name]
+        said = dict.fromkeys(option for other in alike for option in other.arguments)
+        options = {option: made.value(option) for option in said if made.value(option) is not None}
+    return Rule(which, options, line, f"pattern `{pattern}`")
+
+
+def _schedule(section: Section | None, steps: int | None, left: list[LeftOut]) -> s.ScheduleSequence | None:
+    """Warm-up, a plateau, and a decay that ends one step behind the last."""
+    if section is None:
+        return None
+    warm = int(section.number("warmup_steps", 200))
+    told: dict[str, Any] = dict(_decay(section, steps, warm, left))
+    if warm > 1:
+        told |= {"warmup": nodes.steps(warm - 1), "warmup_start_factor": nodes.arithmetic(1, "/", warm)}
+    left += section.refused({"total_steps": "the schedule is as long as the run: give `steps` instead"})
+    left += section.unknown()
+    return nodes.schedule("wsd", **told)
+
+
+def _decay(section: Section, steps: int | None, warm: int, left: list[LeftOut]) -> Iterator[tuple[str, Any]]:
+    share = section.number("decay_ratio")
+    if steps is None:
+        left.append(
+            LeftOut("the length of the run is not in the file: the decay is a share of it", section.node.line)
+        )
+        yield "decay", nodes.percent(share if share is not None else 1.0)
+    else:
+        decay = steps - warm if share is None else min(round(steps * share), steps - warm)
+        yield "decay", nodes.steps(decay)
+    yield "decay_type", nodes.name(str(section.take("decay_type", "linear")))
+    if section.number("min_lr_factor", 0.0):
+        yield "floor", section.number("min_lr_factor")

@@ -1,0 +1,211 @@
+"""transformers' `TrainingArguments` as JSON: what its Trainer makes of them.
+
+Source: `Trainer.create_optimizer`, `get_decay_parameter_names` and `optimization.py` (5.23).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.importers import nodes
+from layerlr_dsl.importers.common import Setup, not_decayed, setup, warmup
+from layerlr_dsl.importers.description import Description, LeftOut, Rule
+from layerlr_dsl.importers.reading import Node, Section, as_section
+from layerlr_dsl.language import syntax as s
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+KIND = "transformers"
+ABOUT = "transformers: TrainingArguments as JSON (`args.to_json_string()`)"
+
+_MARKS = {
+    "per_device_train_batch_size",
+    "lr_scheduler_type",
+    "num_train_epochs",
+    "adam_beta1",
+    "max_grad_norm",
+}
+_LOOP = {
+    "max_grad_norm": "gradients are clipped in the training loop, not by rules",
+    "optim_args": "arguments of the optimizer that the rules say nothing of",
+    "optim_target_modules": "which modules GaLore and APOLLO treat: write a rule with quoted options",
+    "neftune_noise_alpha": "noise in embeddings is a matter of the model",
+}
+_PLAIN = {"sgd": "sgd", "adagrad": "adagrad", "rmsprop": "rmsprop", "adafactor": "adafactor"}
+
+
+def recognizes(root: Node) -> bool:
+    """Whether several of the arguments' names are there."""
+    return isinstance(root.value, dict) and len(_MARKS & root.value.keys()) >= 2
+
+
+def describe(root: Node, model: nn.Module | None = None) -> Description:
+    """The rules of the arguments. Raises SourceFault."""
+    top = as_section(root)
+    left: list[LeftOut] = []
+    made = optimizer_of(top, left)
+    rate = top.number("learning_rate", 5e-5)
+    decay = top.number("weight_decay", 0.0)
+    made.arguments["weight_decay"] = decay
+    rules = [Rule(nodes.selector(), {"lr": rate})]
+    if decay:
+        rules.append(not_decayed(top.line("weight_decay")))
+    steps = int(top.number("max_steps", -1))
+    schedule = schedule_of(top, rate, steps if steps > 0 else None, left)
+    left += top.refused(_LOOP)
+    left += top.misspelled()
+    epochs = None if steps > 0 else top.number("num_train_epochs", 3.0)
+    return Description(
+        KIND,
+        tuple(rules),
+        made.factory,
+        schedule=schedule,
+        epochs=epochs,
+        steps=steps if steps > 0 else None,
+        left_out=tuple(left),
+    )
+
+
+def optimizer_of(top: Section, left: list[LeftOut], key: str = "optim") -> Setup:
+    """The optimizer by one of transformers' names for it."""
+    called = str(top.take(key, "adamw_torch")).lower()
+    betas = (top.number("adam_beta1", 0.9), top.number("adam_beta2", 0.999))
+    epsilon = top.number("adam_epsilon", 1e-8)
+    line = top.line(key)
+    name = next((name for word, name in _PLAIN.items() if called.startswith(word)), None)
+    if (
+        name is None
+        and ("adamw" in called)
+        and not called.startswith(("galore", "apollo", "grok", "schedule", "stable"))
+    ):
+        name = "adamw"
+    if called == "adafactor":
+        left.append(LeftOut("`adafactor`: transformers has its own, with other defaults than torch's", line))
+    elif name is not None and any(word in called for word in ("bit", "bnb", "paged", "anyprecision")):
+        left.append(
+            LeftOut(f"`{called}`: its state is kept in another precision than that of `{name}`", line)
+        )
+    arguments = {"betas": betas, "eps": epsilon} if name == "adamw" else {}
+    made = setup(name or called, arguments, line, {})
+    left += made.left_out
+    return made
+
+
+def schedule_of(
+    top: Section, rate: float, steps: int | None, left: list[LeftOut]
+) -> s.ScheduleSequence | None:
+    """The schedule by transformers' name for it."""
+    kind = str(top.take("lr_scheduler_type", "linear")).lower()
+    warm = dict(warmup(top.number("warmup_steps", 0), top.number("warmup_ratio", 0)))
+    more = top.take("lr_scheduler_kwargs", {})
+    more = more if isinstance(more, dict) else {}
+    told = dict(_curve(kind, more, rate, warm, steps))
+    if not told:
+        message = f"`lr_scheduler_type` `{kind}` with what it is given: no schedule here is the same"
+        left.append(LeftOut(message, top.line("lr_scheduler_type")))
+        return None
+    called = told.pop("")
+    return nodes.schedule(called, **{**({} if kind == "constant" else warm), **told})
+
+
+def _curve(
+    kind: str, more: dict[str, Any], rate: float, warm: dict[str, Any], steps: int | None
+) -> Iterator[tuple[str, Any]]:
+    """The schedule's name under "", and its arguments; nothing where there is none."""
+    if kind in ("linear", "cosine") and not more:
+        yield "", kind
+    elif kind in ("constant", "constant_with_warmup"):
+        yield "", "constant"
+    elif kind == "inverse_sqrt":
+        yield "", "inverse_sqrt"
+        if more.get("timescale") or not warm:
+            yield "timescale", nodes.steps(more.get("timescale") or 10_000)
+    elif kind == "polynomial":
+        yield "", "polynomial"
+        yield "power", more.get("power", 1.0)
+        yield "floor", nodes.arithmetic(more.get("lr_end", 1e-7), "/", rate)
+    elif kind == "cosine_with_min_lr" and "num_cycles" not in more:
+        yield "", "cosine"
+        yield from _floor(more, rate)
+    elif kind == "cosine_with_restarts":
+        yield from _restarts(more, warm, steps)
+    elif kind == "warmup_stable_decay":
+        yield from _wsd(more, warm)
+
+
+def _floor(more: dict[str, Any], rate: float) -> Iterator[tuple[str, Any]]:
+    if "min_lr" in more:
+        yield "floor", nodes.arithmetic(more["min_lr"], "/", rate)
+    elif "min_lr_rate" in more:
+        yield "floor", more["min_lr_rate"]
+
+
+def _restarts(more: dict[str, Any], warm: dict[str, Any], steps: int | None) -> Iterator[tuple[str, Any]]:
+    cycles = int(more.get("num_cycles", 1))
+    if cycles == 1:
+        yield "", "cosine"
+    elif steps is not None:
+        ahead = _steps_of(warm, steps)
+        if (steps - ahead) % cycles == 0:
+            yield "", "cosine_restarts"
+            yield "every", nodes.steps((steps - ahead) // cycles)
+
+
+def _steps_of(warm: dict[str, Any], steps: int) -> int:
+    if "warmup" not in warm:
+        return 0
+    number = warm["warmup"].value.exact
+    return int(number) if warm["warmup"].unit == "steps" else math.ceil(steps * number / 100)
+
+
+def _wsd(more: dict[str, Any], warm: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    kinds = (more.get("warmup_type", "linear"), more.get("decay_type", "cosine"))
+    if "num_decay_steps" not in more or "num_stable_steps" in more or kinds[0] != "linear":
+        return
+    if kinds[1] not in ("cosine", "linear") or "num_cycles" in more:
+        return
+    least = more.get("min_lr_ratio", 0)
+    yield "", "wsd"
+    yield "decay", nodes.steps(int(more["num_decay_steps"]))
+    yield "decay_type", nodes.name(kinds[1])
+    if least:
+        yield "floor", least
+        if warm:
+            yield "warmup_start_factor", least
+
+
+def own(root: Node, model: nn.Module) -> torch.optim.Optimizer | None:
+    """The groups as the Trainer sorts them. Raises ImportError where transformers is not installed."""
+    import torch
+
+    decays = decaying(model)
+    top = as_section(root)
+    rate, decay = top.number("learning_rate", 5e-5), top.number("weight_decay", 0.0)
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in named if n in decays], "weight_decay": decay},
+        {"params": [p for n, p in named if n not in decays], "weight_decay": 0.0},
+    ]
+    made = optimizer_of(top, [])
+    cls = getattr(torch.optim, made.info.target.rpartition(":")[2], None)
+    if cls is None:
+        return None
+    arguments = {k: v for k, v in made.arguments.items() if k != "weight_decay"}
+    optimizer: torch.optim.Optimizer = cls([g for g in groups if g["params"]], lr=rate, **arguments)
+    return optimizer
+
+
+def decaying(model: nn.Module) -> set[str]:
+    """The parameters that transformers' Trainer decays. Raises ImportError."""
+    from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+    def trainer() -> Any:
+        from transformers import Trainer
+
+        return Trainer
+
+    return set(with_torchvision(trainer).get_decay_parameter_names(None, model))

@@ -110,7 +110,9 @@ def _from_file(
 
 def _text(source: str) -> str:
     try:
-        data = click.get_binary_stream("stdin").read() if source == STDIN else Path(source).read_bytes()
+        data: bytes = (
+            click.get_binary_stream("stdin").read() if source == STDIN else Path(source).read_bytes()
+        )
         return data.decode("utf-8-sig")
     except OSError as fault:
         raise Refusal(describe_os_error(fault)) from None

@@ -52,6 +52,8 @@ class _Fitter:
                 one for item in _items_of(rule.which) for one in (nodes.selector(item), *_plainer(item))
             ]
         self._covers = dict(zip(map(text_of, asked), covered(asked, inventory), strict=True))
+        self._names: dict[str, frozenset[str]] = {}
+        """What the selectors that were chosen cover."""
         self.left_out: list[LeftOut] = []
 
     def rules(self, rules: tuple[Rule | Freeze, ...]) -> list[Rule | Freeze]:
@@ -60,7 +62,23 @@ class _Fitter:
             which = self._which(rule)
             if which is not None:
                 found.append(replace(rule, which=which, shorter=()))
-        return found
+        return self._in_force(found)
+
+    def _in_force(self, rules: list[Rule | Freeze]) -> list[Rule | Freeze]:
+        """Without what later rules override wherever it holds."""
+        said: dict[str, set[str]] = {}
+        kept: list[Rule | Freeze] = []
+        for rule in reversed(rules):
+            if isinstance(rule, Freeze):
+                kept.append(rule)
+                continue
+            names = self._names[text_of(rule.which)]
+            options = {k: v for k, v in rule.options.items() if names - said.get(k, set())}
+            for option in rule.options:
+                said.setdefault(option, set()).update(names)
+            if options:
+                kept.append(replace(rule, options=options))
+        return kept[::-1]
 
     def _which(self, rule: Rule | Freeze) -> s.Selector | None:
         """The shortest selector of the same parameters; None where there are none."""
@@ -74,7 +92,9 @@ class _Fitter:
         same = [one for one in rule.shorter if self._covers[text_of(one)] == names]
         include = tuple(map(self._plain, rule.which.include))
         kept = replace(rule.which, include=include, exclude=tuple(map(self._plain, exclude)))
-        return min([kept, *same], key=lambda one: len(text_of(one)))
+        chosen = min([kept, *same], key=lambda one: len(text_of(one)))
+        self._names[text_of(chosen)] = names
+        return chosen
 
     def _plain(self, item: s.SelectorItem) -> s.SelectorItem:
         """A name or pattern in the place of a regular expression, where it covers the same."""

@@ -265,7 +265,8 @@ def _toml(text: str) -> Node:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         line = re.search(r"line (\d+)", str(fault))
-        raise SourceFault(f"is no TOML: {first_line(fault)}", int(line[1]) if line else None) from None
+        at = int(line[1]) if line else text.count("\n") + 1
+        raise SourceFault(f"is no TOML: {first_line(fault)}", at) from None
     return _with_lines(data, _toml_lines(text), ())
 
 

@@ -57,8 +57,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     if rate is None:
         raise SourceFault("there is no `learning_rate`", None)
     made = optimizer_of(top, left, "optimizer")
-    decay = top.number("weight_decay", 0.0)
-    made.arguments["weight_decay"] = decay
+    decay = made.arguments.get("weight_decay", 0.0)
     steps = top.number("max_steps")
     steps = int(steps) if steps and steps > 0 else None
     rules = [Rule(nodes.selector(), {"lr": rate}), *_groups(top, rate, decay, left)]

@@ -181,7 +181,7 @@ def _schedule(
         return
     called = told.pop("")
     told |= _warm(top, rate, called)
-    if not top.take("sched_on_updates", False):
+    if called != "constant" and not top.take("sched_on_updates", False):
         told["interval"] = nodes.name("epoch")
     cool = top.number("cooldown_epochs", 0) if called in ("cosine", "polynomial") else 0
     if not cool:
@@ -219,7 +219,7 @@ def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
     elif kind == "multistep":
         marks = top.take("decay_milestones", [90, 180, 270])
         yield "", "multistep"
-        yield "at", tuple(nodes.epochs(mark) for mark in marks)
+        yield "at", tuple(nodes.epochs(mark - 1) for mark in marks)  # timm looks one epoch ahead here
         yield "gamma", factor
     elif kind == "constant":
         yield "", "constant"

@@ -49,8 +49,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     left: list[LeftOut] = []
     made = optimizer_of(top, left)
     rate = top.number("learning_rate", 5e-5)
-    decay = top.number("weight_decay", 0.0)
-    made.arguments["weight_decay"] = decay
+    decay = made.arguments.get("weight_decay", 0.0)
     rules = [Rule(nodes.selector(), {"lr": rate})]
     if decay:
         rules.append(not_decayed(top.line("weight_decay")))
@@ -89,8 +88,11 @@ def optimizer_of(top: Section, left: list[LeftOut], key: str = "optim") -> Setup
         left.append(
             LeftOut(f"`{called}`: its state is kept in another precision than that of `{name}`", line)
         )
-    arguments = {"betas": betas, "eps": epsilon} if name == "adamw" else {}
-    made = setup(name or called, arguments, line, {})
+    arguments: dict[str, Any] = {"betas": betas, "eps": epsilon} if name == "adamw" else {}
+    decay = top.number("weight_decay", 0.0)
+    if decay or name is not None:
+        arguments["weight_decay"] = decay
+    made = setup(name or called, arguments, line, {"weight_decay": top.line("weight_decay")})
     left += made.left_out
     return made
 

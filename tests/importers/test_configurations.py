@@ -1,0 +1,316 @@
+"""Configurations of other tools as rules, held to the tools' own code where the project's environment has it."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.importers import Imported, SourceFault, import_text
+from layerlr_dsl.importers.proof import findings
+from layerlr_dsl.language.formatting import format_text
+from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+RATE = 1e-3
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(4, 4)
+        self.q_norm = nn.Linear(4, 4)  # no norm but for its name
+
+
+class Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = Attention()
+        self.input_layernorm = nn.LayerNorm(4)
+        self.mlp = nn.Linear(4, 4)
+
+
+class Language(nn.Module):
+    """Called as transformers' causal models are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Module()
+        self.model.embed_tokens = nn.Embedding(8, 4)
+        self.model.layers = nn.ModuleList(Layer() for _ in range(12))
+        self.model.ln = nn.LayerNorm(4)
+        self.lm_head = nn.Linear(4, 8)
+
+
+def clean(made: Imported, model: nn.Module | None = None) -> None:
+    """Formatted, and nothing for `validate` to say."""
+    assert format_text(Source("x.lr", made.text)) == made.text
+    if model is not None:
+        assert findings(made.text, Inventory.of(model)) == ()
+
+
+# ---------------------------------------------------------------- transformers
+
+
+def test_transformers_decays_what_its_trainer_decays() -> None:
+    """By class and by name, parameter by parameter; a shorter selector where the model allows it."""
+    model = Language()
+    text = json.dumps(
+        {"learning_rate": 5e-5, "weight_decay": 0.1, "lr_scheduler_type": "linear", "num_train_epochs": 2}
+    )
+    made = import_text(text, "args.json", model=model)
+    assert (made.kind, made.checked, made.differences) == ("transformers", "transformers", ())
+    trainer = with_torchvision(lambda: import_module("transformers").Trainer)
+    decayed = set(trainer.get_decay_parameter_names(None, model))
+    at = layerlr.parse(made.text).resolve(model).at(epoch=0)
+    assert {name for name, options in at.items() if options["weight_decay"]} == decayed
+    assert "model.layers.0.self_attn.q_norm.weight" not in decayed
+    clean(made, model)
+
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "linear": {"warmup_steps": 10},
+    "cosine": {"warmup_steps": 0.1},
+    "constant": {"warmup_steps": 10},
+    "constant_with_warmup": {"warmup_steps": 10},
+    "inverse_sqrt": {"warmup_steps": 10},
+    "polynomial": {"warmup_steps": 10, "lr_scheduler_kwargs": {"power": 2.0, "lr_end": 1e-6}},
+    "cosine_with_min_lr": {"warmup_steps": 10, "lr_scheduler_kwargs": {"min_lr": 1e-4}},
+    "cosine_with_restarts": {"warmup_steps": 10, "lr_scheduler_kwargs": {"num_cycles": 3}},
+    "warmup_stable_decay": {
+        "warmup_steps": 10,
+        "lr_scheduler_kwargs": {"num_decay_steps": 30, "min_lr_ratio": 0.1},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_transformers_schedules_step_by_step(kind: str) -> None:
+    """Every rate of a run of 100 steps."""
+    more = SCHEDULES[kind]
+    arguments = {
+        "learning_rate": RATE,
+        "lr_scheduler_type": kind,
+        "max_steps": 100,
+        "adam_beta1": 0.9,
+        **more,
+    }
+    made = import_text(json.dumps(arguments), "args.json")
+    assert made.left_out == ()
+    clean(made)
+    optimization = import_module("transformers.optimization")
+    optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=RATE)
+    warm = more["warmup_steps"]
+    kwargs = more.get("lr_scheduler_kwargs")
+    schedule = optimization.get_scheduler(
+        kind, optimizer, int(warm * 100) if warm < 1 else warm, 100, scheduler_specific_kwargs=kwargs
+    )
+    theirs = []
+    for _ in range(100):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
+    assert [plan.at(step=k)["weight"]["lr"] for k in range(100)] == pytest.approx(theirs, rel=1e-9, abs=1e-15)
+
+
+def test_steps_of_warmup_in_a_run_of_epochs_need_the_steps_of_an_epoch() -> None:
+    """Said, and left out, or carried over where they are given."""
+    text = json.dumps(
+        {"learning_rate": RATE, "lr_scheduler_type": "linear", "num_train_epochs": 2, "warmup_steps": 50}
+    )
+    made = import_text(text, "args.json")
+    assert "--steps-per-epoch" in str(made.left_out[0])
+    assert "warmup" not in made.text.partition("version")[2]
+    assert "warmup=50 steps" in import_text(text, "args.json", steps_per_epoch=100).text
+
+
+def test_an_optimizer_that_rules_do_not_have_is_told_with_its_line() -> None:
+    """AdamW stands in its place, and the file says so."""
+    text = '{\n "learning_rate": 1e-3,\n "optim": "nonsense",\n "lr_scheduler_type": "linear",\n "num_train_epochs": 1\n}'
+    made = import_text(text, "args.json")
+    assert made.left_out[0].line == 3
+    assert "args.json:3: no optimizer is called `nonsense`" in made.text
+    assert layerlr.parse(made.text).epochs == 1
+
+
+# ---------------------------------------------------------------- timm
+
+TIMM = """\
+model: resnet18
+opt: sgd
+momentum: 0.8
+lr: 0.001
+weight_decay: 0.05
+warmup_lr: 1.0e-05
+"""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nmin_lr: 1.0e-04\n",
+        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nwarmup_prefix: true\ncooldown_epochs: 4\nmin_lr: 1.0e-04\n",
+        "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\n",
+        "sched: multistep\nepochs: 20\nwarmup_epochs: 0\ndecay_milestones: [8, 15]\n",
+        "sched: poly\nepochs: 20\nwarmup_epochs: 2\ndecay_rate: 2.0\n",
+        "sched: constant\nepochs: 20\nwarmup_epochs: 2\n",
+    ],
+)
+def test_timm_schedules_epoch_by_epoch(more: str) -> None:
+    """As its train.py steps them, once an epoch."""
+    yaml = import_module("yaml")
+    timm = with_torchvision(lambda: import_module("timm.scheduler"))
+    made = import_text(TIMM + more, "args.yaml")
+    told = dict(yaml.safe_load(TIMM + more))
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=RATE)
+    scheduler, epochs = timm.create_scheduler_v2(optimizer, **timm.scheduler_kwargs(SimpleNamespace(**told)))
+    theirs = []
+    for epoch in range(epochs):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        scheduler.step(epoch + 1)
+    plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
+    ours = [plan.at(epoch=k)["weight"]["lr"] for k in range(epochs)]
+    assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+def test_timms_arguments_with_its_model_give_its_own_groups() -> None:
+    """Layer decay, and the model's list of what is not decayed."""
+    timm = with_torchvision(lambda: import_module("timm"))
+    model = timm.create_model("vit_tiny_patch16_224")
+    text = TIMM.replace("sgd", "adamw") + "layer_decay: 0.7\nsched: cosine\nepochs: 3\nwarmup_epochs: 1\n"
+    made = import_text(text, "args.yaml", model=model)
+    assert (made.kind, made.checked, made.differences) == ("timm", "timm", ())
+    assert "0.7 ^ (last(i) - i + 1)" in made.text
+
+
+def test_timms_layer_decay_without_a_model_is_told() -> None:
+    """It cannot be worked out, and is not dropped in silence."""
+    made = import_text(TIMM + "layer_decay: 0.7\nsched: none\n", "args.yaml")
+    assert any("`layer_decay`" in entry.what and entry.line == 7 for entry in made.left_out)
+
+
+# ---------------------------------------------------------------- axolotl, by its source
+
+AXOLOTL = """\
+base_model: some/model
+micro_batch_size: 2
+num_epochs: 2
+learning_rate: 2e-5
+weight_decay: 0.1
+optimizer: adamw_torch
+lr_scheduler: cosine
+embedding_lr: 1e-6
+lr_groups:
+  - name: attention
+    modules: [self_attn, mlp]
+    lr: 1e-4
+"""
+
+
+def test_axolotls_groups() -> None:
+    """Embeddings first, then what is not decayed at the plain rate, then the modules, as its mixin sorts them."""
+    model = Language()
+    made = import_text(AXOLOTL, "axolotl.yaml", model=model)
+    plan = layerlr.parse(made.text).resolve(model, steps_per_epoch=10)
+    told = plan.to_json()["parameters"]
+    found = {name: (entry["options"]["lr"], entry["options"]["weight_decay"]) for name, entry in told.items()}
+    assert found["model.embed_tokens.weight"] == found["lm_head.weight"] == found["lm_head.bias"] == (1e-6, 0)
+    assert (
+        found["model.layers.3.self_attn.q_proj.weight"] == found["model.layers.0.mlp.weight"] == (1e-4, 0.1)
+    )
+    assert found["model.layers.3.self_attn.q_proj.bias"] == (2e-5, 0)
+    assert found["model.layers.3.self_attn.q_norm.weight"] == (2e-5, 0)  # a norm, by its name
+    assert found["model.ln.weight"] == (2e-5, 0)
+    clean(made, model)
+
+
+def test_axolotl_freezes_all_but_what_a_pattern_begins() -> None:
+    """A dot is a dot, a match is one at the start, and rows are told of."""
+    model = Language()
+    text = AXOLOTL + "unfrozen_parameters:\n  - ^lm_head.weight$[:4]\n  - model.layers.1\n"
+    made = import_text(text, "axolotl.yaml", model=model)
+    at = layerlr.parse(made.text).resolve(model, steps_per_epoch=10).at(epoch=0)
+    trains = {name for name, options in at.items() if not options["frozen"]}
+    assert "lm_head.weight" in trains
+    assert "lm_head.bias" not in trains
+    assert {name.split(".")[2] for name in trains if "layers" in name} == {"1", "10", "11"}
+    assert any("rows" in entry.what and entry.line == 14 for entry in made.left_out)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "line", "message"),
+    [
+        ("{", "a.json", 1, "is no JSON"),
+        ("a: [1", "a.yaml", 1, "is no YAML"),
+        ("x = (", "a.py", 1, "is no Python"),
+        ("a = ", "a.toml", 1, "is no TOML"),
+        ("a: 1", "a.yaml", None, "is of no kind"),
+        ("[1, 2]", "a.json", None, "is of no kind"),
+        ("optim_wrapper = dict(\n  type='x')", "a.py", 1, "has no `optimizer`"),
+        (
+            "optim_wrapper = dict(\n optimizer=dict(\n  type='SGD', lr='fast'))",
+            "a.py",
+            3,
+            "`lr` of sgd must be a number",
+        ),
+        (
+            "optim_wrapper = dict(\n optimizer=dict(type='SGD', lr=1.),\n paramwise_cfg=dict(\n  norm_decay_mult=0.))",
+            "a.py",
+            4,
+            "needs a `weight_decay`",
+        ),
+        ("base_model: a\ndatasets: b\nlearning_rate:\n  a: 1", "a.yaml", 3, "must be a number"),
+        ('[[param_groups]]\npattern = ".*"', "a.toml", 1, "has no `optimizer_name`"),
+        (
+            '[[param_groups]]\noptimizer_name = "AdamW"\npattern = "(?=x)"\noptimizer_kwargs = {lr = 1}',
+            "a.toml",
+            3,
+            "RE2",
+        ),
+        ("0:\n  params: [a.weight]\n2:\n  params: [b.weight]", "a.yaml", 1, "numbered 0, 1, 2"),
+        ("a: " + "[" * 200, "a.yaml", 1, ""),
+    ],
+)
+def test_faulty_sources_are_told_with_their_line(
+    text: str, name: str, line: int | None, message: str
+) -> None:
+    """Never with a traceback of something else."""
+    with pytest.raises(SourceFault, match=message) as caught:
+        import_text(text, name)
+    assert caught.value.line == line
+
+
+def test_python_configurations_are_not_run() -> None:
+    """What is no literal is told of, with its line; its code is not."""
+    text = "import os\nos.abort()\noptim_wrapper = dict(optimizer=dict(\n type='AdamW', lr=2 * 1e-3,\n eps=os.getpid()))"
+    made = import_text(text, "a.py")
+    assert "** -> lr 2e-3" in made.text
+    assert made.left_out[0].line == 5
+    assert "os.getpid()" in made.left_out[0].what
+
+
+def test_unknown_keys_are_told_with_the_near_miss() -> None:
+    """Where they stand."""
+    text = "optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1., weight_decay=1.),\n paramwise_cfg=dict(\n  norm_decay_mul=0.))"
+    [entry] = import_text(text, "a.py").left_out
+    assert entry.line == 3
+    assert "did you mean `norm_decay_mult`?" in entry.what
+
+
+def test_patterns_that_match_nothing_are_told_with_their_line() -> None:
+    """And leave no rule behind that would be an error."""
+    text = "optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1., weight_decay=1.),\n paramwise_cfg=dict(custom_keys={\n  'bakbone': dict(lr_mult=0.)}))"
+    made = import_text(text, "a.py", model=Inventory.of(Language()))
+    assert made.left_out[0].line == 3
+    assert "bakbone" not in made.text.partition("version")[2]

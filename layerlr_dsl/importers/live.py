@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_BOOKKEEPING = {"params", "param_names", "initial_lr", "name", "group_name", "lr_scale", "max_lr", "min_lr"}
+_BOOKKEEPING = {
+    "params",
+    "param_names",
+    "initial_lr",
+    "name",
+    "group_name",
+    "lr_scale",
+    "max_lr",
+    "min_lr",
+    "lr_mult",
+    "decay_mult",
+}
 """Entries of groups that no optimizer reads; `lr_scale` is timm's, whose schedulers multiply the rate by it."""
 _SHOWN = 3
 

@@ -24,7 +24,11 @@ def mmengine_schedule(
         left.append(
             LeftOut("`param_scheduler` of several parts: write them with `then`", others[1].node.line)
         )
-    called, arguments = _curve(others[0], rate, left) if others else ("constant", {})
+    called, arguments = (
+        _curve(others[0], rate, length.get("epochs", length.get("steps")), left)
+        if others
+        else ("constant", {})
+    )
     if called is None:
         return None, length
     if warm is not None:
@@ -53,7 +57,9 @@ def _warm(warm: Section, arguments: dict[str, Any], decays: bool, left: list[Lef
         arguments["warmup_start_factor"] = warm.number("start_factor", 1 / 3)
 
 
-def _curve(part: Section, rate: float, left: list[LeftOut]) -> tuple[str | None, dict[str, Any]]:
+def _curve(
+    part: Section, rate: float, total: float | None, left: list[LeftOut]
+) -> tuple[str | None, dict[str, Any]]:
     kind = str(part.take("type"))
     duration = nodes.epochs if part.take("by_epoch", True) else nodes.steps
     gamma = part.number("gamma", 0.1)
@@ -66,15 +72,32 @@ def _curve(part: Section, rate: float, left: list[LeftOut]) -> tuple[str | None,
     if part.number("begin", 0):
         left.append(LeftOut("`begin`: the decay is counted from the end of the warm-up", part.line("begin")))
     if kind == "CosineAnnealingLR":
-        return "cosine", {**_end(part, rate), **held}
+        return "cosine", {**_end(part, rate), **held, **_reach(part, part.number("T_max"), total, 0, left)}
     if kind == "PolyLR":
-        return "polynomial", {"power": part.number("power", 1.0), **_end(part, rate), **held}
+        told = {"power": part.number("power", 1.0), **_end(part, rate), **held}
+        return "polynomial", {**told, **_reach(part, None, total, 1, left)}
     if kind == "ExponentialLR":
         return "exponential", {"gamma": gamma}
     if kind == "ConstantLR":
         return "constant", {}
     left.append(LeftOut(f"`param_scheduler` `{kind}`: no schedule here is the same", part.line("type")))
     return None, {}
+
+
+def _reach(
+    part: Section, over: float | None, total: float | None, short: int, left: list[LeftOut]
+) -> dict[str, Any]:
+    """Where the end lies: at the end of the run, a tick before it, or, told of, elsewhere."""
+    begin, end = part.number("begin", 0), part.number("end", total)
+    if total is None:
+        return {}
+    length = over if over is not None else (end or total) - begin - short
+    if length == total - begin:
+        return {}
+    if length == total - begin - 1:
+        return {"endpoint": True}
+    left.append(LeftOut(f"it ends after {length}: here it is as long as the run", part.node.line))
+    return {}
 
 
 def _end(part: Section, rate: float) -> dict[str, Any]:

@@ -84,6 +84,15 @@ def _take(made: Setup, option: str, value: Any, line: Line) -> None:
         made.arguments[option] = value
 
 
+_MOST_DIGITS = 10
+
+
+def product(one: float, factor: float) -> Any:
+    """A product as a number where that is short, else as it was written: `1e-4 * 0.01`."""
+    whole = one * factor
+    return whole if len(repr(whole)) <= _MOST_DIGITS else nodes.arithmetic(one, "*", factor)
+
+
 # ---------------------------------------------------------------- regular expressions
 
 

@@ -139,7 +139,10 @@ class Reader:
     def _lua(self, block: Block) -> None:
         """Nothing reads these here."""
 
-    _toml = _elisp = _lua
+    _elisp = _lua
+
+    def _toml(self, block: Block) -> None:
+        self._write(block)
 
     def _yaml(self, block: Block) -> None:
         yaml.safe_load(block.body)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.common import Setup, containing, literal, plain_names, setup
+from layerlr_dsl.importers.common import Setup, containing, literal, plain_names, product, setup
 from layerlr_dsl.importers.description import Description, LeftOut, Rule, SourceFault
 from layerlr_dsl.importers.reading import Node, Section, as_section
 from layerlr_dsl.importers.schedules import mmengine_schedule
@@ -138,12 +138,12 @@ def _by_kind(paramwise: Section, multipliers: Mapping[str, Any], made: Setup) ->
     )
     for key, where, shorter in conditions:
         if multipliers[key] is not None:
-            options = {"weight_decay": made.arguments["weight_decay"] * multipliers[key]}
+            options = {"weight_decay": product(made.arguments["weight_decay"], multipliers[key])}
             yield Rule(nodes.selector(where=where), options, paramwise.line(key), key, shorter)
     if multipliers["bias_lr_mult"] is not None:
         where = nodes.all_of((biases, nodes.negated(norms)))
         shorter = (nodes.selector(where=nodes.all_of((biases, nodes.negated(nodes.module_is("norm"))))),)
-        options = {"lr": made.value("lr") * multipliers["bias_lr_mult"]}
+        options = {"lr": product(made.value("lr"), multipliers["bias_lr_mult"])}
         yield Rule(
             nodes.selector(where=where), options, paramwise.line("bias_lr_mult"), "bias_lr_mult", shorter
         )
@@ -171,12 +171,12 @@ def _holding(key: str) -> s.Selector:
 
 
 def _multiplied(entry: Section, made: Setup, left: list[LeftOut]) -> Iterator[tuple[str, Any]]:
-    lr = made.value("lr") * entry.number("lr_mult", 1.0)
-    yield "lr", entry.number("lr", lr)
+    lr = product(made.value("lr"), entry.number("lr_mult", 1.0))
+    yield "lr", entry.take("lr", lr)
     decay = made.arguments.get("weight_decay")
     factor = entry.number("decay_mult", 1.0)
     if decay is not None:
-        yield "weight_decay", entry.number("weight_decay", decay * factor)
+        yield "weight_decay", entry.take("weight_decay", product(decay, factor))
     elif "decay_mult" in entry:
         raise SourceFault("`decay_mult` needs a `weight_decay` of the optimizer", entry.line("decay_mult"))
     for key, node in entry.node.value.items():

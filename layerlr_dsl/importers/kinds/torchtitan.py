@@ -41,7 +41,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     left: list[LeftOut] = []
     read = [(group, *_group(group, left)) for group in groups]
     main = next((made for _, pattern, made in read if pattern in _EVERY), read[-1][2])
-    rules = [_rule(group, pattern, made, main, read) for group, pattern, made in reversed(read)]
+    rules = list(_rules(read, main))
     if not any(pattern in _EVERY for _, pattern, _ in read):
         left.append(LeftOut("no group has the pattern `.*`: what none of them matches does not train there"))
     holder.ignore("implementation", "optimizer_factory_kwargs_by_name")
@@ -80,10 +80,18 @@ def _group(group: Section, left: list[LeftOut]) -> tuple[str, Setup]:
     return pattern, made
 
 
-def _rule(group: Section, pattern: str, made: Setup, main: Setup, read: list[Any]) -> Rule:
+def _rules(read: list[Any], main: Setup) -> Iterator[Rule]:
+    """Back to front. Behind a group with another optimizer each says its own, or would inherit that one."""
+    mixed = False
+    for group, pattern, made in reversed(read):
+        mixed = mixed or made.info.name != main.info.name
+        yield _rule(group, pattern, made, mixed, read)
+
+
+def _rule(group: Section, pattern: str, made: Setup, mixed: bool, read: list[Any]) -> Rule:
     line = group.line("pattern")
     which = nodes.selector() if pattern in _EVERY else nodes.selector(searched(pattern, line))
-    if made.info.name != main.info.name:
+    if mixed:
         options: dict[str, Any] = {"optimizer": nodes.factory(made.info.name, **made.arguments)}
     else:
         alike = [other for _, _, other in read if other.info.name == made.info.name]

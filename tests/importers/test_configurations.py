@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import layerlr_dsl as layerlr
-from layerlr_dsl.importers import Imported, SourceFault, import_text
+from layerlr_dsl.importers import Imported, SourceFault, import_text, kinds
 from layerlr_dsl.importers.proof import findings
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
@@ -279,7 +279,7 @@ def test_axolotl_freezes_all_but_what_a_pattern_begins() -> None:
             "RE2",
         ),
         ("0:\n  params: [a.weight]\n2:\n  params: [b.weight]", "a.yaml", 1, "numbered 0, 1, 2"),
-        ("a: " + "[" * 200, "a.yaml", 1, ""),
+        ("a: " + "[" * 200, "a.yaml", 1, "deeply|no YAML"),
     ],
 )
 def test_faulty_sources_are_told_with_their_line(
@@ -314,3 +314,79 @@ def test_patterns_that_match_nothing_are_told_with_their_line() -> None:
     made = import_text(text, "a.py", model=Inventory.of(Language()))
     assert made.left_out[0].line == 3
     assert "bakbone" not in made.text.partition("version")[2]
+
+
+# ---------------------------------------------------------------- layer decay of mmseg and mmdet, by its source
+
+
+class ConvNeXt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample_layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(4))
+        self.stages = nn.ModuleList(nn.ModuleList(nn.Linear(2, 2) for _ in range(n)) for n in (3, 3, 9, 3))
+
+
+class Segmentor(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = ConvNeXt()
+        self.decode_head = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("kind", ["layer_wise", "stage_wise"])
+def test_layer_decay_of_convnext(kind: str) -> None:
+    """Levels of mmseg's constructor: 12 layers, of which the third stage has a third of its blocks each."""
+    text = (
+        "optim_wrapper = dict(constructor='LearningRateDecayOptimizerConstructor',\n"
+        " optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),\n"
+        f" paramwise_cfg=dict(decay_rate=0.8, decay_type='{kind}', num_layers=6))"
+    )
+    model = Segmentor()
+    made = import_text(text, "a.py", model=model)
+    clean(made, model)
+    at = layerlr.parse(made.text).resolve(model, epochs=1).at(epoch=0)
+
+    def level(name: str) -> int:
+        parts = name.split(".")
+        if parts[0] != "backbone":
+            return 7
+        stage = int(parts[2])
+        if kind == "stage_wise":
+            return 0 if parts[1] == "downsample_layers" else stage + 1
+        if parts[1] == "downsample_layers":
+            return (0, 2, 3, 6)[stage]
+        return 3 + int(parts[3]) // 3 if stage == 2 else (1, 2, 0, 6)[stage]
+
+    for name, options in at.items():
+        assert options["lr"] == pytest.approx(1e-3 * 0.8 ** (7 - level(name)), rel=1e-12)
+        assert options["weight_decay"] == (0 if name.endswith("bias") else 0.05)
+
+
+def test_torchtitans_schedule_by_its_source() -> None:
+    """(k + 1) / w while it warms up, then flat, then a straight fall that would end one step behind the last."""
+    group = {"pattern": ".*", "optimizer_name": "AdamW", "optimizer_kwargs": {"lr": 1.0}}
+    source = {
+        "optimizer": {"param_groups": [group]},
+        "training": {"steps": 100},
+        "lr_scheduler": {"warmup_steps": 10, "decay_ratio": 0.2},
+    }
+    plan = layerlr.parse(import_text(json.dumps(source), "t.json").text).resolve(nn.Linear(1, 1))
+    ours = [plan.at(step=k)["weight"]["lr"] for k in range(100)]
+    theirs = [(k + 1) / 10 if k < 10 else 1 - max(0, k + 1 - 81) / 20 for k in range(100)]
+    assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+def test_every_kind_is_told_by_its_content() -> None:
+    """Each recognizes its own, and only that."""
+    group = {"pattern": ".*", "optimizer_name": "AdamW", "optimizer_kwargs": {"lr": 1.0}}
+    own = {
+        "mmengine": {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 1}}},
+        "finetuning-scheduler": {"0": {"params": ["a.weight"]}},
+        "torchtitan": {"optimizer": {"param_groups": [group]}},
+        "axolotl": {"base_model": "a", "micro_batch_size": 1, "learning_rate": 1e-3},
+        "transformers": {"per_device_train_batch_size": 8, "num_train_epochs": 1, "learning_rate": 1e-3},
+        "timm": {"opt": "sgd", "sched": "cosine", "lr": 0.1, "epochs": 10},
+    }
+    assert set(own) == set(kinds())
+    for kind, data in own.items():
+        assert import_text(json.dumps(data), "a.json").kind == kind

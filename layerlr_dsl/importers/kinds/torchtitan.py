@@ -91,12 +91,10 @@ def _rules(read: list[Any], main: Setup) -> Iterator[Rule]:
 def _rule(group: Section, pattern: str, made: Setup, mixed: bool, read: list[Any]) -> Rule:
     line = group.line("pattern")
     which = nodes.selector() if pattern in _EVERY else nodes.selector(searched(pattern, line))
+    said = dict.fromkeys(option for _, _, other in read for option in other.arguments)
+    options = {o: made.value(o) for o in said if o in made.info.options and made.value(o) is not None}
     if mixed:
-        options: dict[str, Any] = {"optimizer": nodes.factory(made.info.name, **made.arguments)}
-    else:
-        alike = [other for _, _, other in read if other.info.name == made.info.name]
-        said = dict.fromkeys(option for other in alike for option in other.arguments)
-        options = {option: made.value(option) for option in said if made.value(option) is not None}
+        options = {"optimizer": nodes.factory(made.info.name, **options)}
     return Rule(which, options, line, f"pattern `{pattern}`")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +111,7 @@ def _from_file(
 
 def _text(source: str) -> str:
     try:
-        data: bytes = (
-            click.get_binary_stream("stdin").read() if source == STDIN else Path(source).read_bytes()
-        )
+        data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as fault:
         raise Refusal(describe_os_error(fault)) from None

@@ -19,13 +19,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"tools", "catalogue", "language", "model", "plan", "optim"},
     "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training"},
     "starters": {"tools", "language", "model"},
+    "importers": {"tools", "catalogue", "language", "model", "plan", "api"},
     "plots": {"tools", "plan"},
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "plots", "runner", "editor"),
+        *("starters", "importers", "plots", "runner", "editor"),
     },
 }
 

@@ -72,7 +72,7 @@ class Candidates:
         covered: dict[str, int] = defaultdict(int)
         wild = _Wildcards(name for _, name, _ in self.entries)
         for place, (_, name, _) in enumerate(self.entries):
-            for text in {*_subtrees(name), *wild.subtrees(name), *_anywhere(name)}:
+            for text in dict.fromkeys((*_subtrees(name), *wild.subtrees(name), *_anywhere(name))):
                 covered[text] |= 1 << place
         for text, names in covered.items():
             literal = "*" not in text

@@ -1,0 +1,92 @@
+"""Ejected pages do what the plan does, to the last bit, and say what they cannot do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from loop import Net
+from pages import Worker, by_the_plan, difference
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.api import Plan
+from layerlr_dsl.eject import CannotEject, ejected
+
+EXAMPLES = int(os.environ.get("EJECT_EXAMPLES", "15"))
+HEAD = "optimizer adamw(weight_decay=0.05)\n** -> lr 1e-2\n"
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.close()
+
+
+def page_of(plan: Plan) -> str:
+    return ejected(plan, "a test")
+
+
+def seeded() -> Net:
+    torch.manual_seed(0)
+    return Net()
+
+
+RULES = {
+    "rates": HEAD + "layers.<i> -> lr *= 0.5 ^ (2 - i)\n**.bias -> weight_decay 0",
+    "cosine": "schedule cosine(warmup=10%, floor=0.01)\n" + HEAD,
+    "min_lr": "schedule cosine(warmup=3 steps, warmup_lr=1e-5, min_lr=1e-4)\n" + HEAD,
+    "timm": "schedule cosine(warmup=1 epoch, warmup_prefix=false, interval=epoch)\n" + HEAD,
+    "endpoint": "schedule polynomial(power=2, warmup=4 steps, endpoint=true)\n" + HEAD,
+    "step": "schedule step(every=1.5 epochs, gamma=0.3)\n" + HEAD,
+    "multistep": "schedule multistep(at=(1 epoch, 3 epochs), gamma=0.3, floor=0.2)\n" + HEAD,
+    "exponential": "schedule exponential(gamma=0.7)\n" + HEAD,
+    "one_cycle": "schedule one_cycle\n" + HEAD,
+    "triangular": "schedule slanted_triangular\n" + HEAD,
+    "restarts": "schedule cosine_restarts(every=1 epoch, multiply=2)\n" + HEAD,
+    "inverse": "schedule inverse_sqrt(warmup=5 steps)\n" + HEAD,
+    "wsd": "schedule wsd(warmup=2 steps, decay=30%, decay_type=sqrt, floor=0.1)\n" + HEAD,
+    "sequence": "schedule linear(start_factor=0.1) for 1 epoch then cosine(min_lr=1e-4)\n" + HEAD,
+    "named": "let cooled = inverse_sqrt(timescale=5 steps) * min(1, (1 - progress) / 0.3)\n"
+    "schedule cooled\n" + HEAD,
+    "moving": HEAD + "** -> weight_decay ramp((0%, 0.04), (60%, 0.4), (100%, 0.1), shape=cosine)\n"
+    "** -> betas (ramp((0%, .95), (30%, .85)), 0.999)\nhead -> lr *= choose(step < 5, 0.5, 1 + epoch ^ 2)",
+    "windows": "schedule cosine\n" + HEAD + "head -> lr 1e-3 until epoch 2\nhead.bias -> lr *= 0.3 from step 3",
+    "freeze": HEAD + "freeze stem, norm until epoch 2\nfreeze layers.0\nfreeze layers.1 from step 5 until step 9",
+    "warmup": "schedule cosine\n" + HEAD + "unfreeze head then layers.<i> by i descending then stem, norm every 1 epoch "
+    "warmup 2 steps",
+    "statistics": HEAD + "freeze statistics of layers.0 until epoch 2\nfreeze layers.1 updating statistics until epoch 3",
+    "dropout": HEAD + "freeze drop until epoch 2\nfreeze stem, norm until epoch 1",
+    "stages": HEAD + "stage head for 1 epoch\nfreeze ** except head\nschedule one_cycle\n"
+    "stage all for 2 epochs, fresh optimizer\n** -> lr 1e-3 * (1 - progress / 2)\nschedule cosine(warmup=2 steps)\n",
+    "condition": "schedule cosine\n" + HEAD + "freeze layers.0 until val stops falling for 2 epochs warmup 3 steps\n"
+    "head -> lr 1e-4 from val stops falling for 1 epochs",
+    "plateau": "schedule plateau(metric=val, patience=0, factor=0.5, warmup=2 steps)\n" + HEAD,
+    "two optimizers": HEAD + "head -> optimizer sgd(lr=0.1, momentum=0.9)\nfreeze stem until epoch 1",
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_page_trains_as_the_plan_does(name: str, worker: Worker) -> None:
+    """Options, flags, modes and weights are equal bit for bit at every step, and behind the end."""
+    model = seeded()
+    plan = layerlr.parse(RULES[name]).resolve(model, epochs=4, steps_per_epoch=4)
+    asked = 18, 2, [{"val": value} for value in (3.0, 2.0, 2.5, 2.0)] if plan.events or name == "plateau" else [], 4
+    found = worker.run(page_of(plan), model, *asked)
+    assert difference(found, by_the_plan(plan, model, *asked)) is None
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_page_is_formatted(name: str) -> None:
+    """`ruff format` with its defaults has nothing to change."""
+    plan = layerlr.parse(RULES[name]).resolve(seeded(), epochs=4, steps_per_epoch=4)
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--diff", "-"]
+    run = subprocess.run(command, input=page_of(plan), text=True, capture_output=True)
+    assert run.stdout == ""

@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "diff": "Compare two rule files, parameter by parameter.",
         "plot": "Draw learning rates and freezing over time.",
         "inspect": "Show a model's modules and parameters.",
+        "eject": "Write rules as a page of plain PyTorch.",
     },
     "Train, and use what came of it": {
         "train": "Fine-tune a model as a rule file says.",

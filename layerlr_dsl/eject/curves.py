@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
+from layerlr_dsl.eject.refusals import CannotEject
 from layerlr_dsl.eject.terms import ONE, ZERO, T, Term, call, difference, name, number
 from layerlr_dsl.plan.schedules import Easing, shapes
 from layerlr_dsl.plan.schedules.plateau import Plateau
@@ -146,7 +147,9 @@ def _polynomial(curve: shapes.Polynomial) -> tuple[Lines, Term]:
     return [], left if curve.power == 1.0 else call("pow", left, number(curve.power))
 
 
-def _cosine(curve: shapes.Cosine) -> tuple[Lines, Term]:
+def _falling(curve: shapes.Falling) -> tuple[Lines, Term]:
+    if curve.along is not shapes.half_cosine:
+        raise CannotEject(f"the schedule {curve.name} has no formula for a page yet")
     return [], number(0.5) * (ONE + call("cos", name("pi") * _p(curve)))
 
 
@@ -193,7 +196,7 @@ _FORMULAS: Mapping[type, Callable[[Any], tuple[Lines, Term]]] = {
     shapes.Exponential: _exponential,
     shapes.Linear: _linear,
     shapes.Polynomial: _polynomial,
-    shapes.Cosine: _cosine,
+    shapes.Falling: _falling,
     shapes.CosineRestarts: _restarts,
     shapes.SlantedTriangular: _slanted,
     shapes.InverseSqrt: _inverse_sqrt,

@@ -21,9 +21,47 @@ _ONLY_CALL = re.compile(r"(\w+)\(t\)")
 _INLINE = 40
 """Expressions up to so many characters stand where they are used."""
 RESERVED = frozenset(
-    ("t", "m", "p", "peak", "least", "target", "re", "nn", "float", "min", "max", "pow", "abs", "sum")
-    + ("cos", "sin", "exp", "log", "log2", "sqrt", "floor", "ceil", "pi", "inf", "isfinite", "options_at")
-    + ("model", "name", "group", "parameter", "False", "True", "None", "and", "or", "not", "if", "else", "lambda")
+    (
+        "t",
+        "m",
+        "p",
+        "peak",
+        "least",
+        "target",
+        "re",
+        "nn",
+        "float",
+        "min",
+        "max",
+        "pow",
+        "abs",
+        "sum",
+        "cos",
+        "sin",
+        "exp",
+        "log",
+        "log2",
+        "sqrt",
+        "floor",
+        "ceil",
+        "pi",
+        "inf",
+        "isfinite",
+        "options_at",
+        "model",
+        "name",
+        "group",
+        "parameter",
+        "False",
+        "True",
+        "None",
+        "and",
+        "or",
+        "not",
+        "if",
+        "else",
+        "lambda",
+    )
 )
 
 
@@ -51,7 +89,9 @@ class Functions:
     _names: dict[tuple[str, ...], str] = field(default_factory=dict)
     _curves: dict[Scheduled, Curve] = field(default_factory=dict)
 
-    def define(self, wanted: str, doc: str, body: Lines, parameters: str = "t: int", returns: str = "float") -> str:
+    def define(
+        self, wanted: str, doc: str, body: Lines, parameters: str = "t: int", returns: str = "float"
+    ) -> str:
         """Add a function, or find the one that does the same. Returns its name."""
         key = (parameters, *body)
         if key not in self._names:

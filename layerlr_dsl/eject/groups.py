@@ -53,7 +53,7 @@ def _entry(plan: Plan, group: Group, over_time: OverTime, several: bool) -> Entr
     usual = base_options(choice)
     options = []
     for option in sorted(group.options, key=lambda option: (option != "lr", option)):
-        driven = group.behaviour.scheduled == option
+        driven = group.behaviour.scheduled == option and group.kind == "trains"
         if option in group.given or driven:
             text = over_time.option(group, option)
             if text != literal(usual.get(option)):
@@ -71,7 +71,9 @@ def _places(plan: Plan, group: Group) -> tuple[str, ...]:
     """`file:line` of all that has a say on a group, in the order of the file."""
     behaviour = group.behaviour
     clauses = {e.clause for course in behaviour.courses.values() for e in course.effects}
-    clauses |= {e.clause for course in behaviour.courses.values() for e in course.schedules if e.clause is not None}
+    clauses |= {
+        e.clause for course in behaviour.courses.values() for e in course.schedules if e.clause is not None
+    }
     clauses |= {e.clause for e in behaviour.freezes} | {e.clause for e in behaviour.statistics}
     return tuple(dict.fromkeys(plan.rules.clauses[clause].span.place for clause in sorted(clauses)))
 

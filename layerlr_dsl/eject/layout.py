@@ -58,6 +58,14 @@ def laid_out(node: Node, indent: int = 0, before: str = "", after: str = "") -> 
         return [f"{margin}*(", *laid_out(node.item, indent + 4), clause, f"{margin}){after}"]
     assert isinstance(node, Items)
     lines = [margin + before + node.opens]
+    inner = None if line is None else line[len(node.opens) : len(line) - len(node.closes)]
+    if (
+        inner is not None
+        and node.opens.endswith("(")
+        and len(margin + inner) + 4 <= WIDTH
+        and node.opens != "("
+    ):
+        return [*lines, f"{margin}    {inner}", margin + node.closes + after]
     comments = dict(node.comments)
     for place, item in enumerate(node.items):
         if place in comments:

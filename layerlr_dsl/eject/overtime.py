@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,7 @@ class OverTime:
         if len(steps) == 1 and len(steps[0][1].text) <= _SHORT:
             return f"lambda {self.arguments}: {steps[0][1].text}"
         body = []
-        for (_, term), (later, _) in zip(steps, steps[1:], strict=False):
+        for (_, term), (later, _) in itertools.pairwise(steps):
             body += [f"if t < {later}:", f"    return {_text(term)}"]
         body.append(f"return {_text(steps[-1][1])}")
         return self._defined(option, body)
@@ -191,7 +192,7 @@ class OverTime:
         said = False
         for effect in course.effects:
             if effect.window.always and not body and not isinstance(effect.value, Moving):
-                scale = scale * effect.value if effect.multiply and scale is not None else effect.value  # type: ignore[operator]
+                scale = scale * effect.value if effect.multiply and scale is not None else effect.value
                 continue
             if not said:
                 body, said = [f"scale = {literal(scale)}", *["moves = 1.0"] * moving], True
@@ -210,7 +211,9 @@ class OverTime:
             return [f"scale {sign} {literal(value)}", *["moves = 1.0"] * (moving and not multiply)]
         term = self.functions.moving(value, option)
         if value.scale is None:
-            raise CannotEject("a tuple that moves, in a group behind a metric condition", value.expression.span)
+            raise CannotEject(
+                "a tuple that moves, in a group behind a metric condition", value.expression.span
+            )
         later = f"moves = moves * {term.within(3)}" if multiply else f"moves = {term.text}"
         return [f"scale {sign} {value.scale!r}", later]
 
@@ -224,7 +227,9 @@ class OverTime:
             raise CannotEject("min_lr or warmup_lr, in a group behind a metric condition", span)
         if not schedules:
             return body, "1.0"
-        texts = [curve.of(self._clock_of(one.schedule)).text for curve, one in zip(curves, schedules, strict=True)]
+        texts = [
+            curve.of(self._clock_of(one.schedule)).text for curve, one in zip(curves, schedules, strict=True)
+        ]
         if len(texts) == 1 and schedules[0].window.always:
             return body, texts[0]
         body = [*body, "factor = 1.0"]
@@ -234,7 +239,7 @@ class OverTime:
         return body, "factor"
 
     def _frozen_on_condition(self, behaviour: Behaviour) -> str:
-        self._refuse_statistics(behaviour)
+        self.refuse_statistics(behaviour)
         if len(behaviour.freezes) == 1 and behaviour.freezes[0].frozen and not behaviour.came_frozen:
             window = self._window(behaviour.freezes[0].window)
             return f"lambda {self.arguments}: {window or True}"
@@ -248,7 +253,8 @@ class OverTime:
                 body += [f"if {window}:  # {effect.span.place}", f"    {says}"]
         return self._defined("frozen", [*body, "return frozen"], "bool")
 
-    def _refuse_statistics(self, behaviour: Behaviour) -> None:
+    def refuse_statistics(self, behaviour: Behaviour) -> None:
+        """Raise CannotEject where statistics go their own way behind a metric condition."""
         for effect in behaviour.statistics:
             if effect.own or not effect.held:
                 span = self.plan.rules.clauses[effect.clause].span

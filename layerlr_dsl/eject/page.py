@@ -79,7 +79,8 @@ def _refuse(plan: Plan) -> None:
         choice = plan.optimizers[index]
         if not choice.info.target.startswith("torch.optim:"):
             raise CannotEject(
-                f"the optimizer {choice.called} is not torch's own, and the page needs torch alone", choice.span
+                f"the optimizer {choice.called} is not torch's own, and the page needs torch alone",
+                choice.span,
             )
     for stage in plan.timeline.calendar.stages:
         if stage.until is not None:
@@ -87,7 +88,9 @@ def _refuse(plan: Plan) -> None:
                 f"stage {stage.name} ends when a metric says so, and the numbers of the stages behind it hang on when",
                 stage.span,
             )
-        fills = [plan.optimizers[i].info.name for i in _used(plan) if plan.optimizers[i].info.name in _FILLS_STATE]
+        fills = [
+            plan.optimizers[i].info.name for i in _used(plan) if plan.optimizers[i].info.name in _FILLS_STATE
+        ]
         if stage.fresh and fills:
             raise CannotEject(f"a fresh optimizer, as {fills[0]} keeps state from the start", stage.span)
 
@@ -119,7 +122,9 @@ def _built(plan: Plan) -> list[tuple[str, list[str]]]:
 def _plain(value: object) -> object:
     # torch's Adam takes betas=(0.0, 0.999) and refuses (0, 0.999).
     if isinstance(value, tuple):
-        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
+        return tuple(
+            float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value
+        )
     return value
 
 
@@ -129,7 +134,11 @@ def _plain(value: object) -> object:
 def _docstring(plan: Plan, of: str, parts: runtime.Parts) -> list[str]:
     file = plan.rules.source.name
     clock = plan.clock
-    length = f"{clock.total} {'steps' if clock.counts_steps else 'epochs'}" if clock.total else "a run of any length"
+    length = (
+        f"{clock.total} {'steps' if clock.counts_steps else 'epochs'}"
+        if clock.total
+        else "a run of any length"
+    )
     epochs = f", {clock.steps_per_epoch} to an epoch" if clock.steps_per_epoch else ""
     first = f"The rules of {os.path.basename(file)} for {of}, over {length}{epochs}."
     lines = wrapped(_safe(first), 0)
@@ -158,13 +167,24 @@ def _imports(body: Iterable[str], plan: Plan, parts: runtime.Parts) -> list[str]
     lines += [f"from dataclasses import {'asdict, ' * parts.waits}dataclass{', field' * parts.waits}"]
     lines += [f"from math import {', '.join(used)}"] if used else []
     classes = sorted({_class_name(plan.optimizers[index]) for index in _used(plan)} | {"Optimizer"})
-    return [*lines, "from typing import Any", "", "from torch import nn", f"from torch.optim import {', '.join(classes)}"]
+    classes.sort(key=str.isupper, reverse=True)
+    return [
+        *lines,
+        "from typing import Any",
+        "",
+        "from torch import nn",
+        f"from torch.optim import {', '.join(classes)}",
+    ]
 
 
 def _short_names(plan: Plan) -> Mapping[str, str]:
     root = os.path.dirname(plan.rules.source.name)
     names = {clause.span.source.name for clause in plan.rules.clauses}
-    return {name: os.path.relpath(name, root) if root else name for name in names if not name.startswith("recipe:")}
+    return {
+        name: os.path.relpath(name, root) if root else name
+        for name in names
+        if not name.startswith("recipe:")
+    }
 
 
 # ---------------------------------------------------------------- constants
@@ -188,7 +208,8 @@ def _fresh(plan: Plan) -> list[int]:
 def _constants(plan: Plan, modules: Iterable[tuple[list[str], str, bool]]) -> list[str]:
     lines: list[str] = []
     table = [
-        Items("(", (Items("[", tuple(map(pattern, names)), "]"), when, repr(still)), ")") for names, when, still in modules
+        Items("(", (Items("[", tuple(map(pattern, names)), "]"), when, repr(still)), ")")
+        for names, when, still in modules
     ]
     if table:
         lines += ["# Modules in eval (True), or left alone in what is frozen (False), and when."]
@@ -205,10 +226,13 @@ def _modules(plan: Plan, over_time: OverTime) -> list[tuple[list[str], str, bool
         if any(steps.values):
             by_when.setdefault((over_time.when(steps), True), []).append(name)
     for name, behaviour in _norms(plan):
+        if behaviour.conditional:
+            over_time.refuse_statistics(behaviour)
         states = behaviour.unfolded().freeze
         for attribute, still in (("held", True), ("statistics", False)):
             steps = Stepwise.of(
-                (tick, getattr(state, attribute)) for tick, state in zip(states.ticks, states.values, strict=True)
+                (tick, getattr(state, attribute))
+                for tick, state in zip(states.ticks, states.values, strict=True)
             )
             if any(steps.values):
                 by_when.setdefault((over_time.when(steps), still), []).append(name)
@@ -227,8 +251,22 @@ def _without_parameters(plan: Plan) -> Iterator[tuple[str, Stepwise[bool]]]:
             raise CannotEject(f"{row.name}, which has no parameters, waits for a metric", clause.span)
         if behaviour.freezes or behaviour.statistics:
             states, norm = behaviour.unfolded().freeze, row.is_a("norm")
-            steps = zip(states.ticks, states.values, strict=True)
-            yield row.name, Stepwise.of((tick, _still(state, norm=bool(norm))) for tick, state in steps)
+            pairs = zip(states.ticks, states.values, strict=True)
+            steps = Stepwise.of((tick, _still(state, norm=bool(norm))) for tick, state in pairs)
+            if norm or not _follows(plan, row.name, steps):
+                yield row.name, steps
+
+
+def _follows(plan: Plan, name: str, steps: Stepwise[bool]) -> bool:
+    """Whether all parameters below the module that holds this one are frozen whenever it stands still."""
+    parent = name.rpartition(".")[0] + "."
+    inventory = plan.inventory
+    rows = [row for row, one in enumerate(inventory.names) if one.startswith(parent)]
+    around = [plan.behaviours[plan.behaviour_of_class[plan.matches.class_of[row]]] for row in rows]
+    if parent == "." or not rows or any(one.conditional for one in around):
+        return False
+    ticks = {*steps.ticks, *(tick for one in around for tick in one.unfolded().freeze.ticks)}
+    return all(one.freeze(tick).frozen for tick in ticks if steps.at(tick) for one in around)
 
 
 def _still(state: FreezeState, *, norm: bool) -> bool:
@@ -284,9 +322,16 @@ def _metrics(plan: Plan, functions: Functions, over_time: OverTime) -> list[str]
     lines = runtime.metrics(bool(conditions), bool(plateaus))
     told = {n: f"{event.text} ({event.span.place})" for n, event in enumerate(plan.events)}
     if conditions:
-        lines += ["", "", *laid_out(Items("[", tuple(conditions), "]", tuple(told.items())), before="CONDITIONS = ")]
+        lines += [
+            "",
+            "",
+            *laid_out(Items("[", tuple(conditions), "]", tuple(told.items())), before="CONDITIONS = "),
+        ]
     if plateaus:
-        lines += ["" if conditions else "\n", *laid_out(Items("[", tuple(plateaus), "]"), before="PLATEAUS = ")]
+        lines += [
+            "" if conditions else "\n",
+            *laid_out(Items("[", tuple(plateaus), "]"), before="PLATEAUS = "),
+        ]
     return lines
 
 
@@ -300,7 +345,11 @@ def _span_of(functions: Functions, scheduled: object, place: int) -> tuple[str, 
     schedule = scheduled.on(stretch)
     starts = schedule.starts if isinstance(schedule, Sequence) else (0,)
     begins = stretch.start + starts[place]
-    ends = functions.stretches[scheduled.stage + 1].start if 0 < scheduled.stage < len(functions.stretches) - 1 else NEVER
+    ends = (
+        functions.stretches[scheduled.stage + 1].start
+        if 0 < scheduled.stage < len(functions.stretches) - 1
+        else NEVER
+    )
     if place + 1 < len(starts):
         ends = min(ends, stretch.start + starts[place + 1])
     return str(begins), "inf" if ends >= NEVER else str(ends)

@@ -37,7 +37,9 @@ def usage(parts: Parts, counts_steps: bool, metrics: Sequence[str]) -> list[str]
     made = "optimizers" if parts.several else "optimizer"
     told = [f"{made} = make_optimizer(model)", f"schedule = Schedule(model, {made})", "..."]
     told += [*step, f"schedule.step()  # {once}, after the optimizer"]
-    told += [f"schedule.report({{{', '.join(f'{one!r}: ...' for one in metrics)}}})  # once per epoch, at its end"] * bool(metrics)
+    told += [
+        f"schedule.report({{{', '.join(f'{one!r}: ...' for one in metrics)}}})  # once per epoch, at its end"
+    ] * bool(metrics)
     return ["Usage:", "", *(f"    {line}" for line in told)]
 
 
@@ -62,9 +64,10 @@ class Group:
         """The options at step t."""
         return {{k: v({arguments}) if callable(v) else v for k, v in self.options.items()}}
 
-    def holds(self, name: str) -> bool:
-        """Whether a parameter of that name is in the group."""
-        return any(re.fullmatch(pattern, name) for pattern in self.patterns)
+    def of(self, named: dict[str, nn.Parameter]) -> list[nn.Parameter]:
+        """Those whose full name is one of the patterns."""
+        pattern = re.compile("|".join(self.patterns))
+        return [one for name, one in named.items() if pattern.fullmatch(name)]
 '''
     return [*lines, "", *_lines(at)]
 
@@ -76,27 +79,35 @@ def make_optimizer(parts: Parts, built: Sequence[tuple[str, list[str]]]) -> list
     lines = _lines(f'''
 def make_optimizer(model: nn.Module) -> {parts.returns}:
     """{what} with its parameter groups, as they stand at the start."""
-    params: dict[str, list[nn.Parameter]] = {{group.name: [] for group in GROUPS}}
-    for name, parameter in model.named_parameters():
-        found = [group.name for group in GROUPS if group.holds(name)]
-        if len(found) != 1:
-            raise ValueError(f"{{name}}: this page was written for another model")
-        params[found[0]].append(parameter)
+    named = dict(model.named_parameters())
 ''')
     source = "GROUPS"
     if parts.several:
         source = "GROUPS\n        if g.optimizer == {}"
-    entry = f'{{"params": params[g.name], "name": g.name, **g.at({arguments})}}'
+    entry = f'{{"params": g.of(named), "name": g.name, **g.at({arguments})}}'
     made = []
     for place, (name, settings) in enumerate(built):
         groups = f"groups_{place}" if parts.several else "groups"
         clause = f"for g in {source.format(place)}"
-        line = f"    {groups} = [{entry} {clause}]"
-        several = [f"    {groups} = [", f"        {entry}", f"        {clause}", "    ]"]
-        lines += [line] if len(line) <= WIDTH and not parts.several else "\n".join(several).split("\n")
+        forms = (
+            [f"    {groups} = [{entry} {clause}]"],
+            [f"    {groups} = [", f"        {entry} {clause}", "    ]"],
+            [f"    {groups} = [", f"        {entry}", *f"        {clause}".split("\n"), "    ]"],
+        )
+        fits = (form for form in forms if parts.several is (form is forms[2]) and _fits(form))
+        lines += next(fits, forms[2])
         made.append(Items(f"{name}(", (groups, *settings), ")"))
+    counted = "groups" if not parts.several else " + ".join(f"groups_{n}" for n in range(len(built)))
+    lines += [
+        f'    if sum(len(group["params"]) for group in {counted}) != len(named):',
+        '        raise ValueError("this page was written for another model")',
+    ]
     node = Items("[", tuple(made), "]") if parts.several else made[0]
     return [*lines, *laid_out(node, 4, "return ")]
+
+
+def _fits(lines: Sequence[str]) -> bool:
+    return max(map(len, lines)) <= WIDTH
 
 
 def schedule(parts: Parts) -> list[str]:
@@ -129,7 +140,7 @@ class Schedule:
     return lines
 
 
-_FREEZING_INIT = '''
+_FREEZING_INIT = """
         self._names: list[str] | None = None
         self._frozen: list[nn.Parameter] = []
         self._still: set[nn.Module] = set()  # in eval, since they are frozen
@@ -138,17 +149,17 @@ _FREEZING_INIT = '''
         for one in self.optimizers:
             one.register_step_pre_hook(lambda *_: self._drop_gradients())
         model.register_forward_pre_hook(lambda *_: self._hold())
-'''
+"""
 _STEP = '''
     def step(self) -> None:
         """Go on by one step."""
         self.t += 1
 '''
-_FRESH = '''
+_FRESH = """
         if self.t in FRESH:
             for one in self.optimizers:
                 one.state.clear()
-'''
+"""
 
 
 def _report() -> list[str]:
@@ -163,14 +174,14 @@ def _report() -> list[str]:
 def _state(parts: Parts) -> list[str]:
     state = '{"t": self.t, "metrics": asdict(self.metrics)}' if parts.waits else '{"t": self.t}'
     loads = '        self.metrics = Metrics(**state["metrics"])\n' if parts.waits else ""
-    return _lines(f'''
+    return _lines(f"""
     def state_dict(self) -> dict[str, Any]:
         return {state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.t = state["t"]
 {loads}        self._apply()
-''')
+""")
 
 
 def _apply(parts: Parts) -> list[str]:
@@ -194,7 +205,7 @@ def _apply(parts: Parts) -> list[str]:
         lines.append("        names, self._alone = names + [str(alone)], alone")
     return [
         *lines,
-        *_lines('''
+        *_lines("""
         if names == self._names:
             return
         self._names, self._frozen = names, []
@@ -206,7 +217,7 @@ def _apply(parts: Parts) -> list[str]:
                     parameter.requires_grad = not frozen
         self._drop_gradients()
         self._find_still()
-'''),
+"""),
     ]
 
 
@@ -221,16 +232,16 @@ _FREEZING = '''
         before, self._still = self._still, set()
         for module in self.model.modules():
             own = set(module.parameters())
-            if module is not self.model and own & ours:
-                if not any(parameter.requires_grad for parameter in own):
-                    self._still.update(module.modules())
+            trains = module is self.model or any(one.requires_grad for one in own)
+            if own & ours and not trains:
+                self._still.update(module.modules())
 '''
-_MODULES = '''
+_MODULES = """
         for (patterns, _, still), now in zip(MODULES, self._alone, strict=True):
             for name, module in self.model.named_modules():
                 if now and any(re.fullmatch(one, name) for one in patterns):
                     self._still.add(module) if still else self._still.discard(module)
-'''
+"""
 _HOLDING = '''
         for module in (before - self._still) & self._trained:  # thawed: as it was
             module.training = module.training or self.model.training
@@ -296,23 +307,23 @@ _METRICS = '''
 class Metrics:
     """What was reported so far."""
 '''
-_CAME = '''
+_CAME = """
 
     came: list[float] = field(default_factory=lambda: [inf for _ in CONDITIONS])
     best: list[float | None] = field(default_factory=lambda: [None for _ in CONDITIONS])
     bad: list[int] = field(default_factory=lambda: [0 for _ in CONDITIONS])
-'''
-_LEFT = '''
+"""
+_LEFT = """
 
     left: list[float] = field(default_factory=lambda: [1.0 for _ in PLATEAUS])
     top: list[float | None] = field(default_factory=lambda: [None for _ in PLATEAUS])
     worse: list[int] = field(default_factory=lambda: [0 for _ in PLATEAUS])
     cooling: list[int] = field(default_factory=lambda: [0 for _ in PLATEAUS])
-'''
-_REPORT = '''
+"""
+_REPORT = """
     def report(self, values: dict[str, float], t: int) -> None:
-'''
-_CONDITIONS_REPORT = '''
+"""
+_CONDITIONS_REPORT = """
         opens = [one.opens(self) for one in CONDITIONS]
         for n, one in enumerate(CONDITIONS):
             if one.metric not in values or self.came[n] < inf:
@@ -320,17 +331,19 @@ _CONDITIONS_REPORT = '''
             if t <= opens[n] and opens[n] != 0:  # speaks of the time before
                 continue
             value, best = values[one.metric], self.best[n]
-            gain = 0.0 if best is None else best - value if one.falling else value - best
-            if isfinite(value) and (best is None or gain > one.by):
+            gain = inf if best is None else best - value
+            gain = gain if one.falling or best is None else -gain
+            if isfinite(value) and gain > one.by:
                 self.best[n], self.bad[n] = value, 0
                 continue
             self.bad[n] += 1
             if self.bad[n] >= one.patience:
                 self.came[n] = t
-'''
-_PLATEAUS_REPORT = '''
+"""
+_PLATEAUS_REPORT = """
         for n, drop in enumerate(PLATEAUS):
-            if drop.metric not in values or not drop.begins <= max(t - 1, 0) < drop.ends:
+            runs = drop.begins <= max(t - 1, 0) < drop.ends
+            if drop.metric not in values or not runs:
                 continue
             value, top = values[drop.metric], self.top[n]
             better = top is None or (
@@ -344,4 +357,4 @@ _PLATEAUS_REPORT = '''
             if self.worse[n] > drop.patience:
                 self.left[n] = max(self.left[n] * drop.factor, drop.floor)
                 self.cooling[n], self.worse[n] = drop.cooldown, 0
-'''
+"""

@@ -34,7 +34,7 @@ def test_every_block_of_a_page_does_what_the_page_shows(
 ) -> None:
     """Files are written, rules checked, Python executed, commands run and their output compared."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))  # as `python` has it that is started there
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
     (tmp_path / "rules").symlink_to(ROOT / "rules")

@@ -27,7 +27,13 @@ class Net(nn.Module):
 
 
 def run(
-    model: nn.Module, optimizers: Any, schedule: Any, steps: int, inputs: int, reports: list[Any], per_epoch: int
+    model: nn.Module,
+    optimizers: Any,
+    schedule: Any,
+    steps: int,
+    inputs: int,
+    reports: list[Any],
+    per_epoch: int,
 ) -> list[Any]:
     """What each step has: options of each parameter, flags, modes, and the weights behind it.
 
@@ -53,7 +59,10 @@ def run(
         epoch = (step + 1) // per_epoch - 1
         if reports and (step + 1) % per_epoch == 0:
             schedule.report(reports[epoch % len(reports)])
-    return [*found, [_options(model, optimizers), _flags(model), schedule.state_dict() and {}, _weights(model)]]
+    return [
+        *found,
+        [_options(model, optimizers), _flags(model), schedule.state_dict() and {}, _weights(model)],
+    ]
 
 
 def _options(model: nn.Module, optimizers: Any) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Worker:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "page.py").write_text(page)
             torch.save(model, Path(folder, "model.pt"))
-            assert self.process.stdin and self.process.stdout
+            assert self.process.stdin
+            assert self.process.stdout
             self.process.stdin.write(json.dumps([folder, *asked]) + "\n")
             self.process.stdin.flush()
             assert self.process.stdout.readline() == "done\n"
@@ -68,6 +69,7 @@ class Worker:
     def close(self) -> None:
         self.process.stdin.close()  # type: ignore[union-attr]
         self.process.wait()
+        self.process.stdout.close()  # type: ignore[union-attr]
 
 
 def by_the_plan(plan: Plan, model: nn.Module, *asked: Any) -> list[Any]:

@@ -21,12 +21,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "starters": {"tools", "language", "model"},
     "importers": {"tools", "catalogue", "language", "model", "plan", "api"},
     "plots": {"tools", "plan"},
+    "eject": {"tools", "catalogue", "language", "model", "plan"},
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "importers", "plots", "runner", "editor"),
+        *("starters", "importers", "plots", "eject", "runner", "editor"),
     },
 }
 

@@ -5,13 +5,15 @@ Trainer(model, args, train_dataset=data, optimizers=optimizers(rules, model, arg
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import warnings
 from collections.abc import Iterable, Sized
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import CallbackHandler
 
 from layerlr_dsl.training.errors import ScheduleWarning
@@ -70,6 +72,62 @@ def _has_length(data: object) -> bool:
         return isinstance(data, Sized) and len(data) >= 0
     except (TypeError, NotImplementedError):  # a DataLoader over a stream has a `__len__` that raises
         return False
+
+
+OVERRIDDEN = (
+    *(
+        "learning_rate",
+        "weight_decay",
+        "lr_scheduler_type",
+        "lr_scheduler_kwargs",
+        "warmup_steps",
+        "warmup_ratio",
+    ),
+    *("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"),
+)
+"""TrainingArguments that say what rules say too."""
+
+
+class LayerTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer that builds optimizer and schedule by rules: `LayerTrainer(model, args, rules="my.lr", ...)`.
+
+    rules: a file, `recipe:NAME`, or Rules. They are resolved for the run's true length when training begins, and
+    metrics are reported to them. Warns of TrainingArguments that the rules override.
+    """
+
+    def __init__(self, *args: Any, rules: Rules | str | PathLike[str], **kwargs: Any) -> None:
+        from layerlr_dsl.api import load
+
+        self.rules = load(rules) if isinstance(rules, (str, PathLike)) else rules
+        super().__init__(*args, **kwargs)
+        self.add_callback(ReportMetrics())
+        lost = overridden(self.args)
+        if lost:
+            warnings.warn(f"the rules say this, and not TrainingArguments: {', '.join(lost)}", stacklevel=2)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """The optimizer that the rules ask for."""
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            self.plan = self.rules.resolve(model, **run_length(self.args, self.train_dataset))
+            self.optimizer = self.plan.optimizer(model)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LayerSchedule:
+        """The schedule of the rules, over the steps that the run really has."""
+        if self.lr_scheduler is None:
+            made = self.plan.schedule(self.model, self.optimizer if optimizer is None else optimizer)
+            if made.plan.clock.total != num_training_steps:
+                made.relength(steps=num_training_steps)
+            self.lr_scheduler = made
+        return self.lr_scheduler
+
+
+def overridden(args: Any) -> list[str]:
+    """TrainingArguments that are not at their defaults, and that rules take the place of."""
+    defaults = {field.name: field.default for field in dataclasses.fields(args)}
+    given = {name: getattr(args, name) for name in OVERRIDDEN if name in defaults}
+    return [name for name, value in given.items() if value and value != defaults[name]]
 
 
 class LogRates(TrainerCallback):  # type: ignore[misc]

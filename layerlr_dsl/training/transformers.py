@@ -95,6 +95,9 @@ class LayerTrainer(Trainer):  # type: ignore[misc]
     metrics are reported to them. Warns of TrainingArguments that the rules override.
     """
 
+    optimizer: Optimizer | None
+    lr_scheduler: Any
+
     def __init__(self, *args: Any, rules: Rules | str | PathLike[str], **kwargs: Any) -> None:
         from layerlr_dsl.api import load
 

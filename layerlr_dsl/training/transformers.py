@@ -95,7 +95,7 @@ class LayerTrainer(Trainer):  # type: ignore[misc]
     metrics are reported to them. Warns of TrainingArguments that the rules override.
     """
 
-    optimizer: Optimizer | None
+    optimizer: Any
     lr_scheduler: Any
 
     def __init__(self, *args: Any, rules: Rules | str | PathLike[str], **kwargs: Any) -> None:
@@ -114,7 +114,8 @@ class LayerTrainer(Trainer):  # type: ignore[misc]
             model = self.model if model is None else model
             self.plan = self.rules.resolve(model, **run_length(self.args, self.train_dataset))
             self.optimizer = self.plan.optimizer(model)
-        return self.optimizer
+        found: Optimizer = self.optimizer
+        return found
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LayerSchedule:
         """The schedule of the rules, over the steps that the run really has."""
@@ -123,7 +124,8 @@ class LayerTrainer(Trainer):  # type: ignore[misc]
             if made.plan.clock.total != num_training_steps:
                 made.relength(steps=num_training_steps)
             self.lr_scheduler = made
-        return self.lr_scheduler
+        found: LayerSchedule = self.lr_scheduler
+        return found
 
 
 def overridden(args: Any) -> list[str]:

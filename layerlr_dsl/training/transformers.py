@@ -5,193 +5,20 @@ Trainer(model, args, train_dataset=data, optimizers=optimizers(rules, model, arg
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import sys
-import warnings
-from collections.abc import Iterable, Sized
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer, TrainerCallback
-from transformers.trainer_callback import CallbackHandler
-
-from layerlr_dsl.training.errors import ScheduleWarning
-from layerlr_dsl.training.schedule import LayerSchedule
+from layerlr_dsl.training.trainer import LogRates, ReportMetrics, optimizers, run_length, steps_per_epoch
 
 if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
+    from layerlr_dsl.training.layer_trainer import LayerTrainer
 
-    from layerlr_dsl.api import Rules
-
-
-def optimizers(
-    rules: Rules, model: nn.Module, args: Any, train_dataset: Iterable[Any]
-) -> tuple[Optimizer, LayerSchedule]:
-    """The pair that `Trainer(optimizers=...)` takes.
-
-    args: its TrainingArguments, which give the run's length; train_dataset: what it trains on. A stream
-    without a length needs `max_steps`, as it does for the Trainer. Raises ValueError without.
-    """
-    plan = rules.resolve(model, **run_length(args, train_dataset))
-    optimizer = plan.optimizer(model)
-    return optimizer, plan.schedule(model, optimizer)
+__all__ = ["LayerTrainer", "LogRates", "ReportMetrics", "optimizers", "run_length", "steps_per_epoch"]
 
 
-def run_length(args: Any, train_dataset: Iterable[Any]) -> dict[str, Any]:
-    """How long a Trainer's run is, as `Rules.resolve` takes it."""
-    if _has_length(train_dataset):
-        known = {"steps_per_epoch": steps_per_epoch(args, len(train_dataset))}  # type: ignore[arg-type]
-        return (
-            {**known, "steps": args.max_steps}
-            if args.max_steps > 0
-            else {**known, "epochs": args.num_train_epochs}
-        )
-    if args.max_steps <= 0:
-        raise ValueError(
-            f"a {type(train_dataset).__name__} has no length: give TrainingArguments(max_steps=...), as the Trainer "
-            "asks for too"
-        )
-    return {"steps": args.max_steps}
+def __getattr__(name: str) -> Any:
+    # Importing the Trainer imports torchvision where it is installed, which who only wants a callback need not pay.
+    if name != "LayerTrainer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from layerlr_dsl.training.layer_trainer import LayerTrainer
 
-
-def steps_per_epoch(args: Any, examples: int) -> int:
-    """Optimizer steps that a Trainer takes in an epoch over so many examples."""
-    share = float(examples / (args.train_batch_size * args.world_size))
-    batches: int = math.floor(share) if args.dataloader_drop_last else math.ceil(share)
-    return _accumulated(batches, args)
-
-
-def _accumulated(batches: int, args: Any) -> int:
-    return max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
-
-
-def _has_length(data: object) -> bool:
-    try:
-        return isinstance(data, Sized) and len(data) >= 0
-    except (TypeError, NotImplementedError):  # a DataLoader over a stream has a `__len__` that raises
-        return False
-
-
-OVERRIDDEN = (
-    *(
-        "learning_rate",
-        "weight_decay",
-        "lr_scheduler_type",
-        "lr_scheduler_kwargs",
-        "warmup_steps",
-        "warmup_ratio",
-    ),
-    *("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"),
-)
-"""TrainingArguments that say what rules say too."""
-
-
-class LayerTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer that builds optimizer and schedule by rules: `LayerTrainer(model, args, rules="my.lr", ...)`.
-
-    rules: a file, `recipe:NAME`, or Rules. They are resolved for the run's true length when training begins, and
-    metrics are reported to them. Warns of TrainingArguments that the rules override.
-    """
-
-    optimizer: Any
-    lr_scheduler: Any
-
-    def __init__(self, *args: Any, rules: Rules | str | PathLike[str], **kwargs: Any) -> None:
-        from layerlr_dsl.api import load
-
-        self.rules = load(rules) if isinstance(rules, (str, PathLike)) else rules
-        super().__init__(*args, **kwargs)
-        self.add_callback(ReportMetrics())
-        lost = overridden(self.args)
-        if lost:
-            warnings.warn(f"the rules say this, and not TrainingArguments: {', '.join(lost)}", stacklevel=2)
-
-    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """The optimizer that the rules ask for."""
-        if self.optimizer is None:
-            model = self.model if model is None else model
-            self.plan = self.rules.resolve(model, **run_length(self.args, self.train_dataset))
-            self.optimizer = self.plan.optimizer(model)
-        found: Optimizer = self.optimizer
-        return found
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LayerSchedule:
-        """The schedule of the rules, over the steps that the run really has."""
-        if self.lr_scheduler is None:
-            made = self.plan.schedule(self.model, self.optimizer if optimizer is None else optimizer)
-            if made.plan.clock.total != num_training_steps:
-                made.relength(steps=num_training_steps)
-            self.lr_scheduler = made
-        found: LayerSchedule = self.lr_scheduler
-        return found
-
-
-def overridden(args: Any) -> list[str]:
-    """TrainingArguments that are not at their defaults, and that rules take the place of."""
-    defaults = {field.name: field.default for field in dataclasses.fields(args)}
-    given = {name: getattr(args, name) for name in OVERRIDDEN if name in defaults}
-    return [name for name, value in given.items() if value and value != defaults[name]]
-
-
-class LogRates(TrainerCallback):  # type: ignore[misc]
-    """Adds `learning_rate/GROUP` to what is logged, for every group of which something trains at that time."""
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Add the rates to a log that has one, for the callbacks that come after and in the Trainer's history."""
-        schedule, logs = kwargs.get("lr_scheduler"), kwargs.get("logs", {})
-        if not isinstance(schedule, LayerSchedule) or "learning_rate" not in logs:
-            return
-        rates = {f"learning_rate/{name}": float(rate) for name, rate in schedule.logged.items()}
-        if len(schedule.optimizer.param_groups) > 1:
-            logs.update(rates)
-            state.log_history[-1].update(rates)
-
-
-class ReportMetrics(TrainerCallback):  # type: ignore[misc]
-    """Reports evaluation metrics (`eval_loss`, ...) to the schedule, and proves frozen tensors at the end.
-
-    The rates of all groups are logged beside `learning_rate`.
-    When training begins it gives the schedule the true steps of an epoch: data may have been packed, and
-    `auto_find_batch_size` begins anew with smaller batches.
-    """
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Set the schedule to the steps that an epoch really has, and to the step that the run is at."""
-        schedule, batches = kwargs.get("lr_scheduler"), kwargs.get("train_dataloader")
-        _log_first(sys._getframe(1).f_locals.get("self"))
-        if not isinstance(schedule, LayerSchedule) or not schedule.plan.clock.counts_steps:
-            return
-        if schedule.plan.clock.steps_per_epoch is not None and _has_length(batches):
-            schedule.relength(steps_per_epoch=_accumulated(len(batches), args))  # type: ignore[arg-type]
-        if schedule.last_epoch != state.global_step:
-            schedule.step(state.global_step)
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The epoch before is over, its evaluation too."""
-        schedule = kwargs.get("lr_scheduler")
-        if isinstance(schedule, LayerSchedule) and schedule.last_epoch:
-            schedule.report(end_of_epoch=True)
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Report what the evaluation found. Of several in an epoch the last counts."""
-        schedule = kwargs.get("lr_scheduler")
-        if isinstance(schedule, LayerSchedule) and schedule.last_epoch:
-            schedule.report(
-                {k: v for k, v in kwargs.get("metrics", {}).items() if isinstance(v, (int, float))}
-            )
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Verify, and name conditions that waited for a metric nobody reported. Raises FrozenMoved."""
-        schedule = kwargs.get("lr_scheduler")
-        if isinstance(schedule, LayerSchedule):
-            schedule.verify()
-            if silent := schedule.unreported():
-                warnings.warn(f"never reported: {', '.join(silent)}", ScheduleWarning, stacklevel=2)
-
-
-def _log_first(handler: object) -> None:
-    """Put LogRates before the callbacks of a Trainer, so that those which write logs have what it adds."""
-    if isinstance(handler, CallbackHandler) and not any(isinstance(c, LogRates) for c in handler.callbacks):
-        handler.callbacks = [LogRates(), *handler.callbacks]
+    return LayerTrainer

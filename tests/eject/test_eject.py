@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from loop import Net
 from pages import Worker, by_the_plan, difference
-from test_time_against_oracle import may_be_written, resolved
+from resolved_files import may_be_written, resolved
 from timed_files import METRICS, files, lengths
 
 import layerlr_dsl as layerlr

@@ -5,28 +5,19 @@ from __future__ import annotations
 import copy
 import os
 import random
-import tempfile
-from collections.abc import Iterator
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from time_oracle import Clock, File, Parameter, Parts, Run, Stage, by_reports, never, placed, supposed, valid
-from timed_files import METRICS, Length, files, lengths, statement, text_of
+from resolved_files import may_be_written, resolved
+from time_oracle import File, Parameter, Run, by_reports, never, supposed
+from timed_files import METRICS, Length, files, lengths
 from torch import nn
-
-import layerlr_dsl as layerlr
-from layerlr_dsl.api import Plan
-from layerlr_dsl.plan.resolve import resolve
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-TOLERATED = {"LR201", "LR209", "LR301", "LR307"}
-"""What a generated file may say in vain; the plan means something all the same."""
 
 
 class Net(nn.Module):
@@ -42,43 +33,6 @@ class Net(nn.Module):
 
 NAMES = tuple(name for name, _ in Net().named_parameters())
 flags = st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(NAMES), max_size=3))
-
-
-def sequences(file: File) -> Iterator[tuple[int, Parts]]:
-    run = Run(file, Clock(Fraction(1), 1, True))
-    if file.schedule is not None:
-        yield 0, file.schedule
-    yield from ((n, stage.schedule) for n, stage in enumerate(file.stages, 1) if stage.schedule is not None)
-    yield from ((n, rule.schedule) for n, rule in run.statements() if getattr(rule, "schedule", None))
-
-
-def may_be_written(file: File, clock: Clock) -> bool:
-    """Whether stages lie within the run, and something is left for each part of a sequence of schedules."""
-    run = Run(file, clock)
-    for stage, (start, _) in zip(file.stages, run.stages, strict=False):
-        if stage.length is not None and start + clock.exact(stage.length) > clock.length:
-            return False
-    for stage, sequence in sequences(file):
-        own = run.local(stage)[1] if stage <= len(run.stages) else longest(file.stages[stage - 1], clock)
-        if any(part.length <= 0 or not valid(c, part) for _, part, c in placed(sequence, own)):
-            return False
-    return True
-
-
-def longest(stage: Stage, clock: Clock) -> Clock:
-    """The clock of a stage that nobody knows when it begins."""
-    return clock.part(clock.total if stage.length is None else clock.ticks(stage.length))
-
-
-def resolved(file: File, length: Length, model: nn.Module) -> Plan:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "included.lr").write_text("\n".join(map(statement, file.included)))
-        rules = layerlr.parse(text_of(file, length), str(Path(folder, "main.lr")), root=folder)
-    clock = rules.clock(**length.outside())
-    plan = resolve(rules.checked, layerlr.Inventory.of(model), clock, before=rules.diagnostics, kind=Plan)
-    bad = [d for d in plan.diagnostics if d.severity == "error" and d.code not in TOLERATED]
-    assert not bad, [(d.code, d.message) for d in bad]
-    return plan
 
 
 def told(found: dict[str, Any], wanted: dict[str, Any], where: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from time_oracle import Clock, File, Parts, Run, Stage, valid
+from time_oracle import Clock, File, Parts, Run, Stage, placed, valid
 from timed_files import Length, statement, text_of
 from torch import nn
 

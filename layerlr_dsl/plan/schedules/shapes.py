@@ -229,7 +229,8 @@ class Falling(Curve):
 
     start: int
     span: int
-    along: Callable[[float], float]
+    along: Callable[[float], float] = field(repr=False)
+    """What tells one from another in words is the name: an address would differ from process to process."""
 
     def share(self, tick: int) -> float:
         return self.along(min((tick - self.start) / self.span, 1.0))

@@ -19,6 +19,7 @@ from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.training import callers
 from layerlr_dsl.training.errors import ModelMismatch, TrainingError, listed, tell
 from layerlr_dsl.training.metrics import PlateauPart
 
@@ -269,13 +270,14 @@ class Writer:
             return
         found, left = watched["lr"], self._left
         self._left = found
-        if isinstance(found, (int, float)) and not math.isclose(found, left, rel_tol=1e-9):
+        moved = isinstance(found, (int, float)) and not math.isclose(found, left, rel_tol=1e-9)
+        if moved and not callers.tries():
             self._warned, self._watched = True, None
             tell(
                 f"the rate of group {watched.get('name', 0)} was {spelled(left, 6)} and is {spelled(found, 6)}: something "
-                "else drives it as well (ReduceLROnPlateau, another scheduler, the loop itself). The schedule of the "
+                "else drives it as well (ReduceLROnPlateau, a learning-rate finder, another scheduler). The schedule of the "
                 "rules sets each rate anew at every step, so that the other's change lasts one step: write it into the "
-                "rules (schedule plateau(...), warmup=), or leave their schedule out"
+                "rules (lr, schedule plateau(...), warmup=), or leave their schedule out"
             )
 
     @property
@@ -300,7 +302,7 @@ class Writer:
 
     def __getstate__(self) -> dict[str, Any]:
         # What is prepared for the hot path refers to live groups, and is made anew from them.
-        prepared = {"groups": None, "_runs": {}, "_special": [], "_hot": [], "_watched": None}
+        prepared: dict[str, Any] = {"groups": None, "_runs": {}, "_special": [], "_hot": [], "_watched": None}
         return {**self.__dict__, **prepared}
 
 

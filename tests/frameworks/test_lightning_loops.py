@@ -162,6 +162,7 @@ def test_a_batch_size_that_is_searched_for_sets_the_steps_of_an_epoch(tmp_path):
 
 def test_a_rate_that_is_searched_for_is_a_trial(tmp_path):
     """LearningRateFinder steps the optimizer with a scheduler of its own, and leaves what it found in the groups."""
+    torch.manual_seed(0)  # from some weights on it finds nothing
     net = Net(THAW)
     net.lr = 0.01
     finder = callbacks.LearningRateFinder(num_training_steps=20)

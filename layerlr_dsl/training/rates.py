@@ -19,6 +19,7 @@ from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.plan.schedules import Plateau, PlateauState
 from layerlr_dsl.plan.schedules import Sequence as ScheduleSequence
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.training import callers
 from layerlr_dsl.training.errors import ModelMismatch, TrainingError, listed, tell
 from layerlr_dsl.training.metrics import PlateauPart
 
@@ -98,6 +99,9 @@ class Writer:
         self._hot: list[Drive] = []
         self._tick = 0
         self._warned = False
+        self._watched: dict[str, Any] | None = None
+        """A group whose rate is written at every tick: the highest."""
+        self._left: Any = None
 
     def begin(self, param_groups: list[dict[str, Any]]) -> None:
         """Note what the groups start with. Each has its `initial_lr` by now."""
@@ -132,6 +136,7 @@ class Writer:
             self._prepare_driven(group, track, planned, state, driven, stretches, tick)
         self._hot = [*(run.writer() for run in self._runs.values()), *self._special]
         self.write(tick)
+        self._watch(param_groups)
 
     def _prepare(
         self,
@@ -251,6 +256,30 @@ class Writer:
             "what the rules move now writes over that; write the schedule into the rules"
         )
 
+    def _watch(self, param_groups: Sequence[dict[str, Any]]) -> None:
+        tracked = zip(param_groups, self.tracks, strict=False)
+        driven = [g for g, track in tracked if track is not None and track.driven]
+        plain = [group for group in driven if isinstance(group.get("lr"), float)]
+        self._watched = None if self._warned else max(plain, key=lambda group: group["lr"], default=None)
+        self._left = self._watched and self._watched["lr"]
+
+    def look_for_others(self) -> None:
+        """Warn where somebody else has moved a rate that the next tick writes over. Each step asks this."""
+        watched = self._watched
+        if watched is None or watched["lr"] is self._left:
+            return
+        found, left = watched["lr"], self._left
+        self._left = found
+        moved = isinstance(found, (int, float)) and not math.isclose(found, left, rel_tol=1e-9)
+        if moved and not callers.tries():
+            self._warned, self._watched = True, None
+            tell(
+                f"the rate of group {watched.get('name', 0)} was {spelled(left, 6)} and is {spelled(found, 6)}: something "
+                "else drives it as well (ReduceLROnPlateau, a learning-rate finder, another scheduler). The schedule of the "
+                "rules sets each rate anew at every step, so that the other's change lasts one step: write it into the "
+                "rules (lr, schedule plateau(...), warmup=), or leave their schedule out"
+            )
+
     @property
     def tick(self) -> int:
         """The tick that was last written."""
@@ -264,6 +293,8 @@ class Writer:
                 run(tick)
         except (Fault, _Refused) as fault:
             raise self._stopped(fault, tick) from None
+        if self._watched is not None:
+            self._left = self._watched["lr"]
 
     def _stopped(self, fault: Fault | _Refused, tick: int) -> TrainingError:
         where = f"{fault.span.place}: " if isinstance(fault, Fault) else ""
@@ -271,7 +302,8 @@ class Writer:
 
     def __getstate__(self) -> dict[str, Any]:
         # What is prepared for the hot path refers to live groups, and is made anew from them.
-        return {**self.__dict__, "groups": None, "_runs": {}, "_special": [], "_hot": []}
+        prepared: dict[str, Any] = {"groups": None, "_runs": {}, "_special": [], "_hot": [], "_watched": None}
+        return {**self.__dict__, **prepared}
 
 
 class _Run:

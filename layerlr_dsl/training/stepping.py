@@ -58,6 +58,8 @@ class Stepped(LRScheduler):
         if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
             return
         self._step_count += 1
+        if self.last_epoch == self._at:
+            self._writer.look_for_others()
         tick = self.last_epoch + 1
         if tick < self._next and epoch is None and self.optimizer.param_groups is self._writer.groups:
             self.last_epoch = self._at = tick

@@ -218,12 +218,13 @@ def test_between_two_of_torchs_ours_holds_in_between(strict):
     assert seen[9][0] == pytest.approx([0.1 * g["initial_lr"] for g in optimizer.param_groups])
 
 
-def test_chained_with_another_both_are_stepped(strict):
-    """Ours sets its rate, what comes after multiplies it, as with torch's LambdaLR."""
+def test_chained_with_another_both_are_stepped():
+    """Ours sets its rate, what comes after multiplies it, as with torch's LambdaLR; that this is no product is told."""
     model, optimizer, schedule = ours()
     factor = torch_schedulers.ExponentialLR(optimizer, 0.5)
     chained = torch_schedulers.ChainedScheduler([schedule, factor])
-    seen = course(model, optimizer, chained, 6)
+    with pytest.warns(ScheduleWarning, match="lasts one step"):
+        seen = course(model, optimizer, chained, 6)
     expected = alone(COSINE, 6)
     assert [thawed for _, thawed in seen] == [thawed for _, thawed in expected]
     for (rates, _), (full, _) in zip(seen[1:], expected[1:], strict=True):
@@ -313,3 +314,27 @@ def test_a_plateau_of_torchs_beside_ours_keeps_its_factor(strict):
         [g["initial_lr"] * 0.5**5 for g in optimizer.param_groups]
     )
     assert model.mid[0].weight.requires_grad
+
+
+def test_a_plateau_scheduler_beside_a_schedule_of_the_rules_is_told():
+    """What ReduceLROnPlateau takes off is written over at the next step; once is enough to say so."""
+    model, optimizer, schedule = ours()
+    plateau = torch_schedulers.ReduceLROnPlateau(optimizer, patience=0)
+    course(model, optimizer, schedule, 3)
+    plateau.step(1.0)
+    plateau.step(1.0)
+    with pytest.warns(ScheduleWarning, match="ReduceLROnPlateau.*schedule plateau") as told:
+        course(model, optimizer, schedule, 5)
+    assert len(told) == 1
+
+
+def test_a_loop_that_puts_back_the_rates_that_it_tried_is_not_told(strict):
+    """As learning-rate finders do."""
+    model, optimizer, schedule = ours()
+    course(model, optimizer, schedule, 3)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = 1.0
+        group["lr"] = rate * 1.0
+    course(model, optimizer, schedule, 3)
+    assert [group["lr"] for group in optimizer.param_groups] != rates

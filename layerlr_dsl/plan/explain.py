@@ -158,12 +158,13 @@ def _step(plan: Plan, effect: Effect, status: Status, tick: int, fired: Fired) -
         _text(plan, effect.clause),
         "multiply" if effect.multiply else "set",
         value,
-        _filled(plan, effect, value),
+        filled(plan, effect, value),
         status,
     )
 
 
-def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
+def filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
+    """The expression of a setting with its values, as `0.5 ^ (4 - 2 + 1) = 0.125`; None for a constant."""
     expression = effect.setting.expression
     if expression is None or isinstance(expression, (s.Number, s.String, s.Boolean, s.Tuple)):
         return None

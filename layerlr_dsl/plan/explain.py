@@ -65,6 +65,8 @@ class Explanation:
     factor: float
     frozen_by_model: bool
     options: Mapping[str, OptionExplanation]
+    numel: int = 0
+    """Elements of the parameter."""
 
 
 def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:  # noqa: B006  read only
@@ -115,6 +117,7 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
         factor=lr / base if lr is not None and base else 1.0,
         frozen_by_model=by_model,
         options=options,
+        numel=plan.inventory.numel(row),
     )
 
 

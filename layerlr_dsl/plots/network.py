@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plots.series import Picture, changes_within, label_of, picture, time_of, value_at
 from layerlr_dsl.plots.told import Told, told
-from layerlr_dsl.plots.tree import Tree, first_runs, tree
+from layerlr_dsl.plots.tree import Tree, tree
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -127,19 +127,17 @@ def _stretches(plan: Plan, shown: Picture, fired: Fired) -> Iterator[Stretch]:
 
 def _stops(plan: Plan) -> Callable[[list[bool]], str | None]:
     """From which groups train to the module at which the backward pass stops."""
-    ranks = first_runs(plan.inventory)
-    if ranks is None:
+    rows = plan.inventory.running_rows
+    if rows is None:
         return lambda trains: None
     owners = plan.inventory.owners
-    rows = sorted(range(len(owners)), key=lambda row: (ranks[owners[row]], row))
     first: dict[int, int] = {}
     for place, row in enumerate(rows):
         first.setdefault(plan.group_of[row], place)
 
     def stops(trains: list[bool]) -> str | None:
         places = [first[group] for group, live in enumerate(trains) if live and group in first]
-        if not places or not min(places):
-            return None
-        return plan.inventory.module_name(owners[rows[min(places)]])
+        module = owners[rows[min(places)]] if places else owners[rows[0]]
+        return None if module == owners[rows[0]] else plan.inventory.module_name(module)
 
     return stops

@@ -91,13 +91,12 @@ def first_runs(inventory: Inventory) -> list[int] | None:
     """
     if inventory.order is None:
         return None
-    never = len(inventory.module_parents)
-    ranks = [never] * never
+    parents = inventory.module_parents
+    ranks = [len(parents)] * len(parents)
     for rank, row in enumerate(inventory.order):
         ranks[row] = min(rank, ranks[row])
-    for row in range(never - 1, 0, -1):
-        parent = inventory.module_parents[row]
-        ranks[parent] = min(ranks[parent], ranks[row])
+    for row in range(len(parents) - 1, 0, -1):
+        ranks[parents[row]] = min(ranks[parents[row]], ranks[row])
     return ranks
 
 

@@ -18,6 +18,7 @@ LEAST_FOLD = 3
 class Row:
     """A block, or `times` of them that are alike and stand in a row. `shares` are elements by group.
 
+    kinds: of all parameters in it, in numbers of `Told.kinds`.
     open: the rows behind it, one deeper, are what is inside it.
     """
 
@@ -27,6 +28,7 @@ class Row:
     times: int
     numel: int
     shares: dict[int, int]
+    kinds: frozenset[int]
     open: bool
 
 
@@ -51,6 +53,7 @@ class _Layout:
     def __init__(self, drawing: Drawing) -> None:
         self.tree, self.kinds = drawing.tree, drawing.told.kinds
         self._shares: dict[int, Counter[int]] = {}
+        self._kinds: dict[int, frozenset[int]] = {}
 
     def rows(self, most: int) -> Iterator[Row]:
         root = _Node(-1, "", (self.tree.root,))
@@ -81,6 +84,7 @@ class _Layout:
             len(node.members),
             sum(shares.values()),
             dict(shares),
+            self._kinds_of(node),
             bool(node.inside),
         )
         for child in node.inside:
@@ -127,6 +131,17 @@ class _Layout:
         for tensor, kind in zip(tensors, block.kinds, strict=True):
             shares[self.kinds[kind].group] += tensor.numel
         return shares
+
+    def _kinds_of(self, node: _Node) -> frozenset[int]:
+        if node.own is not None:
+            return frozenset(self.tree.blocks[node.members[0]].kinds)
+        return frozenset().union(*(self._kinds_in(number) for number in node.members))
+
+    def _kinds_in(self, number: int) -> frozenset[int]:
+        if number not in self._kinds:
+            block = self.tree.blocks[number]
+            self._kinds[number] = frozenset(block.kinds).union(*map(self._kinds_in, block.children))
+        return self._kinds[number]
 
     def _shares_of(self, members: tuple[int, ...]) -> Counter[int]:
         total: Counter[int] = Counter()

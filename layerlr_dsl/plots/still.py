@@ -5,6 +5,7 @@ An SVG without a script, for notebooks and documents: coloured by rate, hatched 
 
 from __future__ import annotations
 
+from collections.abc import Set
 from hashlib import sha256
 from html import escape
 from itertools import pairwise
@@ -31,18 +32,24 @@ _STYLE = (
 )
 
 
-def draw(drawing: Drawing) -> str:
-    """The SVG. Names are text in it, never markup."""
-    body = _Canvas(drawing).drawn()
+def draw(
+    drawing: Drawing, marked: Set[int] = frozenset(), mark: str = "changed", colours: Scale | None = None
+) -> str:
+    """The SVG. Names are text in it, never markup.
+
+    marked: kinds of parameters (numbers of `Told.kinds`); blocks with such in them get a mark, which is called
+    `mark`. colours: the scale, where it is that of several pictures.
+    """
+    body = _Canvas(drawing, marked, mark, colours or scale(drawing)).drawn()
     return body.replace("@id@", "l" + sha256(body.encode()).hexdigest()[:8])
 
 
 class _Canvas:
     """What is drawn so far; `@id@` stands for what makes names of this picture its own in a page of several."""
 
-    def __init__(self, drawing: Drawing) -> None:
+    def __init__(self, drawing: Drawing, marked: Set[int], mark: str, colours: Scale) -> None:
         self.drawing, self.picture = drawing, drawing.picture
-        self.scale = scale(drawing)
+        self.marked, self.mark, self.scale = marked, mark, colours
         self.parts: list[str] = []
         self.used: set[int] = set()
         self.y = float(TOP)
@@ -76,6 +83,8 @@ class _Canvas:
         self.parts.append(_text(LEFT - 10, middle, short(row.numel), "opacity:.7", "end"))
         if not row.open:
             self._strip(row, height)
+            if not row.kinds.isdisjoint(self.marked):
+                self._marked(height)
         self.y += height + GAP
 
     def _strip(self, row: Row, height: float) -> None:
@@ -88,6 +97,10 @@ class _Canvas:
             tall = height * part / sum(parts)
             self._group(group, y, tall)
             y += tall
+
+    def _marked(self, height: float) -> None:
+        place = f'x="{LEFT - 7}" y="{self.y:.1f}" width="4" height="{height:.1f}"'
+        self.parts.append(f'<rect {place} fill="#bc4c00"><title>{escape(self.mark)}</title></rect>')
 
     def _group(self, group: int, y: float, tall: float) -> None:
         self.used.add(group)

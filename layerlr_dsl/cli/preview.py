@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import Input, read
-from layerlr_dsl.cli.options import Run
+from layerlr_dsl.cli.options import Models, Run
 from layerlr_dsl.cli.resolving import Resolved, Resolver
 from layerlr_dsl.language.diagnostics import has_errors
 from layerlr_dsl.plots import html
@@ -27,7 +27,7 @@ BROKEN = "nothing can be drawn yet"
 class Preview:
     """One rule file, looked at again and again."""
 
-    def __init__(self, entry: Input, model: str | None, run: Run) -> None:
+    def __init__(self, entry: Input, model: Models | None, run: Run) -> None:
         self.entry, self.model, self.run = entry, model, run
         self.title = os.path.basename(entry.name)
         self.shown: dict[str, Any] | None = None

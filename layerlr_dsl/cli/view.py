@@ -11,7 +11,7 @@ import click
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import read, single
 from layerlr_dsl.cli.loopback import HOST, Board, Loopback
-from layerlr_dsl.cli.options import Run, model_option, root_option, run_options
+from layerlr_dsl.cli.options import Models, Run, models_option, root_option, run_options
 from layerlr_dsl.cli.preview import Preview
 from layerlr_dsl.cli.terminal import write
 
@@ -20,14 +20,14 @@ INTERVAL = 0.2
 
 @click.command("view")
 @click.argument("file", type=click.Path(readable=False), metavar="FILE")
-@model_option()
+@models_option
 @run_options
 @root_option
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port. Default: a free one."
 )
 @click.option("--no-open", is_flag=True, help="Only print the address; open no browser.")
-def command(file: str, model: str | None, run: Run, root: str | None, port: int, no_open: bool) -> int:
+def command(file: str, model: Models | None, run: Run, root: str | None, port: int, no_open: bool) -> int:
     """Show what a rule file does to a model in the browser, and go on as the file is saved.
 
     It is the page of `layerlr plot -o page.html`, served to this machine alone. While the file has

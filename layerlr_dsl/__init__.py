@@ -38,5 +38,12 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext layerlr_dsl` calls: the cell magic `%%layerlr`."""
+    from layerlr_dsl.notebook import load
+
+    load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

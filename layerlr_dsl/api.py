@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -20,14 +21,16 @@ from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.live import as_module
 from layerlr_dsl.plan import plan
 from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
+from layerlr_dsl.plan.explain import Explanation as PlainExplanation
 from layerlr_dsl.tools.collector import collector_paused
+from layerlr_dsl.tools.numbers import plural, spelled
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
     from torch import nn
 
     from layerlr_dsl.model.part import Held
-    from layerlr_dsl.plan.explain import Explanation
     from layerlr_dsl.training.schedule import LayerSchedule
 
 
@@ -72,20 +75,109 @@ def _strict(rules: Rules) -> Rules:
     return rules
 
 
+class Findings(tuple[Diagnostic, ...]):
+    """Findings in the order of the file: printed with their lines and carets, and shown so by notebooks."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from layerlr_dsl.render.text import render_all
+        from layerlr_dsl.tools.screen import Screen
+
+        return render_all(self, Screen()) or "no findings"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from layerlr_dsl.render.html import of_findings
+
+        return of_findings(self)
+
+
+def _dressed(fault: RuleError) -> str:
+    """The errors of a fault with their lines and carets; all findings where none is an error."""
+    from layerlr_dsl.render.text import render_all
+    from layerlr_dsl.tools.screen import Screen
+
+    errors = [found for found in fault.diagnostics if found.severity == "error"]
+    return render_all(errors or fault.diagnostics, Screen())
+
+
+RuleError.dressing = _dressed
+
+
+class Explanation(PlainExplanation):
+    """Everything that the file says of one parameter at one time; printed as `layerlr explain` prints it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from layerlr_dsl.render.explain import Explained, render
+        from layerlr_dsl.tools.screen import Screen
+
+        told = Explained((self.parameter,), {}, self.numel, self)
+        return "\n".join(render([told], f"epoch {spelled(self.epoch, 6)}", Screen()))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from layerlr_dsl.render.html import pre
+
+        return pre(str(self))
+
+
 class Plan(plan.Plan):
     """What every parameter does at every time of a run, and the way from there to a live model.
 
-    Made by `Rules.resolve`. `param_groups`, `optimizer` and `schedule` take the whole model, or the part of it that
+    Made by `Rules.resolve`. `print(plan)` gives the table of `layerlr plan`; a notebook shows its network.
+
+    `param_groups`, `optimizer` and `schedule` take the whole model, or the part of it that
     this process holds: a module (or a list of them) whose names are some of the plan's, or a mapping from names of the
     plan to parameters and modules. What a part lacks is an error where the rules were resolved on the live model and
     one process trains, unless it is a mapping; where several train, what none of them holds is one.
     """
 
+    def __repr__(self) -> str:
+        size = f"{plural(len(self.inventory), 'tensor')} in {plural(len(self.groups), 'group')}"
+        return f"<Plan for {self.inventory.source}: {size}>"
+
+    def __str__(self) -> str:
+        from layerlr_dsl.render.plan import render
+        from layerlr_dsl.tools.screen import Screen
+
+        return "\n".join(render(self, self.inventory.source, Screen()))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from layerlr_dsl.render.html import of_plan
+
+        return of_plan(self)
+
+    def plot(self, title: str | None = None, *, option: str | None = None) -> Figure:
+        """The rates of all groups over time, and when they are frozen, as a figure of matplotlib.
+
+        option: another option to draw, such as `weight_decay`.
+        Raises ImportError without matplotlib (the extra `plot`), and ValueError where the plan does not know
+        how long the run is, and for an option that no group has.
+        """
+        from layerlr_dsl.plots import figure, picture
+
+        drawn = picture(self, self.inventory.source if title is None else title, option=option)
+        try:
+            return figure.shown_by_itself(figure.made(drawn))
+        except ImportError as missing:
+            raise ImportError("plot() needs matplotlib: pip install 'layerlr-dsl[plot]'") from missing
+
     def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
         """Every rule that matches a parameter, option by option. Raises KeyError for an unknown name."""
         from layerlr_dsl.plan.explain import explain
 
-        return explain(self, name, self.tick(epoch=epoch))
+        told = explain(self, name, self.tick(epoch=epoch))
+        return Explanation(*(getattr(told, field.name) for field in fields(told)))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data, in the published schema."""
@@ -136,10 +228,15 @@ class Rules:
         from layerlr_dsl.plan.timeless import timeless
 
         found = (*checked.diagnostics, *timeless(checked))
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(in_order(found, checked.sources))
+        self.diagnostics: tuple[Diagnostic, ...] = Findings(in_order(found, checked.sources))
 
     def __repr__(self) -> str:
         return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"
+
+    def _repr_html_(self) -> str:
+        from layerlr_dsl.render.html import of_rules
+
+        return of_rules(self.checked.source.text, self.diagnostics)
 
     @property
     def model(self) -> str | None:
@@ -189,19 +286,19 @@ class Rules:
         epochs: float | None = None,
         steps_per_epoch: int | None = None,
         steps: int | None = None,
-    ) -> tuple[Diagnostic, ...]:
+    ) -> Findings:
         """Every finding, worst or not; nothing is raised.
 
         Without a model, those of the language alone. A model or a length that cannot be is a finding too.
         """
         if model is None:
-            return self.diagnostics
+            return Findings(self.diagnostics)
         try:
-            return self._plan(model, epochs, steps_per_epoch, steps, lenient=True).diagnostics
+            return Findings(self._plan(model, epochs, steps_per_epoch, steps, lenient=True).diagnostics)
         except ModelError as fault:
-            return (*self.diagnostics, error("LR210", str(fault), None, fault.help))
+            return Findings((*self.diagnostics, error("LR210", str(fault), None, fault.help)))
         except ImpossibleTime as fault:
-            return (*self.diagnostics, error("LR312", str(fault), None))
+            return Findings((*self.diagnostics, error("LR312", str(fault), None)))
 
     def without_model(self, fault: ModelError) -> tuple[Diagnostic, ...]:
         """Every finding where the file's own model cannot be had; not twice where its name is at fault."""

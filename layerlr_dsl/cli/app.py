@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "explain": "Tell which rules decide about a parameter.",
         "diff": "Compare two rule files, parameter by parameter.",
         "plot": "Draw learning rates and freezing over time.",
+        "view": "Show a rule file in the browser, redrawn as it is saved.",
         "inspect": "Show a model's modules and parameters.",
         "eject": "Write rules as a page of plain PyTorch.",
     },

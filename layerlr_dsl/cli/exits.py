@@ -23,8 +23,8 @@ class Refusal(click.ClickException):
         self.help = help
 
     def show(self, file: IO[Any] | None = None) -> None:
-        from layerlr_dsl.cli.render.text import labelled
         from layerlr_dsl.cli.terminal import Screen, write_error
+        from layerlr_dsl.render.text import labelled
 
         screen = Screen.of_stderr()
         write_error("\n".join(labelled("error", self.message, screen)))
@@ -41,8 +41,8 @@ class Findings(click.ClickException):
         self.status = status
 
     def show(self, file: IO[Any] | None = None) -> None:
-        from layerlr_dsl.cli.render.text import render_all
         from layerlr_dsl.cli.terminal import Screen, write_error
+        from layerlr_dsl.render.text import render_all
 
         shown = [finding for finding in self.findings if finding.severity != "info"]
         write_error(render_all(shown, Screen.of_stderr()))

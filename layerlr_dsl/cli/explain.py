@@ -49,7 +49,8 @@ def command(
         layerlr explain my.lr fc.bias --at "epoch 3"
         layerlr explain my.lr "layer4 where ndim > 1"
     """
-    from layerlr_dsl.cli.render.explain import as_json, explained, render
+    from layerlr_dsl.cli.explained import explained
+    from layerlr_dsl.render.explain import as_json, render
 
     resolved, plan = planned(single(file, root), Resolver(model, run, lenient=True))
     tick, fired = tick_at(plan, moment), fired_by(plan, events)

@@ -82,7 +82,7 @@ def status(results: list[Formatted], check: bool) -> int:
 
 
 def _report(result: Formatted) -> None:
-    from layerlr_dsl.cli.render.text import labelled, render_all
+    from layerlr_dsl.render.text import labelled, render_all
 
     screen = Screen.of_stderr()
     if result.state == "unreadable":

@@ -182,7 +182,7 @@ def _pair(made: Any, model: Any, source: str) -> tuple[Any, Any]:
 
 
 def _tell(made: Imported, source: str) -> None:
-    from layerlr_dsl.cli.render.text import labelled
+    from layerlr_dsl.render.text import labelled
 
     screen = Screen.of_stderr()
     for entry in made.left_out:

@@ -42,7 +42,7 @@ def command(
     if form == "json":
         write_json(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
         return 0
-    from layerlr_dsl.cli.render.plan import render
+    from layerlr_dsl.render.plan import render
 
     write("\n".join(render(plan, resolved.spec or "", Screen.of_stdout())))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import Screen, write
 from layerlr_dsl.cli.times import event_option, fired_by
 from layerlr_dsl.plots.series import Picture, UnknownLength, UnknownOption, picture
+
+if TYPE_CHECKING:
+    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.plan.stages import Fired
 
 FORMS = (".png", ".svg", ".html")
 
@@ -39,8 +44,9 @@ def command(
 ) -> int:
     """Draw the learning rate of each group over time, and when it is frozen.
 
-    PNG and SVG need matplotlib (the extra `plot`). The HTML page needs nothing else: hover a curve
-    for its group, move through time with the mouse or the slider.
+    PNG and SVG need matplotlib (the extra `plot`). The HTML page needs nothing else, and shows the
+    network too: its modules as blocks, coloured by rate, hatched while frozen, with the rules that
+    cover each; play it, or move through time with the slider. `layerlr view` keeps it up to date.
 
     \b
     Examples:
@@ -50,22 +56,20 @@ def command(
     """
     form = _form(output)
     resolved, plan = planned(single(file, root), Resolver(model, run, lenient=False))
+    title = f"{os.path.basename(resolved.entry.name)} on {resolved.spec}"
+    fired = fired_by(plan, events)
     try:
-        drawn = picture(
-            plan,
-            f"{os.path.basename(resolved.entry.name)} on {resolved.spec}",
-            fired_by(plan, events),
-            option=option,
-        )
+        if output is None:
+            drawn = picture(plan, title, fired, option=option)
+            write("\n".join(in_terminal(drawn, Screen.of_stdout())))
+            return 0
+        content = _drawn(plan, title, fired, option, form)
     except UnknownOption as unknown:
         hint = f"did you mean `{unknown.near}`?" if unknown.near else "`layerlr plan` lists the options"
         raise Refusal(str(unknown), hint) from None
     except UnknownLength:
         raise Refusal(f"{resolved.entry.name}: the length of the run is not known", "pass --epochs") from None
-    if output is None:
-        write("\n".join(in_terminal(drawn, Screen.of_stdout())))
-        return 0
-    write_output(output, _rendered(drawn, form))
+    write_output(output, content)
     write(f"wrote {output}")
     return 0
 
@@ -79,13 +83,16 @@ def _form(output: str | None) -> str:
     return form
 
 
-def _rendered(drawn: Picture, form: str) -> str | bytes:
+def _drawn(plan: Plan, title: str, fired: Fired, option: str | None, form: str) -> str | bytes:
+    """The picture as a file of a form. Raises Refusal, UnknownOption and UnknownLength."""
     if form == ".html":
         from layerlr_dsl.plots import html
+        from layerlr_dsl.plots.network import drawing
 
-        return html.draw(drawn)
+        return html.draw(drawing(plan, title, fired, option))
     from layerlr_dsl.plots import figure
 
+    drawn = picture(plan, title, fired, option=option)
     try:
         return figure.draw(drawn, form.removeprefix("."))
     except ImportError:

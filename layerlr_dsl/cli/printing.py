@@ -39,7 +39,7 @@ def show_to_machines(report: Report, form: str, closing: str) -> None:
 def _problems(report: Report) -> None:
     for outcome in report.outcomes:
         if outcome.problem is not None:
-            from layerlr_dsl.cli.render.text import labelled
+            from layerlr_dsl.render.text import labelled
 
             write_error("\n".join(labelled("error", outcome.problem, Screen.of_stderr())))
 
@@ -47,7 +47,7 @@ def _problems(report: Report) -> None:
 def _text(report: Report, notes: bool) -> None:
     shown = [finding for finding in report.findings if notes or finding.severity != "info"]
     if shown:
-        from layerlr_dsl.cli.render.text import render_all
+        from layerlr_dsl.render.text import render_all
 
         write_error(render_all(shown, Screen.of_stderr()) + "\n")
     write(summary(report, len(report.findings) - len(shown)))

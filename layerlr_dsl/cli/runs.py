@@ -82,8 +82,8 @@ def _by_whom() -> str:
 
 def say(fault: RunnerError) -> None:
     """What went wrong, and what helps, on standard error."""
-    from layerlr_dsl.cli.render.text import labelled
     from layerlr_dsl.cli.terminal import Screen, write_error
+    from layerlr_dsl.render.text import labelled
 
     stopped = fault.status > 2
     if stopped and _by_whom():

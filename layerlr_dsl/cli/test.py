@@ -12,7 +12,6 @@ from layerlr_dsl.cli.inputs import Input, gather
 from layerlr_dsl.cli.options import Models, Run, format_option, models_option, root_option, run_options
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.printing import show_to_machines
-from layerlr_dsl.cli.render.text import labelled, render, render_all
 from layerlr_dsl.cli.report import Outcome as FileOutcome
 from layerlr_dsl.cli.report import Report, once_each
 from layerlr_dsl.cli.resolving import Resolved, Resolver
@@ -20,6 +19,7 @@ from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
 from layerlr_dsl.language.files import Unreadable
 from layerlr_dsl.plan.expect import Outcome, run_expectations
+from layerlr_dsl.render.text import labelled, render, render_all
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record

@@ -244,8 +244,8 @@ def _again(config: TrainConfig) -> str:
 
 
 def _warn(findings: Sequence[Diagnostic]) -> None:
-    from layerlr_dsl.cli.render.text import render_all
     from layerlr_dsl.cli.terminal import Screen, write_error
+    from layerlr_dsl.render.text import render_all
 
     shown = [finding for finding in findings if finding.severity == "warning"]
     if shown:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
 
 _SHOWN = 20
@@ -100,6 +101,9 @@ def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
 class RuleError(ValueError):
     """A rule file that cannot be used; `diagnostics` holds every finding, in the order of the file."""
 
+    dressing: ClassVar[Callable[[RuleError], str]] = str
+    """How IPython shows it; whoever draws lines and carets puts that in here."""
+
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__(self._summary())
@@ -118,6 +122,13 @@ class RuleError(ValueError):
         if len(errors) > _SHOWN:
             lines.append(f"... and {len(errors) - _SHOWN} more")
         return "\n".join(lines)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback: no line of this library tells of a fault in the rules."""
+        return [
+            f"RuleError: {plural(len(self.diagnostics), 'finding')}",
+            *type(self).dressing(self).split("\n"),
+        ]
 
     def __reduce__(self) -> tuple[type[RuleError], tuple[tuple[Diagnostic, ...]]]:
         return (RuleError, (self.diagnostics,))

@@ -65,6 +65,8 @@ class Explanation:
     factor: float
     frozen_by_model: bool
     options: Mapping[str, OptionExplanation]
+    numel: int = 0
+    """Elements of the parameter."""
 
 
 def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:  # noqa: B006  read only
@@ -115,6 +117,7 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
         factor=lr / base if lr is not None and base else 1.0,
         frozen_by_model=by_model,
         options=options,
+        numel=plan.inventory.numel(row),
     )
 
 
@@ -158,12 +161,13 @@ def _step(plan: Plan, effect: Effect, status: Status, tick: int, fired: Fired) -
         _text(plan, effect.clause),
         "multiply" if effect.multiply else "set",
         value,
-        _filled(plan, effect, value),
+        filled(plan, effect, value),
         status,
     )
 
 
-def _filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
+def filled(plan: Plan, effect: Effect, value: Value | None) -> str | None:
+    """The expression of a setting with its values, as `0.5 ^ (4 - 2 + 1) = 0.125`; None for a constant."""
     expression = effect.setting.expression
     if expression is None or isinstance(expression, (s.Number, s.String, s.Boolean, s.Tuple)):
         return None

@@ -16,6 +16,7 @@ from layerlr_dsl.tools.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_LANES = 120
 _LANE = 0.19  # inches
@@ -23,19 +24,31 @@ _CURVES = 3.4
 _MARGIN = 1.5
 _FROZEN = "#e4e6ea"
 _INK = "#24292f"
+_SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "layerlr",
+}
 
 
 def draw(picture: Picture, form: str) -> bytes:
     """The picture as a file of `form` ("png" or "svg"). Raises ImportError without matplotlib."""
+    with _matplotlib().rc_context(_SETTINGS):
+        out = BytesIO()
+        made(picture).savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
+    return out.getvalue()
+
+
+def made(picture: Picture) -> Figure:
+    """The picture as a figure of matplotlib, which no window shows. Raises ImportError without matplotlib."""
     mpl = _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     lanes = picture.series[:MOST_LANES]
     height = _MARGIN + _CURVES + _LANE * max(len(lanes), 3)
-    with mpl.rc_context(
-        {"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "layerlr"}
-    ):
+    with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(10, height), dpi=144, layout="constrained")
         FigureCanvasAgg(figure)
         heights = [_CURVES, _LANE * max(len(lanes), 3)]
@@ -46,9 +59,19 @@ def draw(picture: Picture, form: str) -> bytes:
         colours = [distinct[course] for course in courses]
         _curves(curves, picture, colours)
         _lanes(below, picture, lanes, colours)
+    return figure
+
+
+def shown_by_itself(figure: Figure) -> Figure:
+    """The figure, made so that a notebook shows it though it was not asked for `%matplotlib inline`."""
+
+    def png() -> bytes:
         out = BytesIO()
-        figure.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
-    return out.getvalue()
+        figure.savefig(out, format="png", dpi=100)
+        return out.getvalue()
+
+    figure._repr_png_ = png  # type: ignore[attr-defined]
+    return figure
 
 
 def _matplotlib() -> Any:

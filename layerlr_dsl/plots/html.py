@@ -1,60 +1,150 @@
-"""One HTML page that needs nothing but itself: curves and lanes, hover for a group, scrub through time."""
+"""One HTML page that needs nothing but itself: the network as blocks, its rules, and time to move through.
+
+The page is made of a drawing's data (`data`), which says each thing once, and of a script that draws it.
+"""
 
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from layerlr_dsl.plots.series import Picture
+from layerlr_dsl.plots.network import Drawing, Measure
+from layerlr_dsl.plots.told import Kind, Said
+from layerlr_dsl.plots.tree import Structure
 from layerlr_dsl.tools.numbers import spelled
 
+DIGITS = 5
+MOST_PLAIN = 400_000
+"""Characters of data that stand in the page as they are."""
 
-def draw(picture: Picture) -> str:
+
+def draw(drawing: Drawing) -> str:
     """The page. Names are data in it, never markup."""
-    template = files("layerlr_dsl.plots").joinpath("page.html").read_text(encoding="utf-8")
-    before, between, after = _split(template, "__TITLE__", "__DATA__")
-    return before + escape(picture.title) + between + _script(_data(picture)) + after
+    return page(drawing.picture.title, data(drawing))
 
 
-def _split(template: str, *marks: str) -> list[str]:
-    pieces = []
-    for mark in marks:
-        piece, template = template.split(mark, 1)
-        pieces.append(piece)
-    return [*pieces, template]
+def page(title: str, shown: dict[str, Any], live: dict[str, Any] | None = None) -> str:
+    """The page of some data.
+
+    live: findings to show beside it; such a page asks the server that it came from for what is new.
+    """
+    style, script = _part("page.css"), _part("page.js")
+    policy = "" if live is None else "connect-src 'self'; "
+    parts = {
+        "__POLICY__": policy,
+        "__TITLE__": escape(title),
+        "__STYLE__": style,
+        "__DATA__": _packed(as_script({**shown, "live": live})),
+        "__SCRIPT__": script,
+    }
+    out = []
+    rest = _part("page.html")
+    for mark, part in parts.items():
+        before, rest = rest.split(mark, 1)
+        out += [before, part]
+    return "".join([*out, rest])
 
 
-def _script(data: Any) -> str:
+def _part(name: str) -> str:
+    return files("layerlr_dsl.plots").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def as_script(data: Any) -> str:
     """JSON that can stand inside a script element: nothing in it can end the element."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _data(picture: Picture) -> dict[str, Any]:
+def _packed(text: str) -> str:
+    """A text of JSON as an expression of the script: packed where it is long."""
+    if len(text) <= MOST_PLAIN:
+        return text
+    packed = b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
+    return f'"{packed}"'
+
+
+def data(drawing: Drawing) -> dict[str, Any]:
+    """A drawing as JSON: lists in place of records where there may be many, curves by their shape."""
+    picture, told = drawing.picture, drawing.told
+    shapes = _Shapes()
     low, high = picture.rate_range
     return {
         "title": picture.title,
-        "epochs": picture.epochs,
+        "unit": picture.unit,
+        "end": picture.epochs,
         "times": [round(time, 6) for time in picture.times],
         "low": low,
         "high": high,
         "boundaries": picture.boundaries,
         "courses": picture.courses,
-        "markers": [{"epoch": marker.epoch, "text": marker.text} for marker in picture.markers],
-        "series": [
+        "markers": [{"at": marker.epoch, "text": marker.text} for marker in picture.markers],
+        "stages": picture.stages,
+        "stretches": [[s.start, s.end, s.trainable, s.stops_at] for s in drawing.stretches],
+        "ordered": drawing.tree.ordered,
+        "groups": [
             {
                 "name": one.name,
                 "tensors": one.tensors,
                 "numel": one.numel,
                 "optimizer": one.optimizer,
                 "schedule": one.schedule,
-                "rates": [float(spelled(rate, 6)) for rate in one.rates],
-                "frozen": [int(state) for state in one.frozen],
-                "everTrains": one.ever_trains,
-                "lanes": picture.spans(one, frozen=True),
+                "trains": one.ever_trains,
+                "frozen": picture.spans(one, frozen=True),
             }
             for one in picture.series
         ],
+        "measures": [_measure(measure, shapes) for measure in drawing.measures],
+        "shapes": shapes.known,
+        "optimizers": drawing.optimizers,
+        "rules": [[r.text, r.place, r.line, r.stage, r.tensors, r.numel] for r in told.rules],
+        "said": [_said(one) for one in told.said],
+        "kinds": [_kind(kind) for kind in told.kinds],
+        "structures": [_structure(structure) for structure in drawing.tree.structures],
+        "blocks": [[block.structure, block.kinds, block.children] for block in drawing.tree.blocks],
+        "root": drawing.tree.root,
     }
+
+
+def _measure(measure: Measure, shapes: _Shapes) -> dict[str, Any]:
+    curves = [None if values is None else shapes.curve(values) for values in measure.values]
+    return {"option": measure.option, "label": measure.label, "curves": curves}
+
+
+def _said(one: Said) -> list[Any]:
+    return [one.rule, one.option, int(one.multiplies), one.value, one.formula, one.holds]
+
+
+def _kind(kind: Kind) -> list[Any]:
+    return [kind.group, kind.optimizer, kind.tensors, kind.said, kind.rules, dict(kind.base)]
+
+
+def _structure(alike: Structure) -> list[Any]:
+    tensors = [[t.leaf, t.shape, t.numel, *([t.tied] if t.tied else [])] for t in alike.tensors]
+    return [alike.module, tensors, alike.segments, alike.numel, alike.count]
+
+
+class _Shapes:
+    """Courses over time, each shape once: groups mostly differ in how high they go."""
+
+    def __init__(self) -> None:
+        self.known: list[Sequence[float]] = []
+        self._numbers: dict[Sequence[float], int] = {}
+
+    def curve(self, values: Sequence[float]) -> tuple[float, int]:
+        """A height, and the number of a shape: their product is the course."""
+        height = max(map(abs, values), default=0.0) or 1.0
+        shape = tuple(self._rounded(value / height for value in values))
+        if shape not in self._numbers:
+            self._numbers[shape] = len(self.known)
+            self.known.append(shape)
+        return float(spelled(float(height), 10)), self._numbers[shape]
+
+    def _rounded(self, values: Iterable[float]) -> Iterable[float]:
+        for value in values:
+            short = float(f"{value:.{DIGITS}g}")
+            yield int(short) if short.is_integer() else short

@@ -56,6 +56,8 @@ class Picture:
     stages: tuple[tuple[str, float], ...] = ()
     """Each stage's name and where it begins, as if no metric ended one."""
     label: str = "learning rate"
+    ticks: tuple[int, ...] = ()
+    """The ticks of `times`."""
 
     @property
     def rate_range(self) -> tuple[float, float]:
@@ -114,7 +116,7 @@ def picture(
     if clock.total is None:
         raise UnknownLength("the length of the run is not known")
     happened = dict(fired or {})
-    changes = _changes(plan, clock.total, happened)
+    changes = changes_within(plan, clock.total, happened)
     ticks = _ticks(clock.total, changes, points)
     states = [plan.state(at, happened) for at in changes]
     total = sum(group.numel for group in plan.groups) or 1
@@ -124,32 +126,40 @@ def picture(
     )
     return Picture(
         title,
-        _epoch(clock, clock.total) if clock.run_epochs is None else float(clock.run_epochs),
-        tuple(_epoch(clock, tick) for tick in ticks),
+        time_of(clock, clock.total) if clock.run_epochs is None else float(clock.run_epochs),
+        tuple(time_of(clock, tick) for tick in ticks),
         series,
-        tuple(_epoch(clock, tick) for tick in changes[1:]),
+        tuple(time_of(clock, tick) for tick in changes[1:]),
         tuple(
-            Marker(_epoch(clock, opens), event.text)
+            Marker(time_of(clock, opens), event.text)
             for event in plan.events
             if event.index not in happened and (opens := plan.timeline.tick(event.opens, happened)) < NEVER
         ),
         "epoch" if clock.knows_epochs else "step",
         tuple(
-            (stage.name, _epoch(clock, stretch.start))
+            (stage.name, time_of(clock, stretch.start))
             for stage, stretch in zip(
                 plan.timeline.calendar.stages, plan.timeline.stretches(happened)[1:], strict=True
             )
             if stretch.start < clock.total
         ),
-        "learning rate" if option in (None, "lr") else option.replace("_", " "),
+        label_of(option),
+        tuple(ticks),
     )
 
 
-def _epoch(clock: Clock, tick: int) -> float:
+def label_of(option: str | None) -> str:
+    """An option in words; the one that a schedule drives where none is named."""
+    return "learning rate" if option in (None, "lr") else str(option).replace("_", " ")
+
+
+def time_of(clock: Clock, tick: int) -> float:
+    """A tick in epochs, or in steps where the clock knows no epochs."""
     return float(clock.epoch_of(tick)) if clock.knows_epochs else float(tick)
 
 
-def _changes(plan: Plan, total: int, fired: Mapping[int, int]) -> list[int]:
+def changes_within(plan: Plan, total: int, fired: Mapping[int, int]) -> list[int]:
+    """0, and every tick of a run at which something changes."""
     changes = [0]
     while True:
         following = plan.next_change(changes[-1], fired)

@@ -46,17 +46,16 @@ def write_plot(plan: Plan, title: str, folder: Path, fired: Mapping[int, int]) -
 
     `fired` gives the tick at which each metric condition came true. Returns the file, or None where it could not be written.
     """
-    from layerlr_dsl.plots import picture
-
-    drawn = picture(plan, title, fired)
     try:
+        from layerlr_dsl.plots import picture
         from layerlr_dsl.plots.figure import draw
 
-        path, data = folder / "plan.png", draw(drawn, "png")
+        path, data = folder / "plan.png", draw(picture(plan, title, fired), "png")
     except ImportError:
         from layerlr_dsl.plots.html import draw as draw_page
+        from layerlr_dsl.plots.network import drawing
 
-        path, data = folder / "plan.html", draw_page(drawn).encode()
+        path, data = folder / "plan.html", draw_page(drawing(plan, title, fired)).encode()
     try:
         write_atomically(path, data)
     except OSError:

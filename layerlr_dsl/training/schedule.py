@@ -15,6 +15,7 @@ from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.agreement import require_agreement
 from layerlr_dsl.training.averages import hold_in_averages
@@ -171,6 +172,18 @@ class LayerSchedule(Stepped):
         self._resume()
 
     # ------------------------------------------------------------ what it adds
+
+    def __repr__(self) -> str:
+        """`<LayerSchedule: step 40 of 100, stage head; lr 1e-5 to 1e-3; 4 parameters frozen>`."""
+        total, stage = self.plan.clock.total, f", stage {self.stage}" if self.stage else ""
+        now = self.plan.words(max(self.last_epoch, 0)) + (f" of {total}" if total is not None else "")
+        live = [
+            group for group in self.optimizer.param_groups if any(p.requires_grad for p in group["params"])
+        ]
+        rates = sorted(float(group["lr"]) for group in live if "lr" in group)
+        ends = dict.fromkeys(rates[:1] + rates[-1:])
+        lr = f"; lr {' to '.join(spelled(rate, 4) for rate in ends)}" if ends else ""
+        return f"<LayerSchedule: {now}{stage}{lr}; {plural(len(self.frozen), 'parameter')} frozen>"
 
     @property
     def stage(self) -> str | None:

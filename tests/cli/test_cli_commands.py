@@ -15,9 +15,9 @@ from harness import layerlr
 from rule_texts import CLEAN
 
 from layerlr_dsl.cli.inputs import recipes, single
-from layerlr_dsl.cli.render.overview import backward
 from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.render.overview import backward
 from layerlr_dsl.reports import FOLDER, PUBLISHED, PlanReport, schema_text
 from layerlr_dsl.tools.words import share, short
 

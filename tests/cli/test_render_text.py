@@ -7,10 +7,10 @@ import textwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerlr_dsl.cli.render.text import render
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic, Fix, Related, error, warning
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.render.text import render
 from layerlr_dsl.tools.cells import cells
 
 TEXT = (

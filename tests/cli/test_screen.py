@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from layerlr_dsl.cli.terminal import Screen, columns, wants_colour
 from layerlr_dsl.tools.cells import cells, clip, shorten, shorten_all, wrap
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.screen import Screen, columns, wants_colour
 
 
 class _Terminal(io.StringIO):

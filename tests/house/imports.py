@@ -17,17 +17,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"tools", "catalogue", "language", "model"},
     "optim": {"tools", "catalogue"},
     "training": {"tools", "catalogue", "language", "model", "plan", "optim"},
-    "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training"},
+    "plots": {"tools", "model", "plan"},
+    "render": {"tools", "language", "model", "plan", "plots"},
+    "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training", "plots", "render"},
+    "notebook": {"tools", "language", "api"},
     "starters": {"tools", "language", "model"},
     "importers": {"tools", "catalogue", "language", "model", "plan", "api"},
-    "plots": {"tools", "plan"},
     "eject": {"tools", "catalogue", "language", "model", "plan"},
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "importers", "plots", "eject", "runner", "editor"),
+        *("starters", "importers", "plots", "render", "eject", "runner", "editor"),
     },
 }
 

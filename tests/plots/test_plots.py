@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -20,7 +18,7 @@ from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
-from layerlr_dsl.plots import Picture, characters, figure, html, picture
+from layerlr_dsl.plots import Picture, characters, figure, picture
 from layerlr_dsl.plots.series import UnknownLength
 
 HERE = Path(__file__).parent
@@ -144,27 +142,6 @@ def test_svg_is_the_same_each_time() -> None:
     pytest.importorskip("matplotlib")
     shown = picture(_plan(TEXT), "t")
     assert figure.draw(shown, "svg") == figure.draw(shown, "svg")
-
-
-def test_the_page_needs_nothing_but_itself_and_holds_all_data() -> None:
-    """No address is loaded; the data is what `picture` gave."""
-    shown = picture(_plan(TEXT), "t")
-    page = html.draw(shown)
-    assert not re.search(r"(src|href)\s*=|@import|url\((?!#)", page)
-    assert set(re.findall(r"https?://[^\"']+", page)) <= {"http://www.w3.org/2000/svg"}
-    found = re.search(r"const data = (\{.*\});\n", page)
-    assert found is not None
-    data = json.loads(found[1])
-    assert [one["name"] for one in data["series"]] == [one.name for one in shown.series]
-    assert len(data["times"]) == len(data["series"][0]["rates"])
-
-
-def test_a_name_cannot_break_out_of_the_page() -> None:
-    """Names come from models, and titles from file names."""
-    shown = picture(_plan(TEXT), "</title><script>alert(1)</script>")
-    page = html.draw(shown)
-    assert page.count("<script") == 1
-    assert page.count("</script") == 1
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

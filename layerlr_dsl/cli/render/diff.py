@@ -95,10 +95,10 @@ def _told(change: Change, every: bool, screen: Screen) -> list[str]:
         names = [f"      {escape(name)}" for name in change.parameters]
         return [*lines, *(line for name in names for line in wrap(name, screen.width, 0, "        "))]
     size = f"({plural(len(change.parameters), 'tensor')}, {short(change.numel)})"
-    return [*lines, *wrap(f"      {escape(_modules(change))} {size}", screen.width, 0, "      ")]
+    return [*lines, *wrap(f"      {escape(modules_of(change))} {size}", screen.width, 0, "      ")]
 
 
-def _modules(change: Change) -> str:
+def modules_of(change: Change) -> str:
     """The modules that hold exactly these parameters; where they are many, those around them."""
     if len(change.modules) <= _MOST_MODULES:
         return ", ".join(change.modules)
@@ -116,15 +116,15 @@ def _modules(change: Change) -> str:
 
 def _values(change: Change, screen: Screen) -> list[str]:
     arrow = "→" if screen.unicode else "->"
-    old, new = _said(change.option, change.old), _said(change.option, change.new)
+    old, new = said(change.option, change.old), said(change.option, change.new)
     if cells(old) + cells(new) + 6 <= screen.width:
         return [f"  {screen.paint(old, 'bad')} {arrow} {screen.paint(new, 'good')}"]
     before = [screen.paint(line, "bad") for line in wrap(f"  - {old}", screen.width, 0, "    ")]
     return [*before, *(screen.paint(line, "good") for line in wrap(f"  + {new}", screen.width, 0, "    "))]
 
 
-def _said(option: str, text: str) -> str:
-    """`frozen, from epoch 6 trains` for `true, from epoch 6 false`."""
+def said(option: str, text: str) -> str:
+    """A side in words: `frozen, from epoch 6 trains` for `true, from epoch 6 false`."""
     if option == "frozen":
         text = _STATE.sub(lambda found: "frozen" if found[0] == "true" else "trains", text)
     return escape(_EXPONENT.sub(r"\1", text))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.tools.cells import cells, pad, pad_left, shorten_all, wrap
 from layerlr_dsl.tools.records import record
+from layerlr_dsl.tools.screen import Screen
 
 GAP = 2
 NARROWEST_ELASTIC = 12

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from layerlr_dsl.cli.render.overview import Overview, PhaseRow, described, overview
-from layerlr_dsl.cli.render.table import Column, table
-from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plots import characters
 from layerlr_dsl.plots.series import Picture, picture
+from layerlr_dsl.render.overview import Overview, PhaseRow, described, overview
+from layerlr_dsl.render.table import Column, table
 from layerlr_dsl.tools.cells import cells, clip, pad, shorten, wrap
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.screen import Screen
 from layerlr_dsl.tools.words import share, short
 
 FREE = 72

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from layerlr_dsl.cli.render.excerpt import excerpt
-from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.language.diagnostics import Diagnostic, Related
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.render.excerpt import excerpt
 from layerlr_dsl.tools.cells import cells, wrap
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.screen import Screen
 
 
 def render(diagnostic: Diagnostic, screen: Screen) -> str:

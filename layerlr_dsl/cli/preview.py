@@ -1,0 +1,118 @@
+"""A rule file as a page shows it while it is being written: its picture, and what is wrong with it now."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.cli.inputs import Input, read
+from layerlr_dsl.cli.options import Models, Run
+from layerlr_dsl.cli.resolving import Resolved, Resolver
+from layerlr_dsl.language.diagnostics import has_errors
+from layerlr_dsl.plots import html
+from layerlr_dsl.plots.network import drawing
+
+if TYPE_CHECKING:
+    from layerlr_dsl.language.diagnostics import Diagnostic
+    from layerlr_dsl.plan.plan import Plan
+
+SUPPOSED = 10
+"""Epochs of a run whose length nobody says."""
+STALE = "this is the last picture that could be drawn"
+BROKEN = "nothing can be drawn yet"
+
+
+class Preview:
+    """One rule file, looked at again and again."""
+
+    def __init__(self, entry: Input, model: Models | None, run: Run) -> None:
+        self.entry, self.model, self.run = entry, model, run
+        self.title = os.path.basename(entry.name)
+        self.shown: dict[str, Any] | None = None
+        """The last picture that could be drawn."""
+        self._seen = {entry.path: _saved(entry.path)}
+        """When each file that takes part was saved, as far as it was looked at."""
+        self._resolvers: dict[bool, Resolver] = {}
+
+    def look(self) -> dict[str, Any]:
+        """The news: `found`, `stale` (a sentence on the picture), and `drawing` where there is a new one."""
+        self._seen = {path: _saved(path) for path in self._seen}  # before it is read: no change is missed
+        try:
+            resolved, supposed = self._resolved()
+        except Refusal as refusal:
+            refused = {"severity": "error", "message": refusal.message, "help": refusal.help}
+            return {"found": [refused], "stale": self._stale()}
+        for source in resolved.rules.sources:
+            self._seen.setdefault(str(source.path or self.entry.path), _saved(str(source.path)))
+        found = [as_shown(one) for one in resolved.findings if one.severity != "info"]
+        if has_errors(resolved.findings):
+            return {"found": found, "stale": self._stale()}
+        if resolved.plan is None:
+            message = 'the file names no model: write `model "..."` in it, or give one with --model'
+            return {"found": [*found, {"severity": "error", "message": message}], "stale": self._stale()}
+        self.shown = self._drawn(resolved.plan, resolved.spec)
+        length = f"the length of the run is not known: drawn as if it were {SUPPOSED} epochs"
+        return {"found": found, "stale": length if supposed else "", "drawing": self.shown}
+
+    def page(self, news: dict[str, Any]) -> str:
+        """The whole page with some news in it."""
+        shown = self.shown or {"title": self.title}
+        return html.page(
+            shown["title"], shown, {name: part for name, part in news.items() if name != "drawing"}
+        )
+
+    def changed(self) -> bool:
+        """Whether the file, or one that it includes, was saved since it was looked at."""
+        return any(_saved(path) != seen for path, seen in self._seen.items())
+
+    def _resolved(self) -> tuple[Resolved, bool]:
+        """What became of the file, and whether the length of the run had to be supposed. Raises Refusal."""
+        source = read(self.entry)
+        resolved = self._resolver(False).resolve(self.entry, source)
+        unknown = resolved.plan is not None and resolved.plan.clock.total is None
+        if not unknown:
+            return resolved, False
+        return self._resolver(True).resolve(self.entry, source), True
+
+    def _resolver(self, supposed: bool) -> Resolver:
+        """The same each time: it remembers models."""
+        if supposed not in self._resolvers:
+            run = self.run
+            if supposed:
+                run = Run(Fraction(SUPPOSED), run.steps_per_epoch, None, run.lets)
+            self._resolvers[supposed] = Resolver(self.model, run)
+        return self._resolvers[supposed]
+
+    def _drawn(self, plan: Plan, spec: str | None) -> dict[str, Any]:
+        return html.data(drawing(plan, f"{self.title} on {spec}"))
+
+    def _stale(self) -> str:
+        return BROKEN if self.shown is None else STALE
+
+
+def as_shown(found: Diagnostic) -> dict[str, Any]:
+    """A finding as the page prints it, with its line and a caret below."""
+    shown: dict[str, Any] = {
+        "severity": found.severity,
+        "code": found.code,
+        "message": found.message,
+        "help": found.help,
+    }
+    if found.span is None:
+        return shown
+    first, last = found.span.first, found.span.last
+    line = found.span.source.line(first.line)
+    end = last.column if last.line == first.line else len(line) + 1
+    caret = " " * (first.column - 1) + "^" * max(end - first.column, 1)
+    place = f"{os.path.basename(found.span.source.name)}:{first.line}:{first.column}"
+    return {**shown, "place": place, "excerpt": f"{line.expandtabs(1)}\n{caret}"}
+
+
+def _saved(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

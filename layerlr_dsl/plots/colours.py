@@ -1,0 +1,65 @@
+"""The colour of a rate: viridis on a log scale, which the colour-blind and a grey printer tell apart too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+
+from layerlr_dsl.plots.network import Drawing
+from layerlr_dsl.tools.records import record
+
+VIRIDIS = (
+    (68, 1, 84),
+    (72, 40, 120),
+    (62, 74, 137),
+    (49, 104, 142),
+    (38, 130, 142),
+    (31, 158, 137),
+    (53, 183, 121),
+    (110, 206, 88),
+    (181, 222, 43),
+    (253, 231, 37),
+)
+ZERO = "#c9cfd6"
+DEEPEST = 30
+"""How far the scale goes below the lowest peak: what decays to nothing would take up all of it."""
+
+
+@record
+class Scale:
+    """Colours from `low` (dark) to `high` (light); lower values are as dark as `low`, 0 is grey."""
+
+    low: float
+    high: float
+
+    def of(self, value: float) -> str:
+        """The colour of a value, as `#440154`."""
+        if value <= 0:
+            return ZERO
+        if self.low >= self.high:
+            return viridis(0.6)
+        return viridis(log(max(value, self.low) / self.low) / log(self.high / self.low))
+
+
+def scale(drawing: Drawing) -> Scale:
+    """The scale of the first measure of a drawing: what groups have while they train."""
+    lowest, peaks = [], []
+    for one in drawing.picture.series:
+        live = [rate for rate, still in zip(one.rates, one.frozen, strict=True) if rate > 0 and not still]
+        if live and one.ever_trains:
+            lowest.append(min(live))
+            peaks.append(max(live))
+    if not peaks:
+        return Scale(1.0, 1.0)
+    return Scale(max(min(lowest), min(peaks) / DEEPEST), max(peaks))
+
+
+def viridis(part: float) -> str:
+    """The colour at a part of the scale, from 0 to 1."""
+    at = min(max(part, 0.0), 1.0) * (len(VIRIDIS) - 1)
+    k = min(int(at), len(VIRIDIS) - 2)
+    return _hex([a + (b - a) * (at - k) for a, b in zip(VIRIDIS[k], VIRIDIS[k + 1], strict=True)])
+
+
+def _hex(parts: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(part):02x}" for part in parts)

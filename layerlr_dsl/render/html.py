@@ -1,0 +1,51 @@
+"""Plans, rules and findings as fragments of HTML that need no script: what a notebook shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plots.network import drawing
+from layerlr_dsl.plots.series import UnknownLength
+from layerlr_dsl.plots.still import draw
+from layerlr_dsl.render import plan as table
+from layerlr_dsl.render.text import render_all
+from layerlr_dsl.tools.screen import Screen
+
+_PRE = "font-size:12px;line-height:1.35;white-space:pre;overflow-x:auto;margin:0"
+_EDGES = {"error": "#d1242f", "warning": "#bf8700", "info": "#0969da"}
+
+
+def of_plan(plan: Plan) -> str:
+    """The still of its network, and its table below, folded; the table alone where there is no time axis."""
+    text = pre("\n".join(table.render(plan, plan.inventory.source, Screen(width=96))))
+    try:
+        picture = draw(drawing(plan, plan.inventory.source))
+    except UnknownLength:
+        return f"<div>{text}</div>"
+    return f"<div>{picture}<details><summary>groups and phases</summary>{text}</details></div>"
+
+
+def of_rules(text: str, found: Sequence[Diagnostic]) -> str:
+    """The text with the numbers of its lines, and the findings below it."""
+    lines = text.splitlines() or [""]
+    width = len(str(len(lines)))
+    numbered = "\n".join(f"{number:>{width}}  {line}" for number, line in enumerate(lines, 1))
+    return f"<div>{pre(numbered)}{of_findings(found) if found else ''}</div>"
+
+
+def of_findings(found: Iterable[Diagnostic]) -> str:
+    """Each finding with its line and carets; a line of words where there is none."""
+    each = [
+        f'<div style="border-left:4px solid {_EDGES[one.severity]};padding-left:8px;margin:6px 0">'
+        f"{pre(render_all([one], Screen(width=96)))}</div>"
+        for one in found
+    ]
+    return f"<div>{''.join(each) or 'no findings'}</div>"
+
+
+def pre(text: str) -> str:
+    """Text as it stands, in a fixed-width face."""
+    return f'<pre style="{_PRE}">{escape(text)}</pre>'

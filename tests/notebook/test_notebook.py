@@ -1,0 +1,100 @@
+"""Rules in a notebook, in a real kernel: what cells show, and how they fail."""
+
+from __future__ import annotations
+
+import pytest
+from kernel import run
+
+MODEL = """\
+import layerlr_dsl as layerlr
+from torch import nn
+net = nn.ModuleDict({"stem": nn.Linear(4, 4), "head": nn.Linear(4, 2)})
+%load_ext layerlr_dsl
+"""
+RULES = """\
+%%layerlr rules --on net --epochs 10
+schedule cosine
+** -> lr 1e-3
+freeze stem until epoch 3
+"""
+
+
+def test_a_cell_of_rules_is_checked_and_bound() -> None:
+    """The name holds rules that can be resolved, and the cell says what became of it."""
+    _, cell, plan = run(MODEL, RULES, "plan = rules.resolve(net, epochs=10)\nplan")
+    assert cell.error is None
+    assert cell.text == "rules: 2 statements, no findings\n"
+    assert plan.text.startswith("ModuleDict: 30 parameters in 4 tensors; 10 epochs\n")
+    assert "<svg" in plan.html
+    assert "<script" not in plan.html
+
+
+def test_a_faulty_cell_shows_its_line_with_a_caret_and_nothing_of_the_library() -> None:
+    """The cell fails, the name is not bound, and no frame of this library is shown."""
+    _, cell, after = run(MODEL, "%%layerlr rules\n** -> lr 1e-3\nfreeze stem util epoch 3\n", "rules")
+    assert cell.error is not None
+    assert "<rules>:2:13" in cell.error
+    assert "2 | freeze stem util epoch 3" in cell.error
+    assert "^^^^" in cell.error
+    assert "site-packages" not in cell.error
+    assert "layerlr_dsl/" not in cell.error
+    assert after.error is not None
+    assert "NameError" in after.error
+
+
+def test_a_name_that_the_model_has_not_is_found_as_the_cell_is_run() -> None:
+    """With `--on`, selectors are held against the model."""
+    _, cell = run(MODEL, "%%layerlr rules --on net\nhaed -> lr 1e-3\n")
+    assert cell.error is not None
+    assert "did you mean `head`?" in cell.error
+
+
+def test_a_warning_is_shown_and_the_rules_are_bound() -> None:
+    """It is no reason to fail."""
+    _, cell, after = run(MODEL, "%%layerlr rules --on net --epochs 5\n** -> lr 50\n", "rules")
+    assert cell.error is None
+    assert "warning" in cell.text
+    assert "border-left" in cell.html
+    assert "** -&gt; lr 50" in after.html
+
+
+def test_a_wrong_first_line_is_told_in_a_sentence() -> None:
+    """The usage, and no traceback."""
+    lines = {
+        "": "required",
+        "2rules": "no name",
+        "rules --on nothing": "no 'nothing'",
+        "rules 'x": "quotation",
+    }
+    _, *cells = run(MODEL, *(f"%%layerlr {line}\n** -> lr 1\n" for line in lines))
+    for cell, said in zip(cells, lines.values(), strict=True):
+        assert said in (cell.error or "") + cell.text
+        assert "Traceback" not in (cell.error or "") + cell.text
+
+
+def test_errors_outside_of_such_a_cell_have_no_frames_either() -> None:
+    """`layerlr.parse` in an ordinary cell shows the rule that is wrong."""
+    (cell,) = run("import layerlr_dsl as layerlr\nlayerlr.parse('** -> lr')")
+    assert cell.error is not None
+    assert "1 | ** -> lr" in cell.error
+    assert "parse(text" not in cell.error
+
+
+def test_findings_explanations_and_figures_show_themselves() -> None:
+    """Each in its own way, without `%matplotlib inline`."""
+    pytest.importorskip("matplotlib")
+    *_, findings, why, figure, schedule = run(
+        MODEL,
+        RULES,
+        "plan = rules.resolve(net, epochs=10)",
+        "rules.check(net, epochs=10)",
+        "plan.explain('stem.weight', epoch=1)",
+        "plan.plot()",
+        "plan.schedule(net, plan.optimizer(net))",
+    )
+    assert findings.html
+    assert findings.error is None
+    assert "wins" in why.html
+    assert "freeze stem until epoch 3" in why.text
+    assert figure.images == 1
+    assert schedule.text == "<LayerSchedule: epoch 0 of 10; lr 1e-3; 2 parameters frozen>"

@@ -1,0 +1,169 @@
+"""The page in a real browser: played, scrubbed, hovered, and used with the keyboard alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browser import driven, needs_browser
+from pages import plan_of
+from torch import nn
+
+from layerlr_dsl.plots import html
+from layerlr_dsl.plots.network import drawing
+
+pytestmark = needs_browser
+PAGE = html.draw(drawing(plan_of(), "a.lr on Net"))
+
+
+def test_repeated_blocks_fold_and_open(tmp_path: Path) -> None:
+    """Alike siblings are one block at first, and each its own once opened."""
+    steps = """
+    const before = layerlr.visible();
+    const fold = block("blocks.{0..3}");
+    fold.focus();
+    press(fold, "ArrowRight");
+    done([before, layerlr.visible(), fold.getAttribute("aria-expanded")]);
+    """
+    before, after, expanded = driven(PAGE, steps, tmp_path)
+    assert before == ["token", "stem", "blocks", "blocks.{0..3}", "head"]
+    assert set(after) - set(before) == {f"blocks.{i}" for i in range(4)}
+    assert expanded == "true"
+
+
+def test_scrubbing_recolours_and_frozen_is_hatched(tmp_path: Path) -> None:
+    """A frozen block has a pattern, not only a colour, and loses it when it thaws."""
+    steps = """
+    const look = () => { const bar = block("stem").querySelector(".bar i"); return [bar.className.includes("still"), getComputedStyle(bar).backgroundImage !== "none"]; };
+    const slider = document.getElementById("at");
+    const first = [look(), document.getElementById("now").value];
+    slider.value = 6; slider.dispatchEvent(new Event("input"));
+    const second = [look(), document.getElementById("now").value];
+    press(slider, "ArrowLeft");
+    done([first, second, document.getElementById("now").value, slider.getAttribute("aria-valuetext")]);
+    """
+    first, second, third, spoken = driven(PAGE, steps, tmp_path)
+    assert first[0] == [True, True]
+    assert second[0] == [False, False]
+    assert first[1].startswith("epoch 0: 67%")
+    assert second[1].startswith("epoch 6: 81%")
+    assert third.startswith("epoch 5")
+    assert spoken == third
+
+
+def test_it_plays_to_the_end(tmp_path: Path) -> None:
+    """Play runs through all of time and stops by itself."""
+    steps = """
+    window.requestAnimationFrame = frame => setTimeout(() => frame(performance.now()), 16);  // no screen, no frames
+    document.getElementById("play").click();
+    const playing = document.getElementById("play").getAttribute("aria-label");
+    const wait = () => layerlr.state.playing ? setTimeout(wait, 100) : done([playing, document.getElementById("now").value]);
+    wait();
+    """
+    playing, now = driven(PAGE, steps, tmp_path, wait=60_000)
+    assert playing == "pause"
+    assert now.startswith("epoch 9")
+
+
+def test_hovering_explains_a_parameter(tmp_path: Path) -> None:
+    """Which rule, what value."""
+    steps = """
+    const bar = block("head").querySelector(".bar i");
+    layerlr.show(2);
+    bar.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 50, clientY: 50 }));
+    done([document.getElementById("tip").hidden, text("tip")]);
+    """
+    hidden, told = driven(PAGE, steps, tmp_path)
+    assert not hidden
+    assert "learning rate" in told
+    assert "by <string>:3: ** -> lr 1e-3" in told
+
+
+def test_a_chosen_block_tells_its_rules_and_a_chosen_rule_its_blocks(tmp_path: Path) -> None:
+    """The winner is marked in words, what is overridden struck out; covered parts are underlined."""
+    steps = """
+    const fold = block("blocks.{0..3}");
+    fold.focus(); press(fold, "ArrowRight");
+    block("blocks.3").focus();
+    const statuses = [...document.querySelectorAll("#details li")].map(li => [li.className, li.querySelector(".status").textContent.trim().split(":")[0]]);
+    layerlr.choose(4);
+    const on = path => [...block(path).querySelectorAll(".bar i")].every(bar => bar.classList.contains("off"));
+    done([statuses, on("stem"), on("head"), text("covered"), document.querySelectorAll("[aria-pressed=true]").length]);
+    """
+    statuses, stem, head, covered, pressed = driven(PAGE, steps, tmp_path)
+    assert ["overridden", "overridden"] in statuses
+    assert ["wins", "decides"] in statuses
+    assert ["outside", "not at this time"] in statuses
+    assert (stem, head, pressed) == (False, True, 1)
+    assert "covers 2 tensors of 21 tensors" in covered
+
+
+def test_the_keyboard_goes_through_the_blocks(tmp_path: Path) -> None:
+    """Down, End, Home, left to the parent; one stop of Tab for the whole tree."""
+    steps = """
+    const at = () => document.activeElement.dataset.path;
+    const seen = [];
+    block("token").focus();
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft", "End", "Home"]) { press(document.activeElement, key); seen.push(at()); }
+    const roles = [...new Set(layerlr.visible().map(path => block(path).getAttribute("role")))];
+    done([seen, document.querySelectorAll("#tree [tabindex='0']").length, roles, block("stem").getAttribute("aria-label")]);
+    """
+    seen, stops, roles, label = driven(PAGE, steps, tmp_path)
+    assert seen == ["stem", "blocks", "blocks.{0..3}", "blocks", "head", "token"]
+    assert stops == 1
+    assert roles == ["treeitem"]
+    assert label == "stem, Linear, 20 parameters"
+
+
+@pytest.mark.parametrize("width", [500, 1280, 2560])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window(tmp_path: Path, width: int, dark: bool) -> None:
+    """No sideways scrolling, from a small window to a very wide one."""
+    steps = "done([document.documentElement.scrollWidth, innerWidth]);"
+    shown, window = driven(PAGE, steps, tmp_path, width=width, dark=dark)
+    assert shown <= window
+
+
+class Experts(nn.Module):
+    def __init__(self, layers: int, experts: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "gate": nn.Linear(4, experts),
+                    "experts": nn.ModuleList(
+                        nn.ModuleDict(
+                            {"up": nn.Linear(4, 4), "down": nn.Linear(4, 4), "norm": nn.LayerNorm(4)}
+                        )
+                        for _ in range(experts)
+                    ),
+                }
+            )
+            for _ in range(layers)
+        )
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_tensors_play_smoothly(tmp_path: Path) -> None:
+    """A frame's script stays below 16 ms, and the page below 2 MB."""
+    import torch
+
+    with torch.device("meta"):
+        model = Experts(48, 360)
+    text = "schedule cosine\nlayers.<i>.** -> lr 1e-3 * 0.95 ^ (47 - i)\nlayers.<i>.experts.** -> lr *= 0.1\nfreeze layers.{0..9} until epoch 5\n"
+    plan = plan_of(text, model, steps_per_epoch=100)
+    assert len(plan.inventory) > 100_000
+    page = html.draw(drawing(plan, "experts"))
+    assert len(page) < 2_000_000
+    steps = """
+    const fold = block("layers.{0..47}");
+    fold.focus(); press(fold, "ArrowRight");
+    const times = [], last = 390;
+    layerlr.state.playing = 1;
+    for (let k = 0; k <= last; k++) { const before = performance.now(); layerlr.show(k); times.push(performance.now() - before); }
+    times.sort((a, b) => b - a);
+    done([layerlr.visible().length, times[Math.floor(times.length / 20)]]);
+    """
+    blocks, slowest = driven(page, steps, tmp_path)
+    assert blocks > 48
+    assert slowest < 16

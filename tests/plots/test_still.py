@@ -1,0 +1,99 @@
+"""The still of a network: an SVG without a script, whose colours are those of the plan."""
+
+from __future__ import annotations
+
+import re
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from pages import Net, plan_of
+from torch import nn
+
+import layerlr_dsl as layerlr
+from layerlr_dsl.plots.colours import Scale, viridis
+from layerlr_dsl.plots.network import drawing
+from layerlr_dsl.plots.rows import rows
+from layerlr_dsl.plots.still import draw
+
+
+def _texts(svg: str) -> list[str]:
+    return [node.text or "" for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_it_is_well_formed_and_needs_no_script() -> None:
+    """A notebook that strips scripts shows all of it."""
+    svg = draw(drawing(plan_of(), "a.lr & <b>"))
+    assert "<script" not in svg
+    assert "a.lr & <b>" in _texts(svg)
+    assert {"stem", "blocks", "head", "token"} <= set(_texts(svg))
+
+
+def test_two_stills_in_one_page_keep_to_their_own_colours() -> None:
+    """Names inside an SVG are names of the whole page: those of two pictures must differ."""
+    first, second = (draw(drawing(plan_of(f"** -> lr {rate}\n"), "t")) for rate in ("1e-3", "1e-2"))
+    names = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (first, second)]
+    assert names[0]
+    assert not names[0] & names[1]
+
+
+def test_repeated_blocks_are_one_row() -> None:
+    """With how often they stand there, and the elements of all."""
+    found = {row.label: row for row in rows(drawing(plan_of(model=Net(12)), "t"))}
+    assert found["{0..11}"].times == 12
+    assert found["{0..11}"].numel == 12 * 28
+
+
+def test_rows_are_as_many_as_one_takes_in() -> None:
+    """However large the model, and every element is in some row that is not open."""
+    deep = nn.ModuleDict(
+        {f"part_{a}x": nn.ModuleDict({f"b{b}x": nn.Linear(a + 1, b + 1) for b in range(9)}) for a in range(9)}
+    )
+    found = rows(drawing(plan_of("** -> lr 1\n", deep), "t"), most=20)
+    assert len(found) <= 20
+    assert sum(row.numel for row in found if not row.open) == sum(p.numel() for p in deep.parameters())
+
+
+def test_colours_go_from_dark_to_light_with_the_rate() -> None:
+    """On a log scale; the order can be told without telling hues apart."""
+    scale = Scale(1e-5, 1e-3)
+
+    def light(colour: str) -> float:
+        red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    shades = [light(scale.of(10**-power)) for power in (5, 4.5, 4, 3.5, 3)]
+    assert shades == sorted(shades)
+    assert scale.of(1e-4) == viridis(0.5)
+
+
+def test_a_plan_without_a_length_shows_its_table() -> None:
+    """There is no time axis to draw on."""
+    html = layerlr.parse("** -> lr 1\n").resolve(Net())._repr_html_()
+    assert "<svg" not in html
+    assert "length of the run unknown" in html
+
+
+def test_a_printed_plan_fits_eighty_columns() -> None:
+    """`print(plan)` is the table of `layerlr plan`."""
+    text = str(plan_of(steps_per_epoch=100))
+    assert text.startswith("Net: 146 parameters in 21 tensors; 10 epochs of 100 steps\n")
+    assert "blocks.3/weight" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_plot_returns_a_figure() -> None:
+    """With the curves in it, to be saved or drawn upon."""
+    pytest.importorskip("matplotlib")
+    plan = plan_of()
+    figure = plan.plot("a title")
+    assert len(figure.axes) == 2
+    assert figure.axes[0].get_ylabel() == "learning rate"
+    assert plan.plot(option="weight_decay").axes[0].get_ylabel() == "weight decay"
+
+
+def test_without_matplotlib_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that some module of ours has failed."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"layerlr-dsl\[plot\]"):
+        plan_of().plot()

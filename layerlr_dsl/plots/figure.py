@@ -27,7 +27,7 @@ _INK = "#24292f"
 
 def draw(picture: Picture, form: str) -> bytes:
     """The picture as a file of `form` ("png" or "svg"). Raises ImportError without matplotlib."""
-    mpl = _matplotlib()
+    mpl = matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -51,7 +51,7 @@ def draw(picture: Picture, form: str) -> bytes:
     return out.getvalue()
 
 
-def _matplotlib() -> Any:
+def matplotlib() -> Any:
     """matplotlib, with a backend in the environment or not: none is needed to draw a file.
 
     A notebook sets MPLBACKEND for itself, and the processes that it starts inherit it; where that backend is
@@ -76,7 +76,7 @@ def plain(text: str) -> str:
 
 def palette(count: int) -> list[Any]:
     """A colour for each group: distinct ones for few, a scale from early to late for many."""
-    mpl = _matplotlib()
+    mpl = matplotlib()
     if count <= 10:
         return list(mpl.colormaps["tab10"].colors[:count])
     scale = mpl.colormaps["turbo"]

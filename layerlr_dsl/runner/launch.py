@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
-from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+from layerlr_dsl.runner.errors import Enough, RunFailed, RunInterrupted, RunnerError
 from layerlr_dsl.runner.evaluate import Scores, evaluate
 from layerlr_dsl.runner.feed import ModelFeed
 from layerlr_dsl.runner.feeds import FeedChoice
@@ -30,6 +30,7 @@ from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
+from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
 from layerlr_dsl.tools.printable import first_line
 
@@ -55,6 +56,10 @@ class Asked:
     changes: tuple[str, ...] = ()
     again: str = "the same command with --resume"
     warn: Callable[[Sequence[Diagnostic]], None] = lambda found: None
+    watch: Watch = field(default_factory=Watch)
+    """Hears of every step and epoch."""
+    test: bool = True
+    """Whether the test part, where there is one, is reported at the end."""
 
 
 def train(asked: Asked, display: Display) -> dict[str, Any]:
@@ -260,6 +265,7 @@ class _Run:
             display=self.display,
             interrupts=self.interrupts,
             feed_of_phase=choice,
+            watch=self.asked.watch,
             save=lambda progress, best: self._save(built, progress, best),
         )
         try:
@@ -268,7 +274,7 @@ class _Run:
                 self._test(built)
         except Stopped:
             raise self._interrupted() from None
-        except (RunnerError, KeyboardInterrupt):
+        except (RunnerError, Enough, KeyboardInterrupt):
             raise
         except Exception as fault:
             raise explained(fault, self.progress.total) from fault
@@ -286,7 +292,7 @@ class _Run:
 
     def _test(self, built: Built) -> None:
         """Score the test part once, with the best weights where they were kept. Raises Stopped."""
-        if built.data.test is None:
+        if built.data.test is None or not self.asked.test:
             return
         epoch = self._take_best(built)
         data = replace(built.data, validation=built.data.test)

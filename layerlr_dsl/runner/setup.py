@@ -181,7 +181,14 @@ def _data(config: TrainConfig, wanted: Wanted, place: Processes, *, stratified: 
     if config.test + config.validation >= 1:
         raise RunnerError("--test and --validation together leave nothing to train on")
     request = Request(
-        config.data, wanted, config.validation, config.seed, config.augment, config.test, stratified
+        config.data,
+        wanted,
+        config.validation,
+        config.seed,
+        config.augment,
+        config.test,
+        stratified,
+        config.test_seed,
     )
     if place.several:
         # one process fetches what must be downloaded, the others then find it there

@@ -23,10 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plots": {"tools", "plan"},
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
+    "tuning": {"tools", "language", "model", "api", "starters", "plots", "runner"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "importers", "plots", "runner", "editor"),
+        *("starters", "importers", "plots", "runner", "tuning", "editor"),
     },
 }
 

@@ -141,6 +141,7 @@ class Plan:
 
 def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     from layerlr_dsl.runner.errors import RunInterrupted
+    from layerlr_dsl.runner.files import make_folder
     from layerlr_dsl.tuning import budget as times
     from layerlr_dsl.tuning.preflight import look
     from layerlr_dsl.tuning.running import Runner
@@ -158,6 +159,7 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     subject = look(plan.arms, runner, seed)
     settings = _settings(options, plan, subject, seconds)
     _announce(plan, subject, settings)
+    make_folder(plan.folder)
     url = options["storage"] or f"sqlite:///{plan.folder / 'study.db'}"
     search = Search(plan.arms, runner, settings, budget, url, _say)
     try:

@@ -11,6 +11,8 @@ from layerlr_dsl.runner.errors import RunnerError
 
 SEARCH = 0.6
 """The share of the time that the search may take; the rest is for the finalists' seeds."""
+ENDING = 1.0
+"""Seconds kept for writing what came of it, a tenth of the time at most."""
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -40,4 +42,6 @@ class Budget:
 
     def left(self, share: float = 1.0) -> float:
         """What is left of that share of the time."""
-        return float("inf") if self.seconds is None else share * self.seconds - self.gone
+        if self.seconds is None:
+            return float("inf")
+        return share * (self.seconds - min(ENDING, self.seconds / 10)) - self.gone

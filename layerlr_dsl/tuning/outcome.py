@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from layerlr_dsl.api import Rules
 from layerlr_dsl.tuning.arms import Arm
 
 # Student's t for a two-sided 95 % interval, by degrees of freedom
@@ -67,6 +68,13 @@ class Standing:
     finals: Mapping[int, Scored] = field(default_factory=dict)
     at_edge: tuple[str, ...] = ()
     """The `let`s whose best value still lies at the edge of what was tried."""
+
+    @property
+    def rules(self) -> Rules:
+        """The file with its best values. Raises ValueError where nothing came to a score."""
+        if self.best is None:
+            raise ValueError(f"no trial of {self.arm.name} came to a score")
+        return self.arm.load(self.best.values)
 
     @property
     def interval(self) -> Interval | None:

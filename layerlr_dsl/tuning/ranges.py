@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tools.numbers import spelled
 
-_WRITTEN = re.compile(r"\s*([^.\s](?:[^.]|\.(?!\.))*?)\s*\.\.\s*(\S+)(?:\s+(log))?\s*")
+_HIGH = re.compile(r"\s*(\S+)(?:\s+(log))?\s*")
 HELP = "write NAME=LOW..HIGH, with `log` after it for rates: base=1e-5..1e-2 log"
 MOST_WIDER = 3
 """How many steps a range grows on either side: further out the numbers are hardly meant."""
@@ -69,16 +69,18 @@ class Range:
 def parse(text: str) -> tuple[str, Range]:
     """The name and the range of `NAME=LOW..HIGH [log]`. Raises RunnerError."""
     name, sign, written = text.partition("=")
-    found = _WRITTEN.fullmatch(written)
-    if not sign or not name.strip().isidentifier() or found is None:
+    first, dots, rest = written.partition("..")
+    found = _HIGH.fullmatch(rest)
+    if not sign or not name.strip().isidentifier() or not dots or found is None:
         raise RunnerError(f"--let {text!r} is no range", HELP)
-    low, high = (_number(end, text) for end in found.group(1, 2))
-    whole = all(re.fullmatch(r"[+-]?[0-9]+", end) for end in found.group(1, 2))
+    ends = (first.strip(), found[1])
+    low, high = (_number(end, text) for end in ends)
+    whole = all(re.fullmatch(r"[+-]?[0-9]+", end) for end in ends)
     if not low < high:
         raise RunnerError(f"--let {text!r}: {spelled(low)} is not below {spelled(high)}", HELP)
-    if found[3] and low <= 0:
+    if found[2] and low <= 0:
         raise RunnerError(f"--let {text!r}: a range by logarithm begins above 0", HELP)
-    return name.strip(), Range(low, high, bool(found[3]), whole)
+    return name.strip(), Range(low, high, bool(found[2]), whole)
 
 
 def is_range(text: str) -> bool:

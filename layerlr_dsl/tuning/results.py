@@ -56,15 +56,28 @@ def write_winner(
     write_text(target, text)
 
 
+def write_best(outcome: Outcome, target: Path) -> None:
+    """Write the winner alone. Raises RunnerError where there is none, or no room for it."""
+    winner = outcome.winner
+    if winner is None:
+        raise RunnerError("nothing came to a score, so there is no winner to write")
+    write_winner(outcome, winner, (), target, None)
+
+
 def evidence(outcome: Outcome, how: Sequence[str]) -> list[str]:
     """The table and the verdict as lines of a comment."""
+    return ["Found by `layerlr tune`:", *how, "", *report_lines(outcome)]
+
+
+def report_lines(outcome: Outcome) -> list[str]:
+    """The table and the sentences under it, however wide."""
     cells = [HEADINGS, *rows(outcome)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(HEADINGS))]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
-    return ["Found by `layerlr tune`:", *how, "", *(f"  {line}" for line in lines), "", *verdict(outcome)]
+    return [*(f"  {line}" for line in lines), "", *verdict(outcome)]
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -82,10 +81,12 @@ class Search:
         self._url = url
         self._tell = tell
         self._cut_short = False
+        self._raised: list[Exception] = []
+        """What the training itself raised, which is no fault of the storage."""
         self._storage = storages.opened(url)
         facts = {**settings.facts, "files": ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
-        with storages.faults(url):
+        with storages.faults(url), storages.quietly():
             storages.claimed(
                 self._storage, settings.name, facts, resume=settings.resume, where=settings.where
             )
@@ -103,8 +104,7 @@ class Search:
 
     def run(self) -> Outcome:
         """Search, then compare the finalists over seeds. Raises RunnerError; KeyboardInterrupt passes."""
-        with storages.faults(self._url), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with storages.faults(self._url, self._raised.__contains__), storages.quietly():
             self._search()
             self._compare_finalists()
         return self.outcome()
@@ -113,15 +113,16 @@ class Search:
 
     def _search(self) -> None:
         while not self._cut_short:
+            self._give_up_the_dead(self._arms)
             arm = self._next_arm()
-            if arm is None:
-                if not self._others_at_work(self._arms):
+            if arm is not None:
+                if not self._time_for(arm):
                     break
-                time.sleep(POLL)
-            elif not self._time_for(arm):
-                break
-            else:
                 self._try(arm)
+            elif self._at_work(self._arms):
+                time.sleep(POLL)
+            else:
+                break
         self._refuse_hopeless()
 
     def _next_arm(self) -> Arm | None:
@@ -160,13 +161,16 @@ class Search:
         ]
         return max(seconds, default=None)
 
-    def _others_at_work(self, names: Mapping[str, object] | Sequence[str]) -> bool:
-        """Whether another process has a trial in hand; one that shows no life is given up."""
+    def _give_up_the_dead(self, names: Iterable[str]) -> None:
+        """Count the trials of processes that show no life as lost."""
         import optuna
 
         if self._url is not None:
             for name in names:
                 optuna.storages.fail_stale_trials(self._studies[name])
+
+    def _at_work(self, names: Iterable[str]) -> bool:
+        """Whether another process has a trial in hand."""
         return any(t.state.name == "RUNNING" for name in names for t in self._trials(name))
 
     def _try(self, arm: Arm) -> None:
@@ -174,40 +178,37 @@ class Search:
         import optuna
 
         study, trials = self._studies[arm.name], self._trials(arm.name)
-        planned = self._planned(arm, trials)
-        if planned is not None:
-            values, noted = planned
-            study.enqueue_trial(values, {**noted, "planned": values})
-        startup = min(GRID, self._settings.trials or GRID)
         study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=startup, seed=self._settings.seed * 7919 + len(trials)
+            n_startup_trials=self._grid(arm),
+            seed=self._settings.seed * 7919 + len(trials),
+            multivariate=False,
         )
         study.pruner = _pruner(trials)
-        with suppress(_Surplus):
-            self._optimize(study, lambda trial: self._objective(arm, trial))
+        self._optimize(study, lambda trial: self._objective(arm, trial))
 
     def _optimize(self, study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> None:
-        try:
-            study.optimize(objective, n_trials=1)
-        except OutOfTime:
-            self._cut_short = True
+        with suppress(_Surplus):
+            try:
+                study.optimize(objective, n_trials=1)
+            except OutOfTime:
+                self._cut_short = True
 
-    def _planned(
-        self, arm: Arm, trials: Sequence[FrozenTrial]
-    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The values to try next, with what is noted of them; None to leave them to the sampler."""
-        if any(t.state.name == "WAITING" for t in trials):
-            return None
+    def _planned(self, arm: Arm, trials: Sequence[FrozenTrial], trial: optuna.Trial) -> dict[str, Any]:
+        """The values that are to be tried next, none where the sampler may choose them.
+
+        A trial's number, which no other process gets, decides what it takes of the first values; of what
+        follows from other trials two processes may try the same.
+        """
+        first = _first_values(arm, self._grid(arm))
+        if trial.number < len(first):
+            return first[trial.number]
         again = {t.user_attrs.get("again") for t in trials}
         for lost in trials:
-            if _is_lost(lost) and lost.number not in again and lost.params:
-                return dict(lost.params), {"again": lost.number}
-        tried = [t.params for t in trials if t.params]
-        for values in _first_values(arm, self._grid(arm)):
-            if values not in tried:
-                return values, {}
+            if _is_lost(lost) and lost.number not in again:
+                trial.set_user_attr("again", lost.number)
+                return dict(lost.params) or dict(enumerate(first)).get(lost.number, {})
         wider = self._wider(arm, trials)
-        return None if wider is None or wider in tried else (wider, {})
+        return {} if wider is None or wider in [t.params for t in trials] else wider
 
     def _grid(self, arm: Arm) -> int:
         return min(GRID, self._settings.trials or GRID) if len(arm.ranges) == 1 else GRID
@@ -235,15 +236,24 @@ class Search:
         )
 
     def _objective(self, arm: Arm, trial: optuna.Trial) -> float:
-        trials = self._trials(arm.name)
-        if len([t for t in _counted(trials) if t.number < trial.number]) >= self._limit(arm):
-            trial.set_user_attr("left_out", "another process had begun the last one")
-            raise _Surplus
-        values = {name: _suggested(trial, name, arm, trials) for name in arm.ranges}
+        import optuna
+
+        trials = [t for t in self._trials(arm.name) if t.number < trial.number]
+        if len(_counted(trials)) >= self._limit(arm):
+            raise self._surplus(trial)
+        planned = self._planned(arm, trials, trial)
+        trial.study.sampler = optuna.samplers.PartialFixedSampler(planned, trial.study.sampler)
+        values = {
+            name: _suggested(trial, name, arm, [planned, *(t.params for t in trials)]) for name in arm.ranges
+        }
         label = ", ".join([arm.name, *(f"{name} {spelled(value, 3)}" for name, value in values.items())])
         untried = not any(t.state.name == "COMPLETE" for t in trials)
         report = Report(self._settings.seed, lambda: self._budget.left(1.0 if untried else SEARCH), trial)
         return self._score(Candidate(arm, values, self._settings.seed), report, trial, label)
+
+    def _surplus(self, trial: optuna.Trial) -> _Surplus:
+        trial.set_user_attr("left_out", "another process had begun the last one")
+        return _Surplus()
 
     def _score(self, candidate: Candidate, report: Report, trial: optuna.Trial, label: str) -> float:
         """Train, and note in the trial what came of it; what cannot be trained scores no number."""
@@ -266,6 +276,9 @@ class Search:
             trial.set_user_attr("why", why)
             self._tell(f"{label}: failed: {why}")
             return math.nan
+        except Exception as fault:
+            self._raised.append(fault)
+            raise
         trial.set_user_attr("scored", asdict(scored))
         self._tell(
             f"{label}: {self._settings.metric} {score_text(scored.value, self._settings.share)} in {scored.seconds:.0f} s"
@@ -284,7 +297,7 @@ class Search:
                 "see by `layerlr train` with one of the files what goes wrong; lower rates may help",
             )
         raise RunnerError(
-            f"the budget of {self._budget.seconds or 0:.0f} s is too small for one trial",
+            f"the budget of {spelled(self._budget.seconds or 0.0, 3)} s is too small for one trial",
             "give a larger --budget, or shorter trials by --epochs or --steps",
         )
 
@@ -293,16 +306,18 @@ class Search:
     def _compare_finalists(self) -> None:
         finalists = self._finalists()
         seeds = range(self._settings.seed + 1, self._settings.seed + 1 + self._settings.seeds)
+        pairs = [(name, seed) for seed in seeds for name in finalists]
         while not self._cut_short:
-            missing = self._missing(finalists, seeds)
-            if not missing:
-                if not self._others_at_work([FINALS]):
-                    return
-                time.sleep(POLL)
-            elif self._round_fits(missing, finalists):
-                self._run_final(*missing[0], finalists)
-            else:
+            self._give_up_the_dead([FINALS])
+            missing = self._missing(finalists, pairs)
+            if missing and not self._round_fits(missing, finalists):
                 self._cut_short = True
+            elif missing:
+                self._run_final(pairs, finalists)
+            elif self._at_work([FINALS]):
+                time.sleep(POLL)
+            else:
+                return
 
     def _finalists(self) -> dict[str, Trial]:
         """The best setting of the first arm and of those that did best in the search."""
@@ -319,18 +334,18 @@ class Search:
         room = self._settings.finalists - (first in done)
         return {name: done[name] for name in [*([first] if first in done else []), *others[:room]]}
 
-    def _missing(self, finalists: Mapping[str, Trial], seeds: Sequence[int]) -> list[tuple[str, int]]:
+    def _missing(
+        self, finalists: Mapping[str, Trial], pairs: Sequence[tuple[str, int]]
+    ) -> list[tuple[str, int]]:
         """What is to be trained yet, seed by seed, so that whatever is done can be compared in pairs."""
         begun = {
             (t.params["arm"], t.params["seed"])
-            for t in self._trials(FINALS)
+            for t in _counted(self._trials(FINALS))
             if t.params.keys() >= {"arm", "seed"}
-            and not _is_lost(t)
-            and "left_out" not in t.user_attrs
+            and t.params["arm"] in finalists
             and t.user_attrs.get("values") == dict(finalists[t.params["arm"]].values)
-            if t.params["arm"] in finalists
         }
-        return [(name, seed) for seed in seeds for name in finalists if (name, seed) not in begun]
+        return [pair for pair in pairs if pair not in begun]
 
     def _round_fits(self, missing: Sequence[tuple[str, int]], finalists: Mapping[str, Trial]) -> bool:
         """Whether the time left has room for what is missing of this seed."""
@@ -340,21 +355,28 @@ class Search:
             needed += scored.seconds if scored is not None and seed == missing[0][1] else 0.0
         return needed <= self._budget.left()
 
-    def _run_final(self, name: str, seed: int, finalists: Mapping[str, Trial]) -> None:
+    def _run_final(self, pairs: Sequence[tuple[str, int]], finalists: Mapping[str, Trial]) -> None:
+        """One finalist with one seed: the one of the trial's own number where it is still to be had."""
         import optuna
 
-        values = dict(finalists[name].values)
-        study = self._studies[FINALS]
-        study.sampler, study.pruner = optuna.samplers.RandomSampler(seed=0), optuna.pruners.NopPruner()
-        study.enqueue_trial({"arm": name, "seed": seed}, {"values": values})
-
         def objective(trial: optuna.Trial) -> float:
-            arm = self._arms[trial.suggest_categorical("arm", list(self._arms))]
-            chosen = trial.suggest_int("seed", 0, 2**31)
+            missing = self._missing(finalists, pairs)
+            own = [pair for pair in pairs[trial.number : trial.number + 1] if pair in missing]
+            if not missing:
+                raise self._surplus(trial)
+            name, seed = (own or missing)[0]
+            values = dict(finalists[name].values)
             trial.set_user_attr("values", values)
-            report = Report(chosen, self._budget.left)
-            return self._score(Candidate(arm, values, chosen), report, trial, f"{arm.name}, seed {chosen}")
+            fixed = {"arm": name, "seed": seed}
+            trial.study.sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.RandomSampler())
+            trial.suggest_categorical("arm", list(self._arms))
+            trial.suggest_int("seed", 0, 2**31)
+            report = Report(seed, self._budget.left)
+            candidate = Candidate(self._arms[name], values, seed)
+            return self._score(candidate, report, trial, f"{name}, seed {seed}")
 
+        study = self._studies[FINALS]
+        study.sampler, study.pruner = optuna.samplers.RandomSampler(), optuna.pruners.NopPruner()
         self._optimize(study, objective)
 
     # ------------------------------------------------------------ what came of it
@@ -431,11 +453,9 @@ def _first_values(arm: Arm, count: int) -> list[dict[str, float]]:
     return [{name: point} for point in found.points(count)]
 
 
-def _suggested(trial: optuna.Trial, name: str, arm: Arm, trials: Sequence[FrozenTrial]) -> float:
-    """The value that the trial was planned with, or one that the sampler draws from all that was tried."""
-    planned = trial.user_attrs.get("planned", {})
-    seen = [t.params[name] for t in trials if name in t.params]
-    found = arm.ranges[name].with_values([*seen, *([planned[name]] if name in planned else [])])
+def _suggested(trial: optuna.Trial, name: str, arm: Arm, tried: Sequence[Mapping[str, float]]) -> float:
+    """A value of a range that has grown to hold all that was tried."""
+    found = arm.ranges[name].with_values([values[name] for values in tried if name in values])
     if found.whole:
         return trial.suggest_int(name, int(found.low), int(found.high), log=found.log)
     return trial.suggest_float(name, found.low, found.high, log=found.log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,28 @@ FACTS = "layerlr"
 
 
 def engine() -> None:
-    """See that Optuna is there, and have it speak of errors alone. Raises RunnerError."""
+    """See that Optuna is there. Raises RunnerError."""
     try:
-        import optuna
+        import optuna  # noqa: F401
     except ImportError:
         raise RunnerError(
             "comparing rule files needs Optuna, which is not installed", "pip install 'layerlr-dsl[tune]'"
         ) from None
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Has Optuna say nothing meanwhile: what is to be said of trials is said in words of the search."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def opened(url: str | None) -> BaseStorage:
@@ -40,33 +54,44 @@ def opened(url: str | None) -> BaseStorage:
 
     if url is None:
         return optuna.storages.InMemoryStorage()
-    with faults(url), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with faults(url), quietly():
         settings = {"connect_args": {"timeout": LOCK_PATIENCE}} if url.startswith("sqlite:") else None
         return optuna.storages.RDBStorage(url, settings, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
 
 
 @contextmanager
-def faults(url: str | None) -> Iterator[None]:
-    """Says what the storage cannot do; the trials that are in it stay there. Raises RunnerError."""
-    import optuna
+def faults(url: str | None, passing: Callable[[Exception], bool] = lambda fault: False) -> Iterator[None]:
+    """Says what the storage cannot do; the trials that are in it stay there.
 
-    from sqlalchemy.exc import SQLAlchemyError
-
+    A fault for which `passing` says so is none of the storage's. Raises RunnerError.
+    """
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError) as fault:
-        cause = fault.__cause__ or fault
+    except RunnerError:
+        raise
+    except Exception as fault:
+        cause = None if passing(fault) else _of_the_storage(fault)
+        if cause is None:
+            raise
         text = first_line(getattr(cause, "orig", None) or cause)
         if "locked" in text:
             help = "another program holds it; when that has ended, go on with --resume"
         else:
             help = "it must be an address that Optuna knows, such as sqlite:///study.db"
         raise RunnerError(f"the storage {url} cannot be used: {text}", help) from fault
-    except RuntimeError as fault:
-        if "version" not in str(fault):
-            raise
-        raise RunnerError(f"the storage {url} is of another version of Optuna: {first_line(fault)}") from None
+
+
+def _of_the_storage(fault: BaseException | None) -> BaseException | None:
+    """The fault of the database behind one that Optuna raises, whose own may say nothing of it."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError)
+    found = None
+    while fault is not None:
+        found = fault if isinstance(fault, kinds) else found
+        fault = fault.__cause__ or fault.__context__
+    return found
 
 
 def claimed(

@@ -165,9 +165,9 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     try:
         outcome = search.run()
     except KeyboardInterrupt:
-        raise RunInterrupted(
-            f"stopped; all trials that are done are in {url}", "go on with:", 2, again
-        ) from None
+        number = search.interrupts.asked or 2
+        told = f"stopped; all trials that are done are in {url}"
+        raise RunInterrupted(told, "go on with:", number, again) from None
     return _finish(outcome, plan, subject, options)
 
 

@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning import storage as storages
 from layerlr_dsl.tuning.arms import Arm, Candidate, digest
@@ -81,6 +82,8 @@ class Search:
         self._url = url
         self._tell = tell
         self._cut_short = False
+        self.interrupts = Interrupts()
+        """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence."""
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
         self._storage = storages.opened(url)
@@ -104,7 +107,8 @@ class Search:
 
     def run(self) -> Outcome:
         """Search, then compare the finalists over seeds. Raises RunnerError; KeyboardInterrupt passes."""
-        with storages.faults(self._url, self._raised.__contains__), storages.quietly():
+        quiet = storages.quietly()
+        with storages.faults(self._url, self._raised.__contains__), quiet, self.interrupts:
             self._search()
             self._compare_finalists()
         return self.outcome()
@@ -113,6 +117,7 @@ class Search:
 
     def _search(self) -> None:
         while not self._cut_short:
+            self._heed()
             self._give_up_the_dead(self._arms)
             arm = self._next_arm()
             if arm is not None:
@@ -124,6 +129,15 @@ class Search:
             else:
                 break
         self._refuse_hopeless()
+
+    def _heed(self) -> None:
+        """Raises KeyboardInterrupt where a signal came."""
+        if self.interrupts.asked:
+            raise KeyboardInterrupt
+
+    def _left(self, share: float = 1.0) -> float:
+        self._heed()
+        return self._budget.left(share)
 
     def _next_arm(self) -> Arm | None:
         """The arm with the fewest trials of those that have some to come."""
@@ -248,7 +262,7 @@ class Search:
         }
         label = ", ".join([arm.name, *(f"{name} {spelled(value, 3)}" for name, value in values.items())])
         untried = not any(t.state.name == "COMPLETE" for t in trials)
-        report = Report(self._settings.seed, lambda: self._budget.left(1.0 if untried else SEARCH), trial)
+        report = Report(self._settings.seed, lambda: self._left(1.0 if untried else SEARCH), trial)
         return self._score(Candidate(arm, values, self._settings.seed), report, trial, label)
 
     def _surplus(self, trial: optuna.Trial) -> _Surplus:
@@ -308,6 +322,7 @@ class Search:
         seeds = range(self._settings.seed + 1, self._settings.seed + 1 + self._settings.seeds)
         pairs = [(name, seed) for seed in seeds for name in finalists]
         while not self._cut_short:
+            self._heed()
             self._give_up_the_dead([FINALS])
             missing = self._missing(finalists, pairs)
             if missing and not self._round_fits(missing, finalists):
@@ -371,7 +386,7 @@ class Search:
             trial.study.sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.RandomSampler())
             trial.suggest_categorical("arm", list(self._arms))
             trial.suggest_int("seed", 0, 2**31)
-            report = Report(seed, self._budget.left)
+            report = Report(seed, self._left)
             candidate = Candidate(self._arms[name], values, seed)
             return self._score(candidate, report, trial, f"{name}, seed {seed}")
 

@@ -127,7 +127,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path, files, monk
     os.kill(child, signal.SIGINT)
     status = finish(child)
     assert status == 130, log.read_text()
-    assert "all trials that are done are in sqlite:///" in log.read_text()
+    assert "stopped; all trials that are done are in" in log.read_text()
     assert re.search(r"layerlr tune .* --resume", log.read_text())
     done = log.read_text().count("accuracy ")
     assert finish(start([*line, "--resume"], tmp_path / "log2")) == 0

@@ -16,6 +16,7 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
@@ -299,15 +300,20 @@ def _settings(options: dict[str, Any], plan: Plan, subject: Subject, seconds: fl
 
 def _announce(plan: Plan, subject: Subject, settings: Settings) -> None:
     _say(f"{subject.model}; {subject.data}")
-    length = ", ".join(f"{plan.settings[k]:g} {k}" for k in ("epochs", "steps") if plan.settings.get(k))
     many = "as the budget allows" if settings.trials is None else str(settings.trials)
     names = ", ".join(arm.name for arm in plan.arms)
-    _say(f"comparing {names}; trials of {length}, {many} for each file")
+    _say(f"comparing {names}; trials of {_length(plan)}, {many} for each file")
     for note in subject.notes:
         _say(note)
     still = [arm.name for arm in plan.arms if not arm.ranges]
     if still:
         _say(f"compared as they stand, nothing being searched in them by --let: {', '.join(still)}")
+
+
+def _length(plan: Plan) -> str:
+    """`6 epochs`: how long a trial is."""
+    name = "epochs" if plan.settings.get("epochs") else "steps"
+    return plural(plan.settings[name], name[:-1])
 
 
 def _say(text: str) -> None:
@@ -327,7 +333,6 @@ def _finish(outcome: Outcome, plan: Plan, subject: Subject, options: dict[str, A
 
 def _how(plan: Plan, subject: Subject, outcome: Outcome) -> list[str]:
     """What was done, for the comments of the winner."""
-    length = ", ".join(f"{plan.settings[k]:g} {k}" for k in ("epochs", "steps") if plan.settings.get(k))
-    said = [f"{subject.model} on {subject.data}; trials of {length}"]
+    said = [f"{subject.model} on {subject.data}; trials of {_length(plan)}"]
     weights = plan.settings.get("weights")
     return [*said, f"weights {weights}"] if weights else said

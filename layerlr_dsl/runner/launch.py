@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
+from layerlr_dsl.runner import about, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
 from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
@@ -33,6 +33,8 @@ from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.seeds import mix
+from layerlr_dsl.training import chance
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -205,7 +207,7 @@ class _Run:
             chance.restore(states[self.place.rank])
         else:
             # other processes than before: none can go on where one left off, so all start anew, repeatably
-            chance.seed_everything(chance.mix(self.config.seed, self.progress.total), self.place.rank)
+            chance.seed_everything(mix(self.config.seed, self.progress.total), self.place.rank)
 
     def _describe(self, built: Built) -> None:
         if self.folder is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from layerlr_dsl.plan.clock import ImpossibleTime
-from layerlr_dsl.runner import chance, head, origin, resume, tasks, weights
+from layerlr_dsl.runner import head, origin, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
@@ -21,6 +21,7 @@ from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.step import Numerics
 from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.wrapping import wrap
+from layerlr_dsl.training import chance
 
 if TYPE_CHECKING:
     import torch

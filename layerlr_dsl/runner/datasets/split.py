@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from layerlr_dsl.runner.data import Request
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.order import mix
+from layerlr_dsl.tools.seeds import mix
 
 TEST_STREAM = 2
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
 
-from layerlr_dsl.runner import chance
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.training import chance
 
 _HARMLESS = ("activation", "pooling", "flatten", "padding", "upsampling", "fold", "pixelshuffle", "container")
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MultiheadAttention)

@@ -71,7 +71,6 @@ def test_a_run_says_it_once_and_is_the_same_as_without(layerlr, rules, tmp_path,
 @pytest.mark.parametrize(("size", "said"), [(32, True), (224, False)])
 def test_norms_held_by_statistics_of_another_image_size_are_told_of(layerlr, tmp_path, size, said):
     """timm's models know the size they were trained at; only loaded weights bring statistics of it."""
-    pytest.importorskip("timm")
     rules = tmp_path / "held.lr"
     rules.write_text(
         'model "timm:tf_efficientnet_lite0(num_classes=10)"\nfreeze ** except classifier\n** -> lr 0\n'

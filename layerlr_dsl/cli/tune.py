@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from layerlr_dsl.tuning.search import Settings
 
 EPILOG = """\b
-Exit status: 0 done; 1 findings in the rules, or no trial came to a score; 2 wrong usage, data or a
-storage that cannot be used, a budget too small for one trial; 130 stopped by Ctrl-C, all trials kept.
+Exit status: 0 done; 1 findings in the rules, or no trial came to a score; 2 wrong usage,
+data or a storage that cannot be used, a budget too small for one trial; 130 stopped by
+Ctrl-C, all trials kept.
 """
 AS_IN_TRAIN = (
     *("data", "task", "model", "weights", "from_scratch", "head_init", "epochs", "steps", "batch_size"),
@@ -101,9 +102,8 @@ def command(context: click.Context, /, **options: Any) -> int:
 
     \b
     Examples:
-        layerlr tune --model "timm:tf_efficientnet_lite0(num_classes=10)" --weights efficientnet-lite0 \\
-            --data digits --image-size 64 --epochs 4
-        layerlr tune mine.lr other.lr --data flowers --epochs 5 --let "base=1e-5..1e-2 log" -o best.lr
+        layerlr tune --model torchvision:resnet18 --weights DEFAULT --data flowers --epochs 4
+        layerlr tune mine.lr --data flowers --epochs 5 --let "base=1e-5..1e-2 log" -o best.lr
         layerlr tune mine.lr --data flowers --epochs 5 --budget 30m --resume
     """
     given = {

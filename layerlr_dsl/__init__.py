@@ -9,10 +9,22 @@ if TYPE_CHECKING:
     from layerlr_dsl.api import Plan, Rules, load, parse
     from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
     from layerlr_dsl.model.inventory import Inventory
+    from layerlr_dsl.tuning import tune
 
 __version__ = "0.1.0"
 
-__all__ = ["Diagnostic", "Inventory", "Plan", "RuleError", "Rules", "__version__", "load", "optim", "parse"]
+__all__ = [
+    "Diagnostic",
+    "Inventory",
+    "Plan",
+    "RuleError",
+    "Rules",
+    "__version__",
+    "load",
+    "optim",
+    "parse",
+    "tune",
+]
 
 _HOMES = {
     "Diagnostic": "layerlr_dsl.language.diagnostics",
@@ -22,6 +34,7 @@ _HOMES = {
     "Rules": "layerlr_dsl.api",
     "load": "layerlr_dsl.api",
     "parse": "layerlr_dsl.api",
+    "tune": "layerlr_dsl.tuning.own_loop",
 }
 
 
@@ -30,7 +43,7 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
-    elif name in ("optim", "training"):
+    elif name in ("optim", "training", "tuning"):
         value = import_module(f"layerlr_dsl.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -180,6 +180,7 @@ FAMILIES = (
             Kind("LR401", "info", "learning rates very far apart"),
             Kind("LR402", "info", "weight decay on a bias or a norm"),
             Kind("LR403", "info", "Muon on an embedding or a head"),
+            Kind("LR404", "info", "batch norms thaw behind a fitted head"),
         ),
     ),
 )

@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Train, and use what came of it": {
         "train": "Fine-tune a model as a rule file says.",
+        "tune": "Find out which rule file trains best.",
         "evaluate": "Score the model of a run, class by class.",
         "predict": "Tell what the model of a run says of files.",
         "export": "Write the model of a run for other programs.",

@@ -20,7 +20,7 @@ from layerlr_dsl.starters import STYLES, starter
 @click.option(
     "--style",
     type=click.Choice(list(STYLES)),
-    default="layered",
+    default="plain",
     show_default=True,
     help="What the rules do.",
 )
@@ -31,6 +31,10 @@ def command(model: str, style: str, output: str | None, force: bool) -> int:
 
     \b
     Styles:
+        plain     one rate: what any other style must beat (`layerlr tune` tells whether it does)
+        held      one rate, and the norms' running statistics stand still
+        head      the head alone
+        head-then-all  the head alone for a while, then everything
         layered   rates that grow from the input to the head
         gradual   the head first, then one stage after the other thaws
         decay     a rate for each block, each a factor below the next

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from layerlr_dsl.language.diagnostics import Diagnostic, info
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.matching import Row
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.tools.numbers import spelled
@@ -15,7 +16,7 @@ RATIO = 1e4
 
 def advice(plan: Plan) -> list[Diagnostic]:
     """What a careful reader would remark on: nothing here is wrong."""
-    return [*_ratios(plan), *_decayed(plan), *_muon(plan)]
+    return [*_ratios(plan), *_decayed(plan), *_muon(plan), *_statistics(plan)]
 
 
 def _winner(plan: Plan, number: int, option: str) -> Span | None:
@@ -96,3 +97,39 @@ def _muon(plan: Plan) -> Iterator[Diagnostic]:
                 span,
                 "Muon is meant for hidden matrices; give embeddings and the head AdamW",
             )
+
+
+def _statistics(plan: Plan) -> Iterator[Diagnostic]:
+    """Norms that stand still at first and go by each batch later, while something is fitted to them as they stand."""
+    norms = plan.inventory.statistics or frozenset()
+    if not norms or all(plan.behaviours[number].now(0).freeze.frozen for number in plan.behaviour_of_class):
+        return
+    for number, row, _ in _rows(plan):
+        behaviour = plan.behaviours[plan.behaviour_of_class[number]]
+        start = behaviour.now(0).freeze
+        if row.owner not in norms or not start.frozen or start.statistics or start.effect is None:
+            continue
+        thaw = _goes_by_batches(behaviour)
+        if thaw is not None:
+            yield info(
+                "LR404",
+                f"from {plan.clock.words(thaw)} on `{row.name.rpartition('.')[0]}` normalises by each batch, and "
+                "what trained before was fitted to its statistics",
+                start.effect.span,
+                "`freeze statistics of **` holds them all along; or let them go on from the start: "
+                "`freeze ... updating statistics`",
+            )
+            return
+
+
+def _goes_by_batches(behaviour: Behaviour) -> int | None:
+    """The tick at which a norm that stands still at first begins to go by its batches."""
+    steps = behaviour.unfolded().states()
+    return next(
+        (
+            tick
+            for tick, (frozen, going, held) in zip(steps.ticks, steps.values, strict=True)
+            if tick and (going or not frozen) and not held
+        ),
+        None,
+    )

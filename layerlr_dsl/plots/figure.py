@@ -34,7 +34,7 @@ _SETTINGS = {
 
 def draw(picture: Picture, form: str) -> bytes:
     """The picture as a file of `form` ("png" or "svg"). Raises ImportError without matplotlib."""
-    with _matplotlib().rc_context(_SETTINGS):
+    with matplotlib().rc_context(_SETTINGS):
         out = BytesIO()
         made(picture).savefig(out, format=form, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()
@@ -42,7 +42,7 @@ def draw(picture: Picture, form: str) -> bytes:
 
 def made(picture: Picture) -> Figure:
     """The picture as a figure of matplotlib, which no window shows. Raises ImportError without matplotlib."""
-    mpl = _matplotlib()
+    mpl = matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -74,7 +74,7 @@ def shown_by_itself(figure: Figure) -> Figure:
     return figure
 
 
-def _matplotlib() -> Any:
+def matplotlib() -> Any:
     """matplotlib, with a backend in the environment or not: none is needed to draw a file.
 
     A notebook sets MPLBACKEND for itself, and the processes that it starts inherit it; where that backend is
@@ -99,7 +99,7 @@ def plain(text: str) -> str:
 
 def palette(count: int) -> list[Any]:
     """A colour for each group: distinct ones for few, a scale from early to late for many."""
-    mpl = _matplotlib()
+    mpl = matplotlib()
     if count <= 10:
         return list(mpl.colormaps["tab10"].colors[:count])
     scale = mpl.colormaps["turbo"]

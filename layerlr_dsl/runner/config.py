@@ -24,6 +24,7 @@ Parallel = Literal["none", "ddp", "fsdp"]
 class TrainConfig(BaseModel):
     """The settings of one run. Sizes are in pixels, `clip` is a gradient norm, `batch_size` counts the
     samples of one forward pass over all processes together, so that a run means the same on any number.
+    `test_seed` decides alone which samples are set aside as the test part; where it is not given, `seed` does.
     `lets` are constants in the place of the rules' own, as they are written.
     """
 
@@ -50,6 +51,7 @@ class TrainConfig(BaseModel):
     validation: float = Field(default=0.2, gt=0, lt=1)
     test: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    test_seed: int | None = Field(default=None, ge=0, lt=2**32)
     precision: Precision = "fp32"
     device: str = "auto"
     workers: int = Field(default=0, ge=0, le=256)
@@ -80,6 +82,7 @@ DECIDES = (
         "validation",
         "test",
         "seed",
+        "test_seed",
     ),
 )
 

@@ -34,6 +34,7 @@ class Request:
     """A data SPEC with what is asked of it.
 
     `validation` and `test` are the shares held out where the data has no such part of its own;
+    `test_seed` is for the test part alone, where it is to stay the same while `seed` changes.
     `stratified` says that targets are class numbers, of which each part gets its share.
     """
 
@@ -44,6 +45,7 @@ class Request:
     augment: bool = False
     test: float = 0.0
     stratified: bool = True
+    test_seed: int | None = None
 
 
 class Samples(Protocol):

@@ -36,3 +36,7 @@ class RunInterrupted(RunnerError):
 
 class StoppedWhilePreparing(Exception):
     """A signal came while something was prepared that can be prepared again."""
+
+
+class Enough(Exception):
+    """Whoever watches a run has seen enough of it: it ends there, and nothing is wrong with it."""

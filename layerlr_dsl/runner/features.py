@@ -20,8 +20,8 @@ from layerlr_dsl.runner.data import Batch, Data, Samples
 from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
 from layerlr_dsl.runner.feed import Fetcher, Loading, in_full, mapped
 from layerlr_dsl.runner.order import Order, validation_batches
-from layerlr_dsl.runner.prefix import Cut
 from layerlr_dsl.runner.tasks import Task
+from layerlr_dsl.training.prefix import Cut
 
 if TYPE_CHECKING:
     from torch import Tensor

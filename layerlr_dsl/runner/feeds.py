@@ -64,7 +64,7 @@ class FeedChoice:
             return None
         reason = self._against(progress)
         if reason is None:
-            from layerlr_dsl.runner.prefix import NoPrefix
+            from layerlr_dsl.training.prefix import NoPrefix
 
             try:
                 return self._remembered()
@@ -95,7 +95,7 @@ class FeedChoice:
         from torch.utils._pytree import tree_leaves
 
         from layerlr_dsl.runner.features import MIB, RememberedFeed
-        from layerlr_dsl.runner.prefix import NoPrefix, cut
+        from layerlr_dsl.training.prefix import NoPrefix, cut
 
         keys = [[(index, index) for index in range(min(LOOK_AT, len(self.data.train)))]]
         (inputs, targets), *_ = Fetcher(

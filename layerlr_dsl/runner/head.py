@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from layerlr_dsl.runner.order import mix
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.seeds import mix
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -91,7 +91,16 @@ def _data(trained: Trained, spec: str | None) -> Data:
     stratified = trained.task.stratified
     if spec is None:
         return load(
-            Request(config.data, wanted, config.validation, config.seed, False, config.test, stratified)
+            Request(
+                config.data,
+                wanted,
+                config.validation,
+                config.seed,
+                False,
+                config.test,
+                stratified,
+                config.test_seed,
+            )
         )
     return load(Request(spec, wanted, config.validation, config.seed, False, 0.0, stratified))
 

@@ -5,35 +5,43 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import about, chance, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
+from layerlr_dsl.runner import about, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
 from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
-from layerlr_dsl.runner.errors import RunFailed, RunInterrupted, RunnerError
+from layerlr_dsl.runner.errors import Enough, RunFailed, RunInterrupted, RunnerError
 from layerlr_dsl.runner.evaluate import Scores, evaluate
-from layerlr_dsl.runner.feed import ModelFeed
+from layerlr_dsl.runner.feed import ModelFeed, called, in_full, mapped
 from layerlr_dsl.runner.feeds import FeedChoice
 from layerlr_dsl.runner.folder import RunFolder, rule_texts
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.runner.loop import Loop, Parts, Stopped
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.mishaps import explained
+from layerlr_dsl.runner.models import look_at
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
+from layerlr_dsl.runner.savings import LEAST_STEPS, measured
+from layerlr_dsl.runner.savings import text as savings_text
 from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.summary import summary, write_plot
+from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.seeds import mix
+from layerlr_dsl.training import chance
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from layerlr_dsl.language.diagnostics import Diagnostic
 
 # what a checkpoint of odd content does to the code that takes it in
@@ -55,6 +63,10 @@ class Asked:
     changes: tuple[str, ...] = ()
     again: str = "the same command with --resume"
     warn: Callable[[Sequence[Diagnostic]], None] = lambda found: None
+    watch: Watch = field(default_factory=Watch)
+    """Hears of every step and epoch."""
+    test: bool = True
+    """Whether the test part, where there is one, is reported at the end."""
 
 
 def train(asked: Asked, display: Display) -> dict[str, Any]:
@@ -200,7 +212,7 @@ class _Run:
             chance.restore(states[self.place.rank])
         else:
             # other processes than before: none can go on where one left off, so all start anew, repeatably
-            chance.seed_everything(chance.mix(self.config.seed, self.progress.total), self.place.rank)
+            chance.seed_everything(mix(self.config.seed, self.progress.total), self.place.rank)
 
     def _describe(self, built: Built) -> None:
         if self.folder is None:
@@ -260,21 +272,54 @@ class _Run:
             display=self.display,
             interrupts=self.interrupts,
             feed_of_phase=choice,
+            watch=self.asked.watch,
             save=lambda progress, best: self._save(built, progress, best),
         )
+        self._tell_savings(built)
         try:
             with self.interrupts:
                 Loop(parts, self.progress).run()
                 self._test(built)
         except Stopped:
             raise self._interrupted() from None
-        except (RunnerError, KeyboardInterrupt):
+        except (RunnerError, Enough, KeyboardInterrupt):
             raise
         except Exception as fault:
             raise explained(fault, self.progress.total) from fault
         finally:
             for log in written:
                 log.close()
+
+    def _tell_savings(self, built: Built) -> None:
+        """Say what the freeze saves, where it can be measured and the run is long enough to care."""
+        from layerlr_dsl.training.prefix import untouched
+
+        total = built.plan.clock.total or 0
+        alone = (
+            self.config.parallel == "none"
+            and not self.config.compile
+            and not isinstance(self.display, Silent)
+        )
+        if not (
+            alone and self.phases.frozen_parameters and self.progress.total == 0 and total >= LEAST_STEPS
+        ):
+            return
+        count = min(self.config.batch_size, len(built.data.train))
+
+        def loss() -> Tensor:
+            with built.numerics.autocast():
+                outputs = in_full(built.task.outputs(called(built.model, inputs)))
+            return built.task.loss(outputs, targets).mean()
+
+        with untouched(built.model):
+            batch = look_at(built.data, built.data.train, built.task, count)
+        inputs, targets = (mapped(part, lambda t: t.to(built.loading.device)) for part in batch)
+        built.model.train()
+        try:
+            now, thawed = measured(built.model, loss)
+        except (RuntimeError, TypeError, ValueError):
+            return  # what is wrong with the step, training itself will say
+        self.display.note(savings_text(now, thawed, self.phases.trainable_share))
 
     def _logs(self, built: Built) -> list[logs.Log]:
         assert self.folder is not None
@@ -286,7 +331,7 @@ class _Run:
 
     def _test(self, built: Built) -> None:
         """Score the test part once, with the best weights where they were kept. Raises Stopped."""
-        if built.data.test is None:
+        if built.data.test is None or not self.asked.test:
             return
         epoch = self._take_best(built)
         data = replace(built.data, validation=built.data.test)

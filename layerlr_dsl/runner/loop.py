@@ -21,6 +21,7 @@ from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
 from layerlr_dsl.runner.step import Numerics, Result, Stepper
 from layerlr_dsl.runner.tasks import Task
+from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import same_buffers
 from layerlr_dsl.tools.numbers import spelled
 
@@ -54,6 +55,7 @@ class Parts:
     display: Display
     interrupts: Interrupts
     feed_of_phase: Callable[[Progress], Feed]
+    watch: Watch
     save: Callable[[Progress, bool], None]
     """Makes a checkpoint; the flag says that it is the best so far."""
 
@@ -141,6 +143,7 @@ class Loop:
         if progress.step < steps:
             parts.phases.tell(parts.display)
         self._show(steps, "training")
+        parts.watch.step(progress.total, parts.total_steps)
         if result.stop or (parts.interrupts.asked and not parts.processes.several):
             self._stop()
         if parts.config.save_every and progress.total % parts.config.save_every == 0:
@@ -224,6 +227,7 @@ class Loop:
         if progress.total < parts.total_steps:
             parts.phases.tell(parts.display)
         parts.save(progress, best)
+        parts.watch.epoch(row, parts.total_steps / parts.order.steps_per_epoch)
 
     # ------------------------------------------------------------ helpers
 

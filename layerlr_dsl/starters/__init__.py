@@ -1,5 +1,5 @@
 """Starting files for a model, written from what its inventory shows."""
 
-from layerlr_dsl.starters.write import STYLES, starter
+from layerlr_dsl.starters.write import STYLES, fitting, starter
 
-__all__ = ["STYLES", "starter"]
+__all__ = ["STYLES", "fitting", "starter"]

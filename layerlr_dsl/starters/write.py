@@ -1,13 +1,14 @@
-"""The text of a starting file, in one of four styles, with comments that say why.
+"""The text of a starting file, in one of several styles, with comments that say why.
 
 Rates follow common practice: discriminative rates and gradual unfreezing after ULMFiT (Howard and
-Ruder 2018), layer-wise decay after ELECTRA and BEiT (Clark et al. 2020, Bao et al. 2021), Muon for
-hidden matrices after Jordan et al. 2024.
+Ruder 2018), layer-wise decay after ELECTRA and BEiT (Clark et al. 2020, Bao et al. 2021), the head
+first and then everything after LP-FT (Kumar et al. 2022), Muon for hidden matrices after Jordan et al.
+2024. None of them is sure to beat one well-chosen rate, which is why that comes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
@@ -34,6 +35,11 @@ class Subject:
     def head(self) -> str:
         return listed(cover(self.inventory, self.parts.head))
 
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether some norms keep running statistics."""
+        return bool(self.inventory.statistics)
+
 
 def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
     """The text of a starting file. `nameable` says that a file may name the model by `spec`.
@@ -55,6 +61,19 @@ def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
     return format_text(Source("<starter>", "\n".join([*head, *body]) + "\n"))
 
 
+def fitting(inventory: Inventory, styles: Iterable[str]) -> list[str]:
+    """Those of `styles` that say something of this model that the plain style does not, in their order."""
+    subject = Subject(inventory, anatomy(inventory))
+    needs = {
+        "held": subject.keeps_statistics,
+        "head": bool(subject.parts.head),
+        "head-then-all": bool(subject.parts.head),
+        "decay": bool(stages(inventory, subject.parts, 2)),
+        "gradual": bool(stages(inventory, subject.parts, 2)),
+    }
+    return [style for style in styles if needs.get(style, True)]
+
+
 def _escaped(spec: str) -> str:
     return spec.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -62,22 +81,27 @@ def _escaped(spec: str) -> str:
 def _setting(weight_decay: str = "0.05") -> list[str]:
     return [
         f"optimizer adamw(weight_decay={weight_decay})",
-        "schedule cosine(warmup=1 epoch, floor=0.01)",
+        "schedule cosine(warmup=10%, floor=0.01)",
         "",
     ]
 
 
 def _no_decay(subject: Subject) -> list[str]:
+    undecayed = _undecayed(subject, range(len(subject.inventory)), "**")
+    return [*undecayed, *_undecayed_tokens(subject.inventory)] if undecayed else []
+
+
+def _undecayed(subject: Subject, rows: Sequence[int], selector: str) -> list[str]:
+    """The rule for biases and norms among the parameters `rows`, which `selector` covers."""
     inventory = subject.inventory
     if inventory.lazy:
         return []
-    flat = any(len(shape) <= 1 for shape in inventory.shapes)
-    norms = any("norm" in inventory.owner_class(row).families for row in range(len(inventory)))
+    flat = any(len(inventory.shapes[row]) <= 1 for row in rows)
+    norms = any("norm" in inventory.owner_class(row).families for row in rows)
     if not flat and not norms:
         return []
     condition = " or ".join(["ndim <= 1"] * flat + ["module is norm"] * norms)
-    rules = ["", "# biases and norms are not decayed", f"** where {condition} -> weight_decay 0"]
-    return [*rules, *_undecayed_tokens(inventory)]
+    return ["", "# biases and norms are not decayed", f"{selector} where {condition} -> weight_decay 0"]
 
 
 def _undecayed_tokens(inventory: Inventory) -> list[str]:
@@ -93,7 +117,48 @@ def _undecayed_tokens(inventory: Inventory) -> list[str]:
     return ["# nor are learned tokens and positions", f"{', '.join(items)} -> weight_decay 0"]
 
 
+def _held(subject: Subject, why: str) -> list[str]:
+    """The statement that holds the norms' running statistics, where there are any."""
+    return [f"# {why}", "freeze statistics of **", ""] if subject.keeps_statistics else []
+
+
 # ---------------------------------------------------------------- styles
+
+
+def _plain(subject: Subject) -> tuple[int, list[str]]:
+    """One rate for everything: what any other file must beat."""
+    return 30, [*_setting(), "let base = 1e-3", "", "** -> lr base", *_no_decay(subject)]
+
+
+def _plain_held(subject: Subject) -> tuple[int, list[str]]:
+    """One rate for everything, by the running statistics that the norms came with."""
+    held = _held(subject, "norms go by the statistics that they came with: few steps would spoil them")
+    return 30, [*_setting(), "let base = 1e-3", "", *held, "** -> lr base", *_no_decay(subject)]
+
+
+def _head(subject: Subject) -> tuple[int, list[str]]:
+    """The head alone; what the rest gives can be remembered, so that each epoch is cheap."""
+    body = [*_setting(), "let base = 3e-3", ""]
+    if not subject.parts.head:
+        body += ["# this model has no head that could be told from the rest", "** -> lr base"]
+        return 30, [*body, *_no_decay(subject)]
+    body += [f"group head = {subject.head}", ""]
+    body += ["# `layerlr train --remember-features` computes what is frozen once a sample"]
+    body += ["freeze ** except @head", "@head -> lr base"]
+    return 30, [*body, *_undecayed(subject, subject.parts.head, "@head")]
+
+
+def _head_then_all(subject: Subject) -> tuple[int, list[str]]:
+    """The head alone for a while, then everything at a smaller rate."""
+    if not subject.parts.head:
+        return _head(subject)
+    why = "the head is fitted to features that go by these statistics; by those of a batch it would not fit"
+    body = ["optimizer adamw(weight_decay=0.05)", "let base = 3e-4", "let probe = 3e-3", ""]
+    body += [f"group head = {subject.head}", *_no_decay(subject), "", *_held(subject, why)]
+    body += ["# a fresh head would bend good features while it learns", "stage probe for 50%"]
+    body += ["freeze ** except @head", "@head -> lr probe", "schedule cosine(floor=0.01)", ""]
+    body += ["stage tune", "** -> lr base", "schedule cosine(warmup=10%, floor=0.01)"]
+    return 20, body
 
 
 def _layered(subject: Subject) -> tuple[int, list[str]]:
@@ -165,15 +230,16 @@ def _gradual(subject: Subject) -> tuple[int, list[str]]:
         "# each is frozen until its turn, from the top down, so that a fresh head does not wreck them",
     ]
     if len(turns) == 1:
-        body.append(f"freeze {turns[0]} until epoch 2")
+        body.append(f"freeze {turns[0]} until 20%")
     else:
         body += _sequence(turns)
-    return 2 * len(turns) + 10, [*body, *_no_decay(subject)]
+    why = "a head that was fitted by these statistics would not fit at a thaw by those of a batch"
+    return 30, [*body, "", *_held(subject, why), *_no_decay(subject)]
 
 
 def _sequence(turns: list[str]) -> list[str]:
     """The statement that thaws `turns` in order; long selectors get names first."""
-    ending = "every 2 epochs starting at epoch 2"
+    ending = "every 10% starting at 10%"
     chain = " then ".join(turns)
     if len(chain) <= 70:
         return [f"unfreeze {chain} {ending}"]
@@ -222,6 +288,10 @@ def _matrices(subject: Subject) -> str | None:
 
 
 STYLES: dict[str, Callable[[Subject], tuple[int, list[str]]]] = {
+    "plain": _plain,
+    "held": _plain_held,
+    "head": _head,
+    "head-then-all": _head_then_all,
     "layered": _layered,
     "gradual": _gradual,
     "decay": _decay,

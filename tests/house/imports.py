@@ -26,10 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "eject": {"tools", "catalogue", "language", "model", "plan"},
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
+    "tuning": {"tools", "language", "model", "api", "starters", "plots", "runner"},
     "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
-        *("starters", "importers", "plots", "render", "eject", "runner", "editor"),
+        *("starters", "importers", "plots", "render", "eject", "runner", "tuning", "editor"),
     },
 }
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from layerlr_dsl.model.specs import build
-from layerlr_dsl.runner.prefix import NoPrefix, cut
+from layerlr_dsl.training.prefix import NoPrefix, cut
 
 
 def _freeze(model: nn.Module, *parts: str) -> nn.Module:

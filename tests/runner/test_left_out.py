@@ -35,7 +35,7 @@ def test_a_run_that_skips_is_the_run_without_the_bad_batch(tmp_path, rules, laye
     line = settings(rules, out, "--on-nan", "skip", "--epochs", 1, "--batch-size", 30, data="poisoned")
     assert layerlr(*line).status == 0
     from layerlr_dsl.model.specs import build
-    from layerlr_dsl.runner.chance import seed_everything
+    from layerlr_dsl.training.chance import seed_everything
 
     seed_everything(0, 0)
     fresh = build("python:tiny:Net").state_dict()

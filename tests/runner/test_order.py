@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerlr_dsl.runner.order import Order, mix, validation_batches
+from layerlr_dsl.runner.order import Order, validation_batches
+from layerlr_dsl.tools.seeds import mix
 
 orders = st.builds(
     Order,

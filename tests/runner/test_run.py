@@ -99,7 +99,7 @@ def test_frozen_layers_have_not_moved_and_thawed_ones_have(folder, tmp_path, lay
         *settings(folder / "rules" / "tiny.lr", short, "--root", folder / "rules"), "--save-every", 2
     )
     assert ran.status == 0
-    from layerlr_dsl.runner.chance import seed_everything
+    from layerlr_dsl.training.chance import seed_everything
 
     seed_everything(0, 0)
     fresh = build("python:tiny:Net").state_dict()

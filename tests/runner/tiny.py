@@ -310,3 +310,21 @@ def TwoPlain() -> nn.Module:
     net = Plain()
     net.head = nn.Linear(8, 2)
     return net
+
+
+def of_one_class() -> Dataset:
+    """Twenty images of class 0."""
+    return TensorDataset(_images(20, 0)[0], torch.zeros(20, dtype=torch.long))
+
+
+def few() -> tuple[Dataset, Dataset]:
+    """Two training samples where there are three classes."""
+    images, labels = _images(2, 0)
+    first = TensorDataset(images, labels)
+    first.classes = 3
+    return first, TensorDataset(*_images(18, 1))
+
+
+def without_validation() -> tuple[Dataset, Dataset]:
+    """Nothing is held out."""
+    return TensorDataset(*_images(20, 0)), TensorDataset(*_images(0, 1))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from layerlr_dsl.runner.data import Request
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.order import mix
+from layerlr_dsl.tools.seeds import mix
 
 TEST_STREAM = 2
 
@@ -23,7 +23,8 @@ def split(labels: Sequence[int], request: Request, *, test: bool = True) -> Spli
         labels = [0] * len(labels)
     if not (test and request.test):
         return *stratified(labels, request.validation, request.seed), None
-    rest, last = stratified(labels, request.test, mix(request.seed, TEST_STREAM))
+    seed = request.seed if request.test_seed is None else request.test_seed
+    rest, last = stratified(labels, request.test, mix(seed, TEST_STREAM))
     share = request.validation / (1 - request.test)
     train, held_out = stratified([labels[i] for i in rest], share, request.seed)
     return [rest[i] for i in train], [rest[i] for i in held_out], last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from layerlr_dsl.runner.order import mix
+from layerlr_dsl.tools.seeds import mix
 
 
 def seed_everything(seed: int, rank: int) -> None:
@@ -53,6 +53,3 @@ def restore(states: dict[str, Any]) -> None:
     numpy.random.set_state((kind, keys.numpy().astype("uint32"), *rest))
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
-
-
-__all__ = ["capture", "mix", "restore", "seed_everything"]

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
 
-from layerlr_dsl.runner import chance
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.training import chance
 
 _HARMLESS = ("activation", "pooling", "flatten", "padding", "upsampling", "fold", "pixelshuffle", "container")
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MultiheadAttention)
@@ -63,12 +63,12 @@ def cut(model: nn.Module, sample: Any) -> Cut:
     if not isinstance(sample, Tensor):
         raise NoPrefix("the model takes more than one input")
     model = _OneInput(model)
-    with _untouched(model):
+    with untouched(model):
         graph = _trace(model)
     steady = _steady(model, graph)
     # Two lengths: a value that has so many rows by chance does not follow both.
     for rows in sorted({len(sample), max(min(2, len(sample)), len(sample) - 1)}):
-        with _untouched(model), _seen():
+        with untouched(model), _seen():
             values = _values(model, graph, sample[:rows])
         steady = _only_rows(graph, steady, values, rows)
     frontier = [n for n in graph.nodes if n in steady and any(user not in steady for user in n.users)]
@@ -94,8 +94,11 @@ def _seen() -> Iterator[None]:
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
-    """Undo what running layers leaves behind: statistics, other buffers, draws from random generators."""
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Undo what running layers leaves behind: statistics, other buffers, draws from random generators.
+
+    Gradients are off, unless they are asked for inside.
+    """
     states = {name: buffer.clone() for name, buffer in model.named_buffers()}
     chance_before = chance.capture()
     try:
@@ -264,20 +267,20 @@ def _check(model: nn.Module, before: fx.GraphModule, after: fx.GraphModule, samp
     And only where each sample's row is its own, and both halves do what the model does, draw for draw:
     what a model does in Python (a coin that skips a layer, a count of its calls) is not in the graph.
     """
-    with _untouched(model):
+    with untouched(model):
         first, second = _copied(before(sample)), _copied(before(sample))
     if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
         raise NoPrefix("the frozen layers do not give the same output twice")
     if len(sample) > 2:
         for order in (list(reversed(range(len(sample)))), [2, 0]):
-            with _untouched(model):
+            with untouched(model):
                 moved = before(sample[order])
             if not _close(moved, [value[order] for value in first]):
                 raise NoPrefix("what they give for one sample depends on the rest of its batch")
     for seed in range(_SEEDS):
         seen = []
         for whole in (True, False):
-            with _untouched(model):
+            with untouched(model):
                 chance.seed_everything(seed, 0)
                 # Remembered rows are copies: what is written into one reaches no other.
                 output = model(sample) if whole else after(*_copied(before(sample)))

@@ -1,0 +1,80 @@
+"""What competes: a rule file each, with the `let`s whose values are searched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layerlr_dsl.api import Rules, load
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tuning.ranges import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A rule file under a short name. `ranges` are searched, `fixed` stand in the place of the file's own."""
+
+    name: str
+    rules: Path
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    fixed: Mapping[str, object] = field(default_factory=dict)
+
+    def load(self, values: Mapping[str, object], root: Path | None = None) -> Rules:
+        """The rules with `values` for its `let`s. Raises RuleError, OSError."""
+        return load(self.rules, root, {**self.fixed, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An arm with values for what is searched in it, to be trained with `seed`."""
+
+    arm: Arm
+    values: Mapping[str, float]
+    seed: int
+
+
+def arms_of(
+    files: Mapping[str, Path], ranges: Mapping[str, Range], fixed: Mapping[str, object], root: Path | None
+) -> list[Arm]:
+    """An arm for each file, with those of the ranges and constants that it has a `let` for.
+
+    Raises RunnerError for a name that no file has, RuleError and OSError for a faulty file.
+    """
+    known = {name: set(rules_of(path, root).checked.lets) for name, path in files.items()}
+    _refuse_unknown([*ranges, *fixed], set().union(*known.values()))
+    return [
+        Arm(
+            name,
+            path,
+            {let: found for let, found in ranges.items() if let in known[name]},
+            {let: value for let, value in fixed.items() if let in known[name]},
+        )
+        for name, path in files.items()
+    ]
+
+
+def rules_of(path: Path, root: Path | None) -> Rules:
+    """The rules in a file. Raises RunnerError where it cannot be read, RuleError for its findings."""
+    try:
+        return load(path, root)
+    except OSError as fault:
+        raise RunnerError(f"{path}: {(fault.strerror or str(fault)).lower()}") from None
+
+
+def _refuse_unknown(names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
+            raise RunnerError(f"no file has a `let` called `{name}`", hint)
+
+
+def digest(arm: Arm, root: Path | None = None) -> str:
+    """What tells whether an arm is still the same: its texts, and what is fixed and searched in it."""
+    texts = [source.text for source in arm.load({}, root).checked.sources]
+    said = [f"{name}={value.text()}" for name, value in sorted(arm.ranges.items())]
+    said += [f"{name}={value!r}" for name, value in sorted(arm.fixed.items())]
+    return hashlib.sha256("\0".join([*texts, *said]).encode()).hexdigest()[:16]

@@ -1,0 +1,48 @@
+"""The files that are compared where none are given: one rate first, and what else is commonly done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.runner.files import make_folder, write_text
+from layerlr_dsl.starters import fitting, starter
+from layerlr_dsl.tuning.ranges import Range
+
+STYLES = ("plain", "held", "head", "decay", "gradual", "head-then-all")
+BASELINE = STYLES[0]
+RATES = {"head": Range(1e-3, 1e-1, log=True)}
+USUAL = Range(1e-4, 1e-2, log=True)
+
+
+def write(
+    inventory: Inventory,
+    spec: str,
+    nameable: bool,
+    epochs: float | None,
+    folder: Path,
+    styles: Iterable[str] = STYLES,
+) -> dict[str, Path]:
+    """Write those of `styles` that fit the model into `folder`; their paths by style, the baseline first.
+
+    Files that are there already stay as they are: a search that goes on must find what it began with.
+    `epochs` takes the place of the length that the styles have.
+    """
+    make_folder(folder)
+    written = {}
+    for style in fitting(inventory, styles):
+        path = written[style] = folder / f"{style}.lr"
+        if not path.exists():
+            write_text(path, _of_length(starter(inventory, style, spec, nameable), epochs))
+    return written
+
+
+def _of_length(text: str, epochs: float | None) -> str:
+    return text if epochs is None else re.sub(r"(?m)^epochs .*$", f"epochs {epochs:g}", text)
+
+
+def rates(name: str) -> dict[str, Range]:
+    """Where the base rate of a file of the family is looked for."""
+    return {"base": RATES.get(name, USUAL)}

@@ -1,0 +1,95 @@
+"""What is looked at before the first trial: the data, and each file against the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layerlr_dsl.language.diagnostics import RuleError
+from layerlr_dsl.runner import processes
+from layerlr_dsl.runner.data import Data
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.setup import Built, build
+from layerlr_dsl.runner.tasks import Metric, Task
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tuning.arms import Arm, Candidate
+from layerlr_dsl.tuning.running import Runner
+
+FEW = 100
+"""With fewer validation samples, what a single one counts is worth saying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What all trials have in common: the model, the data, the score, and what should be known of them."""
+
+    model: str
+    data: str
+    metric: Metric
+    notes: tuple[str, ...]
+
+
+def look(arms: list[Arm], runner: Runner, seed: int) -> Subject:
+    """Build the first run and hold every other file against its model.
+
+    Raises RunnerError for what cannot be used, RuleError for findings in a file.
+    """
+    first = _built(arms[0], runner, seed)
+    _check_data(first.data, first.task)
+    for arm in arms[1:]:
+        _check_rules(arm, runner, first, seed)
+    counts = " + ".join(f"{len(part):,}" for part in first.data.parts().values())
+    data = f"{first.data.name}: {counts} samples"
+    return Subject(first.spec, data, first.task.metric, tuple(_notes(first.data, first.task.metric)))
+
+
+def _built(arm: Arm, runner: Runner, seed: int) -> Built:
+    middle = {name: found.points(1)[0] for name, found in arm.ranges.items()}
+    config = runner.config(Candidate(arm, middle, seed))
+    place = processes.join(config)
+    try:
+        return build(config, place, fresh=True)
+    finally:
+        processes.leave()
+
+
+def _check_rules(arm: Arm, runner: Runner, first: Built, seed: int) -> None:
+    """The file against the model of the first: names no other one, and has no errors."""
+    config = runner.config(Candidate(arm, {}, seed))
+    rules = arm.load({}, config.root)
+    if config.model is None and rules.model not in (None, first.spec):
+        raise RunnerError(
+            f"{arm.rules} names another model ({rules.model}) than {first.spec}",
+            "give one for all with --model",
+        )
+    if config.model is None and rules.model is None:
+        raise RunnerError(f"{arm.rules} names no model", "give one for all with --model")
+    try:
+        rules.resolve(first.model, config.epochs, first.order.steps_per_epoch, config.steps)
+    except ValueError as fault:
+        if isinstance(fault, RuleError):
+            raise
+        raise RunnerError(f"{arm.rules}: {fault}") from None
+
+
+def _check_data(data: Data, task: Task) -> None:
+    """Raises RunnerError for data in which there is nothing to learn, or too little to tell."""
+    if not task.stratified:
+        return
+    labels = list(data.labels()) if data.labels is not None else None
+    classes = data.classes if data.classes is not None else len(set(labels)) if labels is not None else None
+    if classes == 1 or (labels is not None and len(set(labels)) == 1):
+        raise RunnerError(f"{data.name}: all samples are of one class, so any file scores the same")
+    if classes is not None and len(data.train) < classes:
+        raise RunnerError(
+            f"{data.name}: {plural(len(data.train), 'training sample')} of {classes} classes",
+            "there must be at least one for each class",
+        )
+
+
+def _notes(data: Data, metric: Metric) -> list[str]:
+    count = len(data.validation)
+    if not metric.share or count >= FEW:
+        return []
+    return [
+        f"{count} validation samples: one more or less right is {1 / count:.1%}, so small differences mean nothing"
+    ]

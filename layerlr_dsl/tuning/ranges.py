@@ -1,0 +1,98 @@
+"""Where the value of a `let` is looked for: `base=1e-5..1e-2 log`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.numbers import spelled
+
+_HIGH = re.compile(r"\s*(\S+)(?:\s+(log))?\s*")
+HELP = "write NAME=LOW..HIGH, with `log` after it for rates: base=1e-5..1e-2 log"
+MOST_WIDER = 3
+"""How many steps a range grows on either side: further out the numbers are hardly meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """All numbers from `low` to `high`, spread by their logarithm where `log`, whole ones where `whole`."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def text(self) -> str:
+        """As it is written: `1e-5..0.01 log`."""
+        return f"{spelled(self.low, 4)}..{spelled(self.high, 4)}{' log' if self.log else ''}"
+
+    def points(self, count: int) -> list[float]:
+        """`count` values evenly over the range, the middle first: what is tried first is likely to be good."""
+        if count == 1:
+            return [self._at(0.5)]
+        even = [self._at(place / (count - 1)) for place in range(count)]
+        return sorted(dict.fromkeys(even), key=lambda value: abs(even.index(value) - (count - 1) / 2))
+
+    def _at(self, share: float) -> float:
+        if self.log:
+            return self._readable(self.low * (self.high / self.low) ** share)
+        return self._readable(self.low + (self.high - self.low) * share)
+
+    def _readable(self, value: float) -> float:
+        """In few digits, so that the points of a grid can be read, and are found again."""
+        return round(value) if self.whole else float(f"{value:.{2 if self.log else 4}g}")
+
+    def beyond(self, value: float, count: int, tried: Iterable[float]) -> float | None:
+        """The next point outside of all that was `tried`, where `value` lies at its edge; None elsewhere.
+
+        Steps are those of a grid of `count` points. Linear ranges are meant as bounds: nothing lies beyond.
+        """
+        if not self.log or count < 2:
+            return None
+        ratio = (self.high / self.low) ** (1 / (count - 1))
+        grown = self.with_values(tried)
+        if value >= grown.high / math.sqrt(ratio) and grown.high < self.high * ratio ** (MOST_WIDER - 0.5):
+            return self._readable(grown.high * ratio)
+        if value <= grown.low * math.sqrt(ratio) and grown.low > self.low / ratio ** (MOST_WIDER - 0.5):
+            return self._readable(grown.low / ratio) or None
+        return None
+
+    def with_values(self, values: Iterable[float]) -> Range:
+        """The range grown to hold `values`."""
+        seen = [self.low, self.high, *values]
+        return Range(min(seen), max(seen), self.log, self.whole)
+
+
+def parse(text: str) -> tuple[str, Range]:
+    """The name and the range of `NAME=LOW..HIGH [log]`. Raises RunnerError."""
+    name, sign, written = text.partition("=")
+    first, dots, rest = written.partition("..")
+    found = _HIGH.fullmatch(rest)
+    if not sign or not name.strip().isidentifier() or not dots or found is None:
+        raise RunnerError(f"--let {text!r} is no range", HELP)
+    ends = (first.strip(), found[1])
+    low, high = (_number(end, text) for end in ends)
+    whole = all(re.fullmatch(r"[+-]?[0-9]+", end) for end in ends)
+    if not low < high:
+        raise RunnerError(f"--let {text!r}: {spelled(low)} is not below {spelled(high)}", HELP)
+    if found[2] and low <= 0:
+        raise RunnerError(f"--let {text!r}: a range by logarithm begins above 0", HELP)
+    return name.strip(), Range(low, high, bool(found[2]), whole)
+
+
+def is_range(text: str) -> bool:
+    """Whether a `--let` gives a range and not a value."""
+    return ".." in text.partition("=")[2]
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RunnerError(f"--let {whole!r}: {text!r} is not a number", HELP)
+    return value

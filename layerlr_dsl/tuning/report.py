@@ -1,0 +1,53 @@
+"""What a training under trial tells while it runs, and what ends it early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from layerlr_dsl.runner.errors import Enough
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+
+class Pruned(Enough):
+    """The trial does worse than others did by then: its time is better spent on another."""
+
+
+class OutOfTime(Enough):
+    """The budget is used up."""
+
+
+class NotFinite(Exception):
+    """The score is no finite number; the text says where."""
+
+
+class Report:
+    """Called with a validation score and how far the training is, in any unit that grows; may end the trial.
+
+    `seed` is for everything that is random in the training.
+    """
+
+    def __init__(self, seed: int, left: Callable[[], float], trial: Trial | None = None) -> None:
+        self.seed = seed
+        self.last: float | None = None
+        self._left = left
+        self._trial = trial
+
+    def __call__(self, value: float, step: int) -> None:
+        """Raises Pruned, OutOfTime, or NotFinite for a value that is none."""
+        self.last = value = float(value)
+        if not math.isfinite(value):
+            raise NotFinite(f"the score at {step} is {value}")
+        self.alive()
+        if self._trial is not None:
+            self._trial.report(value, step)
+            if self._trial.should_prune():
+                raise Pruned
+
+    def alive(self) -> None:
+        """To be called often, between reports. Raises OutOfTime."""
+        if self._left() <= 0:
+            raise OutOfTime

@@ -1,0 +1,67 @@
+"""The runner as what trains a candidate: one run without a folder, watched epoch by epoch."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerlr_dsl.runner.config import TrainConfig
+from layerlr_dsl.runner.display import EpochRow, Silent
+from layerlr_dsl.runner.errors import RunInterrupted
+from layerlr_dsl.runner.launch import Asked, train
+from layerlr_dsl.runner.watch import Watch
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tuning.arms import Candidate
+from layerlr_dsl.tuning.outcome import Scored
+from layerlr_dsl.tuning.report import Report
+
+
+@dataclass
+class Watching(Watch):
+    """Passes a run's epochs on to the trial; remembers what they came to."""
+
+    report: Report
+    rows: list[EpochRow] = field(default_factory=list)
+
+    def step(self, steps: int, total: int) -> None:
+        self.report.alive()
+
+    def epoch(self, row: EpochRow, of: float) -> None:
+        self.rows.append(row)
+        self.report(row.val_value, row.epoch + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Trains candidates as `settings` say, all on the same parts of the data for the same seed.
+
+    The test part is set aside by `seed` in all of them, and never looked at.
+    """
+
+    settings: dict[str, Any]
+    seed: int
+
+    def config(self, candidate: Candidate) -> TrainConfig:
+        """The run of a candidate."""
+        lets = {**candidate.arm.fixed, **candidate.values}
+        own = {
+            "rules": candidate.arm.rules,
+            "lets": {name: spelled(value, 17) for name, value in lets.items()},
+            "seed": candidate.seed,
+            "test_seed": self.seed,
+            "remember_features": True,
+            "out": None,
+        }
+        return TrainConfig(**{**self.settings, **own})
+
+    def __call__(self, candidate: Candidate, report: Report) -> Scored:
+        """Train a candidate to its end. Raises what ends it early, KeyboardInterrupt for a signal."""
+        watching = Watching(report)
+        try:
+            result = train(Asked(self.config(candidate), watch=watching, test=False), Silent())
+        except RunInterrupted:
+            raise KeyboardInterrupt from None
+        last = watching.rows[-1]
+        shares = [row.trainable_share for row in watching.rows]
+        return Scored(last.val_value, last.val_loss, result["seconds"], statistics.fmean(shares))

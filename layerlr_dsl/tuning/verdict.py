@@ -1,0 +1,130 @@
+"""What the trials show, in sentences that promise no more than they hold."""
+
+from __future__ import annotations
+
+from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.words import share
+from layerlr_dsl.tuning.outcome import Interval, Outcome, Standing, score_text
+
+CHEAPER = 0.67
+"""A file that draws is worth naming where it takes less than this part of the time."""
+
+
+HEADINGS = ("file", "best", "trials", "search", "over seeds", "gain", "time", "trains")
+
+
+def rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """The table: an arm a line, with what was found for it."""
+    return [_row(outcome, standing) for standing in outcome.standings]
+
+
+def _row(outcome: Outcome, standing: Standing) -> tuple[str, ...]:
+    best, interval = standing.best, standing.interval
+    scored = best.scored if best is not None else None
+    gain = outcome.difference(standing) if standing is not outcome.baseline else None
+    return (
+        standing.arm.name,
+        ", ".join(f"{name} {spelled(value, 3)}" for name, value in (best.values if best else {}).items()),
+        str(len(standing.trials)),
+        "failed" if scored is None else score_text(scored.value, outcome.share),
+        "" if interval is None else interval_text(interval, outcome.share),
+        "" if gain is None else gain_text(gain, outcome.share).removesuffix(" points"),
+        "" if standing.seconds is None else f"{spelled(standing.seconds, 2)} s",
+        "" if standing.trains is None else share(standing.trains),
+    )
+
+
+def verdict(outcome: Outcome) -> list[str]:
+    """The sentences under the table."""
+    lines = _compared(outcome) if outcome.baseline.finals else [_no_baseline(outcome)]
+    lines += [_edge(standing) for standing in outcome.standings if standing.finals and standing.at_edge]
+    lines += [_failed(standing) for standing in outcome.standings if _failures(standing)]
+    if outcome.cut_short:
+        lines.append("the budget ended before all that was planned was done")
+    return lines
+
+
+def called(standing: Standing) -> str:
+    """`plain (base 0.001)`."""
+    values = standing.best.values if standing.best is not None else {}
+    said = ", ".join(f"{name} {spelled(value, 3)}" for name, value in values.items())
+    return f"{standing.arm.name} ({said})" if said else standing.arm.name
+
+
+def interval_text(interval: Interval, as_share: bool) -> str:
+    """`97.3% ± 0.4`, the half width in points where the score is a share."""
+    text = score_text(interval.mean, as_share)
+    return text if interval.half is None else f"{text} ± {_size(interval.half, as_share)}"
+
+
+def gain_text(gain: Interval, as_share: bool) -> str:
+    """`+1.2 ± 0.4 points`."""
+    factor = 100 if as_share else 1
+    text = f"{gain.mean * factor:+.1f}" if as_share else f"{gain.mean:+.3g}"
+    half = "" if gain.half is None else f" ± {_size(gain.half, as_share)}"
+    return f"{text}{half} points" if as_share else f"{text}{half}"
+
+
+def _size(half: float, as_share: bool) -> str:
+    return f"{half * 100:.1f}" if as_share else f"{half:.2g}"
+
+
+def _compared(outcome: Outcome) -> list[str]:
+    better = outcome.better()
+    seeds = plural(len(outcome.baseline.finals), "seed")
+    if better:
+        lines = [
+            f"{called(s)} beats {called(outcome.baseline)}: {_gain(outcome, s)} ({seeds}, in pairs)"
+            for s in better
+        ]
+    elif len(outcome.baseline.finals) < 2:
+        lines = [f"one seed tells nothing of noise: {called(outcome.baseline)} stands until more are run"]
+    else:
+        lines = [f"nothing beats {called(outcome.baseline)} by more than noise ({seeds}, in pairs)"]
+    return lines + _cheaper(outcome)
+
+
+def _gain(outcome: Outcome, standing: Standing) -> str:
+    gain = outcome.difference(standing)
+    assert gain is not None
+    return gain_text(gain, outcome.share)
+
+
+def _cheaper(outcome: Outcome) -> list[str]:
+    """Finalists that draw with the baseline in much less time."""
+    usual = outcome.baseline.seconds
+    lines = []
+    for standing in outcome.draws():
+        if usual and standing.seconds and standing.seconds < CHEAPER * usual:
+            part = spelled(usual / standing.seconds, 2)
+            lines.append(
+                f"{called(standing)} draws with it ({_gain(outcome, standing)}) in a {part}th of the time"
+                if usual / standing.seconds >= 3.5
+                else f"{called(standing)} draws with it ({_gain(outcome, standing)}) in less time"
+            )
+    return lines
+
+
+def _no_baseline(outcome: Outcome) -> str:
+    name = outcome.baseline.arm.name
+    return f"{name} came to no score over seeds, so nothing can be said to beat it"
+
+
+def _edge(standing: Standing) -> str:
+    names = ", ".join(standing.at_edge)
+    return (
+        f"{standing.arm.name}: the best {names} lies at the edge of what was tried; more --trials would tell"
+    )
+
+
+def _failures(standing: Standing) -> int:
+    return sum(trial.state == "failed" for trial in standing.trials)
+
+
+def _failed(standing: Standing) -> str:
+    first = next(trial for trial in standing.trials if trial.state == "failed")
+    values = ", ".join(f"{name} {spelled(value, 3)}" for name, value in first.values.items())
+    return (
+        f"{standing.arm.name}: {_failures(standing)} of {plural(len(standing.trials), 'trial')} failed, "
+        f"the first {f'with {values} ' if values else ''}because {first.why}"
+    )

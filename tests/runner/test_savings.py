@@ -1,0 +1,85 @@
+"""What a freeze saves is measured before the run, and leaves no trace in it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tinyruns import settings
+from torch import nn
+
+from layerlr_dsl.runner.savings import Cost, measured, text
+
+
+def _stack() -> nn.Sequential:
+    return nn.Sequential(
+        *(nn.Sequential(nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU()) for _ in range(4))
+    )
+
+
+def test_a_frozen_beginning_keeps_no_activations_and_a_frozen_end_keeps_nearly_all():
+    """Frozen layers behind one that trains must be gone through all the same."""
+    x = torch.randn(64, 256)
+    model = _stack()
+    model[:3].requires_grad_(False)
+    first, thawed = measured(model, lambda: model(x).square().mean())
+    model.requires_grad_(True)
+    model[1:].requires_grad_(False)
+    last, again = measured(model, lambda: model(x).square().mean())
+    assert first.activations < thawed.activations / 2
+    assert last.activations > 0.6 * again.activations
+    assert thawed.activations == again.activations
+
+
+def test_a_look_leaves_flags_statistics_gradients_and_generators_alone():
+    """So that a run is the same with and without it."""
+    model = nn.Sequential(*_stack(), nn.Dropout(0.5))
+    model[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    flags = [parameter.requires_grad for parameter in model.parameters()]
+    state = torch.get_rng_state()
+    measured(model, lambda: model(torch.randn(8, 256)).square().mean())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.05, "a step takes 50% of the time"), (0.099, "saves no time")]
+)
+def test_a_freeze_that_saves_nothing_is_called_that(seconds, expected):
+    """With the times, or with why."""
+    assert expected in text(Cost(seconds, 2**20), Cost(0.1, 2**22), 0.5)
+
+
+def test_a_run_says_it_once_and_is_the_same_as_without(layerlr, rules, tmp_path, monkeypatch):
+    """Where it is long enough, before the first epoch; losses are bit for bit those of a run without a look."""
+    from layerlr_dsl.runner import launch
+
+    monkeypatch.setattr(launch, "LEAST_STEPS", 10)
+    told = layerlr(*settings(rules, tmp_path / "told", "--plain"))
+    monkeypatch.setattr(launch, "LEAST_STEPS", 1000)
+    silent = layerlr(*settings(rules, tmp_path / "silent", "--plain"))
+    assert told.status == silent.status == 0, told.err
+    assert told.out.count("the freeze at the start") == 1
+    assert told.out.index("the freeze at the start") < told.out.index("epoch  train loss")
+    assert "the freeze at the start" not in silent.out
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("told", "silent")]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize(("size", "said"), [(32, True), (224, False)])
+def test_norms_held_by_statistics_of_another_image_size_are_told_of(layerlr, tmp_path, size, said):
+    """timm's models know the size they were trained at; only loaded weights bring statistics of it."""
+    rules = tmp_path / "held.lr"
+    rules.write_text(
+        'model "timm:tf_efficientnet_lite0(num_classes=10)"\nfreeze ** except classifier\n** -> lr 0\n'
+    )
+    line = ["train", rules, "--data", "digits", "--weights", "efficientnet-lite0", "--steps", 1]
+    ran = layerlr(
+        *line, "--image-size", size, "--validation", 0.01, "--batch-size", 2, "--device", "cpu", "--plain"
+    )
+    assert ran.status == 0, ran.err
+    assert (
+        "batch norms stand still by statistics of images of 224 pixels, and these have 32" in ran.out
+    ) is said

@@ -1,0 +1,249 @@
+"""`layerlr tune`: rule files compared on the tiny network, and every way in which that may end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from tinyruns import finish, start
+
+import layerlr_dsl as layerlr
+
+pytest.importorskip("optuna")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A file with an include whose `let` is searched, and one that freezes the stem."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "rates.lr").write_text("let base = 1e-2\n")
+    (folder / "whole.lr").write_text('include "rates.lr"\n** -> lr base  # all alike\n')
+    (folder / "top.lr").write_text("let base = 1e-2\n** -> lr base\nfreeze stem\n")
+    return [folder / "whole.lr", folder / "top.lr"]
+
+
+def _line(tmp_path: Path, *more: object, data: str = "data", model: str = "Net") -> list[object]:
+    line: list[object] = ["tune", *more, "--data", f"python:tiny:{data}", "--model", f"python:tiny:{model}"]
+    line += ["--epochs", 2, "--batch-size", 10, "--from-scratch", "--device", "cpu"]
+    return [*line, "--out", tmp_path / "out"]
+
+
+SMALL = ("--trials", 2, "--seeds", 2, "--finalists", 2)
+
+
+def test_without_files_a_family_is_written_and_compared(layerlr, tmp_path):
+    """One rate first; each file of the family is a real rule file, and the winner one with evidence."""
+    ran = layerlr(*_line(tmp_path, *SMALL))
+    assert ran.status == 0, ran.err
+    written = sorted(path.stem for path in (tmp_path / "out" / "rules").iterdir())
+    assert written == ["decay", "gradual", "head", "head-then-all", "held", "plain"] or "plain" in written
+    assert layerlr("validate", tmp_path / "out" / "rules", "--model", "python:tiny:Net").status == 0
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert report["files"][0]["name"] == "plain"
+    assert {len(file["trials"]) for file in report["files"]} == {2}
+    assert sum(bool(file["seeds"]) for file in report["files"]) == 2
+    assert all(line in ran.out for line in report["verdict"])
+    best = (tmp_path / "out" / "best.lr").read_text()
+    assert report["verdict"][0] in best.replace("\n# ", " ")
+    assert (tmp_path / "out" / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_of_ones_own_are_held_against_one_plain_rate(layerlr, tmp_path, files):
+    """A `let` is searched in every file that has it, and lands in the winner, in its include too."""
+    ran = layerlr(
+        *_line(tmp_path, *files, *SMALL, "--let", "base=1e-3..1e-1 log", "-o", tmp_path / "w" / "w.lr")
+    )
+    assert ran.status == 0, ran.err
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert [file["name"] for file in report["files"]] == ["plain", "whole", "top"]
+    assert {file["searched"]["base"] for file in report["files"]} == {"1e-3..0.1 log"}
+    best = next(file for file in report["files"] if file["name"] == report["winner"])["best"]
+    found = _loaded(tmp_path / "w" / "w.lr")
+    assert float(found.checked.lets.worth("base", False)) == pytest.approx(best["base"], rel=1e-3)
+
+
+def _loaded(path: Path) -> layerlr.Rules:
+    return layerlr.load(path)
+
+
+def test_a_winner_takes_its_includes_along(tmp_path, files):
+    """The `let` of the included file has the value that was found, and the text is else as it was."""
+    from layerlr_dsl.tuning.arms import Arm
+    from layerlr_dsl.tuning.outcome import Outcome, Scored, Standing, Trial
+    from layerlr_dsl.tuning.results import write_winner
+
+    best = Trial({"base": 0.03}, "complete", Scored(0.9))
+    standing = Standing(Arm("whole", files[0]), (best,), best)
+    write_winner(Outcome((standing,), "accuracy", True), standing, ["how"], tmp_path / "new" / "b.lr", None)
+    assert "# all alike" in (tmp_path / "new" / "b.lr").read_text()
+    assert (tmp_path / "new" / "rates.lr").read_text() == "let base = 0.03\n"
+    assert float(_loaded(tmp_path / "new" / "b.lr").checked.lets.worth("base", False)) == 0.03
+    assert (files[0].parent / "rates.lr").read_text() == "let base = 1e-2\n"
+
+
+def test_trials_see_one_split_and_no_test_part(files):
+    """The test part stays where it is while the seed of a finalist changes."""
+    from layerlr_dsl.runner.data import Request
+    from layerlr_dsl.runner.datasets.split import split
+
+    labels = [index % 3 for index in range(90)]
+    parts = [split(labels, Request("x", seed=seed, test=0.2, test_seed=7)) for seed in (1, 2, 3)]
+    assert len({tuple(test or ()) for _, _, test in parts}) == 1
+    assert len({tuple(held_out) for _, held_out, _ in parts}) == 3
+    from layerlr_dsl.runner.config import make
+    from layerlr_dsl.runner.display import Silent
+    from layerlr_dsl.runner.launch import Asked, train
+
+    settings = {"rules": files[1], "data": "python:tiny:named", "model": "python:tiny:Net", "epochs": 1}
+    config = make({**settings, "from_scratch": True, "device": "cpu"})
+    assert train(Asked(config), Silent())["test_samples"] == 21
+    assert "test_samples" not in train(Asked(config, test=False), Silent())
+
+
+def test_files_as_they_stand_are_trained_once_and_then_over_seeds(layerlr, tmp_path, files):
+    """Where nothing is searched, that is said."""
+    ran = layerlr(*_line(tmp_path, *files, *SMALL, "--no-baseline"))
+    assert ran.status == 0, ran.err
+    assert "compared as they stand, nothing being searched in them by --let: whole, top" in ran.out
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert [len(file["trials"]) for file in report["files"]] == [1, 1]
+
+
+def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path, files, monkeypatch):
+    """Nothing that was done is done again, and the end is as if there had been no break."""
+    line = _line(tmp_path, *files, *SMALL, "--let", "base=1e-3..1e-1 log")
+    child = start(line, tmp_path / "log", TINY_SLEEP="0.03")
+    deadline = time.monotonic() + 60
+    log = tmp_path / "log"
+    while time.monotonic() < deadline and not (log.exists() and "accuracy" in log.read_text()):
+        time.sleep(0.05)
+    os.kill(child, signal.SIGINT)
+    status = finish(child)
+    assert status == 130, log.read_text()
+    assert "stopped; all trials that are done are in" in log.read_text()
+    assert re.search(r"layerlr tune .* --resume", log.read_text())
+    done = log.read_text().count("accuracy ")
+    assert finish(start([*line, "--resume"], tmp_path / "log2")) == 0
+    assert (tmp_path / "log2").read_text().count("plain, base 0.01: accuracy") == 0
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert {len(file["trials"]) for file in report["files"]} == {2}
+    assert done >= 1
+
+
+def test_a_study_is_not_begun_twice(layerlr, tmp_path, files):
+    """Without --resume nothing is added to one, and with other settings not even so."""
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline")
+    assert layerlr(*line).status == 0
+    again = layerlr(*line)
+    assert again.status == 2
+    assert "holds a study called tune already" in again.err
+    assert "--resume" in again.err
+    other = layerlr(*line, "--resume", "--augment")
+    assert other.status == 2
+    assert "is another one: its augment is not there, not True" in other.err
+    assert layerlr(*line, "--resume").status == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("of_one_class", "all samples are of one class"),
+        ("few", "2 training samples of 3 classes"),
+        ("without_validation", "the validation set is empty"),
+    ],
+)
+def test_data_that_cannot_tell_files_apart_is_refused(layerlr, tmp_path, files, data, message):
+    """Before the first trial, so that no study is begun."""
+    ran = layerlr(*_line(tmp_path, *files, data=data))
+    assert ran.status == 2
+    assert message in ran.err
+    assert not (tmp_path / "out" / "study.db").exists()
+
+
+def test_data_that_gives_no_finite_score_is_a_failure(layerlr, tmp_path, files):
+    """Status 1, with what the first trial met."""
+    ran = layerlr(*_line(tmp_path, files[1], *SMALL, "--no-baseline", data="poisoned"))
+    assert ran.status == 1
+    assert "none of 1 trials came to a score" in ran.err
+    assert "is not a finite number" in ran.err
+
+
+def test_a_locked_storage_ends_with_2(layerlr, tmp_path, files, monkeypatch):
+    """And a sentence."""
+    from layerlr_dsl.tuning import storage
+
+    monkeypatch.setattr(storage, "LOCK_PATIENCE", 0.1)
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline")
+    assert layerlr(*line).status == 0
+    holder = sqlite3.connect(tmp_path / "out" / "study.db")
+    holder.execute("begin exclusive")
+    ran = layerlr(*line, "--resume")
+    holder.close()
+    assert ran.status == 2
+    assert "database is locked" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_budget_too_small_for_one_trial_ends_with_2(layerlr, tmp_path, files, monkeypatch):
+    """Not with an empty table."""
+    monkeypatch.setenv("TINY_SLEEP", "0.2")
+    ran = layerlr(*_line(tmp_path, *files, "--budget", "1.5s"))
+    assert ran.status == 2
+    assert "the budget of 1.5 s is too small for one trial" in ran.err
+
+
+def test_a_budget_is_kept(layerlr, tmp_path, files):
+    """Within a tenth of eight seconds; every file has been tried as often as the others."""
+    began = time.monotonic()
+    ran = layerlr(*_line(tmp_path, *files, "--budget", "8s", "--let", "base=1e-3..1e-1 log"))
+    assert ran.status == 0, ran.err
+    assert time.monotonic() - began < 8.8
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert len({len(file["trials"]) for file in report["files"]}) == 1
+    assert report["files"][0]["trials"][0]["state"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--let", "bas=1e-3..1 log"], "no file has a `let` called `bas`"),
+        (["--let", "base=1..x"], "'x' is not a number"),
+        (["--let", "base"], "neither a range nor a constant"),
+        (["--budget", "soon"], "is no time"),
+        (["--storage", "nowhere"], "the storage nowhere cannot be used"),
+        (["--resume", "--epochs", "0"], "not a positive number"),
+    ],
+)
+def test_wrong_usage_ends_with_2(layerlr, tmp_path, files, more, message):
+    """Before anything is trained."""
+    ran = layerlr(*_line(tmp_path, *files, *SMALL), *more)
+    assert ran.status == 2
+    assert message in ran.err
+    assert "accuracy" not in ran.out
+
+
+def test_a_faulty_file_ends_with_1_and_its_findings(layerlr, tmp_path, files):
+    """As `train` would say it."""
+    files[1].write_text("** -> lr 1e-3\nfreeze stm\n")
+    ran = layerlr(*_line(tmp_path, *files, *SMALL))
+    assert ran.status == 1
+    assert "stm" in ran.err
+    assert not (tmp_path / "out" / "study.db").exists()
+
+
+def test_files_of_other_models_or_lengths_are_not_compared(layerlr, tmp_path, files):
+    """Equal budgets need one length for all."""
+    files[0].write_text("epochs 3\n** -> lr 1e-3\n")
+    files[1].write_text("epochs 4\n** -> lr 1e-3\n")
+    line = _line(tmp_path, *files, *SMALL)
+    at = line.index("--epochs")
+    ran = layerlr(*line[:at], *line[at + 2 :])
+    assert ran.status == 2
+    assert "do not give one length for all trials" in ran.err

@@ -192,8 +192,9 @@ class LayerSchedule(Stepped):
 
     @property
     def done(self) -> bool:
-        """Whether the last stage is over before the run is: its last state holds, and there is nothing to train for."""
-        return self._timetable.over(self.last_epoch)
+        """Whether the run, or the last of its stages, is over: the last state holds, and there is nothing to train for."""
+        total = self.plan.clock.total
+        return self._timetable.over(self.last_epoch) or (total is not None and self.last_epoch >= total)
 
     def relength(
         self,
@@ -344,7 +345,7 @@ class LayerSchedule(Stepped):
         self._next = min(later, self._reports.due, silence, self._tempo.look_again(now))
         self._pace.rates_only = later == NEVER and not self._timetable.waits()
         self._pace.lost = LOST if not self._pace.rates_only or drives(self.plan) else None
-        if self.done:
+        if self._timetable.over(self.last_epoch):
             self._next = -1  # what holds is written again at every tick, since the clock itself goes on
 
     def _compare(self) -> None:

@@ -141,7 +141,9 @@ class Live:
         over = run.over
         over = over is not None and self.tick >= over
         number = run.stage_at(self.tick if not over else max((run.over or 0) - 1, 0))
-        assert self.schedule.done == over
+        assert self.schedule.done == (
+            over or (self.clock.total is not None and self.tick >= self.clock.total)
+        )
         assert self.schedule.stage == (self.file.stages[number - 1].name if number else None)
         begun = self.file.stages[self.stage : number]
         if self.tick and any(stage.fresh for stage in begun):

@@ -18,7 +18,7 @@ from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, ATTRIBUTES, VALUES
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
@@ -259,17 +259,23 @@ def _name(node: s.Name, scope: Scope) -> Value:
     raise Fault("LR101", f"unknown name `{name}`", node.span)
 
 
+_UNKNOWN_WHILE_LAZY = frozenset(word.name for word in ATTRIBUTE_WORDS if "lazy" in word.columns)
+
+
 def _attribute(name: str, span: Span, subject: Subject) -> Value:
     value = subject.attribute(name)
     if value is None and subject.is_module:
         raise Unanswered("LR101", f"a module has no `{name}`", span)
-    if value is None:
+    if value is None and name in _UNKNOWN_WHILE_LAZY:
         raise Fault(
             "LR212",
             f"`{name}` is not known yet: the parameter belongs to a lazy module",
             span,
             "run one forward pass before resolving, or select by name",
         )
+    if value is None:
+        message = f"the inventory does not tell `{name}`"
+        raise Fault("LR212", message, span, "write it again: `layerlr inspect SPEC -o FILE`")
     return value
 
 

@@ -1,7 +1,7 @@
 """What newcomers type, from the habits of other tools, and the advice that they get for it.
 
 phrasebook.txt holds the cases: a statement behind `===`, the first finding about it on ResNet-18, and behind
-`---` what its fix makes of it, where it has one.
+`---` what its fix makes of it, where it has one. Advice that lists all words of a kind ends in `...`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def shown(text: str) -> str:
 @pytest.mark.parametrize(("typed", "advice"), list(cases()), ids=[typed for typed, _ in cases()])
 def test_a_newcomer_is_told_what_to_write(typed: str, advice: str) -> None:
     """The first finding says how this language says it, and writes it where only one thing can be meant."""
-    assert shown(typed) == advice
+    begun, more, _ = advice.partition("...\n")
+    assert shown(typed).startswith(begun) if more else shown(typed) == advice
 
 
 @pytest.mark.parametrize("typed", [typed for typed, advice in cases() if "\n--- " in advice])

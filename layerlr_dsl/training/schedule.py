@@ -363,6 +363,7 @@ class LayerSchedule(Stepped):
 
     def _begin(self) -> None:
         """Look at how the model is used ahead of its first forward pass after a change."""
+        hold_in_averages()  # of a library that was imported since
         groups = self.optimizer.param_groups
         if copies.are_stepped(self._binding.known(), groups):
             copies.refuse_changes(self.plan, innermost(self.optimizer))

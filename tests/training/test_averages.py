@@ -8,6 +8,7 @@ from nets import images, moved, resolve, seeded, snapshot
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn, update_bn
 
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training.errors import FrozenMoved
 
 NEVER = "** -> lr 1e-1\nfreeze stem"
@@ -159,7 +160,7 @@ def test_an_average_lets_go_of_what_thaws():
 @pytest.mark.parametrize("kind", ["ModelEmaV2", "ModelEmaV3"])
 def test_an_average_of_timms_holds_what_is_frozen_as_it_is(kind, rules):
     """Lagging behind, it would put weights below a layer that this has never seen."""
-    ema = pytest.importorskip("timm.utils.model_ema")
+    ema = with_torchvision(lambda: pytest.importorskip("timm.utils.model_ema"))
     model, optimizer, schedule, average = made(rules, lambda m: getattr(ema, kind)(m, decay=0.9))
     train(model, optimizer, schedule, each=lambda: average.update(model))
     assert schedule.frozen

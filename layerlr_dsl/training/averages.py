@@ -8,29 +8,45 @@ would move frozen bytes, and the layers above never saw the weights that it puts
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from layerlr_dsl.model import live
-from layerlr_dsl.training.modes import FrozenModules, statistics
+from layerlr_dsl.training.modes import FrozenModules, hold_in_copy, statistics
+
+AVERAGES = {
+    "torch.optim.swa_utils": (("AveragedModel",), "update_parameters", "module"),
+    "timm.utils.model_ema": (("ModelEmaV2", "ModelEmaV3"), "update", "module"),
+}
+"""By the module that has them: classes, their method that is given the model, and where the average is."""
 
 
 def hold_in_averages() -> None:
-    """From now on `AveragedModel.update_parameters` takes what is frozen as it is, and averages the rest."""
-    update = AveragedModel.update_parameters
-    if hasattr(update, "__wrapped__"):
+    """From now on the averages of torch and timm take what is frozen as it is, and average the rest."""
+    for module, (classes, method, average) in AVERAGES.items():
+        for name in classes:
+            kind = getattr(sys.modules.get(module), name, None)
+            if kind is not None:
+                _hold_in(kind, method, average)
+
+
+def _hold_in(kind: type, method: str, average: str) -> None:
+    update = getattr(kind, method)
+    if hasattr(update, "_layerlr_holds"):
         return
 
     @functools.wraps(update)
-    def update_parameters(self: AveragedModel, model: nn.Module) -> None:
-        update(self, model)
-        copy_frozen(model, self.module)
+    def holding(self: Any, model: nn.Module, *arguments: Any, **named: Any) -> Any:
+        result = update(self, model, *arguments, **named)
+        copy_frozen(model, getattr(self, average))
+        return result
 
-    AveragedModel.update_parameters = update_parameters  # type: ignore[method-assign]
+    holding._layerlr_holds = True  # type: ignore[attr-defined]
+    setattr(kind, method, holding)
 
 
 @torch.no_grad()
@@ -40,6 +56,7 @@ def copy_frozen(model: nn.Module, average: nn.Module) -> None:
     if pairs:
         own, frozen = zip(*pairs, strict=True)
         torch._foreach_copy_(list(own), list(frozen))
+        hold_in_copy(live.unwrap(model), live.unwrap(average))
 
 
 def hold_in_callback(callback: Any) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 FAR = 16
 """Frames between a loop and the schedule that it steps: hooks and wrappers of its own."""
 FARTHER = 100
 TUNERS = ("lightning.pytorch.tuner.", "pytorch_lightning.tuner.")
 LIGHTNING = ("lightning.pytorch.loops.", "pytorch_lightning.loops.")
+IGNITE = "ignite.engine.engine"
+ACCELERATE = "accelerate.scheduler"
+KNOWN = ("transformers.trainer", *(name[:-1] for name in LIGHTNING), IGNITE, ACCELERATE)
+Of: TypeAlias = "Callable[[Any], int | None]"
 
 
 class Accelerate:
@@ -26,7 +32,7 @@ class Accelerate:
 
     def repeats(self, caller: FrameType) -> bool:
         """Whether this is a further call for the same optimizer step."""
-        if caller.f_globals.get("__name__") != "accelerate.scheduler":
+        if caller.f_globals.get("__name__") != ACCELERATE:
             return False
         again = caller is self._caller
         self._caller = caller
@@ -41,21 +47,91 @@ def logs_one_rate() -> bool:
     if "transformers.trainer" not in sys.modules:
         return False
     frame = sys._getframe(2)
-    if frame.f_globals.get("__name__") == "accelerate.scheduler" and frame.f_back is not None:
+    if frame.f_globals.get("__name__") == ACCELERATE and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_globals.get("__name__") == "transformers.trainer"
 
 
+class Loop:
+    """A loop of others that counts epochs: how many steps of a schedule those have is known of it, or shows.
+
+    holder: what knows, kept weakly. epoch: which epoch it is in, from 0. steps: how many each takes, None where
+    only counting tells. began: the tick at which the present epoch began, None where that was not seen.
+    """
+
+    def __init__(self, holder: object, epoch: Of, steps: Of, began: int | None) -> None:
+        self._holder: weakref.ref[Any] | None = weakref.ref(holder)
+        self._epoch, self._steps = epoch, steps
+        self._began = (epoch(holder) or 0, began)
+
+    def look(self, tick: int) -> tuple[int, int] | None:
+        """Before the step after `tick`: the epoch that it belongs to, and the steps of an epoch, where that is clear."""
+        holder = None if self._holder is None else self._holder()
+        now = None if holder is None else self._epoch(holder)
+        if now is None:
+            return None
+        steps = self._steps(holder) or self._counted(now, tick)
+        return None if steps is None else (now, steps)
+
+    def _counted(self, now: int, tick: int) -> int | None:
+        before, began = self._began
+        if now == before:
+            return None
+        self._began = (now, tick)
+        return tick - began if began is not None and now == before + 1 and tick > began else None
+
+    def begin(self, epoch: int, tick: int) -> None:
+        """The clock was set: this epoch begins at that tick."""
+        self._began = (epoch, tick)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_holder": None, "_epoch": None, "_steps": None, "_began": (0, None)}
+
+
 def steps_per_epoch() -> int | None:
-    """The optimizer steps in an epoch of the loop that calls; None where it is unknown, or does not know itself."""
-    known = "transformers.trainer" in sys.modules, any(name[:-1] in sys.modules for name in LIGHTNING)
-    if any(known):
-        for name, loop in _loops():
-            if name == "transformers.trainer":
-                return _of_transformers(loop)
-            if name.startswith(LIGHTNING):
-                return _of_lightning(loop)
+    """The optimizer steps in an epoch of the Trainer of transformers that calls; None where it is unknown."""
+    if "transformers.trainer" not in sys.modules:
+        return None
+    return next((_of_transformers(loop) for name, loop in _loops() if name == "transformers.trainer"), None)
+
+
+def steps_in_all() -> int | None:
+    """The optimizer steps of the whole run of the loop that calls, where it knows."""
+    for name, loop in _loops() if _any_known() else ():
+        if name == "transformers.trainer":
+            return _positive(getattr(getattr(loop, "state", None), "max_steps", None))
+        if name.startswith(LIGHTNING):
+            return _positive(getattr(getattr(loop, "trainer", None), "max_steps", None))
     return None
+
+
+def loop(began: int | None) -> Loop | None:
+    """The loop that calls, where it counts epochs and is no Trainer of transformers, whose epochs never change."""
+    found = None
+    for name, caller in _loops() if _any_known() else ():
+        if name == "transformers.trainer":
+            return None
+        if name.startswith(LIGHTNING) and getattr(caller, "trainer", None) is not None:
+            return Loop(caller.trainer, attrgetter("current_epoch"), _of_lightning, began)
+        if name == IGNITE and hasattr(caller, "state"):
+            return Loop(caller, lambda engine: engine.state.epoch - 1, _unknown, began)
+        if name == ACCELERATE and found is None:
+            loader = getattr(caller.gradient_state, "active_dataloader", None)
+            if hasattr(loader, "iteration"):
+                found = Loop(loader, attrgetter("iteration"), _unknown, began)
+    return found
+
+
+def _any_known() -> bool:
+    return any(name in sys.modules for name in KNOWN)
+
+
+def _unknown(holder: object) -> None:
+    return None
+
+
+def _positive(steps: object) -> int | None:
+    return steps if isinstance(steps, int) and steps > 0 else None
 
 
 def tries() -> bool:
@@ -80,9 +156,9 @@ def _of_transformers(trainer: Any) -> int | None:
         return None
 
 
-def _of_lightning(loop: Any) -> int | None:
-    trainer = getattr(loop, "trainer", None)
-    if trainer is None or not trainer.lightning_module.automatic_optimization:
+def _of_lightning(trainer: Any) -> int | None:
+    every = all(c.interval != "step" or c.frequency == 1 for c in trainer.lr_scheduler_configs)
+    if not every or not trainer.lightning_module.automatic_optimization:
         return None
     batches = trainer.num_training_batches
     return None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))

@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+import torch.distributed as dist
 
 from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
@@ -22,10 +25,22 @@ if TYPE_CHECKING:
 
     from layerlr_dsl.plan.plan import Plan
 
+LAUNCHED = ("RANK", "LOCAL_RANK", "OMPI_COMM_WORLD_RANK")
+
 
 def may_come() -> bool:
-    """Whether DeepSpeed is in this process, so that it may take over the model and the optimizer yet."""
-    return "deepspeed" in sys.modules or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    """Whether DeepSpeed may take over the model and the optimizer yet.
+
+    That it is in this process says little: a Trainer of transformers imports it wherever it is installed. It wants
+    processes that know each other, or what a launcher says of them, or MPI to ask.
+    """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        return True
+    return "deepspeed" in sys.modules and (
+        (dist.is_available() and dist.is_initialized())
+        or any(name in os.environ for name in LAUNCHED)
+        or find_spec("mpi4py") is not None
+    )
 
 
 def are_stepped(parameters: Iterable[nn.Parameter], param_groups: Sequence[Mapping[str, Any]]) -> bool:

@@ -90,6 +90,13 @@ class FollowTrainer(Callback):  # type: ignore[misc]
                 )
                 warnings.warn(text, ScheduleWarning, stacklevel=2)
                 config.interval = interval
+            if config.frequency != 1:
+                text = (
+                    f"the schedule was returned with the frequency {config.frequency}, and every {interval} counts; it is "
+                    f"stepped at each now. Leave the frequency out"
+                )
+                warnings.warn(text, ScheduleWarning, stacklevel=2)
+                config.frequency = 1
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Look at the length of each epoch when its first batch is there: by then callbacks have set it."""

@@ -182,6 +182,19 @@ class FrozenModules:
             self.statistics = [kept for kept in self.statistics if id(kept[0]) not in thawed]
             self.lift_limits()
 
+    def hold_twins(self, leader: FrozenModules, twins: Mapping[nn.Module, nn.Module]) -> None:
+        """Hold too, in a copy of the model, what `leader` holds by now in that. twins: the copy of each module."""
+        held = set(map(id, self.modules))
+        added = [(twins[one], one) for one in leader.modules if one in twins and id(twins[one]) not in held]
+        if not added:
+            return
+        self.leader = weakref.ref(leader)
+        self._led += [(own, weakref.ref(original)) for own, original in added]
+        self.modules = [*self.modules, *(own for own, _ in added)]
+        self._untouched = True
+        self.lift_limits()
+        self.remember_statistics()
+
     def lead(self, root: nn.Module) -> None:
         """Follow no other model's hook any more: a schedule steps this one."""
         self.leader, self._led, self._root = None, [], weakref.ref(root)
@@ -278,10 +291,27 @@ def install(root: nn.Module) -> FrozenModules:
     hook = FrozenModules()
     hook.lead(root)
     hook.take_over(root)
+    _put_on(hook, called)
+    return hook
+
+
+def hold_in_copy(model: nn.Module, average: nn.Module) -> None:
+    """Hold in eval in `average`, a copy of `model`, what a schedule holds in that, whenever the copy was made."""
+    leaders, called = _hooks_of(model) if model is not average else [], list(_hosts(average))
+    if not leaders or not leaders[0].modules:
+        return
+    there = [hook for one in called for hook in _hooks_of(one)]
+    hook = there[0] if there else FrozenModules()
+    if not there:
+        hook._root = weakref.ref(average)
+        _put_on(hook, called)
+    hook.hold_twins(leaders[0], dict(zip(model.modules(), average.modules(), strict=False)))
+
+
+def _put_on(hook: FrozenModules, called: Iterable[nn.Module]) -> None:
     for one in called:
         one.register_forward_pre_hook(hook)
         one.register_load_state_dict_post_hook(hook.after_load)  # type: ignore[no-untyped-call]
-    return hook
 
 
 def _hooks_of(module: nn.Module) -> list[FrozenModules]:

@@ -128,6 +128,7 @@ class Tempo:
         self.clock = clock
         self.moves = moves
         self._told: set[str] = set()
+        self.told_of_epochs = False
         self.begin(0)
         self._fresh = True
 
@@ -160,6 +161,19 @@ class Tempo:
             return tick + 1
         total = self.clock.total
         return NEVER if total is None or tick > total else total + 1
+
+    def compare_length(self, total: int | None, more: bool) -> None:
+        """Hold the whole length that the calling loop knows against the plan's. more: whether anything changes later."""
+        planned = self.clock.total
+        if total is None or planned is None or not self.clock.counts_steps or not self.moves:
+            return
+        if total < planned:
+            self._tell(
+                "shorter",
+                f"the loop that calls schedule.step() takes {total} optimizer steps in all, and the rules were resolved "
+                f"for {planned}: it ends before schedules do{' and before all has thawed' if more else ''}. Resolve them "
+                f"with steps={total}, or call schedule.relength(steps={total}) before training",
+            )
 
     # ------------------------------------------------------------ the schedule was stepped
 

@@ -158,6 +158,7 @@ class LayerSchedule(Stepped):
         self._timetable.require_stages(state_dict.get("stages", ()))
         clock = self.plan.clock
         saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
+        self._loop = None
         same = saved.steps_per_epoch == clock.steps_per_epoch or not clock.knows_epochs
         self._take_up(state_dict, int if same else lambda tick: clock.tick_of_epoch(saved.epoch_of(tick)))
 
@@ -308,14 +309,34 @@ class LayerSchedule(Stepped):
 
     def _ask_the_caller(self) -> None:
         """Go by the steps that an epoch of the calling loop really has, where it is one that knows."""
-        planned, real = self.plan.clock.steps_per_epoch, callers.steps_per_epoch()
-        if planned is not None and real is not None and real != planned:
+        if self._loop is None:
+            self._loop = callers.loop(0 if self.last_epoch == 1 else None)
+        found = None if self._loop is None else self._loop.look(self.last_epoch)
+        real = callers.steps_per_epoch() if found is None else found[1]
+        if real is not None:
+            self._go_by_real(real)
+        self._tempo.compare_length(callers.steps_in_all(), self._more_to_come())
+
+    def _follow_the_loop(self, loop: callers.Loop) -> None:
+        """Go by what a loop has shown since: accumulation that changed, an epoch that was counted."""
+        found = loop.look(self.last_epoch)
+        if found is not None and found[1] != self.plan.clock.steps_per_epoch:
+            epoch, real = found
+            self._go_by_real(real, epoch)
+            loop.begin(epoch, self.last_epoch)
+
+    def _go_by_real(self, real: int, epoch: int | None = None) -> None:
+        planned = self.plan.clock.steps_per_epoch
+        if planned is None or real == planned or callers.tries():
+            return
+        if not self._tempo.told_of_epochs:
+            self._tempo.told_of_epochs = True
             tell(
                 f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
                 f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
                 f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
             )
-            self.relength(steps_per_epoch=real)
+        self.relength(steps_per_epoch=real, epoch=epoch)
 
     def _enter(self) -> None:
         """Put everything in the state that the plan has it in at this tick."""
@@ -377,6 +398,7 @@ class LayerSchedule(Stepped):
 
     def _begin(self) -> None:
         """Look at how the model is used ahead of its first forward pass after a change."""
+        hold_in_averages()  # of a library that was imported since
         groups = self.optimizer.param_groups
         if copies.are_stepped(self._binding.known(), groups):
             copies.refuse_changes(self.plan, innermost(self.optimizer))

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from layerlr_dsl.training import compiling
-from layerlr_dsl.training.callers import Accelerate
+from layerlr_dsl.training.callers import Accelerate, Loop
 from layerlr_dsl.training.pace import Tempo
 from layerlr_dsl.training.rates import Writer
 
@@ -30,6 +30,9 @@ class Stepped(LRScheduler):
     _at: int
     """The tick that everything stands at; others may have moved `last_epoch` since."""
 
+    _loop: Loop | None = None
+    """The loop that calls, where it is one that counts epochs."""
+
     def __init__(self, optimizer: Optimizer, last_epoch: int) -> None:
         self._accelerate = Accelerate()
         super().__init__(optimizer, last_epoch)
@@ -46,6 +49,10 @@ class Stepped(LRScheduler):
     def _ask_the_caller(self) -> None:
         """Learn what the loop that calls knows of the run."""
 
+    @abstractmethod
+    def _follow_the_loop(self, loop: Loop) -> None:
+        """Learn what the loop that calls has shown since."""
+
     def _initial_step(self) -> None:
         compiling.separate_shared_rates(self.optimizer.param_groups)
         self._writer.begin(self.optimizer.param_groups)
@@ -57,6 +64,8 @@ class Stepped(LRScheduler):
         """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
         if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
             return
+        if self._loop is not None:
+            self._follow_the_loop(self._loop)
         self._step_count += 1
         if self.last_epoch == self._at:
             self._writer.look_for_others()

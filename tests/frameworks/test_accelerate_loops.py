@@ -66,3 +66,12 @@ def test_a_scheduler_that_is_stepped_for_itself_is_right():
     seen, schedule, told = run(steps=BATCHES, step_scheduler_with_optimizer=False)
     assert seen == [False] * 3 + [True] * 3
     assert (schedule.last_epoch, told) == (20, [])
+
+
+def test_a_length_in_batches_is_followed_after_the_first_epoch():
+    """Resolved for the batches of an epoch, a prepared schedule takes three steps where ten were planned."""
+    seen, schedule, told = run(steps=BATCHES, epochs=3)
+    assert seen == [False] * 4 + [True] * 5  # the first step of the second epoch shows how long the first was
+    assert schedule.last_epoch == 9
+    assert len(told) == 1
+    assert "takes 3" in told[0]

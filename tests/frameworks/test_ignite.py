@@ -84,3 +84,21 @@ def test_a_handler_of_epochs_is_told_of():
     )
     assert len(told) == 1
     assert "once for 6 optimizer steps" in told[0]
+
+
+def test_the_steps_of_an_epoch_are_counted():
+    """Resolved for 6 steps where the engine accumulates two batches to one: after an epoch it goes by 3."""
+    model, optimizer, schedule = made()
+    seen = []
+
+    def update(running, batch):
+        torch.nn.functional.mse_loss(model(batch[0]), batch[1]).backward()
+        if running.state.iteration % 2 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            seen.append((running.state.epoch - 1, model[0].weight.requires_grad))
+
+    with pytest.warns(ScheduleWarning, match="takes 3"):
+        engine.Engine(update).run(BATCHES, max_epochs=2)
+    assert seen == [(0, False)] * 3 + [(1, True)] * 3

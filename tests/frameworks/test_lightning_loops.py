@@ -146,6 +146,67 @@ def test_accumulation_that_changes_gives_epochs_other_steps():
     assert schedule.get_last_lr() == pytest.approx([0.0] * len(schedule.get_last_lr()), abs=1e-12)
 
 
+def by_step(**more):
+    return by_hand(
+        lambda o, s: {"optimizer": o, "lr_scheduler": {"scheduler": s, "interval": "step", **more}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "settings"),
+    [
+        ({}, {"accumulate_grad_batches": 2}),
+        ({}, {"callbacks": [callbacks.GradientAccumulationScheduler({1: 4})]}),
+        ({"frequency": 2}, {}),
+    ],
+    ids=["accumulation", "accumulation that changes", "every second step"],
+)
+def test_a_schedule_made_by_hand_follows_its_epochs_without_a_callback(more, settings):
+    """What Lightning knows of an epoch is asked for at each, and where it does not know it is counted."""
+    net = Net(THAW, hand=by_step(**more))
+    _, told = fit(net, **settings)
+    assert net.thawed_in() == 2
+    assert len(told) == 1
+    assert "resolved with 4" in told[0]
+
+
+def test_a_frequency_is_put_right_by_the_callback():
+    """Every second step would make each epoch of the rules two."""
+    net = Net(THAW, hand=by_step(frequency=2))
+    trainer, told = fit(net, callbacks=[lightning.ReportMetrics()])
+    assert net.thawed_in() == 2
+    assert trainer.lr_scheduler_configs[0].scheduler.last_epoch == 16
+    assert len(told) == 1
+    assert "frequency 2" in told[0]
+
+
+def test_steps_of_manual_optimization_are_counted():
+    """Nobody but the loop knows how often it steps in an epoch; after the first epoch it shows."""
+
+    class Accumulating(Net):
+        automatic_optimization = False
+
+        def training_step(self, batch, index):
+            self.manual_backward(super().training_step(batch, index))
+            if index % 2:
+                self.optimizers().step()
+                self.optimizers().zero_grad()
+                self.lr_schedulers().step()
+
+    net = Accumulating(THAW)
+    _, told = fit(net)
+    assert net.thawed_in() == 2
+    assert len(told) == 1
+    assert "takes 2" in told[0]
+
+
+def test_a_run_that_ends_before_its_rules_is_told_of_at_its_first_step():
+    """Lightning stops after 6 of the 16 steps that the rules were resolved for."""
+    _, told = fit(Net(THAW, hand=by_step()), max_steps=6)
+    assert len(told) == 1
+    assert "takes 6 optimizer steps in all" in told[0]
+
+
 def test_a_batch_size_that_is_searched_for_sets_the_steps_of_an_epoch(tmp_path):
     """configure_optimizers runs before the search; afterwards an epoch has other batches."""
     finder = callbacks.BatchSizeFinder(init_val=2, max_trials=2, steps_per_trial=1)

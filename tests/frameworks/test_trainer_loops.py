@@ -121,6 +121,18 @@ def test_a_wrong_length_is_named_and_put_right_at_the_first_step(tmp_path):
     assert "takes 8" in told[0]
 
 
+def test_a_run_that_ends_before_its_rules_is_named_at_the_first_step(tmp_path):
+    """max_steps cuts the run short of what was resolved by hand: rates never fall, and nothing may thaw."""
+    net, args = model(), arguments(tmp_path, max_steps=5)
+    plan = layerlr.parse(RULES).resolve(net, epochs=2, steps_per_epoch=8)
+    optimizer = plan.optimizer(net)
+    _, seen, told = train(net, args, (optimizer, plan.schedule(net, optimizer)), reports=False)
+    assert thaw(seen) is None
+    assert len(told) == 1
+    assert "takes 5 optimizer steps in all" in told[0]
+    assert "before all has thawed" in told[0]
+
+
 def test_a_run_begins_anew_where_the_trainer_does(tmp_path):
     """Calling train() again is another run from step 0; so it is for the schedule."""
     net, args = model(), arguments(tmp_path)

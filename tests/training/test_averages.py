@@ -8,6 +8,7 @@ from nets import images, moved, resolve, seeded, snapshot
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn, update_bn
 
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training.errors import FrozenMoved
 
 NEVER = "** -> lr 1e-1\nfreeze stem"
@@ -129,6 +130,43 @@ def test_statistics_that_are_measured_anew_leave_frozen_layers_out(averaged, mod
     assert equal(root.stem, model.stem)
     assert not moved(before, model)
     assert int(root.mid[1].num_batches_tracked) == 3
+    assert schedule.verify()
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_statistics_measured_in_an_average_that_began_before_the_freeze_leave_it_out(mode):
+    """update_bn at the end of a run clears all of them in an average that was made when everything trained."""
+    model, optimizer, schedule, average = made(LATER, AveragedModel)
+    train(model, optimizer, schedule, each=lambda: average.update_parameters(model))
+    getattr(average, mode)()
+    update_bn([images(seed) for seed in range(3)], average)
+    assert schedule.frozen
+    assert equal(average.module.stem, model.stem)
+    assert int(average.module.mid[1].num_batches_tracked) == 3
+    assert schedule.verify()
+
+
+def test_an_average_lets_go_of_what_thaws():
+    """Statistics that were held in it from a freeze on are measured with the others after the thaw."""
+    rules = "** -> lr 1e-1\nfreeze stem from epoch 1 until epoch 2"
+    model, optimizer, schedule, average = made(rules, AveragedModel)
+    train(model, optimizer, schedule, each=lambda: average.update_parameters(model), steps=7)
+    assert not schedule.frozen
+    update_bn([images(seed) for seed in range(3)], average)
+    assert int(average.module.stem[1].num_batches_tracked) == 3
+
+
+@pytest.mark.parametrize("rules", [NEVER, LATER], ids=["frozen from the start", "frozen after training"])
+@pytest.mark.parametrize("kind", ["ModelEmaV2", "ModelEmaV3"])
+def test_an_average_of_timms_holds_what_is_frozen_as_it_is(kind, rules):
+    """Lagging behind, it would put weights below a layer that this has never seen."""
+    ema = with_torchvision(lambda: pytest.importorskip("timm.utils.model_ema"))
+    model, optimizer, schedule, average = made(rules, lambda m: getattr(ema, kind)(m, decay=0.9))
+    train(model, optimizer, schedule, each=lambda: average.update(model))
+    assert schedule.frozen
+    assert equal(average.module.stem, model.stem)
+    assert not equal(average.module.head, model.head)
+    model.load_state_dict(average.module.state_dict())
     assert schedule.verify()
 
 

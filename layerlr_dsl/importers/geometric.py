@@ -7,6 +7,7 @@ from typing import Any
 
 from layerlr_dsl.importers import nodes
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.tools.numbers import spelled
 
 CLOSE = 1e-14
 """Rates that differ by less, relative to their size, are those of one formula: the rounding of floats."""
@@ -60,7 +61,7 @@ def _with_base(
     tried = []
     for ahead in range(_MOST_AHEAD_OF_A_KNOWN + 1):
         exact = wanted[nearest] / ratio ** (distance[nearest] + ahead)
-        base = float(f"{exact:.12g}")
+        base = float(spelled(exact, 12))
         worst = max(_apart(base * ratio ** (distance[n] + ahead), wanted[n]) for n in wanted)
         if worst <= CLOSE:
             elsewhere = any(isinstance(k, float) and _apart(k, base) <= CLOSE for k in known)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.printing import selector_of
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.tools.numbers import spelled
 
 HERE = Span(Source("", ""), 0, 0)
 _LARGE = 1e6
@@ -124,7 +125,7 @@ def steps(number: Plain) -> s.Duration:
 
 def percent(share: float) -> s.Duration:
     """A share of the run, such as 0.05, as a duration."""
-    return s.Duration(HERE, value(float(f"{share * 100:.12g}")), "percent")
+    return s.Duration(HERE, value(float(spelled(share * 100, 12))), "percent")
 
 
 # ---------------------------------------------------------------- optimizers, schedules, statements

@@ -9,6 +9,7 @@ from pathlib import Path
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.starters import fitting, starter
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.ranges import Range
 
 STYLES = ("plain", "held", "head", "decay", "gradual", "head-then-all")
@@ -40,7 +41,7 @@ def write(
 
 
 def _of_length(text: str, epochs: float | None) -> str:
-    return text if epochs is None else re.sub(r"(?m)^epochs .*$", f"epochs {epochs:g}", text)
+    return text if epochs is None else re.sub(r"(?m)^epochs .*$", f"epochs {spelled(epochs)}", text)
 
 
 def rates(name: str) -> dict[str, Range]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerlr_dsl.api import Rules
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.arms import Arm
 
 # Student's t for a two-sided 95 % interval, by degrees of freedom
@@ -166,4 +167,4 @@ def best_of(trials: Sequence[Trial], rising: bool) -> Trial | None:
 
 def score_text(value: float, share: bool) -> str:
     """`97.3%` for a share of 1, else four digits."""
-    return f"{value:.1%}" if share else f"{value:.4g}"
+    return f"{value:.1%}" if share else spelled(value, 4)

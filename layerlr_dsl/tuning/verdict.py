@@ -66,7 +66,7 @@ def gain_text(gain: Interval, as_share: bool) -> str:
 
 
 def _size(half: float, as_share: bool) -> str:
-    return f"{half * 100:.1f}" if as_share else f"{half:.2g}"
+    return f"{half * 100:.1f}" if as_share else spelled(half, 2)
 
 
 def _compared(outcome: Outcome) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from ejected_pages import Worker, by_the_plan, difference
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from loop import Net
-from pages import Worker, by_the_plan, difference
 from resolved_files import may_be_written, resolved
 from timed_files import METRICS, files, lengths
 

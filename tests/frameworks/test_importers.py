@@ -62,6 +62,7 @@ PARAMWISE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("paramwise", PARAMWISE, ids=lambda p: ",".join(p) or "none")
 def test_mmengines_groups(paramwise: dict[str, Any]) -> None:
     """Parameter by parameter, by mmengine's own constructor."""
+    pytest.importorskip("mmengine")
     model = Detector()
     wrapper = {
         "type": "OptimWrapper",
@@ -85,6 +86,7 @@ def test_mmengines_groups(paramwise: dict[str, Any]) -> None:
 )
 def test_mmengines_schedules_epoch_by_epoch(parts: list[dict[str, Any]], own: str) -> None:
     """Stepped once an epoch by its own schedulers."""
+    pytest.importorskip("mmengine")
     from mmengine import optim
 
     config = {
@@ -187,6 +189,7 @@ PHASES = """\
 
 def test_finetuning_schedulers_phases_epoch_by_epoch(tmp_path: Any) -> None:
     """What trains and at what rate, in a run of Lightning with its own callback."""
+    pytest.importorskip("finetuning_scheduler")
     import lightning.pytorch as pl
     from finetuning_scheduler import FinetuningScheduler
 

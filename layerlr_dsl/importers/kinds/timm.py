@@ -16,6 +16,7 @@ from layerlr_dsl.importers.description import Description, LeftOut, Rule, Source
 from layerlr_dsl.importers.reading import Node, Section, as_section
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.model.errors import ModelError
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     import torch
@@ -227,5 +228,5 @@ def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
 
 def _share(part: float, whole: float) -> Any:
     share = part / whole
-    short = float(f"{share:.6g}")
+    short = float(spelled(share, 6))
     return short if short == share else nodes.arithmetic(part, "/", whole)

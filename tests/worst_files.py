@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 HEAD = "version 1\nepochs 100\nsteps_per_epoch 50\noptimizer sgd(lr=0.1, momentum=0.9)\n"
 
+SHORT = HEAD.replace("100", "8")
+
 
 def _repeated(line: str, head: str = HEAD, tail: str = "") -> Callable[[int], str]:
     """As many lines as fit into a number of characters; `{n}` in one is its number, `{m}` the one after."""
@@ -39,8 +41,8 @@ WORST: dict[str, Callable[[int], str]] = {
     ),
     "options misspelled": _repeated("fc -> lrr{n} 1\n"),
     "layers misspelled": _repeated("freeze layre{n}.conv1\n"),
-    "moving factors": _repeated("** -> lr *= 1 - progress / 2\n"),
-    "moving factors that differ": _repeated("fc -> lr *= 1 - progress / 1{n}\n"),
+    "moving factors": _repeated("** -> lr *= 1 - progress / 2\n", SHORT),
+    "moving factors that differ": _repeated("fc -> lr *= 1 - progress / 1{n}\n", SHORT),
     "constant factors": _repeated("** -> lr *= 0.99\n"),
     "factors in windows": _repeated("** -> lr *= 0.99 until step 1{n}\n"),
     "windows": _repeated("fc -> lr 0.1 from step {n} until step 9{n}\n"),
@@ -65,7 +67,7 @@ WORST: dict[str, Callable[[int], str]] = {
     "braces": _repeated("freeze layer{1,{n},2,3,4}.{0..{n}}.*\n"),
     "captures": _repeated("layer<i>.<j>.** -> lr 0.1 * i + 0.{n}\n"),
     "ranks": _repeated("layer<i>.<j>.** -> lr rank(i, j) + count(i, j) + 0.{n}\n"),
-    "moving values per parameter": _repeated("** -> lr progress * index + {n}\n"),
+    "moving values per parameter": _repeated("** -> lr progress * index + {n}\n", SHORT),
     "values per parameter": _repeated("** -> lr index + numel + {n}\n"),
     "conditions on parameters": _repeated("** where index > {n} and numel > 1{n} -> lr 0.1\n"),
     "points of a ramp": _joined("** -> lr ramp((0 steps, 0)", ", ({m} steps, 1)", ")\n"),

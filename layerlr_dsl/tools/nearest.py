@@ -10,7 +10,7 @@ from itertools import islice
 
 _LONGEST_WORD = 80
 _MOST_CANDIDATES = 20_000
-_FEW = 64
+_FEW = 200
 """So many candidates are all compared with the word."""
 _BESIDE = 8
 """Of more, so many before and behind it in the order of their letters."""

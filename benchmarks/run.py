@@ -21,7 +21,7 @@ from pathlib import Path
 from measure import Row, markdown
 
 HERE = Path(__file__).parent
-SUITE = ("resolve", "parse", "validate", "schedule", "optim", "features", "editor")
+SUITE = ("resolve", "parse", "validate", "schedule", "optim", "features", "editor", "bounds")
 
 
 def machine() -> str:

@@ -32,5 +32,5 @@ def registers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
 
 def _forget() -> None:
-    for looked_up in (other_packages.find, other_packages.read):
+    for looked_up in (other_packages.find, other_packages.read, other_packages._entry_points):
         looked_up.cache_clear()

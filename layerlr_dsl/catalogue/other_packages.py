@@ -112,7 +112,9 @@ def _info(called: str, target: str, options: Iterable[OptionInfo], first: str) -
 # ---------------------------------------------------------------- where they are
 
 
+@cache
 def _entry_points() -> Iterable[EntryPoint]:
+    """What is installed, read once: packages that come while this runs are found when it runs again."""
     from importlib.metadata import entry_points  # deferred: it takes longer than reading the table
 
     return entry_points(group=ENTRY_POINTS)

@@ -31,11 +31,15 @@ from layerlr_dsl.language.expressions import (
     evaluate,
     is_constant,
 )
+from layerlr_dsl.language.faults import too_many_waiting
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest
+
+_MOST_WAITING = 100
+"""Stages that may wait for a metric."""
 
 
 @dataclass
@@ -50,6 +54,9 @@ class _Gathered:
     optimizers: dict[str, s.OptimizerStatement] = field(default_factory=dict)
     schedules: dict[int, s.ScheduleStatement] = field(default_factory=dict)
     stages: list[s.StageStatement] = field(default_factory=list)
+    stage_names: dict[str, s.StageStatement] = field(default_factory=dict)
+    waiting: int = 0
+    """Stages that wait for a metric."""
     after: s.AfterStagesStatement | None = None
     lets: dict[str, s.LetStatement] = field(default_factory=dict)
     groups: dict[str, s.GroupStatement] = field(default_factory=dict)
@@ -227,8 +234,16 @@ def _head(gathered: _Gathered, statement: s.Heading, found: list[Diagnostic]) ->
         message = "a stage stands before `after stages`"
         found.append(error("LR116", message, statement.span, "move it up", related=related))
         return
-    first = next((x for x in gathered.stages if x.name == statement.name), None)
-    if first is not None:
+    if statement.until is not None:
+        gathered.waiting += 1
+        if (
+            gathered.waiting > _MOST_WAITING
+        ):  # each is tried with all before it, so work grows with the square
+            if gathered.waiting == _MOST_WAITING + 1:
+                found.append(too_many_waiting(statement.name_span, _MOST_WAITING))
+            return
+    first = gathered.stage_names.setdefault(statement.name, statement)
+    if first is not statement:
         related = (Related("first named here", first.name_span),)
         message = f"stage `{statement.name}` is named twice"
         found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))

@@ -184,6 +184,10 @@ def children(node: s.Expression) -> tuple[s.Expression, ...]:
 
 def moves(expression: s.Expression, lets: Constants, captures: Container[str] = ()) -> bool:
     """Whether a value changes with time: it asks the clock, or calls what does."""
+    if isinstance(expression, s.Number):  # the leaves of most expressions, which are asked one by one
+        return False
+    if isinstance(expression, s.Name):
+        return expression.name not in captures and _moves_by_name(expression.name, lets)
     for node in names_in(expression):
         if isinstance(node, s.Call):
             if node.function in CALLED_SCHEDULES or node.function == "ramp":

@@ -251,5 +251,14 @@ def too_many_statements(span: Span, most: int) -> Diagnostic:
     )
 
 
+def too_many_waiting(span: Span, most: int) -> Diagnostic:
+    return error(
+        "LR007",
+        f"more than {most:,} stages wait for a metric",
+        span,
+        "give some stages a length with `for`, or leave the later ones to a run of their own",
+    )
+
+
 def too_many(span: Span, most: int) -> Diagnostic:
     return error("LR001", f"more than {most:,} faults: reading ends here", span, "is this a rule file?")

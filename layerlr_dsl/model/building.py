@@ -13,7 +13,7 @@ from contextlib import nullcontext, redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.model import hugging_face
+from layerlr_dsl.model import hugging_face, limits
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.libraries import import_library
 from layerlr_dsl.model.limits import limited_memory
@@ -53,7 +53,7 @@ def _built(spec: Spec, make: Make, meta: bool) -> nn.Module:
 
     arguments = dict(spec.arguments)
     try:
-        model = build_on_meta(lambda: make(**arguments)) if meta else make(**arguments)
+        model = build_on_meta(lambda: make(**arguments), _most(spec)) if meta else make(**arguments)
     except ModelError:
         raise
     except (Exception, SystemExit) as fault:
@@ -61,6 +61,13 @@ def _built(spec: Spec, make: Make, meta: bool) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ModelError(f"`{spec}` gives a {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def _most(spec: Spec) -> int:
+    """How many modules and parameters a model may have."""
+    if spec.kind in ("torchvision", "timm"):
+        return limits.MOST_OF_AN_ARCHITECTURE
+    return limits.MOST_REGISTRATIONS
 
 
 def _cannot_build(spec: Spec, make: Make, fault: BaseException) -> ModelError:

@@ -9,11 +9,13 @@ from pathlib import Path
 from layerlr_dsl.model.errors import ModelError
 
 MOST_REGISTRATIONS = 1_000_000
+MOST_OF_AN_ARCHITECTURE = 50_000
+"""Of torchvision's and timm's architectures, of which the largest have a few thousand."""
 MOST_MEMORY = 4 * 2**30  # bytes beyond what the process has
 
 
 @contextlib.contextmanager
-def limited_size() -> Iterator[None]:
+def limited_size(most: int) -> Iterator[None]:
     """Stop a constructor that goes on for ever, as `depth=1000000000` in a rule file would make it."""
     from torch.nn.modules.module import (
         register_module_module_registration_hook,
@@ -25,8 +27,8 @@ def limited_size() -> Iterator[None]:
     def count(module: object, name: str, member: object) -> None:
         nonlocal seen
         seen += 1
-        if seen > MOST_REGISTRATIONS:
-            raise ModelError(f"the model has more than {MOST_REGISTRATIONS:,} modules and parameters")
+        if seen > most:
+            raise ModelError(f"the model has more than {most:,} modules and parameters")
 
     handles = [
         register_module_module_registration_hook(count),

@@ -45,30 +45,31 @@ _FILLING = (
 )
 
 
-def build_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+def build_on_meta(make: Callable[[], nn.Module], most: int) -> nn.Module:
     """The model that `make` builds, its parameters on the meta device where its constructor allows that.
 
     Only what is allocated goes to meta: constructors that compute their sizes (RegNet's do) read true
-    values. A constructor that reads what it allocated is run again with real memory.
+    values. A constructor that reads what it allocated is run again with real memory. `most` is how many
+    modules and parameters it may have. Raises ModelError beyond them.
     """
     with untouched_random_state():
         try:
-            with limited_size(), _allocating_nothing()():
+            with limited_size(most), _allocating_nothing()():
                 return make()
         except (ModelError, MemoryError):
             raise
         except Exception as fault:
-            return _build_in_memory(make, fault)
+            return _build_in_memory(make, most, fault)
 
 
-def _build_in_memory(make: Callable[[], nn.Module], before: Exception) -> nn.Module:
+def _build_in_memory(make: Callable[[], nn.Module], most: int, before: Exception) -> nn.Module:
     """The model with real memory, after `before` went wrong without.
 
     Raises MemoryError where there is too little of it, but `before` if that is no matter of memory: what
     is wrong with the arguments is wrong either way.
     """
     try:
-        with limited_size():
+        with limited_size(most):
             return make()
     except (MemoryError, RuntimeError) as fault:
         if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, count
 from math import isfinite
 from typing import ClassVar
 
@@ -133,6 +133,8 @@ class CascadeBuilder:
         """All that a clause says with some captures under an optimizer (by number), where it is sound."""
         self._frozen: dict[tuple[int, int, int], list[FreezeEffect | StatisticsEffect]] = {}
         """All that a freeze or unfreeze says through one of its selectors."""
+        self._firsts: dict[int, list[int]] = {}
+        """Of each sequence, the number of the first turn that a selector of it has."""
         self._freezes_made = count()
         self._said: set[tuple[str, Source | None, int]] = set()
 
@@ -218,10 +220,13 @@ class CascadeBuilder:
         statement = clause.statement
         if not isinstance(statement, s.UnfreezeSequenceStatement):
             return 0
-        before = sum(len(self._values(clause, n)) for n in range(one.selector))
-        values = self._values(clause, one.selector)
-        by = statement.turns[one.selector].by
-        return before + (values.index(dict(one.bindings)[by]) if by is not None else 0)
+        if one.clause not in self._firsts:
+            lengths = (len(self._values(clause, n)) for n in range(len(statement.turns)))
+            self._firsts[one.clause] = list(accumulate(lengths, initial=0))
+        before, by = self._firsts[one.clause][one.selector], statement.turns[one.selector].by
+        if by is None:
+            return before
+        return before + self._values(clause, one.selector).index(dict(one.bindings)[by])
 
     def _values(self, clause: CheckedClause, selector: int) -> Sequence[int]:
         """The values of the capture that a turn goes by, in its order; one for a plain turn."""
@@ -239,7 +244,7 @@ class CascadeBuilder:
         statement, times = clause.statement, self.timed.windows[one.clause]
         number, new = one.clause, self._freezes_made.__next__
         if isinstance(statement, s.UnfreezeSequenceStatement):
-            span = statement.selectors[one.selector].span
+            span = statement.turns[one.selector].selector.span
             window = self.timed.turn(clause, turn)
             start = self.timed.timeline.window(None, clause.stage).opens
             if window.opens != start:

@@ -7,8 +7,9 @@ whether it moves or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
+from typing import Any
 
 from layerlr_dsl.language.checked import CheckedSetting
 from layerlr_dsl.language.expressions import Value
@@ -58,9 +59,17 @@ class Product:
 
     def at(self, tick: int, stretches: Stretches) -> Value:
         """The value at a tick of the run. Raises Fault."""
+        return self.along((tick,), stretches)[0]
+
+    def along(self, ticks: Iterable[int], stretches: Stretches) -> list[Value]:
+        """The values at some ticks of the run. Raises Fault."""
+        courses = [mover.course(stretches) for mover in self.movers]
+        return [self._made(tick, courses) for tick in ticks]
+
+    def _made(self, tick: int, courses: Sequence[Callable[[int], Any]]) -> Value:
         value = self.scale
-        for mover in self.movers:
-            now = mover.course(stretches)(tick)
+        for course in courses:
+            now = course(tick)
             value = now if value is None else value * now
         return value
 

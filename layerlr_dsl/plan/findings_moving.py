@@ -36,6 +36,14 @@ Extremes: TypeAlias = tuple[Value, ...]
 """The least and the greatest of some numbers; all values, where they are no numbers."""
 
 
+_PATIENCE = 10_000_000
+"""How much is worked out to find values that will not do: letters of moving values, times ticks.
+
+As much as a value of 1,000 letters at each of 10,000 ticks; what moves has less in any honest file.
+"""
+_FEWEST_TICKS = 2
+
+
 @check
 def moving(plan: Plan) -> Iterator[Diagnostic]:
     """The first tick at which an option that moves has no value, or one that its optimizer refuses."""
@@ -71,6 +79,7 @@ class _Look:
     said: set[tuple[str, int]] = field(default_factory=set)
     sound: set[object] = field(default_factory=set)
     extremes: dict[object, Extremes] = field(default_factory=dict)
+    patience: int = _PATIENCE
 
     def __post_init__(self) -> None:
         self.ticks = self.plan.looked_at()
@@ -115,13 +124,21 @@ class _Look:
         try:
             found = self.extremes.get(alike)
             if found is None:
-                found = self.extremes[alike] = _extremes(bare, place.ticks, stretches)
+                found = self.extremes[alike] = _extremes(bare, self._some(bare, place.ticks), stretches)
             scaled = found if product.scale is None else [value * product.scale for value in found]
             if all(self._problem(place, value) is None for value in scaled):
                 return
         except (Fault, OverflowError):
             pass  # the search for the first tick says where
         yield from self._first(place, product, stretches)
+
+    def _some(self, product: Product, ticks: Sequence[int]) -> Sequence[int]:
+        """All of the ticks while patience lasts; then some, evenly spread, and both ends."""
+        each = sum(len(mover.text) for mover in product.movers)
+        most = max(self.patience // each, _FEWEST_TICKS)
+        chosen = ticks if len(ticks) <= most else [*ticks[:: -(-len(ticks) // most)], ticks[-1]]
+        self.patience -= min(each * len(chosen), self.patience)
+        return chosen
 
     def _problem(self, place: _Place, value: Value) -> str | None:
         info = self.plan.optimizers[place.behaviour.optimizer].info
@@ -147,7 +164,7 @@ class _Look:
 
 
 def _extremes(bare: Product, ticks: Sequence[int], stretches: Stretches) -> Extremes:
-    values = [bare.at(tick, stretches) for tick in ticks]
+    values = bare.along(ticks, stretches)
     if all(type(value) is float or type(value) is int for value in values):
         return min(values), max(values)
     return tuple(dict.fromkeys(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from layerlr_dsl.plan.cascade import (
     StatisticsEffect,
 )
 from layerlr_dsl.plan.course import Effect
+from layerlr_dsl.plan.covering import Order, Windows
 from layerlr_dsl.plan.matching import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
@@ -59,7 +60,7 @@ def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
         tuple(cascades),
         tuple(behaviours),
         tuple(of_class),
-        [_verdict(cascade, decider.compiled.rules, choosing) for cascade in cascades],
+        _verdicts(cascades, decider.compiled.rules, choosing),
         frozenset(
             number
             for number, cascade in enumerate(cascades)
@@ -80,11 +81,7 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     by_words: dict[object, int] = {}
     of_class: list[int] = []
     for cascade in cascades:
-        said = [
-            tuple([e.number for e in own]) for own in (cascade.effects, cascade.freezes, cascade.statistics)
-        ]
-        drives = tuple([(e.clause, e.window.stage) for e in cascade.schedules])
-        words = (cascade.optimizer, drives, cascade.came_frozen, *said)
+        words = (*_words(cascade), cascade.came_frozen)
         number = by_words.get(words)
         if number is None:
             behaviour = makes.build(cascade)
@@ -96,16 +93,44 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     return behaviours, of_class
 
 
+def _words(cascade: Cascade) -> tuple[object, ...]:
+    """Equal for two classes of which the same is said, by the same effects."""
+    said = [tuple([e.number for e in own]) for own in (cascade.effects, cascade.freezes, cascade.statistics)]
+    drives = tuple([(e.clause, e.window.stage) for e in cascade.schedules])
+    return (cascade.optimizer, drives, *said)
+
+
 # ---------------------------------------------------------------- who is heard
 
 
-def _verdict(cascade: Cascade, rules: CheckedRules, choosing: set[int]) -> Verdict:
+def _verdicts(cascades: Sequence[Cascade], rules: CheckedRules, choosing: set[int]) -> list[Verdict]:
+    """The verdict on each class; those of which the same is said share one."""
+    order = Order({window for cascade in cascades for window in _windows(cascade)})
+    known: dict[object, Verdict] = {}
+    found = []
+    for cascade in cascades:
+        chooses = tuple(one.clause for one in cascade.selected if one.clause in choosing)
+        lapsed = tuple([effect.clause for effect in cascade.lapsed])
+        words = (_words(cascade), lapsed, chooses, cascade.own_optimizer)
+        if words not in known:
+            known[words] = _verdict(cascade, rules, choosing, order)
+        found.append(known[words])
+    return found
+
+
+def _windows(cascade: Cascade) -> Iterator[Interval]:
+    for said in (cascade.effects, cascade.freezes, cascade.statistics, cascade.schedules):
+        yield from (effect.window for effect in said)
+
+
+def _verdict(cascade: Cascade, rules: CheckedRules, choosing: set[int], order: Order) -> Verdict:
     verdict = Verdict({lapsed.clause for lapsed in cascade.lapsed}, [])
-    _hear(cascade.effects, verdict)
-    _hear(cascade.freezes, verdict)
+    _hear(cascade.effects, verdict, order)
+    _hear(cascade.freezes, verdict, order)
     # What a freeze says of statistics goes with what it says of freezing; only the rest is heard by itself.
-    _hear([e for e in cascade.statistics if _is_of_statistics(e, rules)], verdict)
-    _hear([_Driving(e.clause, e.window) for e in cascade.schedules if e.clause is not None], verdict)
+    _hear([e for e in cascade.statistics if _is_of_statistics(e, rules)], verdict, order)
+    driving = [_Driving(e.clause, e.window) for e in cascade.schedules if e.clause is not None]
+    _hear(driving, verdict, order)
     for one in cascade.selected if choosing else ():
         if one.clause in choosing and _chooses_optimizer(rules.clauses[one.clause]):
             winner = cascade.own_optimizer
@@ -134,19 +159,17 @@ def _chooses_optimizer(clause: CheckedClause) -> bool:
     return any(setting.option == "optimizer" and setting.factory is not None for setting in clause.settings)
 
 
-def _hear(effects: Sequence[Heard], verdict: Verdict) -> None:
+def _hear(effects: Sequence[Heard], verdict: Verdict, order: Order) -> None:
     # From last to first. Of what later ones say of an option: the last that hides all before it, and, of
     # those behind it, the ones with windows, which hide what lies inside.
     whole: dict[str, int] = {}
-    windowed: dict[str, list[Heard]] = {}
-    for effect in reversed(effects):
+    windowed: dict[str, Windows] = {}
+    for place, effect in enumerate(reversed(effects)):
         option, clause = effect.option, effect.clause
         hider = whole.get(option)
-        if windowed:
-            for later in windowed.get(option, ()):
-                if covers(later.window, effect.window):
-                    hider = later.clause
-                    break
+        if option in windowed:
+            later = windowed[option].first_that_covers(effect.window)
+            hider = hider if later is None else effects[-1 - later].clause
         if hider is None or hider == clause:
             verdict.winners.add(clause)
         else:
@@ -155,31 +178,4 @@ def _hear(effects: Sequence[Heard], verdict: Verdict) -> None:
             if effect.window.always:
                 whole[option] = clause
             else:
-                windowed.setdefault(option, []).append(effect)
-
-
-def covers(outer: Interval, inner: Interval) -> bool:
-    """Whether one window holds another whole, as far as that can be known."""
-    if outer.always or outer == inner:
-        return True
-    if outer.stage != inner.stage:
-        return False
-    if outer.opens.share or inner.opens.share or (outer.closes and outer.closes.share):
-        return False  # shares of a length that is not known beforehand
-    begins = outer.opens == inner.opens or (
-        outer.opens.event is None
-        and (inner.opens.event is not None or outer.opens.ticks <= inner.opens.ticks)
-        and (inner.opens.event is None or outer.opens.ticks == 0)
-    )
-    if outer.closes is None:
-        return begins
-    ends = inner.closes is not None and (
-        outer.closes == inner.closes
-        or (
-            outer.closes.event is None
-            and inner.closes.event is None
-            and not inner.closes.share
-            and outer.closes.ticks >= inner.closes.ticks
-        )
-    )
-    return begins and ends
+                windowed.setdefault(option, Windows(order)).add(effect.window, place)

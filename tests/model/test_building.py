@@ -125,7 +125,7 @@ def test_what_cannot_be_built_is_told_in_a_sentence(spec, message, help):
 
 def test_a_constructor_without_end_is_stopped(monkeypatch):
     """A depth of 50,000 ends in an error, not in a full memory; the next model is built as ever."""
-    monkeypatch.setattr(limits, "MOST_REGISTRATIONS", 2000)
+    monkeypatch.setattr(limits, "MOST_OF_AN_ARCHITECTURE", 2000)
     with pytest.raises(ModelError, match="more than 2,000 modules and parameters"):
         inventory_of_spec("timm:vit_tiny_patch16_224(depth=50000)")
     assert len(inventory_of_spec("timm:resnet10t")) > 20

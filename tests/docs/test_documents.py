@@ -40,7 +40,8 @@ def test_every_block_of_a_page_does_what_the_page_shows(
     (tmp_path / "rules").symlink_to(ROOT / "rules")
     parts = blocks(page.read_text(encoding="utf-8"))
     with _own_modules(parts):
-        assert Reader(tmp_path).follow(parts) == []
+        wrong = Reader(tmp_path).follow(parts)
+        assert not wrong, "\n".join(wrong)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from layerlr_dsl import optim
-    from layerlr_dsl.api import Plan, Rules, load, parse
+    from layerlr_dsl.api import Configured, Plan, Rules, configured, load, parse
     from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
     from layerlr_dsl.model.inventory import Inventory
     from layerlr_dsl.tuning import tune
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Configured",
     "Diagnostic",
     "Inventory",
     "Plan",
     "RuleError",
     "Rules",
     "__version__",
+    "configured",
     "load",
     "optim",
     "parse",
@@ -27,11 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Configured": "layerlr_dsl.api",
     "Diagnostic": "layerlr_dsl.language.diagnostics",
     "Inventory": "layerlr_dsl.model.inventory",
     "Plan": "layerlr_dsl.api",
     "RuleError": "layerlr_dsl.language.diagnostics",
     "Rules": "layerlr_dsl.api",
+    "configured": "layerlr_dsl.api",
     "load": "layerlr_dsl.api",
     "parse": "layerlr_dsl.api",
     "tune": "layerlr_dsl.tuning.own_loop",

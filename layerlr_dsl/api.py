@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.language.checked import CheckedRules
@@ -370,6 +372,85 @@ class Rules:
 
     def _number(self, duration: Duration) -> Fraction:
         return Fraction(evaluate(duration.value, self.checked.exact_scope))
+
+
+@dataclass(frozen=True)
+class Configured:
+    """Rules as a configuration gives them: `Configured("my.lr", epochs=3)(model, loader)`.
+
+    Reads and checks the rules at once. Raises RuleError where they have an error, and OSError where the file
+    cannot be read. Takes the place of Rules wherever an integration resolves them, which then knows the length of
+    the run better.
+
+    Args:
+        rules: a file, `recipe:NAME`, or the rules themselves.
+        lets: constants that take the place of the rules' own.
+        epochs: the length of the run in epochs, where no trainer gives it; the rules' own if neither.
+        steps: the length of the run in optimizer steps, in place of epochs.
+        steps_per_epoch: optimizer steps in an epoch, where no loader or trainer gives them.
+    """
+
+    rules: str | PathLike[str]
+    lets: dict[str, Any] | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    steps_per_epoch: int | None = None
+    _read: Rules = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_read", rules_of(self.rules, self.lets))
+        self._read.clock(self.epochs, self.steps_per_epoch, self.steps)
+
+    def __call__(
+        self, model: nn.Module, batches: Any = None, *, accumulate: int = 1
+    ) -> tuple[torch.optim.Optimizer, LayerSchedule]:
+        """The optimizer and the schedule of a model.
+
+        batches: what an epoch runs over; its length, where it has one, gives the optimizer steps of an epoch.
+        accumulate: batches whose gradients make one optimizer step.
+        Raises RuleError where any finding is an error.
+        """
+        plan = self.resolve(model, steps_per_epoch=_steps_of(batches, accumulate))
+        optimizer = plan.optimizer(model)
+        return optimizer, plan.schedule(model, optimizer)
+
+    def resolve(
+        self,
+        model: nn.Module,
+        epochs: float | None = None,
+        steps_per_epoch: int | None = None,
+        steps: int | None = None,
+    ) -> Plan:
+        """As `Rules.resolve`; what is not given here is as configured."""
+        if epochs is None and steps is None:
+            epochs, steps = self.epochs, self.steps
+        per_epoch = self.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
+        return self._read.resolve(model, epochs=epochs, steps_per_epoch=per_epoch, steps=steps)
+
+
+configured = Configured
+"""As configurations spell what is called."""
+
+
+def rules_of(rules: str | PathLike[str], lets: Mapping[str, object] | None = None) -> Rules:
+    """Rules from what names them: a file, `recipe:NAME`, or their text, which has an arrow or several lines.
+
+    Raises TypeError for what is none of these, and what `load` and `parse` do.
+    """
+    if not isinstance(rules, (str, PathLike)):
+        raise TypeError(f"rules must be a file, recipe:NAME or text, and these are {rules!r}")
+    if not isinstance(lets, (Mapping, NoneType)):
+        raise TypeError(f"lets must be a mapping from names to values, and these are {lets!r}")
+    text = str(fspath(rules))
+    return parse(text, lets=lets) if "->" in text or "\n" in text else load(text, lets=lets)
+
+
+def _steps_of(batches: Any, accumulate: int = 1) -> int | None:
+    """Optimizer steps that an epoch over these batches takes; None where they have no length."""
+    try:
+        return max(1, math.ceil(len(batches) / accumulate))
+    except (TypeError, NotImplementedError):  # a DataLoader over a stream has a `__len__` that raises
+        return None
 
 
 def _whole(name: str, number: object) -> int | None:

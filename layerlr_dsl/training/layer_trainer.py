@@ -8,6 +8,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.api import rules_of
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training.trainer import ReportMetrics, run_length
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from layerlr_dsl.api import Rules
+    from layerlr_dsl.api import Configured, Rules
     from layerlr_dsl.training.schedule import LayerSchedule
 
 _Trainer: Any = with_torchvision(lambda: import_module("transformers").Trainer)
@@ -37,17 +38,15 @@ OVERRIDDEN = (
 class LayerTrainer(_Trainer):  # type: ignore[misc]
     """A Trainer that builds optimizer and schedule by rules: `LayerTrainer(model, args, rules="my.lr", ...)`.
 
-    rules: a file, `recipe:NAME`, or Rules. They are resolved for the run's true length when training begins, and
-    metrics are reported to them. Warns of TrainingArguments that the rules override.
+    rules: a file, `recipe:NAME`, their text, Rules or Configured. They are resolved for the run's true length
+    when training begins, and metrics are reported to them. Warns of TrainingArguments that the rules override.
     """
 
     optimizer: Any
     lr_scheduler: Any
 
-    def __init__(self, *args: Any, rules: Rules | str | PathLike[str], **kwargs: Any) -> None:
-        from layerlr_dsl.api import load
-
-        self.rules = load(rules) if isinstance(rules, (str, PathLike)) else rules
+    def __init__(self, *args: Any, rules: Rules | Configured | str | PathLike[str], **kwargs: Any) -> None:
+        self.rules = rules_of(rules) if isinstance(rules, (str, PathLike)) else rules
         super().__init__(*args, **kwargs)
         self.add_callback(ReportMetrics())
         lost = overridden(self.args)

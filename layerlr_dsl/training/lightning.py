@@ -4,12 +4,16 @@ def configure_optimizers(self):
     return configure(self, layerlr.load("finetune.lr"))
 
 Trainer(callbacks=[ReportMetrics()], ...)
+
+Where YAML makes the trainer, the callback `ByRules` does both.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -17,6 +21,7 @@ try:
 except ImportError:
     from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
 
+from layerlr_dsl.api import Configured
 from layerlr_dsl.training.averages import hold_in_callback
 from layerlr_dsl.training.errors import ScheduleWarning
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -29,7 +34,11 @@ if TYPE_CHECKING:
 
 
 def configure(
-    module: Any, rules: Rules, *, model: nn.Module | None = None, optimizer: type[Optimizer] | None = None
+    module: Any,
+    rules: Rules | Configured,
+    *,
+    model: nn.Module | None = None,
+    optimizer: type[Optimizer] | None = None,
 ) -> dict[str, Any]:
     """The optimizer and the schedule of a LightningModule, for its `configure_optimizers` to return.
 
@@ -149,6 +158,41 @@ class ReportMetrics(FollowTrainer):
             if silent := schedule.unreported():
                 text = f"never reported: {', '.join(silent)}"
                 warnings.warn(text, ScheduleWarning, stacklevel=2)
+
+
+class ByRules(ReportMetrics):
+    """Optimizer and schedule by rules, in the place of what the module's `configure_optimizers` would return.
+
+    Does what ReportMetrics does. Lightning asks for that method before it asks any callback, so that a module
+    needs one all the same.
+
+    Args:
+        rules: a file, `recipe:NAME`, or the rules themselves.
+        lets: constants that take the place of the rules' own.
+        part: the submodule that the rules speak of, by its dotted name; the whole module if not given.
+    """
+
+    def __init__(
+        self, rules: str | PathLike[str], lets: dict[str, Any] | None = None, part: str = ""
+    ) -> None:
+        super().__init__()
+        self.rules = Configured(rules, lets)
+        self.part = part
+        self._own: Any = None
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Put the rules in the place of the module's own. Raises AttributeError for a part that it lacks."""
+        if stage == "fit":
+            part = pl_module.get_submodule(self.part)
+            self._own = vars(pl_module).pop("configure_optimizers", None)
+            pl_module.configure_optimizers = partial(configure, pl_module, self.rules, model=part)
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Give the module its own method back: its class's, or one that LightningCLI gave it."""
+        if stage == "fit":
+            vars(pl_module).pop("configure_optimizers", None)
+            if self._own is not None:
+                pl_module.configure_optimizers = self._own
 
 
 def _hold_averages(trainer: Any) -> None:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from layerlr_dsl.api import Rules
+    from layerlr_dsl.api import Configured, Rules
 
 
 def optimizers(
-    rules: Rules, model: nn.Module, args: Any, train_dataset: Iterable[Any]
+    rules: Rules | Configured, model: nn.Module, args: Any, train_dataset: Iterable[Any]
 ) -> tuple[Optimizer, LayerSchedule]:
     """The pair that `Trainer(optimizers=...)` takes.
 

@@ -1,0 +1,73 @@
+"""ignite: a handler that steps the schedule of an engine and reports metrics to it.
+
+FollowEngine(schedule).attach(trainer, evaluator)
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ignite.engine import Events
+
+from layerlr_dsl.training.errors import ScheduleWarning
+
+if TYPE_CHECKING:
+    from layerlr_dsl.training.schedule import LayerSchedule
+
+
+@dataclass(frozen=True)
+class FollowEngine:
+    """Keeps a schedule at the pace of an engine, and proves frozen tensors when its run is over.
+
+    accumulate: iterations that make one optimizer step, as `create_supervised_trainer` is told.
+    """
+
+    schedule: LayerSchedule
+    accumulate: int = 1
+
+    def attach(self, trainer: Any, evaluator: Any = None) -> None:
+        """Step with the trainer, over the length of its run; report what it and the evaluator measure."""
+        trainer.add_event_handler(Events.STARTED, self._begin)
+        trainer.add_event_handler(Events.EPOCH_STARTED, self._turn)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._report)
+        trainer.add_event_handler(Events.COMPLETED, self._end)
+        if evaluator is not None:
+            evaluator.add_event_handler(Events.COMPLETED, self._report)
+
+    def _begin(self, engine: Any) -> None:
+        """Take over the length of the run; where an epoch has none, it is as the rules were resolved."""
+        length, epochs = engine.state.epoch_length, engine.state.max_epochs
+        if not self.schedule.plan.clock.counts_steps or length is None:
+            return
+        # ignite counts iterations through: what an epoch leaves over belongs to the first step of the next.
+        known = {} if epochs is None else {"steps": max(1, length * epochs // self.accumulate)}
+        self.schedule.relength(steps_per_epoch=math.ceil(length / self.accumulate), **known)
+
+    def _turn(self, engine: Any) -> None:
+        """The epoch before is over, and so are the evaluations that handlers ran at its end."""
+        if engine.state.epoch > 1:
+            self._over(engine.state.epoch - 1)
+
+    def _over(self, epochs: int) -> None:
+        self.schedule.report(end_of_epoch=True)
+        if not self.schedule.plan.clock.counts_steps and self.schedule.last_epoch < epochs:
+            self.schedule.step()
+
+    def _step(self, engine: Any) -> None:
+        if self.schedule.plan.clock.counts_steps and engine.state.iteration % self.accumulate == 0:
+            self.schedule.step()
+
+    def _report(self, engine: Any) -> None:
+        waits = self.schedule.waits_for
+        self.schedule.report({name: value for name, value in engine.state.metrics.items() if name in waits})
+
+    def _end(self, engine: Any) -> None:
+        """Raises FrozenMoved."""
+        self._over(engine.state.epoch)
+        self.schedule.verify()
+        if silent := self.schedule.unreported():
+            warnings.warn(f"never reported: {', '.join(silent)}", ScheduleWarning, stacklevel=2)

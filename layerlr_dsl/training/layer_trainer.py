@@ -8,7 +8,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.api import rules_of
+from layerlr_dsl.api import Configured, Rules, rules_of
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training.trainer import ReportMetrics, run_length
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from layerlr_dsl.api import Configured, Rules
     from layerlr_dsl.training.schedule import LayerSchedule
 
 _Trainer: Any = with_torchvision(lambda: import_module("transformers").Trainer)
@@ -46,7 +45,7 @@ class LayerTrainer(_Trainer):  # type: ignore[misc]
     lr_scheduler: Any
 
     def __init__(self, *args: Any, rules: Rules | Configured | str | PathLike[str], **kwargs: Any) -> None:
-        self.rules = rules_of(rules) if isinstance(rules, (str, PathLike)) else rules
+        self.rules = rules if isinstance(rules, (Rules, Configured)) else rules_of(rules)
         super().__init__(*args, **kwargs)
         self.add_callback(ReportMetrics())
         lost = overridden(self.args)

@@ -14,7 +14,14 @@ from blocks import Block, Reader, blocks
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 
 ROOT = Path(__file__).parents[2]
-FRAMEWORKS = {"accelerate", "lightning", "peft", "timm", "transformers"}  # run by tests/frameworks
+FRAMEWORKS = {
+    "accelerate",
+    "configuration",
+    "lightning",
+    "peft",
+    "timm",
+    "transformers",
+}  # run by tests/frameworks
 ELSEWHERE = FRAMEWORKS | {"architecture"}  # run by tests/house, in copies of the package
 PAGES = sorted([ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if p.stem not in ELSEWHERE)])
 

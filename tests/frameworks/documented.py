@@ -24,3 +24,14 @@ def play(page: str, block: int = 0, **given: Any) -> dict[str, Any]:
 def lines(page: str, block: int = 0) -> int:
     """Lines of code of a block, empty ones aside."""
     return sum(bool(line.strip()) for line in blocks(page)[block].splitlines())
+
+
+def written(page: str, folder: Path) -> list[str]:
+    """Write every block of a page that has a title into a folder; their names, in order."""
+    found = []
+    for part in (PAGES / f"{page}.md").read_text(encoding="utf-8").split("```")[1::2]:
+        head, _, body = part.partition("\n")
+        if 'title="' in head:
+            found.append(head.split('"')[1])
+            (folder / found[-1]).write_text(body, encoding="utf-8")
+    return found

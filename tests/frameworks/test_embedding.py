@@ -196,6 +196,16 @@ def test_transformers_trainer_with_real_weights(seen, minilm, tmp_path, monkeypa
     assert trainer.lr_scheduler.verify() > 0
 
 
+def test_layer_trainer_does_the_same_with_one_argument(seen, minilm, tmp_path, monkeypatch):
+    """The same ticks, and the same frozen at each, as with the pair that `optimizers` makes."""
+    monkeypatch.chdir(tmp_path)
+    names = play("transformers")
+    again = play("transformers", 2, **names)
+    assert seen[8:] == seen[:8]
+    assert len(seen) == 16
+    assert again["trainer"].lr_scheduler.verify() > 0
+
+
 def test_transformers_own_way_runs_too(minilm, tmp_path, monkeypatch):
     """The example beside ours is real code."""
     monkeypatch.chdir(tmp_path)

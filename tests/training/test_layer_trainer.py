@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training.schedule import LayerSchedule
 
@@ -62,3 +63,15 @@ def test_arguments_that_the_rules_override_are_named(tmp_path: Path) -> None:
     """A rate in TrainingArguments would be without effect, and without a word."""
     with pytest.warns(UserWarning, match="learning_rate, weight_decay"):
         trainer(tmp_path, learning_rate=3e-4, weight_decay=0.1)
+
+
+def test_rules_may_be_text_or_configured_and_nothing_else(tmp_path: Path) -> None:
+    """What is none of these is said before anything is built."""
+    from layerlr_dsl.training.transformers import LayerTrainer
+
+    args = transformers.TrainingArguments(str(tmp_path), use_cpu=True, report_to=[])
+    made = layerlr.configured("** -> lr 1e-3", lets={})
+    assert LayerTrainer(Classifier(), args, rules=made).rules is made
+    assert isinstance(LayerTrainer(Classifier(), args, rules="** -> lr 1e-3").rules, layerlr.Rules)
+    with pytest.raises(TypeError, match="rules must be a file"):
+        LayerTrainer(Classifier(), args, rules=3)

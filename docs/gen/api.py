@@ -32,6 +32,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "explain",
         "to_json",
     ),
+    "Configured": ("__call__", "resolve"),
     "Inventory": ("of", "save", "load", "to_json", "from_json"),
     "Diagnostic": (),
     "RuleError": (),

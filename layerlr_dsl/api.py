@@ -441,8 +441,15 @@ def rules_of(rules: str | PathLike[str], lets: Mapping[str, object] | None = Non
         raise TypeError(f"rules must be a file, recipe:NAME or text, and these are {rules!r}")
     if not isinstance(lets, (Mapping, NoneType)):
         raise TypeError(f"lets must be a mapping from names to values, and these are {lets!r}")
-    text = str(fspath(rules))
-    return parse(text, lets=lets) if "->" in text or "\n" in text else load(text, lets=lets)
+    text, given = str(fspath(rules)), None if lets is None else {name: _plain(lets[name]) for name in lets}
+    return parse(text, lets=given) if "->" in text or "\n" in text else load(text, lets=given)
+
+
+def _plain(value: object) -> object:
+    """A list for what a configuration's own kind of list holds (OmegaConf's is none of Python's)."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _steps_of(batches: Any, accumulate: int = 1) -> int | None:

@@ -101,6 +101,8 @@ def _signature(called: Any) -> str:
 def _doc(thing: Any) -> str:
     """A docstring as Markdown: its `name: meaning` lines as a list, `Raises` as a paragraph of its own."""
     text = inspect.getdoc(thing) or ""
+    before, _, listed = text.partition("Args:\n")  # as parsers of command lines read it
+    text = before + inspect.cleandoc(" " * 4 + listed.lstrip()) if listed else text
     text = re.sub(r"(?m)^(Raises |Returns )", r"\n\1", text)
     lines = []
     for line in text.splitlines():

@@ -95,11 +95,23 @@ def test_a_module_takes_configured_rules_as_an_argument(page, nested):
 
 
 def test_hydra_makes_it(page, seen):
-    """`_target_` names it, and interpolated constants arrive."""
+    """`_target_` names it; the constants come as Hydra's own kind of mapping."""
     pytest.importorskip("hydra")
     names = play("by_hydra.py")
     assert seen == RIGHT
     assert names["schedule"].verify() >= 0
+
+
+def test_hydras_interpolations_and_lists_arrive_as_constants():
+    """They are of OmegaConf's own kinds, which the language does not know."""
+    utils = pytest.importorskip("hydra.utils")
+    from omegaconf import OmegaConf
+
+    rules = "let b = (0.5, 0.5)\nlet base = 1\n** -> lr base, betas b"
+    given = {"_target_": "layerlr_dsl.configured", "rules": rules, "epochs": 1}
+    config = OmegaConf.create({"rate": 1e-2, "make": {**given, "lets": {"base": "${rate}", "b": [0.8, 0.9]}}})
+    optimizer, _ = utils.instantiate(config.make)(torch.nn.Linear(2, 2))
+    assert [(g["lr"], g["betas"]) for g in optimizer.param_groups] == [(1e-2, (0.8, 0.9))]
 
 
 def test_what_hydra_makes_by_hand_does_the_same(page, seen):

@@ -186,6 +186,10 @@ class ByRules(ReportMetrics):
             part = pl_module.get_submodule(self.part)
             self._own = vars(pl_module).pop("configure_optimizers", None)
             pl_module.configure_optimizers = partial(configure, pl_module, self.rules, model=part)
+            # A second reporter would count every epoch twice. The list is being walked through: it gets a new one.
+            trainer.callbacks = [
+                c for c in trainer.callbacks if c is self or not isinstance(c, ReportMetrics)
+            ]
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Give the module its own method back: its class's, or one that LightningCLI gave it."""

@@ -160,6 +160,23 @@ def test_a_callback_puts_rules_in_the_place_of_a_lightning_modules_own(tmp_path:
     assert isinstance(plain.optimizers[0], torch.optim.SGD)
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_reporter_beside_the_callback_counts_no_epoch_twice(tmp_path: Path, beside: bool) -> None:
+    """Two epochs without an improvement on the first: what waits for two of them thaws at the end of the third."""
+    module = lightning_module()
+    from layerlr_dsl.training.lightning import ByRules, ReportMetrics
+
+    rules = "** -> lr 1e-9\nfreeze body until level stops falling for 2 epochs"
+    more = [ReportMetrics()] if beside else []
+    trainer = lightning_trainer(tmp_path, *more, ByRules(rules, part="net"), *more)
+    frozen = []
+    module.on_train_epoch_start = lambda: frozen.append(bool(module.lr_schedulers().frozen))
+    module.on_train_batch_start = lambda batch, index: module.log("level", 1.0, on_step=False, on_epoch=True)
+    trainer.fit_loop.max_epochs = 4
+    trainer.fit(module, LOADER)
+    assert frozen == [True, True, True, False]
+
+
 def test_a_method_that_was_put_on_the_module_comes_back(tmp_path: Path) -> None:
     """LightningCLI gives the module's instance a `configure_optimizers`; a second run would lack it."""
     module = lightning_module()

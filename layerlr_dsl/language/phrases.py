@@ -28,6 +28,7 @@ class Phrase:
 
     written: the whole statement, or with `part` that part of it. meant: what stands for it here, as a template
     of the match (`\\1`) or made from it; None where only a person can know. safe: it can mean nothing else.
+    example: what is meant holds names that the reader must put others in the place of, so that it is no fix.
     """
 
     written: re.Pattern[str]
@@ -35,6 +36,7 @@ class Phrase:
     meant: str | Callable[[Match], str] | None = None
     help: str = "write `{}`"
     safe: bool = False
+    example: bool = False
 
 
 def _phrase(
@@ -43,8 +45,9 @@ def _phrase(
     meant: str | Callable[[Match], str] | None = None,
     help: str = "write `{}`",
     safe: bool = False,
+    example: bool = False,
 ) -> Phrase:
-    return Phrase(re.compile(pattern), message, meant, help, safe)
+    return Phrase(re.compile(pattern), message, meant, help, safe, example)
 
 
 _NAME = r"(?:[\w.*?\[\]]|-(?!>)|\{[\w,.]*\}|<\w+>)+"
@@ -108,6 +111,8 @@ PHRASES: tuple[Phrase, ...] = (
         rf"(?:linear\s+prob(?:e|ing)|head\s+only|train\s+head)(?:\s+(?P<rest>{_LIST}))?",
         "a linear probe freezes all but the head",
         lambda found: f"freeze ** except {found['rest'] or 'HEAD'}",
+        "name the head as the model does, as in `{}`",
+        example=True,
     ),
     _phrase(
         rf"(?:gradually|progressively|slowly)\s+(?:un-?freeze|thaw)\s+(?P<names>{_NAME}(?:\s*(?:,|>|->|then|and|\s)\s*{_NAME})*?)(?P<every>\s+every\s+.*)?",
@@ -195,12 +200,14 @@ PHRASES: tuple[Phrase, ...] = (
             + (f"< {found['n']}" if found["end"] == "first" else f"> last(i) - {found['n']}")
         ),
         "name them as the model does, as in `{}`",
+        example=True,
     ),
     _phrase(
         r"unfreeze\s+(?:one|a|1)\s+(?P<what>\w+)\s+(?:per|every|each|an?)\s+(?P<unit>epoch|step)",
         "turns go by a capture",
         r"unfreeze \g<what>s.<i> by i descending every 1 \g<unit>",
         "name the layers as the model does, as in `{}`",
+        example=True,
     ),
     _phrase(
         rf"(?P<head>un-?freeze|thaw)\s+(?P<names>{_LIST})\s+every\s+epoch",
@@ -400,6 +407,7 @@ PHRASES: tuple[Phrase, ...] = (
         "layer-wise decay is a rule over the numbers of the layers",
         r"layers.<i> -> lr *= \g<n> ^ (last(i) - i)",
         "write it with the names of the model, as in `{}`; `layerlr init --style decay` writes it for a model",
+        example=True,
     ),
     _phrase(
         r"(?P<head>[^\n]*->\s*\w+\s+[\w.+-]+)\s+(?:and|/|&|\+|plus)\s+(?P<after>(?:lr|weight_decay|momentum|betas|eps)\s.+)",
@@ -449,6 +457,7 @@ PHRASES: tuple[Phrase, ...] = (
         "a warm-up is an argument of the schedule",
         lambda found: f"schedule constant(warmup={found['n']}{_unit(found)})",
         "write it there, as in `{}`",
+        example=True,
     ),
     _phrase(
         r"(?P<head>expect\s+[^=\n]+?)\s=\s(?P<value>.+)",
@@ -558,9 +567,12 @@ def _said(phrase: Phrase, found: Match, f: Failure) -> Diagnostic | None:
         return None
     begin, end, replacement = _difference(found[0], meant)
     place = Span(f.source, f.start + begin, f.start + end)
-    fix = Fix(f"write `{shortened(meant)}`", (Edit(place, replacement),), safe=phrase.safe)
     at = place if begin < end else f.span
-    return error("LR001", phrase.message, at, phrase.help.format(shortened(meant, 100)), fix=fix)
+    help = phrase.help.format(shortened(meant, 100))
+    if phrase.example:
+        return error("LR001", phrase.message, at, help)
+    fix = Fix(f"write `{shortened(meant)}`", (Edit(place, replacement),), safe=phrase.safe)
+    return error("LR001", phrase.message, at, help, fix=fix)
 
 
 _WORD = re.compile(r"\w+|\s+|.")

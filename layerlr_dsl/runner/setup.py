@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from layerlr_dsl.plan.clock import ImpossibleTime
 from layerlr_dsl.runner import head, origin, resume, tasks, weights
@@ -69,9 +69,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     chance.seed_everything(config.seed, 0)
     model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
     wanted = wanted_images(model, config.image_size)
-    own_task = tasks.load(config.task)
-    data = _data(config, wanted, place, stratified=own_task is None or own_task.stratified)
-    task = _classification(config, data) if own_task is None else _only(own_task, config)
+    data, task = _data_and_task(config, wanted, place)
     loaded = None
     if config.weights is not None and fresh:
         loaded = weights.load_weights(model, config.weights, spec)
@@ -91,17 +89,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
     loading = Loading(device, config.workers, place.rank)
-    about = About(
-        model=spec,
-        from_file=from_file,
-        root=str((config.root or config.rules.parent).resolve()) if from_file else None,
-        task=config.task,
-        data=config.data,
-        weights=source.text,
-        classes=data.class_names,
-        input=shapes(fit.inputs),
-        preparation=data.preparation,
-    )
+    about = _about(config, spec, from_file, source.text, shapes(fit.inputs), data)
     return Built(
         rules=rules,
         spec=spec,
@@ -117,6 +105,28 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
         about=about,
         metrics=fit.metrics,
         notes=tuple(notes),
+    )
+
+
+def _data_and_task(config: TrainConfig, wanted: Wanted, place: Processes) -> tuple[Data, Task]:
+    """A task decides how data is split, and data what a task of classifying weighs."""
+    own = tasks.load(config.task)
+    data = _data(config, wanted, place, stratified=own is None or own.stratified)
+    return data, _classification(config, data) if own is None else _only(own, config)
+
+
+def _about(config: TrainConfig, spec: str, from_file: bool, weights: str, inputs: Any, data: Data) -> About:
+    """What those who use the trained model need to know of it."""
+    return About(
+        model=spec,
+        from_file=from_file,
+        root=str((config.root or config.rules.parent).resolve()) if from_file else None,
+        task=config.task,
+        data=config.data,
+        weights=weights,
+        classes=data.class_names,
+        input=inputs,
+        preparation=data.preparation,
     )
 
 

@@ -74,25 +74,26 @@ def _modules_in(inventory: Inventory, rows: Any) -> list[bool] | None:
     return [row in rows for row in range(len(inventory.module_parents))] if rows else None
 
 
+def _marked(rows: Callable[[Inventory], Any]) -> Column:
+    """Whether a parameter is among some, as the inventory lists them: by their rows."""
+    return Column(
+        "parameter",
+        lambda inventory: _rows_in(inventory, rows(inventory)),
+        lambda row: row.parameter in rows(row.inventory),
+    )
+
+
 LEAF = Column("parameter", lambda inventory: inventory.leaves, lambda row: row.leaf)
 PATH = Column("parameter", lambda inventory: inventory.names, lambda row: row.name, of_modules=True)
 PLACE = Column("parameter", lambda inventory: range(len(inventory)), lambda row: row.parameter)
 SHAPE = Column(
     "parameter", lambda inventory: inventory.shapes, lambda row: row.inventory.shapes[row.parameter]
 )
-LAZY = Column(
-    "parameter",
-    lambda inventory: _rows_in(inventory, inventory.lazy),
-    lambda row: row.parameter in row.inventory.lazy,
-)
+LAZY = _marked(lambda inventory: inventory.lazy)
 DTYPE = Column(
     "parameter", lambda inventory: inventory.dtypes, lambda row: row.inventory.dtypes[row.parameter]
 )
-TIED = Column(
-    "parameter",
-    lambda inventory: _rows_in(inventory, inventory.aliases),
-    lambda row: row.parameter in row.inventory.aliases,
-)
+TIED = _marked(lambda inventory: inventory.aliases)
 CAME_FROZEN = Column(
     "parameter",
     lambda inventory: None if all(inventory.requires_grad) else inventory.requires_grad,

@@ -21,12 +21,14 @@ from layerlr_dsl.training.modes import FrozenModules, hold_in_copy, statistics
 AVERAGES = {
     "torch.optim.swa_utils": (("AveragedModel",), "update_parameters", "module"),
     "timm.utils.model_ema": (("ModelEmaV2", "ModelEmaV3"), "update", "module"),
+    "mmengine.model.averaged_model": (("BaseAveragedModel",), "update_parameters", "module"),
+    "ultralytics.utils.torch_utils": (("ModelEMA",), "update", "ema"),
 }
 """By the module that has them: classes, their method that is given the model, and where the average is."""
 
 
 def hold_in_averages() -> None:
-    """From now on the averages of torch and timm take what is frozen as it is, and average the rest."""
+    """From now on the averages of torch, timm, mmengine and ultralytics take what is frozen as it is, and average the rest."""
     for module, (classes, method, average) in AVERAGES.items():
         for name in classes:
             kind = getattr(sys.modules.get(module), name, None)

@@ -6,13 +6,12 @@ FollowEngine(schedule).attach(trainer, evaluator)
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Events
 
-from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training import following
 
 if TYPE_CHECKING:
     from layerlr_dsl.training.schedule import LayerSchedule
@@ -43,9 +42,11 @@ class FollowEngine:
         length, epochs = engine.state.epoch_length, engine.state.max_epochs
         if not self.schedule.plan.clock.counts_steps or length is None:
             return
-        # ignite counts iterations through: what an epoch leaves over belongs to the first step of the next.
-        known = {} if epochs is None else {"steps": max(1, length * epochs // self.accumulate)}
-        self.schedule.relength(steps_per_epoch=math.ceil(length / self.accumulate), **known)
+        if epochs is None:
+            self.schedule.relength(steps_per_epoch=math.ceil(length / self.accumulate))
+        else:
+            # ignite counts iterations through: what an epoch leaves over belongs to the first step of the next.
+            self.schedule.relength(**following.length_of(length, epochs, self.accumulate))
 
     def _turn(self, engine: Any) -> None:
         """The epoch before is over, and so are the evaluations that handlers ran at its end."""
@@ -62,12 +63,9 @@ class FollowEngine:
             self.schedule.step()
 
     def _report(self, engine: Any) -> None:
-        waits = self.schedule.waits_for
-        self.schedule.report({name: value for name, value in engine.state.metrics.items() if name in waits})
+        self.schedule.report(following.named(engine.state.metrics, self.schedule.waits_for))
 
     def _end(self, engine: Any) -> None:
         """Raises FrozenMoved."""
         self._over(engine.state.epoch)
-        self.schedule.verify()
-        if silent := self.schedule.unreported():
-            warnings.warn(f"never reported: {', '.join(silent)}", ScheduleWarning, stacklevel=2)
+        following.finish(self.schedule)

@@ -22,6 +22,7 @@ except ImportError:
     from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
 
 from layerlr_dsl.api import Configured
+from layerlr_dsl.training import following
 from layerlr_dsl.training.averages import hold_in_callback
 from layerlr_dsl.training.errors import ScheduleWarning
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -154,10 +155,7 @@ class ReportMetrics(FollowTrainer):
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Verify, and name conditions that waited for a metric nobody logged. Raises FrozenMoved."""
         for schedule in _schedules(trainer):
-            schedule.verify()
-            if silent := schedule.unreported():
-                text = f"never reported: {', '.join(silent)}"
-                warnings.warn(text, ScheduleWarning, stacklevel=2)
+            following.finish(schedule)
 
 
 class ByRules(ReportMetrics):

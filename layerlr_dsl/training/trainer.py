@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import CallbackHandler
 
-from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training import following
 from layerlr_dsl.training.schedule import LayerSchedule
 
 if TYPE_CHECKING:
@@ -120,9 +119,7 @@ class ReportMetrics(TrainerCallback):  # type: ignore[misc]
         """Verify, and name conditions that waited for a metric nobody reported. Raises FrozenMoved."""
         schedule = kwargs.get("lr_scheduler")
         if isinstance(schedule, LayerSchedule):
-            schedule.verify()
-            if silent := schedule.unreported():
-                warnings.warn(f"never reported: {', '.join(silent)}", ScheduleWarning, stacklevel=2)
+            following.finish(schedule)
 
 
 def _log_first(handler: object) -> None:

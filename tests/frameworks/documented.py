@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
+
+import pytest
+import torch
 
 PAGES = Path(__file__).parents[2] / "docs" / "embedding"
 
@@ -35,3 +39,14 @@ def written(page: str, folder: Path) -> list[str]:
             found.append(head.split('"')[1])
             (folder / found[-1]).write_text(body, encoding="utf-8")
     return found
+
+
+STEPS = 12
+COSINE = [(1 + torch.cos(torch.tensor(torch.pi * k / STEPS)).item()) / 2 for k in range(STEPS)]
+RIGHT = [(pytest.approx([2e-3 * c, 2e-2 * c], rel=1e-4, abs=1e-9), k >= 4) for k, c in enumerate(COSINE)]
+"""What the optimizer of configuration.md does at each step: its rates, and whether the backbone trains."""
+
+
+def run_page(name: str) -> dict[str, Any]:
+    """Run a file of a page in the folder that it was written into."""
+    return runpy.run_path(name)

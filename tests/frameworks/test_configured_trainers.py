@@ -1,12 +1,11 @@
 """Trainers that are driven by configuration: the page of the docs, run as it stands, beside each tool's own way."""
 
 import re
-import runpy
 import sys
 
 import pytest
 import torch
-from documented import PAGES, written
+from documented import PAGES, RIGHT, STEPS, run_page
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.training.errors import ScheduleWarning
@@ -14,42 +13,7 @@ from layerlr_dsl.training.schedule import LayerSchedule
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-STEPS = 12
-COSINE = [(1 + torch.cos(torch.tensor(torch.pi * k / STEPS)).item()) / 2 for k in range(STEPS)]
-RIGHT = [(pytest.approx([2e-3 * c, 2e-2 * c], rel=1e-4, abs=1e-9), k >= 4) for k, c in enumerate(COSINE)]
 QUIET = {"accelerator": "cpu", "logger": "false", "enable_checkpointing": "false"}
-
-
-@pytest.fixture
-def page(tmp_path, monkeypatch):
-    """A folder with the files of the page, to run in; the modules that they import go again."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
-    names = written("configuration", tmp_path)
-    yield tmp_path
-    for name in {name.rpartition(".")[0] for name in names} & (set(sys.modules) - before):
-        del sys.modules[name]
-
-
-@pytest.fixture
-def seen(monkeypatch):
-    """The rates of each optimizer step, and whether the backbone trains in it."""
-    noted = []
-    step = torch.optim.AdamW.step
-
-    def note(self, closure=None):
-        result = step(self, closure)  # Lightning's computes the loss in it
-        groups = self.param_groups
-        noted.append(([g["lr"] for g in groups], any(p.grad is not None for p in groups[0]["params"])))
-        return result
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", note)
-    return noted
-
-
-def play(name):
-    return runpy.run_path(name)
 
 
 def fit(monkeypatch, config, *more):
@@ -58,7 +22,7 @@ def fit(monkeypatch, config, *more):
     told = [f"--trainer.{name}={value}" for name, value in QUIET.items()]
     words = ["fit.py", "fit", "--config", config, "--trainer.max_epochs=3", *told, *more]
     monkeypatch.setattr(sys, "argv", words)
-    return play("fit.py")["cli"]
+    return run_page("fit.py")["cli"]
 
 
 def test_lightnings_command_line_trains_by_rules_that_its_yaml_names(page, seen, monkeypatch):
@@ -97,7 +61,7 @@ def test_a_module_takes_configured_rules_as_an_argument(page, nested):
 def test_hydra_makes_it(page, seen):
     """`_target_` names it; the constants come as Hydra's own kind of mapping."""
     pytest.importorskip("hydra")
-    names = play("by_hydra.py")
+    names = run_page("by_hydra.py")
     assert seen == RIGHT
     assert names["schedule"].verify() >= 0
 
@@ -149,14 +113,14 @@ def test_hydra_says_what_is_wrong_with_the_rules(page):
 
 def test_fabric_trains_by_it(page, seen):
     """The optimizer is set up after it was made."""
-    play("by_fabric.py")
+    run_page("by_fabric.py")
     assert seen == RIGHT
 
 
 def test_accelerate_trains_by_it(page, seen):
     """Two batches make a step: six steps in all, thawing after two."""
     pytest.importorskip("accelerate")
-    names = play("by_accelerate.py")
+    names = run_page("by_accelerate.py")
     assert [trains for _, trains in seen] == [False] * 2 + [True] * 4
     assert names["schedule"].plan.clock.total == names["schedule"].last_epoch == 6
 
@@ -164,14 +128,14 @@ def test_accelerate_trains_by_it(page, seen):
 def test_ignite_trains_by_it(page, seen):
     """Attached before the run, in the place of a handler for each thing."""
     pytest.importorskip("ignite")
-    play("by_ignite.py")
+    run_page("by_ignite.py")
     assert seen == RIGHT
 
 
 def test_ignites_own_way_does_the_same(page, seen):
     """The example beside ours is real code: the same rates and the same thaw."""
     pytest.importorskip("ignite")
-    play("ignite_by_hand.py")
+    run_page("ignite_by_hand.py")
     assert seen == RIGHT
 
 

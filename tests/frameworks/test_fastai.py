@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_configured_trainers import RIGHT, page, play, seen  # noqa: F401
+from documented import RIGHT, run_page
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -30,19 +30,19 @@ def learn(rules=RULES, folder=None, size=32, cbs=(), **settings):
     return made
 
 
-def test_the_page_trains_by_it(page, seen):  # noqa: F811
+def test_the_page_trains_by_it(page, seen):
     """Four steps an epoch, three epochs: the rates of every other tool on the page."""
-    play("by_fastai.py")
+    run_page("by_fastai.py")
     assert seen == RIGHT
 
 
-def test_its_own_way_does_the_same(page, seen):  # noqa: F811
+def test_its_own_way_does_the_same(page, seen):
     """The example beside ours is real code; fastai holds frozen groups by their flags alone."""
-    play("fastai_by_hand.py")
+    run_page("fastai_by_hand.py")
     assert seen == RIGHT
 
 
-def test_validating_and_predicting_begin_no_run(seen):  # noqa: F811
+def test_validating_and_predicting_begin_no_run(seen):
     """fastai calls `before_fit` for these too, and the model would be frozen anew."""
     made = learn()
     made.fit(2)
@@ -54,7 +54,7 @@ def test_validating_and_predicting_begin_no_run(seen):  # noqa: F811
     assert len(seen) == 8
 
 
-def test_what_fit_sets_does_not_reach_the_groups(seen):  # noqa: F811
+def test_what_fit_sets_does_not_reach_the_groups(seen):
     """`fit` writes its rate and weight decay into all groups before a run, and says so when they were asked for."""
     made = learn()
     with pytest.warns(ScheduleWarning, match=r"lr=0\.5.*no effect|wd=0\.3.*no effect"):
@@ -63,7 +63,7 @@ def test_what_fit_sets_does_not_reach_the_groups(seen):  # noqa: F811
     assert seen[0][0] == [0.1, 1.0]
 
 
-def test_a_run_goes_on_in_the_middle_with_the_optimizers_state(tmp_path, seen):  # noqa: F811
+def test_a_run_goes_on_in_the_middle_with_the_optimizers_state(tmp_path, seen):
     """Bit for bit: the optimizer's state is loaded before the length of the run, and so the groups, are known."""
     whole = learn()
     whole.fit(3)
@@ -85,7 +85,7 @@ def test_a_run_goes_on_in_the_middle_with_the_optimizers_state(tmp_path, seen): 
     assert [p.tolist() for p in again.model.parameters()] == [p.tolist() for p in whole.model.parameters()]
 
 
-def test_accumulation_divides_the_steps(seen):  # noqa: F811
+def test_accumulation_divides_the_steps(seen):
     """Three batches of eight make a step: four of the twelve of a run in three epochs, and the thaw after two."""
     made = learn(cbs=[GradientAccumulation(24)])
     made.fit(3)
@@ -118,7 +118,7 @@ def test_an_optimizer_put_in_by_hand_is_refused():
         made.fit(1)
 
 
-def test_rules_with_an_error_are_said_before_a_batch(seen):  # noqa: F811
+def test_rules_with_an_error_are_said_before_a_batch(seen):
     """With fastai's own words before ours."""
     with pytest.raises(RuleError, match="nothing"):
         learn("nothing -> lr 1\n** -> lr 1").fit(1)

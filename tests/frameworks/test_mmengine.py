@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_configured_trainers import RIGHT, page, play, seen  # noqa: F401
+from documented import RIGHT, run_page
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -69,15 +69,15 @@ def run(folder, rules=RULES, size=32, *, validate=False, resume=False, **setting
 run.count = 0
 
 
-def test_the_page_trains_by_it(page, seen):  # noqa: F811
+def test_the_page_trains_by_it(page, seen):
     """Four steps an epoch, three epochs: the rates of every other tool on the page."""
-    play("by_mmengine.py")
+    run_page("by_mmengine.py")
     assert seen == RIGHT
 
 
-def test_its_own_way_has_the_same_rates(page, seen):  # noqa: F811
+def test_its_own_way_has_the_same_rates(page, seen):
     """The example beside ours is real code; a group for each parameter, in its way."""
-    play("mmengine_by_hand.py")
+    run_page("mmengine_by_hand.py")
     assert [(sorted(set(rates)), trains) for rates, trains in seen] == RIGHT
 
 
@@ -88,7 +88,7 @@ def test_weights_made_after_the_optimizer_are_what_is_frozen(tmp_path):
     assert schedule.verify() > 0
 
 
-def test_accumulation_divides_the_steps(tmp_path, seen):  # noqa: F811
+def test_accumulation_divides_the_steps(tmp_path, seen):
     """Five batches by two, twice: mmengine counts through, and steps with what is left at the very end."""
     rules = RULES.replace("epoch 1", "50%")
     cfg = {"by_epoch": True, "max_epochs": 3}
@@ -97,7 +97,7 @@ def test_accumulation_divides_the_steps(tmp_path, seen):  # noqa: F811
     assert [rates[1] for rates, _ in seen] == pytest.approx([1 - k / 8 for k in range(8)])
 
 
-def test_a_loop_of_iterations_counts_steps(tmp_path, seen):  # noqa: F811
+def test_a_loop_of_iterations_counts_steps(tmp_path, seen):
     """It has no epochs: marks are steps and shares."""
     rules = RULES.replace("epoch 1", "step 2")
     _, schedule = run(tmp_path, rules, train_cfg={"by_epoch": False, "max_iters": 6})
@@ -105,7 +105,7 @@ def test_a_loop_of_iterations_counts_steps(tmp_path, seen):  # noqa: F811
     assert schedule.plan.clock.total == 6
 
 
-def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, seen):  # noqa: F811
+def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, seen):
     """Weights bit for bit, with a thaw behind a metric that came true before the stop."""
     monkeypatch.setenv(
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"
@@ -146,7 +146,7 @@ SCALED = {"enable": True, "base_batch_size": 4}
         ({"wrapper": {"paramwise_cfg": {"norm_decay_mult": 0.0}}}, "paramwise_cfg of optim_wrapper"),
     ],
 )
-def test_what_says_rates_too_is_refused(tmp_path, settings, said, seen):  # noqa: F811
+def test_what_says_rates_too_is_refused(tmp_path, settings, said, seen):
     """Before a step is made."""
     with pytest.raises(TrainingError, match=said):
         run(tmp_path, **settings)

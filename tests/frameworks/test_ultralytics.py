@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from test_configured_trainers import page, play  # noqa: F401
+from documented import run_page
 
 from layerlr_dsl.training.errors import ScheduleWarning, TrainingError
 
@@ -62,16 +62,16 @@ def train(model="yolo11n-cls.yaml", trainer=Trainer, **settings):
     return yolo.trainer
 
 
-def test_the_page_trains_by_it(page, pictures, seen):  # noqa: F811
+def test_the_page_trains_by_it(page, pictures, seen):
     """Nine steps on a cosine; the first two layers thaw after three."""
-    play("by_ultralytics.py")
+    run_page("by_ultralytics.py")
     assert [rate for rate, _ in seen] == pytest.approx([5e-3 * (1 + np.cos(np.pi * k / 9)) for k in range(9)])
     assert [trains for _, trains in seen] == [False] * 3 + [True] * 6
 
 
-def test_its_own_way_thaws_too(page, pictures, seen):  # noqa: F811
+def test_its_own_way_thaws_too(page, pictures, seen):
     """The example beside ours is real code; its cosine moves once an epoch."""
-    play("ultralytics_by_hand.py")
+    run_page("ultralytics_by_hand.py")
     assert [rate for rate, _ in seen] == pytest.approx(
         [5e-3 * (1 + np.cos(np.pi * (k // 3) / 3)) for k in range(9)]
     )

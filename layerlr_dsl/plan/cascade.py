@@ -13,7 +13,7 @@ from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.expressions import (
     CAPTURE_FUNCTIONS,
     Fault,
@@ -118,7 +118,7 @@ class CascadeBuilder:
         self.rules = rules = compiled.rules
         self.decider = decider
         self.timed = timed
-        self.found: list[Diagnostic] = []
+        self.found = Findings()
         self.optimizers: list[OptimizerChoice] = [
             OptimizerChoice(rules.optimizer.info, rules.optimizer.settings, rules.optimizer.span)
         ]
@@ -393,7 +393,7 @@ class CascadeBuilder:
         key = (diagnostic.code, span.source if span else None, span.start if span else 0)
         if key not in self._said:
             self._said.add(key)
-            self.found.append(diagnostic)
+            self.found.add(diagnostic)
 
 
 def with_values(expression: s.Expression, scope: Scope) -> str:

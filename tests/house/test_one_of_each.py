@@ -71,3 +71,16 @@ def test_the_plan_treats_all_options_alike() -> None:
 def test_every_schedule_is_a_word_that_values_may_call() -> None:
     """All but `plateau`, which waits for a metric: a name that is forgotten could not be called."""
     assert set(CALLED_SCHEDULES) == {name for name in names() if name != "plateau"}
+
+
+def test_findings_are_gathered_in_one_way() -> None:
+    """A bare list as a parameter is added to by whoever is handed it, and counted to see whether anyone did."""
+
+    def handed_on(node: ast.AST) -> bool:
+        return (
+            isinstance(node, ast.arg)
+            and bool(node.annotation)
+            and ast.unparse(node.annotation) == "list[Diagnostic]"
+        )
+
+    assert _where(handed_on) == set()

@@ -30,9 +30,10 @@ from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval, Mark
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreezeEffect:
     """`frozen` or not, inside a window; `warmup` lasts so long, for what thaws at its end (or start)."""
 
@@ -46,7 +47,7 @@ class FreezeEffect:
     number: int = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatisticsEffect:
     """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`.
 
@@ -62,7 +63,7 @@ class StatisticsEffect:
     number: int = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptimizerChoice:
     """An optimizer that some parameters train with: its table entry and the settings of its own."""
 

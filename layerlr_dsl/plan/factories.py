@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
@@ -21,6 +20,7 @@ from layerlr_dsl.plan.schedules import (
     make,
     meant,
 )
+from layerlr_dsl.tools.records import record
 
 
 class Faulty(Exception):
@@ -31,7 +31,7 @@ class Faulty(Exception):
         super().__init__(self.found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimeArguments:
     """Reads arguments: they are constants, the same for every parameter."""
 

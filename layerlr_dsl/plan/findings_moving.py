@@ -26,6 +26,7 @@ from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
 from layerlr_dsl.plan.schedules import Schedule, parts_of, running
 from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -58,7 +59,7 @@ def _suppositions(plan: Plan) -> list[Fired]:
     return [{}, *(fired for _, _, fired in plan.suppositions())]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Place:
     """An option of some parameters between two changes."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from math import ceil
 
@@ -18,9 +18,10 @@ from layerlr_dsl.plan.moving import Course, Moving, fold
 from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, names, parts_of
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedFactor:
     """`schedule NAME`, where NAME is a `let` that moves: what it gives is the factor."""
 
@@ -48,7 +49,7 @@ class NamedFactor:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scheduled:
     """A schedule on the clock of a stage (0: the run's)."""
 

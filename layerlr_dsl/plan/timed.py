@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedClause, CheckedRules
@@ -14,9 +13,10 @@ from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.schedule_lengths import schedule_lengths
 from layerlr_dsl.plan.scheduled import Scheduled, placed
 from layerlr_dsl.plan.timeline import AT_ONCE, Interval, Mark, Timeline
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClauseTimes:
     """The windows of a clause, one for each selector; a sequence has those of its turns in `Timed.turn`."""
 

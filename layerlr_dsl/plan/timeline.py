@@ -16,6 +16,7 @@ from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 from layerlr_dsl.plan.stepwise import Period, Recent
 from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.records import record
 
 NOMINAL_EPOCHS = Fraction(100)
 
@@ -36,7 +37,7 @@ _MOST_LATE = 3
 """Turns that never come are shown up to here; the message has their number."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """A place in time: so many ticks, and such a share of its length, after a stage's start, or after an event.
 
@@ -58,7 +59,7 @@ AT_ONCE = START
 """A duration that takes no time."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """A metric condition: it comes true at the `patience`-th report in a row without an improvement.
 
@@ -75,7 +76,7 @@ class Event:
     span: Span = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """A half-open window between two marks, inside a stage (0: the run); `closes` None stays open."""
 

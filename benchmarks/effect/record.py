@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +42,15 @@ class Figures:
     memory: int
     trains: float
     wall: float
+
+
+def about() -> dict[str, str]:
+    """The machine and the libraries of this process, and today."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = f"{cores} cores of {platform.machine()}, one thread a process"
+    return {"date": time.strftime("%Y-%m-%d"), "machine": machine, "torch": torch.__version__}
 
 
 def digest(*said: object) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Iterable, Sequence
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from effect import pictures
 from effect.arms import STUDY
 from effect.design import Claim, Study, Unit
 from effect.figures import Measure, Reported, Tested, difference, reported, score, seconds, shift, verdicts
 from effect.record import Figures, Key, Record
-from effect.work import SKIPPED, TRIALS
+from effect.work import ABOUT, SKIPPED, TRIALS
+from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.words import share
 from layerlr_dsl.tuning.outcome import Interval
 
@@ -32,51 +34,78 @@ HEADINGS = (
 
 
 def write(cache: Path, folder: Path, study: Study = STUDY) -> Path:
-    """Write the results of the trials in `cache` into `folder`, the trials themselves beside them."""
-    record = Record(_trials(cache, folder))
-    known = dict(record.all())
-    standings = reported(study, known)
+    """Write the results of the trials in `cache` into `folder`, the trials themselves beside them.
+
+    Where the cache has none, those that lie in `folder` already are taken.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = pictures.write(study, standings, folder)
-    text = "\n".join(
-        [*_head(study, known, standings), *_tasks(study, standings, drawn), *_claims(study, standings)]
-    )
+    _keep(cache, folder)
+    standings = reported(study, Record(folder / TRIALS).all())
+    pictures.write(study, standings, folder)
     path = folder / NAME
-    path.write_text(
-        text + "\n" + _limits(study, standings) + _unfinished(study, standings, known, cache), "utf-8"
-    )
-    _keep(record.path, folder / TRIALS)
+    path.write_text(results(folder, study), "utf-8")
     return path
 
 
-def _trials(cache: Path, folder: Path) -> Path:
-    """The trials of this machine, or where there are none, those that the results came with."""
-    own = cache / TRIALS
-    return own if own.exists() else folder / TRIALS
+def _keep(cache: Path, folder: Path) -> None:
+    """The trials of a cache, and where they were run, into the folder."""
+    if not (cache / TRIALS).exists():
+        return
+    about = {**_about(cache), "skipped": _skipped(cache)}
+    (folder / ABOUT).write_text(json.dumps(about) + "\n", "utf-8")
+    (folder / TRIALS).write_bytes((cache / TRIALS).read_bytes())
 
 
-def _keep(trials: Path, beside: Path) -> None:
-    if trials.exists() and trials != beside:
-        beside.write_bytes(trials.read_bytes())
+def _about(folder: Path) -> dict[str, Any]:
+    path = folder / ABOUT
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def _head(study: Study, known: dict[Key, Figures], standings: Sequence[Reported]) -> list[str]:
+def _skipped(cache: Path) -> dict[str, str]:
+    """Tasks that could not be run, and why."""
+    folder = cache / SKIPPED
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path.read_text("utf-8").strip() for path in found}
+
+
+def results(folder: Path, study: Study = STUDY) -> str:
+    """The results of the trials in a folder, as Markdown."""
+    known = Record(folder / TRIALS).all()
+    about = _about(folder)
+    standings = reported(study, known)
+    parts = [
+        *_head(study, known, standings, about),
+        *_tasks(study, standings),
+        *_claims(study, standings),
+        *_limits(study, standings),
+        *_unfinished(study, standings, about.get("skipped", {})),
+    ]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _head(
+    study: Study, known: Mapping[Key, Figures], standings: Sequence[Reported], about: Mapping[str, Any]
+) -> list[str]:
     units = study.units(("core", "full"))
-    hours = sum(figures.seconds for figures in known.values()) / 3600
+    spent = sum(figures.seconds for figures in known.values())
     seeds = f"{len(study.tuning)} seeds, reported on {len(study.reporting)} others"
     return [
         "# Does it pay?",
         "",
         "`make effect` repeats the core of this study, `make effect-full` all of it; `arms.py` holds the arms, grids,",
         f"seeds and claims, and was written before the first run. Base rates were tuned on {seeds}.",
-        f"Here: {time.strftime('%Y-%m-%d')}, {len(known)} trials, {hours:.1f} hours of one processor in training "
-        f"({platform.machine()}, one thread);",
-        f"{len(standings)} of {len(units)} units (an arm on a task at a length) are complete. `trials.jsonl` "
-        "holds each trial.",
+        f"Here: {about.get('date', 'undated')}, {about.get('machine', 'a machine unknown')}, torch "
+        f"{about.get('torch', '')}: {plural(len(known), 'trial')}, {_spent(spent)} of a processor in",
+        f"training; {len(standings)} of {len(units)} units (an arm on a task at a length) are complete. "
+        "`trials.jsonl` holds each trial.",
         "",
         *_found(study, standings),
         "",
     ]
+
+
+def _spent(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"
 
 
 def _found(study: Study, standings: Sequence[Reported]) -> list[str]:
@@ -85,7 +114,7 @@ def _found(study: Study, standings: Sequence[Reported]) -> list[str]:
     better = [arm for arm, gain in gains if gain.sure and gain.mean > 0]
     worse = [arm for arm, gain in gains if gain.sure and gain.mean < 0]
     lines = [
-        f"Against one tuned rate, in {len(gains)} comparisons of test accuracy: {len(better)} better by more than noise, "
+        f"Against one tuned rate, in {plural(len(gains), 'comparison')} of test accuracy: {len(better)} better by more than noise, "
         f"{len(worse)} worse, {len(gains) - len(better) - len(worse)} neither."
     ]
     lines += [f"Better: {_named(better)}."] if better else []
@@ -126,8 +155,8 @@ def _named(arms: Iterable[Reported]) -> str:
 # ---------------------------------------------------------------- tables
 
 
-def _tasks(study: Study, standings: Sequence[Reported], drawn: Sequence[str]) -> list[str]:
-    lines = [f"![{Path(name).stem}]({name})\n" for name in drawn]
+def _tasks(study: Study, standings: Sequence[Reported]) -> list[str]:
+    lines = [f"![{what}]({name})\n" for name, what in pictures.NAMES.items()] if standings else []
     for unit in _places(standings):
         here = [s for s in standings if (s.unit.task, s.unit.epochs) == (unit.task, unit.epochs)]
         task = unit.task
@@ -164,9 +193,9 @@ def _row(study: Study, standings: Sequence[Reported], arm: Reported) -> tuple[st
     return (
         arm.unit.arm.name,
         f"{arm.best.base:g}{' (edge)' if arm.best.at_edge else ''}",
-        _percent(arm.interval(score)),
+        _percent(arm, score),
         _points(gains[0]),
-        _percent(arm.interval(shift)),
+        _percent(arm, shift),
         _points(gains[1]),
         f"{arm.mean(seconds):.1f}",
         f"{memory:.1f}" if memory < 10 else f"{memory:.0f}",
@@ -174,8 +203,12 @@ def _row(study: Study, standings: Sequence[Reported], arm: Reported) -> tuple[st
     )
 
 
-def _percent(found: Interval | None) -> str:
-    return "" if found is None else f"{found.mean:.1%}".replace("%", " %")
+def _percent(arm: Reported, measure: Measure) -> str:
+    """The mean over seeds, with the lowest and the highest: `59.7 % (22 to 75)`."""
+    values = [value * 100 for figures in arm.by_seed.values() if (value := measure(figures)) is not None]
+    if not values:
+        return ""
+    return f"{statistics.fmean(values):.1f} % ({min(values):.0f} to {max(values):.0f})"
 
 
 def _points(gain: Interval | None) -> str:
@@ -228,9 +261,12 @@ def _seen(found: Sequence[Tested]) -> str:
 # ---------------------------------------------------------------- what it does not say
 
 
-def _limits(study: Study, standings: Sequence[Reported]) -> str:
+TESTED = 600
+
+
+def _limits(study: Study, standings: Sequence[Reported]) -> list[str]:
     count = len(_against_baseline(study, standings, score))
-    return f"""## What the intervals leave out
+    text = f"""## What the intervals leave out
 
 A figure behind ± is half the width of Student's 95 % interval of the mean over {len(study.reporting)} seeds, each with training samples, head
 and order of its own, in pairs with the same seeds of the other arm. It holds what seeds do. It does not hold:
@@ -247,23 +283,19 @@ and order of its own, in pairs with the same seeds of the other arm. It holds wh
 MiB are gradients, optimizer state, activations kept for the backward pass and remembered features, at the step that
 needed most; weights are left out, which all arms have.
 """
+    return text.split("\n")
 
 
-TESTED = 600
-
-
-def _unfinished(study: Study, standings: Sequence[Reported], known: dict[Key, Figures], cache: Path) -> str:
+def _unfinished(study: Study, standings: Sequence[Reported], skipped: Mapping[str, str]) -> list[str]:
     """What of the study is not in these results, by part; nothing where all is."""
     done = {(one.unit.task.name, one.unit.arm.name, one.unit.epochs) for one in standings}
-    lines = []
-    folder = cache / SKIPPED
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        lines.append(f"- {path.name} was skipped: {path.read_text('utf-8').strip()}")
-    for title, parts in (("the core", ("core",)), ("the full study", ("core", "full"))):
+    lines = [f"- {name} was skipped: {why}" for name, why in skipped.items()]
+    for title, parts in (("the core", ("core",)), ("what `make effect-full` adds", ("core", "full"))):
         missing = [u for u in study.units(parts) if (u.task.name, u.arm.name, u.epochs) not in done]
+        missing = [u for u in missing if parts == ("core",) or u not in study.units(("core",))]
         if missing:
-            lines.append(f"- of {title}, {len(missing)} units: {_listed(missing)}")
-    return "\n## What was not run\n\n" + "\n".join(lines) + "\n" if lines else ""
+            lines.append(f"- of {title}, {plural(len(missing), 'unit')}: {_listed(missing)}")
+    return ["## What was not run", "", *lines] if lines else []
 
 
 def _listed(units: Sequence[Unit]) -> str:

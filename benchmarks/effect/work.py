@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from effect.design import Study, Task, Unit
 from effect.networks import Network
 from effect.packages import Missing
 from effect.progress import Progress
-from effect.record import Figures, Key, Record, digest
+from effect.record import Figures, Key, Record, about, digest
 from effect.trial import Setting, scored, train
 from effect.tuning import tuned
 
-TRIALS, SKIPPED = "trials.jsonl", "skipped"
+TRIALS, SKIPPED, ABOUT = "trials.jsonl", "skipped", "about.json"
 
 
 @dataclass
@@ -56,6 +57,8 @@ class Worker:
 
     def run(self) -> None:
         """All units that no other process has in hand."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        (self.cache / ABOUT).write_text(json.dumps(about()) + "\n", "utf-8")
         for unit in self.units:
             try:
                 with FileLock(self._lock(unit), timeout=0):
@@ -119,7 +122,7 @@ class Attempt:
     def _trial(self, base: float, seed: int, part: str) -> Figures:
         task, arm = self.unit.task, self.unit.arm
         sizes = (task.network, task.side, task.train, task.validation, task.batch)
-        told = digest(self.rules, sorted(arm.lets.items()), arm.head, *sizes)
+        told = digest(files.bare(self.rules), sorted(arm.lets.items()), arm.head, *sizes)
         key = Key(task.name, arm.name, self.unit.epochs, base, seed, part, told)
         known = self.worker.record.get(key)
         if known is not None:

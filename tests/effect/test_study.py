@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from effect import arms, data, networks, packages, report
 from effect.design import Study, Unit
 from effect.figures import Reported, difference, reported, saved, score, verdicts
-from effect.files import text
+from effect.files import bare, text
 from effect.record import Figures, Key, Record
 from effect.tuning import tuned
 from effect.work import TRIALS, Worker
@@ -28,13 +29,31 @@ from layerlr_dsl.tuning.outcome import Interval
 from layerlr_dsl.tuning.ranges import Range
 
 
-@pytest.fixture(autouse=True)
-def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(networks.NETWORKS, "tiny", tiny_study.network)
+@pytest.fixture(scope="module", autouse=True)
+def tiny_network() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.NETWORKS, "tiny", tiny_study.network)
+        yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of the tiny study after it ran in one go."""
+    cache = tmp_path_factory.mktemp("whole")
+    run(tiny_study.study(), cache)
+    return cache
+
+
+def with_trials(cache: Path, whole: Path, count: int | None = None, arms: str = "plain head free") -> Path:
+    """A cache with the data and the first trials of these arms."""
+    shutil.copytree(whole / "data", cache / "data")
+    lines = (whole / TRIALS).read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["arm"] in arms.split()]
+    (cache / TRIALS).write_text("".join(kept[:count]))
+    return cache
 
 
 def figures(value: float | None, seconds: float = 1.0, loss: float = 1.0) -> Figures:
@@ -197,13 +216,11 @@ def test_processes_see_each_other_s_trials(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the whole
 
 
-def test_a_study_runs_from_data_to_results(tmp_path: Path) -> None:
+def test_a_study_runs_from_data_to_results(whole: Path, tmp_path: Path) -> None:
     """All units, each trial once; the results hold every arm, the claim and what was left out."""
     study = tiny_study.study()
-    run(study, tmp_path / "cache")
-    path = report.write(tmp_path / "cache", tmp_path / "out", study)
-    said = path.read_text()
-    trials = [json.loads(line) for line in (tmp_path / "out" / TRIALS).read_text().splitlines()]
+    said = report.write(whole, tmp_path, study).read_text()
+    trials = [json.loads(line) for line in (tmp_path / TRIALS).read_text().splitlines()]
     assert len({(t["arm"], t["base"], t["seed"], t["part"]) for t in trials}) == len(trials)
     for arm in study.arms:
         assert f"\n| {arm.name} |" in said
@@ -211,36 +228,33 @@ def test_a_study_runs_from_data_to_results(tmp_path: Path) -> None:
     assert "**Somebody 2020**: a head is as good (recipes lp_ft)." in said
     assert "What the intervals leave out" in said
     assert "What was not run" not in said
-    assert (tmp_path / "out" / "differences.svg").exists()
+    assert (tmp_path / "differences.svg").exists()
 
 
-def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+def test_a_study_goes_on_where_it_was_stopped(whole: Path, tmp_path: Path) -> None:
     """The same trials with the same scores as in one go, and none of them twice."""
-    study = tiny_study.study()
-    whole = run(study, tmp_path / "whole")
-    assert run(study, tmp_path / "cut", stop_after=7)[-1] == "interrupted"
-    assert len(run(study, tmp_path / "cut")) == len(whole) - 7
-    records = [Record(tmp_path / name / TRIALS).all() for name in ("whole", "cut")]
+    study, count = tiny_study.study(), len(Record(whole / TRIALS).all())
+    assert run(study, with_trials(tmp_path, whole, count - 9), stop_after=3)[-1] == "interrupted"
+    assert len(run(study, tmp_path)) == 6
+    records = [Record(cache / TRIALS).all() for cache in (whole, tmp_path)]
     first, second = ({k: (f.score, f.loss, f.shift) for k, f in found.items()} for found in records)
     assert first == second
-    assert run(study, tmp_path / "cut") == []
+    assert run(study, tmp_path) == []
 
 
-def test_what_another_process_has_in_hand_is_left_to_it(tmp_path: Path) -> None:
+def test_what_another_process_has_in_hand_is_left_to_it(whole: Path, tmp_path: Path) -> None:
     """Its unit is passed over, the others are done."""
-    study = tiny_study.study()
-    (tmp_path / "locks").mkdir()
+    (with_trials(tmp_path, whole, arms="plain") / "locks").mkdir()
     with FileLock(tmp_path / "locks" / "tiny-2-head.lock"):
-        run(study, tmp_path)
+        run(tiny_study.study(), tmp_path)
     assert {key.arm for key in Record(tmp_path / TRIALS).all()} == {"plain", "free"}
 
 
-def test_trials_of_other_rules_are_not_taken_for_these(tmp_path: Path) -> None:
+def test_trials_of_other_rules_are_not_taken_for_these(whole: Path, tmp_path: Path) -> None:
     """An arm that changed is run anew, and only the new trials are reported."""
     study = tiny_study.study()
-    run(study, tmp_path)
     changed = replace(study, arms=(*study.arms[:2], replace(study.arms[2], without=None)))
-    again = run(changed, tmp_path)
+    again = run(changed, with_trials(tmp_path, whole))
     assert again
     assert all(", free:" in line for line in again)
     (free,) = [
@@ -249,8 +263,14 @@ def test_trials_of_other_rules_are_not_taken_for_these(tmp_path: Path) -> None:
     assert free.trials == len(again)
 
 
+def test_a_comment_makes_no_other_rules() -> None:
+    """Trials stay good when a starter only words its comments anew."""
+    rules = '# a\nversion 1\n\n** -> lr base  # one rate\ngroup a = "x#y"\n'
+    assert bare(rules) == 'version 1\n** -> lr base\ngroup a = "x#y"'
+
+
 def test_a_task_whose_package_cannot_be_had_is_skipped_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are run; the results say which is missing and why."""
 
@@ -260,19 +280,21 @@ def test_a_task_whose_package_cannot_be_had_is_skipped_and_named(
     monkeypatch.setitem(data.MAKERS, "nothing", nothing)
     monkeypatch.setenv("PATH", "")
     study = tiny_study.study(tiny_study.task("lost", "nothing"), tiny_study.task())
-    told = run(study, tmp_path)
+    told = run(study, with_trials(tmp_path, whole))
+    assert len(told) == 1
     assert told[0].startswith("lost is skipped: deb:no-such-package-anywhere cannot be had: ")
     said = report.write(tmp_path, tmp_path / "out", study).read_text()
     assert "- lost was skipped: deb:no-such-package-anywhere cannot be had" in said
     assert "\n| head |" in said
 
 
-def test_an_unfinished_study_says_what_it_lacks(tmp_path: Path) -> None:
+def test_an_unfinished_study_says_what_it_lacks(whole: Path, tmp_path: Path) -> None:
     """A unit without all of its seeds is in no table, but in the list."""
-    study = tiny_study.study()
-    run(study, tmp_path, stop_after=len(run(study, tmp_path / "whole")) - 1)
-    said = report.write(tmp_path, tmp_path / "out", study).read_text()
-    assert "- of the core, 1 units: tiny, 2 epochs (free)" in said
+    count = len(Record(whole / TRIALS).all())
+    said = report.write(
+        with_trials(tmp_path, whole, count - 1), tmp_path / "out", tiny_study.study()
+    ).read_text()
+    assert "- of the core, 1 unit: tiny, 2 epochs (free)" in said
     assert "\n| free |" not in said
 
 
@@ -283,10 +305,10 @@ def test_a_seed_draws_the_same_samples_for_all_and_none_in_both_parts() -> None:
     """As many of each class as the task says; another seed draws others."""
     labels = torch.arange(10).repeat(20)
     pool = data.Samples(torch.arange(200).view(-1, 1), labels)
-    whole = data.Data(pool, pool, None)
-    train, validation = data.draw(whole, tiny_study.task(), 1)
-    again, _ = data.draw(whole, tiny_study.task(), 1)
-    other, _ = data.draw(whole, tiny_study.task(), 2)
+    everything = data.Data(pool, pool, None)
+    train, validation = data.draw(everything, tiny_study.task(), 1)
+    again, _ = data.draw(everything, tiny_study.task(), 1)
+    other, _ = data.draw(everything, tiny_study.task(), 2)
     assert torch.equal(train.inputs, again.inputs)
     assert not torch.equal(train.inputs, other.inputs)
     assert torch.bincount(train.labels).tolist() == [4] * 10 == torch.bincount(validation.labels).tolist()
@@ -301,8 +323,8 @@ def made() -> dict[str, networks.Network]:
         "mobilenet": "torchvision:mobilenet_v2(num_classes=10)",
     }
     found = {name: networks.Network(build(spec), spec, ()) for name, spec in specs.items()}
-    whole, _ = networks.sentences(10)
-    return {**found, "minilm": networks.Network(networks.Reading(whole), None, ())}
+    sentences, _ = networks.sentences(10)
+    return {**found, "minilm": networks.Network(networks.Reading(sentences), None, ())}
 
 
 def test_every_arm_is_a_rule_file_without_errors_on_its_network(made: dict[str, networks.Network]) -> None:
@@ -330,3 +352,9 @@ def test_every_claim_names_arms_and_recipes_that_there_are() -> None:
         assert {claim.arm, claim.against} <= names
         assert set(claim.recipes) <= recipes
     assert not set(arms.STUDY.tuning) & set(arms.STUDY.reporting)
+
+
+def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
+    """Nobody wrote a figure by hand, and no trial was left out."""
+    folder = Path(report.__file__).parent
+    assert (folder / report.NAME).read_text("utf-8") == report.results(folder)

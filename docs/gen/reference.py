@@ -37,6 +37,13 @@ def changelog_page() -> str:
     return (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def study_files() -> dict[str, str]:
+    """The page of the study, and its pictures."""
+    folder = Path(__file__).parents[2] / "benchmarks" / "effect"
+    names = {"RESULTS.md": "study.md", "differences.svg": "differences.svg", "time.svg": "time.svg"}
+    return {page: (folder / name).read_text(encoding="utf-8") for name, page in names.items()}
+
+
 def attribute_table() -> str:
     """What `where` and values can ask of a parameter."""
     rows = [f"| `{word.name}` | {word.about} |" for word in ATTRIBUTE_WORDS]

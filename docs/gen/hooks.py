@@ -23,6 +23,7 @@ from reference import (
     grammar_page,
     schedule_table,
     schedules_table,
+    study_files,
 )
 
 _CURVE = re.compile(r"^<!-- curve: (.+?) -->$", re.M)
@@ -38,6 +39,7 @@ def on_files(files: Files, config: Any) -> Files:
         "api.md": api_page(),
         "grammar.md": grammar_page(),
         "changelog.md": changelog_page(),
+        **study_files(),
         **finding_pages(),
     }
     for path, text in pages.items():

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 
+from layerlr_dsl.catalogue.schedules import STRETCHED, ArgumentInfo, arguments_of, names
 from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
-from layerlr_dsl.plan.clock import Length
-from layerlr_dsl.plan.schedules import ArgumentInfo, Easing, arguments_of, names
-from layerlr_dsl.plan.schedules.registry import STRETCHED
 from layerlr_dsl.tools.resources import grammar_path
 
 _SECTION = {
@@ -38,6 +35,13 @@ def grammar_page() -> str:
 
 def changelog_page() -> str:
     return (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def study_files() -> dict[str, str]:
+    """The page of the study, and its pictures."""
+    folder = Path(__file__).parents[2] / "benchmarks" / "effect"
+    names = {"RESULTS.md": "study.md", "differences.svg": "differences.svg", "time.svg": "time.svg"}
+    return {page: (folder / name).read_text(encoding="utf-8") for name, page in names.items()}
 
 
 def attribute_table() -> str:
@@ -106,9 +110,6 @@ def _default(value: object, required: bool) -> str:
         return "(required)"
     if value is None:
         return ""
-    if isinstance(value, Length):
-        number = value.value if value.value.denominator != 1 else Fraction(value.value).numerator
-        return f"`{number}%`" if value.unit == "percent" else f"`{number} {value.unit}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{value.text() if isinstance(value, Easing) else value}`"
+    return f"`{value}`"

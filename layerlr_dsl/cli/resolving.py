@@ -102,7 +102,7 @@ class Resolver:
         )
         found = plan.diagnostics
         if self.advice and not has_errors(found):
-            from layerlr_dsl.plan.advice import advice
+            from layerlr_dsl.plan.findings.advice import advice
 
             found = tuple(in_order((*found, *advice(plan)), rules.checked.sources))
         return Resolved(entry, rules.checked, found, spec, plan)

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from layerlr_dsl.catalogue.findings import ADVICE, FAMILIES, KINDS, Kind
+from layerlr_dsl.catalogue.findings import FAMILIES, KINDS, Kind
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.terminal import Screen, write, write_json
@@ -57,7 +57,7 @@ def _as_json(kind: Kind) -> dict[str, object]:
         "code": kind.code,
         "severity": kind.severity,
         "title": kind.title,
-        "advice": kind.code in ADVICE,
+        "advice": kind.advice,
         "page": kind.read_page(),
     }
 

@@ -17,6 +17,7 @@ from layerlr_dsl.cli.options import Models, Run, format_option, models_option, r
 from layerlr_dsl.cli.report import Report, Request, fixed, validate
 from layerlr_dsl.cli.resolving import Resolver
 from layerlr_dsl.cli.terminal import is_terminal, write
+from layerlr_dsl.tools.collector import collector_rarely
 from layerlr_dsl.tools.numbers import plural
 
 
@@ -67,7 +68,8 @@ def command(
 
     if watch:
         return watch_files(once, paths)
-    return once().exit_status
+    with collector_rarely():
+        return once().exit_status
 
 
 # ---------------------------------------------------------------- watching

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.editor.vsix import extension_folder
-from layerlr_dsl.language.expressions import CALLED_SCHEDULES, CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS
+from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 GRAMMAR = Path(__file__).with_name("layerlr.tmLanguage.json")
@@ -21,7 +22,7 @@ _LISTS: tuple[tuple[str, Iterable[str]], ...] = (
     (rf'"support\.variable\.layerlr",\s+{_AFTER_NO_WORD}\(\?:', ATTRIBUTES),
     (
         rf'"support\.function\.layerlr",\s+{_AFTER_NO_WORD}\(\?:',
-        (*FUNCTIONS, *LATER_FUNCTIONS, *CAPTURE_FUNCTIONS, *CALLED_SCHEDULES),
+        (*FUNCTIONS, *LATER_FUNCTIONS, *CAPTURE_FUNCTIONS, *CALLED),
     ),
     (_AFTER_NO_WORD + re.escape(r"(is)[ \\t]+("), FAMILIES),
 )

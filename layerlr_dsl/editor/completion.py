@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue import optimizers, schedules
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import other_optimizers
 from layerlr_dsl.editor import vocabulary as v
@@ -26,7 +26,6 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.language.trees import walk
-from layerlr_dsl.plan import schedules
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import short

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue import optimizers, schedules
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.editor import vocabulary as v
 from layerlr_dsl.editor.findings import Here
@@ -18,7 +18,6 @@ from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.trees import walk
-from layerlr_dsl.plan import schedules
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import short

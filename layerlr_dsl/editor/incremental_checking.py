@@ -101,7 +101,7 @@ class Checker:
         for piece in chosen:
             if isinstance(piece.statement, s.IncludeStatement):
                 expansion.statements += [(x, True) for x in self.includes.statements[id(piece)]]
-                expansion.diagnostics += self.includes.diagnostics[id(piece)]
+                expansion.diagnostics.add(*self.includes.diagnostics[id(piece)])
             elif piece.statement is not None:
                 expansion.statements.append((piece.statement, False))
         return expansion

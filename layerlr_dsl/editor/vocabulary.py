@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from layerlr_dsl.catalogue.optimizers import MISSING
+from layerlr_dsl.catalogue.schedules import ArgumentInfo
 from layerlr_dsl.catalogue.signatures import OptionInfo
 from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
-from layerlr_dsl.plan.schedules import ArgumentInfo
-from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.tools.numbers import in_words, spelled
 
 STATEMENTS = {
@@ -168,8 +167,8 @@ def argument_text(info: ArgumentInfo) -> str:
         return f"{info.about} (required)"
     if info.default is None:
         return info.about
-    default = info.default.name if isinstance(info.default, Easing) else info.default
-    return f"{info.about} (default {default if isinstance(default, str) else spelled(default)})"
+    default = info.default if isinstance(info.default, str) else spelled(info.default)
+    return f"{info.about} (default {default})"
 
 
 METRICS = {

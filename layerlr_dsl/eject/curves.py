@@ -148,7 +148,7 @@ def _polynomial(curve: shapes.Polynomial) -> tuple[Lines, Term]:
 
 
 def _falling(curve: shapes.Falling) -> tuple[Lines, Term]:
-    if curve.along is not shapes.half_cosine:
+    if curve.along is not shapes.cosine:
         raise CannotEject(f"the schedule {curve.name} has no formula for a page yet")
     return [], number(0.5) * (ONE + call("cos", name("pi") * _p(curve)))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.eject.curves import Lines, between, body_of
 from layerlr_dsl.eject.terms import ONE, T, Term, call, name, number
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import CALLED_SCHEDULES
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
@@ -85,7 +85,7 @@ class Expressions:
     def call(self, node: s.Call) -> Term:
         if node.function == "ramp":
             return self._ramp(node)
-        if node.function in CALLED_SCHEDULES:
+        if node.function in CALLED:
             made = called_schedule(node, self.lets, self.clock)
             return name(f"{self.define(node.function, _words(node), body_of(made))}(t)")
         arguments = [self.term(argument) for argument in node.arguments]

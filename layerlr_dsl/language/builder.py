@@ -35,9 +35,11 @@ class TreeBuilder(ExpressionBuilder):
     def finish_statement(self) -> None:
         super().finish_statement()
         for *middle, last in self._sequences:
-            self.faults += [faults.part_without_length(part.span) for part in middle if part.length is None]
+            self.faults.add(
+                *(faults.part_without_length(part.span) for part in middle if part.length is None)
+            )
             if last.length is not None:
-                self.faults.append(faults.last_part_with_length(last.span, last.length.span))
+                self.faults.add(faults.last_part_with_length(last.span, last.length.span))
 
     # ------------------------------------------------------------ the file
 
@@ -65,7 +67,7 @@ class TreeBuilder(ExpressionBuilder):
     def let(self, children: list[Any]) -> s.LetStatement:
         _, name, _, value = children
         if name.text in WORDS:
-            self.faults.append(faults.reserved_name(self._token_span(name)))
+            self.faults.add(faults.reserved_name(self._token_span(name)))
         return s.LetStatement(self._whole(children), name.text, self._token_span(name), value)
 
     def group(self, children: list[Any]) -> s.GroupStatement:
@@ -93,7 +95,7 @@ class TreeBuilder(ExpressionBuilder):
         option = children[0]
         span = self._token_span(option)
         if option.text not in _BARE_WORDS:
-            self.faults.append(faults.option_without_value(span))
+            self.faults.add(faults.option_without_value(span))
         return s.Setting(span, option.text, span, False, None)
 
     def set_option(self, children: list[Any]) -> s.Setting:
@@ -163,7 +165,7 @@ class TreeBuilder(ExpressionBuilder):
         _, name, length, until, fresh = children
         span = self._whole(children)
         if isinstance(until, s.Moment):
-            self.faults.append(faults.stage_until_moment(until.span, length is not None))
+            self.faults.add(faults.stage_until_moment(until.span, length is not None))
             until = None
         return s.StageStatement(span, name.text, self._token_span(name), length, until, fresh is not None)
 
@@ -237,7 +239,7 @@ class TreeBuilder(ExpressionBuilder):
         unit, value = children
         known = unit.text if unit.text in _MOMENT_UNITS else "epoch"
         if known != unit.text:
-            self.faults.append(faults.unknown_moment_unit(self._token_span(unit)))
+            self.faults.add(faults.unknown_moment_unit(self._token_span(unit)))
         return s.Moment(self._whole(children), cast(Any, known), value)
 
     def unitless_moment(self, children: list[Any]) -> s.Moment:
@@ -245,13 +247,13 @@ class TreeBuilder(ExpressionBuilder):
         span = self._span(value, value)
         if (share := share_of(value)) is not None:
             return s.Moment(span, "percent", share)
-        self.faults.append(faults.moment_without_unit(span))
+        self.faults.add(faults.moment_without_unit(span))
         return s.Moment(span, "epoch", value)
 
     def reversed_moment(self, children: list[Any]) -> s.Moment:
         value, unit = children
         span = self._whole(children)
-        self.faults.append(faults.reversed_moment(span, self._span(value, value), unit.text))
+        self.faults.add(faults.reversed_moment(span, self._span(value, value), unit.text))
         return s.Moment(span, "epoch", value)
 
     def percent_moment(self, children: list[Any]) -> s.Moment:
@@ -267,12 +269,12 @@ class TreeBuilder(ExpressionBuilder):
         """The number of epochs, and what ends it: the unit belongs to the condition's span."""
         value, unit = children
         if _DURATION_UNITS.get(unit.text) != "epochs":
-            self.faults.append(faults.patience_unit(self._token_span(unit)))
+            self.faults.add(faults.patience_unit(self._token_span(unit)))
         return value, unit
 
     def unitless_patience(self, children: list[Any]) -> tuple[Any, Any]:
         value = children[0]
-        self.faults.append(faults.patience_without_unit(self._span(value, value)))
+        self.faults.add(faults.patience_without_unit(self._span(value, value)))
         return value, value
 
     def metric(self, children: list[Token]) -> Token:
@@ -286,7 +288,7 @@ class TreeBuilder(ExpressionBuilder):
         span = self._whole(children)
         known = _DURATION_UNITS.get(unit.text)
         if known is None:
-            self.faults.append(faults.unknown_duration_unit(self._token_span(unit)))
+            self.faults.add(faults.unknown_duration_unit(self._token_span(unit)))
         return s.Duration(span, value, cast(Any, known or "epochs"))
 
     def percent_duration(self, children: list[Any]) -> s.Duration:
@@ -296,9 +298,9 @@ class TreeBuilder(ExpressionBuilder):
         value, sign = children
         span = self._whole(children)
         if self._end(value) != sign.start:
-            self.faults.append(faults.detached_percent(span, self._end(value), sign.start))
+            self.faults.add(faults.detached_percent(span, self._end(value), sign.start))
         elif isinstance(value, s.Number) and value.percent:
-            self.faults.append(faults.malformed_number(span))
+            self.faults.add(faults.malformed_number(span))
         return span
 
     # ------------------------------------------------------------ optimizers and schedules

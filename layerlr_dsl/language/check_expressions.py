@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import field
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
 from layerlr_dsl.language.expressions import (
     ARITY,
-    CALLED_SCHEDULES,
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
@@ -19,7 +19,11 @@ from layerlr_dsl.language.expressions import (
     NUMBERS,
     TIME_NAMES,
     Constants,
+    Fault,
+    Scope,
+    Value,
     children,
+    evaluate,
 )
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
@@ -53,7 +57,7 @@ class Names:
             yield from TIME_NAMES
 
 
-def check_expression(expression: s.Expression, names: Names, found: list[Diagnostic]) -> None:
+def check_expression(expression: s.Expression, names: Names, found: Findings) -> None:
     """Add a finding for each name, function, class test or regular expression that cannot be."""
     stack: list[s.Expression] = [expression]
     while stack:
@@ -70,13 +74,29 @@ def check_expression(expression: s.Expression, names: Names, found: list[Diagnos
                 stack.extend(node.arguments)
         elif isinstance(node, s.GroupCapture):
             help = f"write `count({node.span.text})`, or `last` or `first` of it"
-            found.append(error("LR107", f"`{node.span.text}` has no value of its own", node.span, help))
+            found.error("LR107", f"`{node.span.text}` has no value of its own", node.span, help)
         elif isinstance(node, s.Comparison) and (fault := _bare_word(node, names)) is not None:
-            found.append(fault)
+            found.add(fault)
         else:
             if isinstance(node, s.Matches):
                 _check_regex(node.pattern, found)
             stack.extend(children(node))
+
+
+def constant(expression: s.Expression, names: Names, found: Findings, *, exact: bool = False) -> Value | None:
+    """What a constant is worth, `exact` for time, in fractions; None where a finding says why it is nothing."""
+    part = found.part()
+    check_expression(expression, names, found)
+    return attempt(expression, Scope(names.lets, exact=exact), found) if part.clean else None
+
+
+def attempt(expression: s.Expression, scope: Scope, found: Findings) -> Value | None:
+    """What an expression is worth; None where a finding says why it is nothing."""
+    try:
+        return evaluate(expression, scope)
+    except Fault as fault:
+        found.add(fault.finding())
+        return None
 
 
 def _bare_word(node: s.Comparison, names: Names) -> Diagnostic | None:
@@ -99,31 +119,29 @@ def _bare_word(node: s.Comparison, names: Names) -> Diagnostic | None:
     return error("LR101", f"unknown name `{word}`", right.span, help)
 
 
-def _check_name(node: s.Name, names: Names, found: list[Diagnostic]) -> None:
+def _check_name(node: s.Name, names: Names, found: Findings) -> None:
     name = node.name
     if name in names.missing:
         item = names.missing[name]
-        found.append(
-            error(
-                "LR119",
-                f"`{name}` is not bound by `{item.span.text}`, one item of this selector",
-                node.span,
-                f"give `{item.span.text}` a rule of its own, or bind `<{name}>` in every item",
-            )
+        found.error(
+            "LR119",
+            f"`{name}` is not bound by `{item.span.text}`, one item of this selector",
+            node.span,
+            f"give `{item.span.text}` a rule of its own, or bind `<{name}>` in every item",
         )
     elif (barred := _barred(name, node.span, names)) is not None:
-        found.append(barred)
+        found.add(barred)
     elif name in names.captures or name in names.lets or name in DTYPES or name in NUMBERS:
         return
     elif name in TIME_NAMES:
         if not names.time:
-            found.append(_moves_here(f"`{name}`", node.span))
+            found.add(_moves_here(f"`{name}`", node.span))
     elif names.attributes and name in ATTRIBUTES:
         if name not in VALUES:
             say = "`module is Conv2d`" if name == "module" else "`shape[0]`"
-            found.append(error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}"))
+            found.error("LR107", f"`{name}` has no value of its own", node.span, f"write {say}")
     else:
-        found.append(_unknown(node, names))
+        found.add(_unknown(node, names))
 
 
 def _barred(name: str, span: Span, names: Names) -> Diagnostic | None:
@@ -166,7 +184,7 @@ def _unknown(node: s.Name, names: Names) -> Diagnostic:
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
     if node.name in _CLASS_WORDS:
         help = "the class of the owner is asked for with `module is Conv2d`"
-    elif names.time and node.name in CALLED_SCHEDULES:
+    elif names.time and node.name in CALLED:
         help = f"a schedule is called: `{node.name}()`"
     elif near is not None:
         help = f"did you mean `{near}`?"
@@ -185,61 +203,54 @@ def _words_near(name: str) -> Iterable[str]:
     return (word for word in ("true", "false") if word[0] == name[0].lower())
 
 
-def _check_subscript(node: s.Subscript, names: Names, found: list[Diagnostic]) -> None:
+def _check_subscript(node: s.Subscript, names: Names, found: Findings) -> None:
     if node.name in names.lets:
         barred = _barred(node.name, node.span, names)
-        found.extend([] if barred is None else [barred])
+        if barred is not None:
+            found.add(barred)
     elif node.name != "shape" or not names.attributes:
         near = nearest(node.name, [*names.lets, *(["shape"] if names.attributes else [])])
         help = f"did you mean `{near}`?" if near else names.reason or "tuples and `shape` can"
-        found.append(error("LR101", f"`{node.name}` cannot be indexed here", node.span, help))
+        found.error("LR101", f"`{node.name}` cannot be indexed here", node.span, help)
 
 
-def _check_is(node: s.Is, names: Names, found: list[Diagnostic]) -> None:
+def _check_is(node: s.Is, names: Names, found: Findings) -> None:
     if not names.attributes:
-        found.append(
-            error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason)
-        )
+        found.error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason)
     elif not (isinstance(node.subject, s.Name) and node.subject.name in ("module", "dtype")):
         near = nearest(node.subject.span.text, ("module", "dtype"))
         meant = f"did you mean `{near} is {node.word}`?" if near else None
-        found.append(
-            error(
-                "LR125",
-                "`is` stands after `module` or `dtype` only",
-                node.span,
-                meant or f'compare with `==`: `{node.subject.span.text} == "{node.word}"`',
-            )
+        found.error(
+            "LR125",
+            "`is` stands after `module` or `dtype` only",
+            node.span,
+            meant or f'compare with `==`: `{node.subject.span.text} == "{node.word}"`',
         )
     elif node.subject.name == "dtype" and node.word.removeprefix("torch.") not in DTYPES:
         near = nearest(node.word, DTYPES)
-        found.append(
-            error(
-                "LR125",
-                f"unknown dtype `{node.word}`",
-                node.word_span,
-                f"did you mean `{near}`?" if near else None,
-            )
+        found.error(
+            "LR125",
+            f"unknown dtype `{node.word}`",
+            node.word_span,
+            f"did you mean `{near}`?" if near else None,
         )
 
 
-def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
+def _check_call(node: s.Call, names: Names, found: Findings) -> bool:
     """Whether the arguments are expressions that want checking too."""
     if node.function in names.lets or node.function in names.captures:
         what = "a capture" if node.function in names.captures else "a `let`"
         message = f"`{node.function}` is {what} here and no function"
-        found.append(
-            error(
-                "LR109",
-                message,
-                node.function_span,
-                f"rename {what.replace('a ', 'the ', 1)} to use the function",
-            )
+        found.error(
+            "LR109",
+            message,
+            node.function_span,
+            f"rename {what.replace('a ', 'the ', 1)} to use the function",
         )
         return False
-    if node.function in CALLED_SCHEDULES or node.function == "ramp":
+    if node.function in CALLED or node.function == "ramp":
         if not names.time:
-            found.append(_moves_here(f"`{node.function}(...)`", node.function_span))
+            found.add(_moves_here(f"`{node.function}(...)`", node.function_span))
             return False
         return (
             check_ramp(node, found) if node.function == "ramp" else _check_called_schedule(node, names, found)
@@ -247,23 +258,23 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
     if node.function == "plateau" and names.time:
         message = "`plateau` falls when a metric says so, and a value moves with time alone"
         help = "write it as a schedule: `schedule plateau(metric=val_loss)`"
-        found.append(error("LR109", message, node.function_span, help))
+        found.error("LR109", message, node.function_span, help)
         return False
     for keyword in node.keywords:
         message = f"`{node.function}` takes no argument by name"
-        found.append(error("LR109", message, keyword.span, f"leave out `{keyword.name}=`"))
+        found.error("LR109", message, keyword.span, f"leave out `{keyword.name}=`")
     if node.function not in ARITY:
         known = [*FUNCTIONS, *CAPTURE_FUNCTIONS, *LATER_FUNCTIONS]
-        near = nearest(node.function, [*known, *(CALLED_SCHEDULES if names.time else ())])
+        near = nearest(node.function, [*known, *(CALLED if names.time else ())])
         help = f"did you mean `{near}`?" if near else "known: " + ", ".join(known)
-        found.append(error("LR109", f"unknown function `{node.function}`", node.function_span, help))
+        found.error("LR109", f"unknown function `{node.function}`", node.function_span, help)
         return True
     low, high = ARITY[node.function]
     if not low <= len(node.arguments) <= high:
         want = {1: "one argument", 3: "three arguments"}.get(
             low if low == high else 0, "one or more arguments"
         )
-        found.append(error("LR109", f"`{node.function}` takes {want}, not {len(node.arguments)}", node.span))
+        found.error("LR109", f"`{node.function}` takes {want}, not {len(node.arguments)}", node.span)
         return False
     if node.function not in CAPTURE_FUNCTIONS:
         return True
@@ -275,30 +286,31 @@ def _check_call(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
     return False
 
 
-def _check_capture(node: s.Call, argument: s.Expression, names: Names, found: list[Diagnostic]) -> None:
+def _check_capture(node: s.Call, argument: s.Expression, names: Names, found: Findings) -> None:
     if isinstance(argument, s.Name) and (argument.name in names.captures or argument.name in names.missing):
         _check_name(argument, names, found)
         return
     near = nearest(argument.span.text, names.captures)
     help = f"did you mean `{near}`?" if near else "bind one in the selector, such as `layer<i>`"
     message = f"`{node.function}` needs a capture, and `{argument.span.text}` is none"
-    found.append(error("LR101", message, argument.span, help))
+    found.error("LR101", message, argument.span, help)
 
 
-def _check_of_group(node: s.Call, of: s.GroupCapture, names: Names, found: list[Diagnostic]) -> None:
+def _check_of_group(node: s.Call, of: s.GroupCapture, names: Names, found: Findings) -> None:
     """`last(@blocks)`, `count(@blocks.i)`: one capture of a group that there is."""
     if node.function not in GROUP_FUNCTIONS or len(node.arguments) > 1:
         message = f"`{node.function}` takes captures of this selector, and no others"
         if node.function in GROUP_FUNCTIONS:
             message = f"`{node.function}` takes one group by itself"
-        found.append(error("LR109", message, node.span, f"write `count({of.span.text})`"))
+        found.error("LR109", message, node.span, f"write `count({of.span.text})`")
     elif not names.model:
-        found.append(_of_model_here(f"`{node.span.text}`", node.span))
+        found.add(_of_model_here(f"`{node.span.text}`", node.span))
     elif of.group not in names.lets.groups:
-        found.append(unknown_group(of.group, of.span, names.lets.groups))
+        found.add(unknown_group(of.group, of.span, names.lets.groups))
     else:
         wrong = _wrong_capture(node, of, names.lets.groups[of.group])
-        found.extend([] if wrong is None else [wrong])
+        if wrong is not None:
+            found.add(wrong)
 
 
 def unknown_group(name: str, span: Span, known: Iterable[str]) -> Diagnostic:
@@ -328,10 +340,10 @@ def _wrong_capture(node: s.Call, of: s.GroupCapture, captures: frozenset[str]) -
     return error("LR119", message, of.span, help, fix=fix)
 
 
-def _check_called_schedule(node: s.Call, names: Names, found: list[Diagnostic]) -> bool:
+def _check_called_schedule(node: s.Call, names: Names, found: Findings) -> bool:
     if node.arguments:
         message = f"the arguments of `{node.function}` have names"
-        found.append(error("LR109", message, node.arguments[0].span, f"write {node.function}(warmup=5%)"))
+        found.error("LR109", message, node.arguments[0].span, f"write {node.function}(warmup=5%)")
         return False
     # What its arguments are worth is judged where the schedule is made.
     return True
@@ -340,16 +352,16 @@ def _check_called_schedule(node: s.Call, names: Names, found: list[Diagnostic]) 
 _RAMP_WORDS = ("shape", "endpoint")
 
 
-def check_ramp(node: s.Call, found: list[Diagnostic]) -> bool:
+def check_ramp(node: s.Call, found: Findings) -> bool:
     """Whether `ramp((WHEN, VALUE), ..., shape=, endpoint=)` has that form."""
-    before = len(found)
+    part = found.part()
     if not node.arguments:
         message = "a ramp has points, and this one has none"
-        found.append(error("LR109", message, node.span, "write ramp((0%, 0), (10%, 1))"))
+        found.error("LR109", message, node.span, "write ramp((0%, 0), (10%, 1))")
     for point in node.arguments:
         if not isinstance(point, s.Tuple) or len(point.items) != 2:
             message = "a point of a ramp is a time and a value"
-            found.append(error("LR109", message, point.span, "write (30%, 0.1) or (2 epochs, 0.1)"))
+            found.error("LR109", message, point.span, "write (30%, 0.1) or (2 epochs, 0.1)")
         elif not (
             isinstance(when := point.items[0], s.Duration) or (isinstance(when, s.Number) and when.percent)
         ):
@@ -358,19 +370,19 @@ def check_ramp(node: s.Call, found: list[Diagnostic]) -> bool:
             help = (
                 f"write {text}%, {text} steps or {text} epochs" if isinstance(when, s.Number) else "write 30%"
             )
-            found.append(error("LR106", message, when.span, help))
+            found.error("LR106", message, when.span, help)
         elif isinstance(value := point.items[1], s.Duration):
-            found.append(error("LR107", f"`{value.span.text}` is a stretch of time, not a value", value.span))
+            found.error("LR107", f"`{value.span.text}` is a stretch of time, not a value", value.span)
     for keyword in node.keywords:
         if keyword.name not in _RAMP_WORDS:
             near = nearest(keyword.name, _RAMP_WORDS)
             help = f"did you mean `{near}`?" if near else "it takes shape and endpoint"
-            found.append(error("LR109", f"`ramp` has no argument `{keyword.name}`", keyword.name_span, help))
-    return len(found) == before
+            found.error("LR109", f"`ramp` has no argument `{keyword.name}`", keyword.name_span, help)
+    return part.clean
 
 
-def _check_regex(regex: s.Regex, found: list[Diagnostic]) -> None:
+def _check_regex(regex: s.Regex, found: Findings) -> None:
     try:
         full_match(regex.pattern)
     except RegexFault as fault:
-        found.append(error("LR112", str(fault), regex.span))
+        found.error("LR112", str(fault), regex.span)

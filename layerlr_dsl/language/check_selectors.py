@@ -8,7 +8,7 @@ from itertools import count
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression, unknown_group
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Findings
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
@@ -22,7 +22,7 @@ _DEEPEST_GROUPS = 100
 class SelectorChecker:
     """Compiles the selectors of one rule file, which share its groups and lets."""
 
-    def __init__(self, lets: Lets, groups: dict[str, s.GroupStatement], found: list[Diagnostic]) -> None:
+    def __init__(self, lets: Lets, groups: dict[str, s.GroupStatement], found: Findings) -> None:
         self._lets = lets
         self._statements = groups
         self._found = found
@@ -43,7 +43,7 @@ class SelectorChecker:
 
     def check(self, selector: s.Selector) -> CheckedSelector | None:
         """The selector ready to match, or None where a finding was added."""
-        before = len(self._found)
+        part = self._found.part()
         include = [self._item(item) for item in selector.include]
         exclude = [self._item(item) for item in selector.exclude]
         captures = frozenset(name for item in include if item is not None for name in self._captures(item))
@@ -59,7 +59,7 @@ class SelectorChecker:
         if selector.where is not None:
             names = Names(self._lets, captures, True, self.missing_captures(checked), model=True)
             check_expression(selector.where, names, self._found)
-        return None if len(self._found) > before or not all(include) or not all(exclude) else checked
+        return None if not part.clean or not all(include) or not all(exclude) else checked
 
     def missing_captures(
         self, selector: CheckedSelector | None
@@ -85,8 +85,8 @@ class SelectorChecker:
         for name in sorted(captures):
             if name in self._lets or name in RESERVED:
                 what = "a `let`" if name in self._lets else _described(name)
-                self._found.append(
-                    error("LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it")
+                self._found.error(
+                    "LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it"
                 )
 
     def _item(self, item: s.SelectorItem) -> Item | None:
@@ -96,7 +96,7 @@ class SelectorChecker:
             try:
                 return RegexItem(item.span, item.pattern, full_match(item.pattern))
             except RegexFault as fault:
-                self._found.append(error("LR112", str(fault), item.span))
+                self._found.error("LR112", str(fault), item.span)
                 return None
         return self._reference(item)
 
@@ -106,7 +106,7 @@ class SelectorChecker:
             try:
                 compiled = compile_pattern(item.text)
             except PatternFault as fault:
-                self._found.append(error("LR011", fault.message, self._within(item, fault), fault.help))
+                self._found.error("LR011", fault.message, self._within(item, fault), fault.help)
                 return None
             self._patterns[item.text] = compiled
         return PatternItem(item.span, item.text, compiled)
@@ -119,13 +119,11 @@ class SelectorChecker:
 
     def _reference(self, item: s.GroupRef) -> GroupItem | None:
         if item.name not in self._statements:
-            self._found.append(unknown_group(item.name, item.span, self._statements))
+            self._found.add(unknown_group(item.name, item.span, self._statements))
             return None
         if item.name in self._open:
             path = " -> ".join(f"@{n}" for n in [*self._open[self._open.index(item.name) :], item.name])
-            self._found.append(
-                error("LR111", f"the group refers to itself: {path}", item.span, "break the circle")
-            )
+            self._found.error("LR111", f"the group refers to itself: {path}", item.span, "break the circle")
             return None
         return GroupItem(item.span, item.name) if self._group(item.name) is not None else None
 
@@ -149,7 +147,7 @@ class SelectorChecker:
             self._too_deep = True
             message = f"groups are nested more than {_DEEPEST_GROUPS} deep"
             help = "list the selectors themselves in an inner group"
-            self._found.append(error("LR007", message, statement.name_span, help))
+            self._found.error("LR007", message, statement.name_span, help)
 
 
 def _described(reserved: str) -> str:

@@ -9,11 +9,11 @@ from itertools import count
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.signatures import PARAMETER_GROUPS, OptimizerInfo
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.check_expressions import Names, attempt, check_expression, constant
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error, warning
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, warning
 from layerlr_dsl.language.diagnostics import info as info_
-from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate, is_constant, moves
+from layerlr_dsl.language.expressions import Scope, Value, is_constant, moves
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.nearest import nearest
@@ -25,7 +25,7 @@ Missing = dict[str, s.Pattern | s.Regex | s.GroupRef]
 
 
 def check_optimizer_statement(
-    statement: s.OptimizerStatement | None, lets: Lets, found: list[Diagnostic]
+    statement: s.OptimizerStatement | None, lets: Lets, found: Findings
 ) -> CheckedOptimizer:
     """The file's optimizer; torch's AdamW with its own defaults where the file names none."""
     default = optimizers.known(DEFAULT_OPTIMIZER)
@@ -42,83 +42,66 @@ def check_optimizer_statement(
         expression = _argument(info, argument, found)
         if expression is None:
             continue
-        before = len(found)
-        check_expression(expression, names, found)
-        if len(found) == before:
-            value = _constant(expression, lets, found)
-            if value is not None and _fits(info, argument.name, value, expression.span, found):
-                settings[argument.name] = value
+        value = constant(expression, names, found)
+        if value is not None and _fits(info, argument.name, value, expression.span, found):
+            settings[argument.name] = value
     given = {argument.name for argument in statement.factory.arguments}
     for option in [option for option in optimizers.required(info) if option not in given]:
         help = f"write `{statement.factory.name}({option}=...)`"
-        found.append(
-            error("LR120", f"`{statement.factory.name}` needs `{option}`", statement.factory.span, help)
-        )
+        found.error("LR120", f"`{statement.factory.name}` needs `{option}`", statement.factory.span, help)
     clash = optimizers.conflict(info, settings)
     if clash is not None:
         option, why = clash
         span = next((a.span for a in statement.factory.arguments if a.name == option), statement.factory.span)
-        found.append(error("LR120", f"`{option}` {why}", span))
+        found.error("LR120", f"`{option}` {why}", span)
     return CheckedOptimizer(info, settings, statement.span, statement.name)
 
 
-def find_optimizer(factory: s.Factory, found: list[Diagnostic]) -> OptimizerInfo | None:
+def find_optimizer(factory: s.Factory, found: Findings) -> OptimizerInfo | None:
     """The table entry of a named optimizer, or a finding with the near miss."""
     info = optimizers.find(factory.name)
     if info is None:
         near = nearest(factory.name.lower(), optimizers.names())
         help = f"did you mean `{near}`?" if near else "any of torch.optim's, such as `adamw`, `sgd`, `muon`"
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
-        found.append(error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix))
+        found.error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix)
     elif info.refuses == PARAMETER_GROUPS:
         message = f"`{factory.name}` is built from a model, and rules make parameter groups"
-        found.append(error("LR104", message, factory.name_span, "choose another optimizer"))
+        found.error("LR104", message, factory.name_span, "choose another optimizer")
         return None
     return info
 
 
-def _given_once(factory: s.Factory, found: list[Diagnostic]) -> None:
+def _given_once(factory: s.Factory, found: Findings) -> None:
     seen: set[str] = set()
     for argument in factory.arguments:
         if argument.name in seen:
             message = f"`{argument.name}` is given twice"
-            found.append(error("LR120", message, argument.name_span, "keep one of them"))
+            found.error("LR120", message, argument.name_span, "keep one of them")
         seen.add(argument.name)
 
 
-def _argument(info: OptimizerInfo, argument: s.Argument, found: list[Diagnostic]) -> s.Expression | None:
+def _argument(info: OptimizerInfo, argument: s.Argument, found: Findings) -> s.Expression | None:
     if argument.name not in info.options:
         near, fix = near_option(argument.name, argument.name_span, [info])
         known = ", ".join(f"`{n}`" for n in info.options)
         help = f"did you mean `{near}`?" if near else f"{info.name} takes {known}"
-        found.append(
-            error(
-                "LR120", f"{info.name} has no argument `{argument.name}`", argument.name_span, help, fix=fix
-            )
+        found.error(
+            "LR120", f"{info.name} has no argument `{argument.name}`", argument.name_span, help, fix=fix
         )
         return None
     if isinstance(argument.value, (s.Duration, tuple)):
-        found.append(
-            error("LR107", f"`{argument.name}` is a number, not a stretch of time", argument.value_span)
-        )
+        found.error("LR107", f"`{argument.name}` is a number, not a stretch of time", argument.value_span)
         return None
     return argument.value
 
 
-def _constant(expression: s.Expression, lets: Lets, found: list[Diagnostic]) -> Value | None:
-    try:
-        return evaluate(expression, Scope(lets))
-    except Fault as fault:
-        found.append(fault.finding())
-        return None
-
-
-def _fits(info: OptimizerInfo, option: str, value: Value, span: Span, found: list[Diagnostic]) -> bool:
+def _fits(info: OptimizerInfo, option: str, value: Value, span: Span, found: Findings) -> bool:
     why = optimizers.problem(info, option, value)
     if why is not None:
-        found.append(error("LR107", f"`{option}` {why}, and this is {spelled(value)}", span))
+        found.error("LR107", f"`{option}` {why}, and this is {spelled(value)}", span)
     elif optimizers.implausible(info, option, value):
-        found.append(implausible_rate(option, value, span, info.name))
+        found.add(implausible_rate(option, value, span, info.name))
     return why is None
 
 
@@ -163,7 +146,7 @@ class SettingsChecker:
         optimizer: CheckedOptimizer,
         further: Mapping[str, CheckedOptimizer],
         clauses: Iterable[s.Clause],
-        found: list[Diagnostic],
+        found: Findings,
     ) -> None:
         self._lets = lets
         self._found = found
@@ -210,10 +193,8 @@ class SettingsChecker:
         for setting in statement.settings:
             if setting.option in seen:
                 help = "keep one of them"
-                self._found.append(
-                    error(
-                        "LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help
-                    )
+                self._found.error(
+                    "LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help
                 )
             elif setting is not own:
                 self._setting(setting, statement, infos, names, checked)
@@ -230,7 +211,7 @@ class SettingsChecker:
                 first, second = sorted((other, setting.option_span), key=lambda span: span.start)
                 message = f"`{setting.option}` is given twice in one rule"
                 related = (Related("first given here", first),)
-                self._found.append(error("LR124", message, second, "keep one of them", related))
+                self._found.error("LR124", message, second, "keep one of them", related)
 
     def _own_optimizer(
         self, setting: s.Setting, statement: s.RuleStatement, names: Names, checked: list[CheckedSetting]
@@ -264,29 +245,27 @@ class SettingsChecker:
         if factory.arguments:
             message = f"the arguments of `{name}` stand where it is made"
             help = f"write `-> optimizer {name}`, and options of these parameters behind it"
-            self._found.append(error("LR120", message, factory.arguments[0].span, help))
+            self._found.error("LR120", message, factory.arguments[0].span, help)
         checked.append(
             CheckedSetting(setting.span, "optimizer", False, None, name, next(self._numbers), factory)
         )
         return self._further[name].info
 
-    def unused(self, found: list[Diagnostic]) -> None:
+    def unused(self, found: Findings) -> None:
         """Warn of an optimizer that is made and that no rule chooses."""
         for name, made in self._further.items():
             if name not in self._chosen and made.span is not None:
                 message = f"no rule chooses the optimizer `{name}`"
                 help = f"write `SELECTOR -> optimizer {name}`, or remove it"
-                found.append(warning("LR214", message, made.span, help))
+                found.warning("LR214", message, made.span, help)
 
     def _takes_factory(self, setting: s.Setting, statement: s.RuleStatement, example: str) -> bool:
         if setting.multiply or not isinstance(setting.value, s.Factory | s.ScheduleSequence):
-            self._found.append(
-                error(
-                    "LR107",
-                    f"`{setting.option}` takes a name and its arguments",
-                    setting.span,
-                    f"write {example}",
-                )
+            self._found.error(
+                "LR107",
+                f"`{setting.option}` takes a name and its arguments",
+                setting.span,
+                f"write {example}",
             )
             return False
         if statement.window is not None:
@@ -296,9 +275,7 @@ class SettingsChecker:
 
     def _window_refused(self, option: str, why: str, window: s.Window) -> None:
         message = f"`{option}` cannot have a time window: {why}"
-        self._found.append(
-            error("LR117", message, window.span, "give it in a rule without `from` or `until`")
-        )
+        self._found.error("LR117", message, window.span, "give it in a rule without `from` or `until`")
 
     def _setting(
         self,
@@ -313,7 +290,7 @@ class SettingsChecker:
             self._handed_on(setting, statement, infos, names, checked)
         elif option == "frozen":
             help = f"write `freeze {statement.selector.span.text}`"
-            self._found.append(error("LR118", "`frozen` is no option of a rule", setting.span, help))
+            self._found.error("LR118", "`frozen` is no option of a rule", setting.span, help)
         elif option == "schedule":
             if self._takes_factory(setting, statement, "`-> schedule constant`"):
                 assert isinstance(setting.value, s.ScheduleSequence)
@@ -330,8 +307,8 @@ class SettingsChecker:
                 )
         elif self._known(setting.option, setting.option_span, infos):
             if isinstance(setting.value, s.Factory | s.ScheduleSequence) or setting.value is None:
-                self._found.append(
-                    error("LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`")
+                self._found.error(
+                    "LR107", f"`{option}` needs a value", setting.span, f"write `{option} 1e-3`"
                 )
                 return
             if statement.window is not None:
@@ -341,7 +318,7 @@ class SettingsChecker:
             having = [info for info in infos if option in info.options]
             if setting.multiply and all(info.options[option].kind != "number" for info in having):
                 message = f"`{option}` is no number, so it cannot be multiplied"
-                self._found.append(error("LR107", message, setting.span, f"set it: `{option} ...`"))
+                self._found.error("LR107", message, setting.span, f"set it: `{option} ...`")
                 return
             self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
 
@@ -362,29 +339,29 @@ class SettingsChecker:
             )
             help = f"write it bare: `{option} ...`" if known else "give another name"
             fix = Fix(f"replace by `{option}`", (Edit(span, option),)) if known else None
-            self._found.append(error("LR127", message, span, help, fix=fix))
+            self._found.error("LR127", message, span, help, fix=fix)
             return
         if setting.multiply:
-            self._found.append(error("LR127", f'"{option}" is handed on as it is', setting.span, "set it"))
+            self._found.error("LR127", f'"{option}" is handed on as it is', setting.span, "set it")
             return
         if statement.window is not None:
             self._window_refused(option, "it is handed on as it is", statement.window)
             return
         if not isinstance(value, s.Factory | s.ScheduleSequence | None):
             fixed = replace(names, time=False)
-            before = len(self._found)
+            part = self._found.part()
             check_expression(value, fixed, self._found)
-            if len(self._found) == before:
-                constant = None
+            if part.clean:
+                worth = None
                 if is_constant(value, self._lets):
-                    constant = _constant(value, self._lets, self._found)
+                    worth = attempt(value, Scope(self._lets), self._found)
                 checked.append(
                     CheckedSetting(
-                        setting.span, option, False, value, constant, next(self._numbers), quoted=True
+                        setting.span, option, False, value, worth, next(self._numbers), quoted=True
                     )
                 )
                 note = f'"{option}" is handed to the optimizer unchecked'
-                self._found.append(info_("LR128", note, span))
+                self._found.info("LR128", note, span)
 
     def expected(self, statement: s.ExpectOption) -> None:
         """An `expect` may ask for what some optimizer of the file has."""
@@ -399,7 +376,7 @@ class SettingsChecker:
         if having:
             message = f"`{option}` of {shown} holds for the whole optimizer, not for some parameters"
             help = f"give it in `optimizer {infos[0].name}({option}=...)`"
-            self._found.append(error("LR103", message, span, help))
+            self._found.error("LR103", message, span, help)
             return False
         if self._any_option:
             return False
@@ -409,7 +386,7 @@ class SettingsChecker:
         if option in _ELSEWHERE:
             help, fix = _ELSEWHERE[option], None
         message = f"{shown} has no option `{option}`"
-        self._found.append(error("LR103", message, span, help, fix=fix))
+        self._found.error("LR103", message, span, help, fix=fix)
         return False
 
     def _value(
@@ -422,26 +399,26 @@ class SettingsChecker:
         names: Names,
         checked: list[CheckedSetting],
     ) -> None:
-        before = len(self._found)
+        part = self._found.part()
         check_expression(expression, names, self._found)
-        if len(self._found) > before:
+        if not part.clean:
             return
         if self._lets.rests_on_a_fault(expression):
             return  # what is wrong is said where it is
         moving = moves(expression, self._lets, names.captures)
         if moving and not self._may_move(option, expression, infos):
             return
-        constant = None
+        worth = None
         if is_constant(expression, self._lets):
-            constant = _constant(expression, self._lets, self._found)
-            if constant is None:
+            worth = attempt(expression, Scope(self._lets), self._found)
+            if worth is None:
                 return
             if multiply:
-                self._factor(option, constant, expression)
+                self._factor(option, worth, expression)
             else:
-                self._domain(option, constant, expression, infos)
+                self._domain(option, worth, expression, infos)
         checked.append(
-            CheckedSetting(span, option, multiply, expression, constant, next(self._numbers), moving=moving)
+            CheckedSetting(span, option, multiply, expression, worth, next(self._numbers), moving=moving)
         )
 
     def _may_move(self, option: str, expression: s.Expression, infos: list[OptimizerInfo]) -> bool:
@@ -450,15 +427,15 @@ class SettingsChecker:
         if not reasons or not all(reasons):
             return True
         message = f"`{option}` cannot move: {reasons[0]}"
-        self._found.append(error("LR117", message, expression.span, "give it a value that stays as it is"))
+        self._found.error("LR117", message, expression.span, "give it a value that stays as it is")
         return False
 
     def _factor(self, option: str, value: Value, expression: s.Expression) -> None:
         why = factor_problem(option, value)
         if why is not None:
-            self._found.append(error("LR107", why, expression.span))
+            self._found.error("LR107", why, expression.span)
         elif option == "lr" and value == 0:
-            self._found.append(no_freeze(expression.span))
+            self._found.add(no_freeze(expression.span))
 
     def _domain(
         self, option: str, value: Value, expression: s.Expression, infos: list[OptimizerInfo]
@@ -467,11 +444,11 @@ class SettingsChecker:
         problems = [optimizers.problem(info, option, value) for info in having]
         if problems and all(problems):
             message = f"`{option}` {problems[0]}, and this is {spelled(value)}"
-            self._found.append(error("LR107", message, expression.span))
+            self._found.error("LR107", message, expression.span)
         elif having and all(optimizers.implausible(info, option, value) for info in having):
-            self._found.append(implausible_rate(option, value, expression.span, having[0].name))
+            self._found.add(implausible_rate(option, value, expression.span, having[0].name))
         elif option == "lr" and value == 0:
-            self._found.append(no_freeze(expression.span))
+            self._found.add(no_freeze(expression.span))
 
 
 def no_freeze(span: Span) -> Diagnostic:

@@ -11,7 +11,7 @@ from pathlib import Path
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
-from layerlr_dsl.language.check_expressions import Names, check_expression
+from layerlr_dsl.language.check_expressions import Names, attempt, check_expression, constant
 from layerlr_dsl.language.check_selectors import SelectorChecker
 from layerlr_dsl.language.check_settings import SettingsChecker, check_optimizer_statement
 from layerlr_dsl.language.check_time import check_duration, check_stages, check_window
@@ -22,13 +22,11 @@ from layerlr_dsl.language.checked import (
     CheckedSelector,
     CheckedSetting,
 )
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, has_errors
 from layerlr_dsl.language.expressions import (
     RESERVED,
-    Fault,
     Scope,
     Value,
-    evaluate,
     is_constant,
 )
 from layerlr_dsl.language.faults import too_many_waiting
@@ -40,6 +38,7 @@ from layerlr_dsl.tools.nearest import nearest
 
 _MOST_WAITING = 100
 """Stages that may wait for a metric."""
+_OF_LENGTH = "the length of the run is a constant"
 
 
 @dataclass
@@ -82,7 +81,7 @@ def check_expanded(
     source: Source, expansion: Expansion, given: Mapping[str, Value] | None = None
 ) -> CheckedRules:
     """Check statements that are already parsed and laid in place, all of a file's or some of them."""
-    found = list(expansion.diagnostics)
+    found = Findings(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
     _replace_lets(gathered.lets, given or {}, found)
     lets = check_lets(gathered.lets, gathered.groups, found, given or {})
@@ -115,7 +114,7 @@ def check_expanded(
     if steps is not None and gathered.epochs is not None and gathered.steps is not None:
         message = "the length of the run is given twice, in epochs and in steps"
         related = (Related("the epochs are here", gathered.epochs.span),)
-        found.append(error("LR009", message, gathered.steps.span, "keep one of them", related=related))
+        found.error("LR009", message, gathered.steps.span, "keep one of them", related=related)
     return CheckedRules(
         source=source,
         sources=tuple(expansion.sources),
@@ -132,13 +131,11 @@ def check_expanded(
         clauses=tuple(clauses),
         expectations=tuple(expectations),
         diagnostics=tuple(in_order(found, expansion.sources)),
-        complete=not any(d.severity == "error" for d in found),
+        complete=not has_errors(found),
     )
 
 
-def _replace_lets(
-    statements: dict[str, s.LetStatement], given: Mapping[str, Value], found: list[Diagnostic]
-) -> None:
+def _replace_lets(statements: dict[str, s.LetStatement], given: Mapping[str, Value], found: Findings) -> None:
     """Put values from outside in the place of the file's own."""
     for name, value in given.items():
         statement = statements.get(name)
@@ -147,10 +144,10 @@ def _replace_lets(
             near = nearest(name, statements)
             known = ", ".join(f"`{one}`" for one in statements) or "none"
             help = f"did you mean `{near}`?" if near else f"it has {known}"
-            found.append(error("LR101", f"the file has no `let` called `{name}`", None, help))
+            found.error("LR101", f"the file has no `let` called `{name}`", None, help)
         elif literal is None:
             message = f"the value given for `{name}` is no number, text, truth value or tuple of these"
-            found.append(error("LR107", message, statement.name_span, "give a constant"))
+            found.error("LR107", message, statement.name_span, "give a constant")
         else:
             statements[name] = replace(statement, value=literal)
 
@@ -169,7 +166,7 @@ def in_order(found: Iterable[Diagnostic], sources: Iterable[Source]) -> list[Dia
     return sorted(dict.fromkeys(found), key=key)
 
 
-def _gather(statements: list[tuple[s.Statement, bool]], found: list[Diagnostic]) -> _Gathered:
+def _gather(statements: list[tuple[s.Statement, bool]], found: Findings) -> _Gathered:
     gathered = _Gathered()
     for statement, included in statements:
         if isinstance(statement, s.LetStatement):
@@ -202,7 +199,7 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: list[Diagnostic])
     return gathered
 
 
-def _take_optimizer(gathered: _Gathered, statement: s.OptimizerStatement, found: list[Diagnostic]) -> None:
+def _take_optimizer(gathered: _Gathered, statement: s.OptimizerStatement, found: Findings) -> None:
     name = statement.name
     if name is None:
         gathered.optimizer = statement
@@ -212,27 +209,25 @@ def _take_optimizer(gathered: _Gathered, statement: s.OptimizerStatement, found:
     if first is not None:
         message = f"optimizer `{name}` is defined twice"
         related = (Related("first defined here", first.span),)
-        found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))
+        found.error("LR102", message, statement.name_span, "rename one of them", related=related)
     elif optimizers.find(name) is not None or name == "default":
         message = f"`{name}` is the name of an optimizer itself"
-        found.append(
-            error("LR102", message, statement.name_span, "call this one something else, such as `critic`")
-        )
+        found.error("LR102", message, statement.name_span, "call this one something else, such as `critic`")
     else:
         gathered.optimizers[name] = statement
 
 
-def _head(gathered: _Gathered, statement: s.Heading, found: list[Diagnostic]) -> None:
+def _head(gathered: _Gathered, statement: s.Heading, found: Findings) -> None:
     """A heading: what follows stands under it."""
     if isinstance(statement, s.AfterStagesStatement):
         if not gathered.stages:
-            found.append(error("LR116", "there is no stage before this", statement.span, "remove it"))
+            found.error("LR116", "there is no stage before this", statement.span, "remove it")
         gathered.after = statement
         return
     if gathered.after is not None:
         related = (Related("the last part of the file begins here", gathered.after.span),)
         message = "a stage stands before `after stages`"
-        found.append(error("LR116", message, statement.span, "move it up", related=related))
+        found.error("LR116", message, statement.span, "move it up", related=related)
         return
     if statement.until is not None:
         gathered.waiting += 1
@@ -240,17 +235,17 @@ def _head(gathered: _Gathered, statement: s.Heading, found: list[Diagnostic]) ->
             gathered.waiting > _MOST_WAITING
         ):  # each is tried with all before it, so work grows with the square
             if gathered.waiting == _MOST_WAITING + 1:
-                found.append(too_many_waiting(statement.name_span, _MOST_WAITING))
+                found.add(too_many_waiting(statement.name_span, _MOST_WAITING))
             return
     first = gathered.stage_names.setdefault(statement.name, statement)
     if first is not statement:
         related = (Related("first named here", first.name_span),)
         message = f"stage `{statement.name}` is named twice"
-        found.append(error("LR102", message, statement.name_span, "rename one of them", related=related))
+        found.error("LR102", message, statement.name_span, "rename one of them", related=related)
     gathered.stages.append(statement)
 
 
-def _misplaced(statement: s.Statement, gathered: _Gathered, found: list[Diagnostic]) -> bool:
+def _misplaced(statement: s.Statement, gathered: _Gathered, found: Findings) -> bool:
     """Whether a statement stands under a heading where it says something of the whole file."""
     words = {
         s.ModelStatement: "model",
@@ -266,120 +261,89 @@ def _misplaced(statement: s.Statement, gathered: _Gathered, found: list[Diagnost
         word = "schedule"
     if word is not None:
         message = f"`{word}` holds for the whole file and cannot stand under a stage"
-        found.append(error("LR116", message, statement.span, "move it above the first stage"))
+        found.error("LR116", message, statement.span, "move it above the first stage")
     return word is not None
 
 
-def _refuse_own_optimizer(statement: s.Clause, stage: int, found: list[Diagnostic]) -> None:
+def _refuse_own_optimizer(statement: s.Clause, stage: int, found: Findings) -> None:
     if stage and isinstance(statement, s.RuleStatement):
         for setting in statement.settings:
             if setting.option == "optimizer" and not setting.quoted:
                 message = "an optimizer is chosen for the whole run and cannot stand under a stage"
-                found.append(error("LR116", message, setting.span, "move the rule above the first stage"))
+                found.error("LR116", message, setting.span, "move the rule above the first stage")
 
 
 def _define(
-    table: dict[str, s.LetStatement] | dict[str, s.GroupStatement], statement: object, found: list[Diagnostic]
+    table: dict[str, s.LetStatement] | dict[str, s.GroupStatement], statement: object, found: Findings
 ) -> None:
     assert isinstance(statement, (s.LetStatement, s.GroupStatement))
     first = table.get(statement.name)
     word = "let" if isinstance(statement, s.LetStatement) else "group"
     if first is not None:
-        found.append(
-            error(
-                "LR102",
-                f"{word} `{statement.name}` is defined twice",
-                statement.name_span,
-                "rename one of them",
-                related=(Related("first defined here", first.name_span),),
-            )
+        found.error(
+            "LR102",
+            f"{word} `{statement.name}` is defined twice",
+            statement.name_span,
+            "rename one of them",
+            related=(Related("first defined here", first.name_span),),
         )
         return
     if word == "let" and statement.name in RESERVED:
         what = "an attribute of parameters" if statement.name in ATTRIBUTES else "a word of the language"
-        found.append(
-            error(
-                "LR102",
-                f"`{statement.name}` is {what} and cannot be redefined",
-                statement.name_span,
-                "choose another name",
-            )
+        found.error(
+            "LR102",
+            f"`{statement.name}` is {what} and cannot be redefined",
+            statement.name_span,
+            "choose another name",
         )
         return
     table[statement.name] = statement  # type: ignore[assignment]
 
 
-def _try(expression: s.Expression, scope: Scope, found: list[Diagnostic]) -> None:
-    try:
-        evaluate(expression, scope)
-    except Fault as fault:
-        found.append(fault.finding())
-
-
 # ---------------------------------------------------------------- single statements
 
 
-def _check_epochs(
-    statement: s.EpochsStatement | None, lets: Lets, found: list[Diagnostic]
-) -> Fraction | None:
+def _check_epochs(statement: s.EpochsStatement | None, lets: Lets, found: Findings) -> Fraction | None:
     if statement is None:
         return None
-    before = len(found)
-    names = Names(lets, reason="the length of the run is a constant")
-    check_expression(statement.value, names, found)
-    if len(found) > before:
-        return None
-    try:
-        value = evaluate(statement.value, Scope(lets, exact=True))
-    except Fault as fault:
-        found.append(fault.finding())
+    value = constant(statement.value, Names(lets, reason=_OF_LENGTH), found, exact=True)
+    if value is None:
         return None
     if isinstance(value, (bool, str, tuple)) or value <= 0 or value > 10**9:
-        found.append(
-            error(
-                "LR312",
-                "the length of the run is a positive number of epochs",
-                statement.value.span,
-                "write `epochs 30`",
-            )
+        found.error(
+            "LR312",
+            "the length of the run is a positive number of epochs",
+            statement.value.span,
+            "write `epochs 30`",
         )
         return None
     return Fraction(value)
 
 
 def _whole(
-    statement: s.StepsStatement | s.StepsPerEpochStatement | None, lets: Lets, found: list[Diagnostic]
+    statement: s.StepsStatement | s.StepsPerEpochStatement | None, lets: Lets, found: Findings
 ) -> int | None:
     """A number of steps, which is whole."""
     if statement is None:
         return None
-    before = len(found)
-    names = Names(lets, reason="the length of the run is a constant")
-    check_expression(statement.value, names, found)
-    if len(found) > before:
-        return None
-    try:
-        value = evaluate(statement.value, Scope(lets, exact=True))
-    except Fault as fault:
-        found.append(fault.finding())
+    value = constant(statement.value, Names(lets, reason=_OF_LENGTH), found, exact=True)
+    if value is None:
         return None
     word = "steps" if isinstance(statement, s.StepsStatement) else "steps_per_epoch"
     if isinstance(value, (bool, str, tuple)) or value != int(value) or not 0 < value <= 10**12:
         message = f"`{word}` is a whole number of 1 or more"
-        found.append(error("LR312", message, statement.value.span, f"write `{word} 1000`"))
+        found.error("LR312", message, statement.value.span, f"write `{word} 1000`")
         return None
     return int(value)
 
 
-def _check_model(statement: s.ModelStatement | None, found: list[Diagnostic]) -> None:
+def _check_model(statement: s.ModelStatement | None, found: Findings) -> None:
     if statement is not None and statement.spec.value.strip().startswith("python:"):
-        found.append(
-            error(
-                "LR123",
-                "a rule file cannot name a `python:` model, since that would run code",
-                statement.spec.span,
-                f"give it on the command line: --model {statement.spec.value.strip()}",
-            )
+        found.error(
+            "LR123",
+            "a rule file cannot name a `python:` model, since that would run code",
+            statement.spec.span,
+            f"give it on the command line: --model {statement.spec.value.strip()}",
         )
 
 
@@ -391,9 +355,9 @@ def _check_clause(
     selectors: SelectorChecker,
     settings: SettingsChecker,
     lets: Lets,
-    found: list[Diagnostic],
+    found: Findings,
 ) -> CheckedClause | None:
-    before = len(found)
+    part = found.part()
     written = (
         statement.selectors if isinstance(statement, s.UnfreezeSequenceStatement) else (statement.selector,)
     )
@@ -407,7 +371,7 @@ def _check_clause(
         _check_freeze_times(statement, lets, found)
         if isinstance(statement, s.UnfreezeSequenceStatement):
             _check_turns(statement, compiled, found)
-    if any(d.severity == "error" for d in found[before:]) or not all(compiled):
+    if part.errors or not all(compiled):
         return None
     return CheckedClause(
         index, statement, tuple(c for c in compiled if c is not None), checked, included, stage
@@ -417,7 +381,7 @@ def _check_clause(
 def _check_turns(
     statement: s.UnfreezeSequenceStatement,
     selectors: tuple[CheckedSelector | None, ...],
-    found: list[Diagnostic],
+    found: Findings,
 ) -> None:
     """A sequence has several turns, each by a capture that its selector binds."""
     for turn, selector in zip(statement.turns, selectors, strict=True):
@@ -425,7 +389,7 @@ def _check_turns(
             near = nearest(turn.by, selector.captures)
             help = f"did you mean `by {near}`?" if near else f"bind it in the selector: `layer<{turn.by}>`"
             message = f"`{turn.by}` is no capture of `{turn.selector.span.text}`"
-            found.append(error("LR119", message, turn.by_span or turn.span, help))
+            found.error("LR119", message, turn.by_span or turn.span, help)
     if len(statement.turns) > 1 or statement.turns[0].by is not None:
         return
     written = statement.turns[0].selector
@@ -442,7 +406,7 @@ def _check_turns(
         help = f"write `unfreeze {' then '.join(items)} every {every}`"
     else:
         help = f"name more turns with `then`, or write `freeze {written.span.text} until ...`"
-    found.append(error("LR315", message, statement.span, help, fix=fix))
+    found.error("LR315", message, statement.span, help, fix=fix)
 
 
 def _check_freeze_times(
@@ -451,7 +415,7 @@ def _check_freeze_times(
     | s.UnfreezeStatement
     | s.UnfreezeSequenceStatement,
     lets: Lets,
-    found: list[Diagnostic],
+    found: Findings,
 ) -> None:
     if isinstance(statement, s.FreezeStatisticsStatement):
         check_window(statement.window, lets, found)
@@ -475,9 +439,9 @@ def _check_expectation(
     selectors: SelectorChecker,
     settings: SettingsChecker,
     lets: Lets,
-    found: list[Diagnostic],
+    found: Findings,
 ) -> CheckedExpectation | None:
-    before = len(found)
+    part = found.part()
     selector = None if isinstance(statement, s.ExpectCount) else selectors.check(statement.selector)
     captures = selector.captures if selector is not None else frozenset()
     if isinstance(statement, s.ExpectOption) and statement.option in CHOICES:
@@ -487,10 +451,10 @@ def _check_expectation(
             settings.expected(statement)
         names = Names(lets, captures, selector is not None, model=True)
         check_expression(statement.value, names, found)
-        if len(found) == before and is_constant(statement.value, lets):
-            _try(statement.value, Scope(lets), found)
+        if part.clean and is_constant(statement.value, lets):
+            attempt(statement.value, Scope(lets), found)
     if statement.at is not None:
         check_window(s.Window(statement.at.span, statement.at, None), lets, found)
-    if len(found) > before:
+    if not part.clean:
         return None
     return CheckedExpectation(statement, selector, stage)

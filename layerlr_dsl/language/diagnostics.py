@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol
 
 from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
@@ -51,7 +52,19 @@ class Diagnostic:
     fix: Fix | None = None
 
 
-def _maker(severity: Severity) -> Callable[..., Diagnostic]:
+class _Make(Protocol):
+    def __call__(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
+    ) -> Diagnostic: ...
+
+
+def _maker(severity: Severity) -> _Make:
     def make(
         code: str,
         message: str,
@@ -68,6 +81,59 @@ def _maker(severity: Severity) -> Callable[..., Diagnostic]:
 error = _maker("error")
 warning = _maker("warning")
 info = _maker("info")
+
+_P = ParamSpec("_P")
+
+
+def _noting(make: Callable[_P, Diagnostic]) -> Callable[Concatenate[Findings, _P], None]:
+    def note(self: Findings, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        self.add(make(*args, **kwargs))
+
+    return note
+
+
+class Findings:
+    """Findings as they are gathered, in the order in which they were noticed."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, found: Iterable[Diagnostic] = ()) -> None:
+        self._found = list(found)
+
+    def add(self, *found: Diagnostic) -> None:
+        self._found.extend(found)
+
+    error = _noting(error)
+    warning = _noting(warning)
+    info = _noting(info)
+
+    def part(self) -> Part:
+        """What is found from here on."""
+        return Part(self, len(self))
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+@record
+class Part:
+    """What was found since one moment: asked when a piece of the file has been judged."""
+
+    found: Findings
+    start: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return len(self.found) == self.start
+
+    @property
+    def errors(self) -> bool:
+        """Whether an error was among it."""
+        return has_errors(islice(self.found, self.start, None))
 
 
 def as_json(found: Diagnostic) -> dict[str, Any]:

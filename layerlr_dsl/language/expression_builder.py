@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.diagnostics import Findings
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.tokens import Token
 from layerlr_dsl.tools.records import record
@@ -48,7 +48,7 @@ class ExpressionBuilder:
         self.begin_statement()
 
     def begin_statement(self) -> None:
-        self.faults: list[Diagnostic] = []
+        self.faults = Findings()
         self.depth = 0
         self.opened: list[Token] = []
         # Nodes in parentheses, with the extent of the parentheses; the node is kept alive, so its id is its own.
@@ -58,7 +58,7 @@ class ExpressionBuilder:
     def finish_statement(self) -> None:
         """Judge what could only be judged once the statement was read."""
         for stray in self._durations:
-            self.faults.append(faults.duration_in_expression(stray.span))
+            self.faults.add(faults.duration_in_expression(stray.span))
 
     # ------------------------------------------------------------ places
 
@@ -126,7 +126,7 @@ class ExpressionBuilder:
         percent = text[-1] == "%"
         digits = text[:-1] if percent else text
         if _NUMBER.fullmatch(digits) is None or len(digits) > _LONGEST_NUMBER:
-            self.faults.append(faults.malformed_number(span))
+            self.faults.add(faults.malformed_number(span))
             digits = "0"
         return s.Number(span, digits.replace("_", ""), percent)
 
@@ -255,7 +255,7 @@ class ExpressionBuilder:
         span = self._span(value, value)
         if (share := share_of(value)) is not None:
             return s.Duration(span, share, "percent")
-        self.faults.append(faults.duration_without_unit(span))
+        self.faults.add(faults.duration_without_unit(span))
         return s.Duration(span, value, "epochs")
 
 

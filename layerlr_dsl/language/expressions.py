@@ -13,6 +13,7 @@ from dataclasses import field
 from fractions import Fraction
 from typing import Any, Protocol
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.diagnostics import Diagnostic, error
@@ -37,21 +38,6 @@ TIME_NAMES: Mapping[str, str] = {
 }
 """What an expression may ask of the clock; a `let` or a capture of that name hides it."""
 NUMBERS: Mapping[str, float] = {"pi": math.pi}
-CALLED_SCHEDULES = (
-    "constant",
-    "step",
-    "multistep",
-    "exponential",
-    "linear",
-    "cosine",
-    "cosine_restarts",
-    "polynomial",
-    "one_cycle",
-    "slanted_triangular",
-    "inverse_sqrt",
-    "wsd",
-)
-"""Schedules that a value that moves may call as a function of time; `plateau` waits for a metric."""
 CAPTURE_FUNCTIONS = ("last", "first", "count", "rank")
 """Functions of what a selector, or a group, binds in the model."""
 GROUP_FUNCTIONS = ("last", "first", "count")
@@ -190,7 +176,7 @@ def moves(expression: s.Expression, lets: Constants, captures: Container[str] = 
         return expression.name not in captures and _moves_by_name(expression.name, lets)
     for node in names_in(expression):
         if isinstance(node, s.Call):
-            if node.function in CALLED_SCHEDULES or node.function == "ramp":
+            if node.function in CALLED or node.function == "ramp":
                 return True
         elif (
             isinstance(node, (s.Name, s.Subscript))

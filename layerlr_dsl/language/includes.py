@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.characters import has_forbidden
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.files import Unreadable, read_source
 from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source
@@ -31,7 +31,7 @@ class Expansion:
     statements: list[tuple[s.Statement, bool]] = field(default_factory=list)
     """Each with whether it came from an included file."""
     sources: list[Source] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    diagnostics: Findings = field(default_factory=Findings)
     _seen: dict[Path, s.IncludeStatement | None] = field(default_factory=dict)
     _laid: dict[Path, list[s.Statement]] = field(default_factory=dict)
     """Each included file's statements, its own includes laid in place."""
@@ -54,7 +54,7 @@ def expand(source: Source, root: Path | None) -> Expansion:
 def _lay(expansion: Expansion, source: Source, path: Path, by: s.IncludeStatement | None) -> None:
     file, diagnostics = parse(source)
     expansion.sources.append(source)
-    expansion.diagnostics.extend(diagnostics)
+    expansion.diagnostics.add(*diagnostics)
     expansion._seen[path] = by
     expansion._open.append((path, by))
     expansion._places.add((path, expansion._stage))
@@ -66,7 +66,7 @@ def _lay(expansion: Expansion, source: Source, path: Path, by: s.IncludeStatemen
             message = "an included file has no stages"
             help = "write the stages in the main file, and include the rules under them"
             related = (Related("included here", by.path.span),)
-            expansion.diagnostics.append(error("LR116", message, statement.span, help, related=related))
+            expansion.diagnostics.error("LR116", message, statement.span, help, related=related)
         else:
             expansion._stage += isinstance(statement, s.StageStatement | s.AfterStagesStatement)
             expansion.statements.append((statement, by is not None))
@@ -86,23 +86,23 @@ def _include(expansion: Expansion, source: Source, statement: s.IncludeStatement
         return  # the character is reported where it stands, and that is the one fault
     found = _locate(expansion, source, statement)
     if isinstance(found, Diagnostic):
-        expansion.diagnostics.append(found)
+        expansion.diagnostics.add(found)
         return
     if any(found == path for path, _ in expansion._open):
-        expansion.diagnostics.append(_cycle(expansion, statement, found))
+        expansion.diagnostics.add(_cycle(expansion, statement, found))
         return
     if found in expansion._seen:
         _again(expansion, found)
         return
     if len(expansion.sources) >= MAX_FILES or len(expansion._open) > 100:
-        expansion.diagnostics.append(error("LR113", "too many included files", statement.span))
+        expansion.diagnostics.error("LR113", "too many included files", statement.span)
         return
     try:
         text = read_source(found, _shown(expansion, found))
     except Unreadable as fault:
         reason = str(fault)
         span, trail = statement.path.span, _trail(expansion)
-        expansion.diagnostics.append(error("LR113", f"included file {reason}", span, related=trail))
+        expansion.diagnostics.error("LR113", f"included file {reason}", span, related=trail)
         return
     _lay(expansion, text, found, statement)
 

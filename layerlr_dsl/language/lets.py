@@ -7,12 +7,12 @@ from fractions import Fraction
 from functools import cached_property
 from math import isfinite
 
+from layerlr_dsl.catalogue.schedules import SCHEDULES
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import Captured
 from layerlr_dsl.language.check_expressions import Names, check_expression
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.expressions import (
-    CALLED_SCHEDULES,
     Fault,
     Scope,
     Value,
@@ -155,7 +155,7 @@ def literal(text: str) -> object | None:
 def check_lets(
     statements: Mapping[str, s.LetStatement],
     groups: Mapping[str, s.GroupStatement],
-    found: list[Diagnostic],
+    found: Findings,
     given: Container[str] = (),
 ) -> Lets:
     """Every `let` of a file, with a finding for each that has no value; such a one counts as 0.
@@ -169,7 +169,7 @@ def check_lets(
     lets.given = frozenset(name for name in lets if name in given)
     lets.groups = captures_of(groups)
     for circle in circles:
-        found.append(_circular([statements.get(node) or groups[node[1:]] for node in circle]))
+        found.add(_circular([statements.get(node) or groups[node[1:]] for node in circle]))
         for name in lets.keys() & set(circle):
             lets.void(name)
     lets.circular_groups = frozenset(node[1:] for circle in circles for node in circle if node[0] == "@")
@@ -183,16 +183,16 @@ def check_lets(
         if name in lets.shaky or lets.rests_on_a_fault(lets[name]):
             lets.void(name)
             continue
-        before = len(found)
+        part = found.part()
         check_expression(lets[name], names, found)
-        if len(found) == before:
+        if part.clean:
             _sort_in(lets, statements[name], found)
-        if len(found) > before:
+        if not part.clean:
             lets.void(name)
     return lets
 
 
-def _sort_in(lets: Lets, statement: s.LetStatement, found: list[Diagnostic]) -> None:
+def _sort_in(lets: Lets, statement: s.LetStatement, found: Findings) -> None:
     """Note what a name depends on; what depends on nothing is worked out."""
     name = statement.name
     moving, counted = moves(lets[name], lets), of_model(lets[name], lets)
@@ -200,21 +200,21 @@ def _sort_in(lets: Lets, statement: s.LetStatement, found: list[Diagnostic]) -> 
         lets.of_model.add(name)
     if moving:
         lets.moving.add(name)
-        if name in (*CALLED_SCHEDULES, "plateau"):
+        if name in SCHEDULES:
             message = f"`{name}` is the name of a schedule, and this `let` moves as one would"
-            found.append(error("LR102", message, statement.name_span, "rename it"))
+            found.error("LR102", message, statement.name_span, "rename it")
     elif not counted:
         _work_out(lets, name, found)
 
 
-def _work_out(lets: Lets, name: str, found: list[Diagnostic]) -> None:
+def _work_out(lets: Lets, name: str, found: Findings) -> None:
     """Remember both values of a name whose own names are known, so that nothing recurses later."""
     for exact in (False, True):
         try:
             lets.worth(name, exact)
         except Fault as fault:
             if not exact:  # what only exact time cannot take is said where a time uses it
-                found.append(fault.finding())
+                found.add(fault.finding())
                 return
 
 

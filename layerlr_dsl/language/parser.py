@@ -7,11 +7,12 @@ faults of a file are found in one run.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import cast
 
 from layerlr_dsl.language import faults, recovery, wholeness
 from layerlr_dsl.language.builder import TreeBuilder
-from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings
 from layerlr_dsl.language.expression_builder import DEEPEST_NESTING, TooDeep
 from layerlr_dsl.language.machine import Run, Unreadable, accepted_after, machine
 from layerlr_dsl.language.source import Source, Span
@@ -66,12 +67,12 @@ def parse_first(source: Source) -> tuple[File, tuple[Diagnostic, ...], int]:
 
 def _finished(reading: _Reading) -> tuple[File, tuple[Diagnostic, ...]]:
     file = reading.file()
-    return file, tuple(_in_order(reading.diagnostics + wholeness.check(file)))
+    return file, tuple(_in_order([*reading.diagnostics, *wholeness.check(file)]))
 
 
-def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+def _in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """By place in the text; two findings of one kind at one place are one finding."""
-    once = {(d.code, d.span.start if d.span else 0): d for d in reversed(diagnostics)}
+    once = {(d.code, d.span.start if d.span else 0): d for d in reversed([*diagnostics])}
     return [once[key] for key in sorted(once, key=lambda key: (key[1], key[0]))]
 
 
@@ -91,7 +92,7 @@ class _Reading:
         self.rules = self.machine.callbacks(self.builder)
         self.comments: dict[int, str] = {}
         self.statements: list[Statement] = []
-        self.diagnostics: list[Diagnostic] = []
+        self.diagnostics = Findings()
         self.damaged: list[Damaged] = []
         self.indented_until = -1
 
@@ -99,11 +100,11 @@ class _Reading:
         while self._to_next_statement():
             if len(self.diagnostics) >= _MOST_FAULTS:
                 here = Span(self.source, self.at, self.at + 1)
-                self.diagnostics.append(faults.too_many(here, _MOST_FAULTS))
+                self.diagnostics.add(faults.too_many(here, _MOST_FAULTS))
                 break
             if len(self.statements) >= _MOST_STATEMENTS:
                 here = Span(self.source, self.at, self.at + 1)
-                self.diagnostics.append(faults.too_many_statements(here, _MOST_STATEMENTS))
+                self.diagnostics.add(faults.too_many_statements(here, _MOST_STATEMENTS))
                 break
             self._read_statement()
 
@@ -144,7 +145,7 @@ class _Reading:
         else:
             self.builder.finish_statement()
             if self.builder.faults:
-                self.diagnostics += self.builder.faults
+                self.diagnostics.add(*self.builder.faults)
                 self._note_damage(start, statement.span.end)
             else:
                 self._keep(statement, tokens)
@@ -192,12 +193,12 @@ class _Reading:
         # Behind a selector, `/` begins a regular expression and divides nothing.
         previous = tokens[-1].text if tokens and tokens[-1].kind != "PATTERN" else ""
         ending = recovery.end_of_statement(self.text, start, at, outermost, previous)
-        self.diagnostics += self._faults_before(ending.end)
+        self.diagnostics.add(*self._faults_before(ending.end))
         if ending.unclosed and innermost is not None:
             span = Span(self.source, innermost, innermost + 1)
-            self.diagnostics.append(faults.unclosed_parenthesis(span))
+            self.diagnostics.add(faults.unclosed_parenthesis(span))
         else:
-            self.diagnostics.append(_explained(self.source, start, at, tokens))
+            self.diagnostics.add(_explained(self.source, start, at, tokens))
         self._leave(start, ending)
         if _list_dangles(self.text, tokens, self.at):
             self._pass_rest_of_list()
@@ -218,7 +219,7 @@ class _Reading:
                 fault = _explained(self.source, start, problem.at, tokens)
                 if fault.code != "LR004":
                     ending = recovery.end_of_statement(self.text, start, problem.at, None)
-                    self.diagnostics += self._faults_before(ending.end)
+                    self.diagnostics.add(*self._faults_before(ending.end))
                     self._leave(start, ending)
                     return
         except (TooDeep, _TooLong):
@@ -231,7 +232,7 @@ class _Reading:
 
     def _give_up(self, start: int, tokens: list[Token], token: Token, fault: Diagnostic) -> None:
         """A statement nested too deeply, or too long, ends where its parentheses do."""
-        self.diagnostics.append(fault)
+        self.diagnostics.add(fault)
         outermost, _ = _open_parentheses(tokens)
         self._leave(start, recovery.end_of_statement(self.text, start, token.start, outermost, token.text))
 

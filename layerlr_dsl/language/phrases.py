@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import shortened
 from layerlr_dsl.language.source import Span
+from layerlr_dsl.tools.records import record
 
 Match = re.Match[str]
 _LONGEST = 200
@@ -22,7 +22,7 @@ _LONGEST = 200
 _STATEMENT = re.compile(r'(?:[^\n;#"]|"[^"\n]*")+')
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Phrase:
     """How something is said elsewhere, what is wrong with it, and how it is said here.
 

@@ -9,15 +9,16 @@ is worth for a model stands in `plan.matching.attributes`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
+
+from layerlr_dsl.tools.records import record
 
 Kind = Literal["number", "text", "truth", "dtype", "sizes", "class"]
 Reader = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttributeWord:
     """An attribute of parameters. `sizes` are asked by `shape[k]` only, `class` by `module is` only.
 
@@ -37,7 +38,7 @@ class AttributeWord:
         return self.kind not in ("sizes", "class")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FamilyWord:
     """A family of modules, asked for by `module is NAME`; `columns` and `read` as of an attribute."""
 

@@ -7,14 +7,14 @@ of them. Nothing here imports torch.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.model import inventory_file
 from layerlr_dsl.model.classes import ModuleClass
+from layerlr_dsl.model.columns import Alias, Columns
 from layerlr_dsl.model.walk import Walk, walk
-from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,17 +28,7 @@ _SAVED = {"ModulesToSaveWrapper", "AuxiliaryTrainingWrapper"}
 __all__ = ["Alias", "Inventory", "ModuleClass"]
 
 
-@record
-class Alias:
-    """A further name of a tied parameter: `owner` is the module at that place, `leaf` its last segment."""
-
-    name: str
-    owner: int
-    leaf: str
-
-
-@dataclass(frozen=True, eq=False)
-class Inventory:
+class Inventory(Columns):
     """The module tree of a model in pre-order, and its parameters in `named_parameters()` order.
 
     Modules (row 0 is the root, its parent -1 and its segment ""; the rows of a subtree are contiguous;
@@ -57,25 +47,6 @@ class Inventory:
 
     live: whether it was read from the very model that is to be trained, and not from what stands for it.
     """
-
-    source: str
-    module_parents: list[int]
-    module_segments: list[str]
-    module_prefixes: list[str] = field(repr=False)
-    module_classes: list[int] = field(repr=False)
-    classes: list[ModuleClass] = field(repr=False)
-    names: list[str] = field(repr=False)
-    owners: list[int] = field(repr=False)
-    leaves: list[str] = field(repr=False)
-    shapes: list[tuple[int, ...]] = field(repr=False)
-    dtypes: list[str] = field(repr=False)
-    requires_grad: list[bool] = field(repr=False)
-    aliases: dict[int, tuple[Alias, ...]] = field(repr=False, default_factory=dict)
-    lazy: frozenset[int] = field(repr=False, default_factory=frozenset)
-    depthwise: frozenset[int] | None = field(repr=False, default=None)
-    statistics: frozenset[int] | None = field(repr=False, default=None)
-    order: list[int] | None = field(repr=False, default=None)
-    live: bool = field(repr=False, default=False)
 
     @classmethod
     def of(cls, model: nn.Module, *, source: str | None = None, live: bool = False) -> Inventory:
@@ -112,28 +83,20 @@ class Inventory:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Inventory:
         """Read and check a stored inventory (JSON, at most 256 MiB). Raises ModelError."""
-        from layerlr_dsl.model.inventory_file import load
-
-        return load(path)
+        return inventory_file.load(path, cls)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the inventory as JSON, atomically. Raises ModelError if it cannot be written."""
-        from layerlr_dsl.model.inventory_file import save
-
-        save(self, path)
+        inventory_file.save(self, path)
 
     @classmethod
     def from_json(cls, data: object) -> Inventory:
         """The inventory that JSON data describes (what `to_json` gives). Raises ModelError."""
-        from layerlr_dsl.model.inventory_file import from_json
-
-        return from_json(data)
+        return inventory_file.from_json(data, cls)
 
     def to_json(self) -> InventoryJson:
         """The inventory as plain JSON data; its schema is `layerlr_dsl.model.schema.inventory_schema()`."""
-        from layerlr_dsl.model.inventory_file import to_json
-
-        return to_json(self)
+        return inventory_file.to_json(self)
 
     @cached_property
     def adapted_base(self) -> frozenset[int]:

@@ -63,7 +63,7 @@ def get(key: str | None) -> Inventory | None:
     if text is None:
         return None
     try:
-        return assemble(json.loads(text))
+        return assemble(json.loads(text), Inventory)
     except (ValueError, RuntimeError, LookupError, TypeError, AttributeError):
         return None
 

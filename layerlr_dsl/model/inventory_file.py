@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from layerlr_dsl.model.classes import ModuleClass
+from layerlr_dsl.model.columns import Alias, Columns
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.model.inventory import Alias, Inventory, ModuleClass
 from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
     from layerlr_dsl.model.schema import InventoryJson
+
+Kind = TypeVar("Kind", bound=Columns)
 
 LARGEST_FILE = 256 * 2**20
 _LONGEST_NAME = 4000
@@ -21,7 +24,7 @@ _ALL_NAMES = 500_000_000  # characters; names repeat their parents', so a small 
 _MOST_DIMENSIONS = 64
 
 
-def to_json(inventory: Inventory) -> InventoryJson:
+def to_json(inventory: Columns) -> InventoryJson:
     """The inventory as plain JSON data; dotted names are left to be joined from the module tree."""
     data: InventoryJson = {
         "version": 1,
@@ -64,11 +67,11 @@ def to_json(inventory: Inventory) -> InventoryJson:
     return data
 
 
-def dumps(inventory: Inventory) -> bytes:
+def dumps(inventory: Columns) -> bytes:
     return json.dumps(to_json(inventory), separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def save(inventory: Inventory, path: str | os.PathLike[str]) -> None:
+def save(inventory: Columns, path: str | os.PathLike[str]) -> None:
     """Write the inventory to `path`, atomically. Raises ModelError if that cannot be done."""
     try:
         write_atomically(Path(path), dumps(inventory) + b"\n")
@@ -78,9 +81,9 @@ def save(inventory: Inventory, path: str | os.PathLike[str]) -> None:
         ) from None
 
 
-def load(path: str | os.PathLike[str]) -> Inventory:
+def load(path: str | os.PathLike[str], kind: type[Kind]) -> Kind:
     """Read and check an inventory. Raises ModelError for whatever is wrong with the file."""
-    return loads(read_bounded(Path(path), LARGEST_FILE), str(path))
+    return loads(read_bounded(Path(path), LARGEST_FILE), kind, str(path))
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -104,7 +107,7 @@ def _read(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-def loads(content: bytes | str, name: str = "inventory") -> Inventory:
+def loads(content: bytes | str, kind: type[Kind], name: str = "inventory") -> Kind:
     """Read and check an inventory's JSON text; `name` is what messages call it. Raises ModelError."""
     from pydantic import ValidationError
 
@@ -114,10 +117,10 @@ def loads(content: bytes | str, name: str = "inventory") -> Inventory:
         data = ADAPTER.validate_json(content)
     except ValidationError as fault:
         raise _not_an_inventory(name, fault.errors(include_url=False, include_input=False)[0]) from None
-    return _checked(data, name)
+    return _checked(data, kind, name)
 
 
-def from_json(data: object, name: str = "inventory") -> Inventory:
+def from_json(data: object, kind: type[Kind], name: str = "inventory") -> Kind:
     """An inventory from JSON data, checked. Raises ModelError."""
     from pydantic import ValidationError
 
@@ -127,7 +130,7 @@ def from_json(data: object, name: str = "inventory") -> Inventory:
         checked = ADAPTER.validate_python(data)
     except ValidationError as fault:
         raise _not_an_inventory(name, fault.errors(include_url=False, include_input=False)[0]) from None
-    return _checked(checked, name)
+    return _checked(checked, kind, name)
 
 
 def _not_an_inventory(name: str, fault: Any) -> ModelError:
@@ -140,14 +143,14 @@ def _not_an_inventory(name: str, fault: Any) -> ModelError:
     )
 
 
-def _checked(data: InventoryJson, name: str) -> Inventory:
+def _checked(data: InventoryJson, kind: type[Kind], name: str) -> Kind:
     try:
         _check_consistency(data)
     except _Inconsistent as fault:
         raise ModelError(
             f"{shown(name)}: is not an inventory: {fault}", "`layerlr inspect SPEC -o FILE.json` writes one"
         ) from None
-    return assemble(data)
+    return assemble(data, kind)
 
 
 class _Inconsistent(Exception):
@@ -237,7 +240,7 @@ def _check_names(data: InventoryJson, prefix_lengths: list[int]) -> None:
         raise _Inconsistent("a segment of a name cannot hold a dot")
 
 
-def assemble(data: InventoryJson) -> Inventory:
+def assemble(data: InventoryJson, kind: type[Kind]) -> Kind:
     """The inventory that consistent data describes: names are joined here."""
     modules, parameters = data["modules"], data["parameters"]
     prefixes: list[str] = []
@@ -248,7 +251,7 @@ def assemble(data: InventoryJson) -> Inventory:
     for alias in data["aliases"]:
         owner, leaf = alias["owner"], alias["leaf"]
         aliases.setdefault(alias["parameter"], []).append(Alias(prefixes[owner] + leaf, owner, leaf))
-    return Inventory(
+    return kind(
         source=data["source"],
         module_parents=modules["parents"],
         module_segments=modules["segments"],

@@ -54,7 +54,7 @@ def _stored(path: Path) -> Inventory:
     key = inventory_cache.key_of_content(content)
     inventory = inventory_cache.get(key)
     if inventory is None:
-        inventory = loads(content, str(path))
+        inventory = loads(content, Inventory, str(path))
         inventory_cache.put(key, inventory)
     return inventory
 

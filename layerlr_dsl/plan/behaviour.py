@@ -17,17 +17,18 @@ from typing import Any
 from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
 from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.plan.cascade import Cascade, FreezeEffect, OptimizerChoice, StatisticsEffect
-from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden
+from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden, product
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import Scheduled
 from layerlr_dsl.plan.stages import Fired
 from layerlr_dsl.plan.stepwise import Recent, Stepwise, sweep
 from layerlr_dsl.plan.timeline import Interval, Timeline
+from layerlr_dsl.tools.records import record
 
 NOTHING_FIRED: Fired = {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreezeState:
     """Whether parameters are frozen, and what their normalisation statistics do.
 
@@ -40,7 +41,7 @@ class FreezeState:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Now:
     """What holds from a tick to the next change: options, the schedule that drives some, the frozen state."""
 
@@ -49,7 +50,7 @@ class Now:
     freeze: FreezeState
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Thaw:
     """The tick at which parameters thaw, how long they warm up, and the stage that cuts it off (0: none does)."""
 
@@ -58,7 +59,7 @@ class Thaw:
     stage: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unfolded:
     """A behaviour step by step, given the metric conditions that have come true."""
 
@@ -97,6 +98,8 @@ class Behaviour:
     timeline: Timeline
     scheduled: str | None
     """The option that schedules drive."""
+    untouched: Mapping[str, Stepwise[Product]]
+    """What the optimizer itself says of its options, one object for all behaviours under it."""
     conditional: bool = field(init=False)
     """Whether a metric condition decides something here."""
     _nominal: Unfolded | None = None
@@ -124,13 +127,18 @@ class Behaviour:
 
     def _unfold(self, fired: Fired) -> Unfolded:
         timeline = self.timeline
-        products = {option: course.products(timeline, fired) for option, course in self.courses.items()}
+        said = {
+            option: course.products(timeline, fired)
+            for option, course in self.courses.items()
+            if course.effects
+        }
+        products = {**self.untouched, **said}
         driven = self.courses.get(self.scheduled or "")
         schedule: Stepwise[Scheduled | None] = Stepwise.always(None)
         if driven is not None:
             schedule = driven.driven_by(timeline, fired)
         freeze = self._frozen_from_when_on(fired)
-        ticks = {tick for steps in products.values() for tick in steps.changes}
+        ticks = {tick for steps in said.values() for tick in steps.changes}
         changes = sorted(ticks.union(schedule.changes, freeze.changes))
         return Unfolded(products, schedule, freeze, tuple(self._thaws(freeze, fired)), tuple(changes))
 
@@ -261,9 +269,17 @@ class Behaviour:
             holds = [(e.held, e.own, e.window) for e in self.statistics]
             return (*head, tuple(effects), tuple(drives), tuple(freezes), tuple(holds))
         unfolded = self.unfolded()
-        products = tuple(sorted(unfolded.products.items(), key=itemgetter(0)))
+        products = tuple(sorted(self._told_apart_by(unfolded), key=itemgetter(0)))
         thaws = tuple(thaw for thaw in unfolded.thaws if thaw.warmup)
         return (*head, products, unfolded.schedule, unfolded.states(), thaws)
+
+    def _told_apart_by(self, unfolded: Unfolded) -> Iterator[tuple[str, Stepwise[Product]]]:
+        """The options that are not what the optimizer makes of them: all others are alike in all behaviours."""
+        untouched = self.untouched
+        for option, steps in unfolded.products.items():
+            own = untouched.get(option)
+            if own is not steps and own != steps:
+                yield option, steps
 
 
 def base_options(choice: OptimizerChoice) -> dict[str, Value]:
@@ -288,26 +304,31 @@ class BehaviourBuilder:
 
     def __init__(self, optimizers: Iterable[OptimizerChoice], timeline: Timeline) -> None:
         self._optimizers = [
-            (base_options(choice), frozenset(choice.settings), _of_groups(choice.info), choice.info.scheduled)
+            (
+                _bare_courses(choice),
+                frozenset(choice.settings),
+                _of_groups(choice.info),
+                choice.info.scheduled,
+            )
             for choice in optimizers
+        ]
+        self._untouched = [
+            {option: Stepwise.always(product(course.base, ())) for option, course in bare.items()}
+            for bare, _, _, _ in self._optimizers
         ]
         self._timeline = timeline
 
     def build(self, cascade: Cascade) -> Behaviour:
-        base, settings, of_groups, scheduled = self._optimizers[cascade.optimizer]
+        bare, settings, of_groups, scheduled = self._optimizers[cascade.optimizer]
         by_option: dict[str, list[Effect]] = defaultdict(list)
         for effect in cascade.effects:
             by_option[effect.option].append(effect)
-        courses = {
-            option: Course(
-                option,
-                base.get(option),
-                option in settings,
-                not_hidden(by_option[option]) if option in by_option else (),
-                cascade.schedules if option == scheduled else (),
-            )
-            for option in dict.fromkeys((*base, *by_option))
-        }
+        courses = dict(bare)
+        for option in {scheduled: None, **by_option}:
+            effects = not_hidden(by_option[option]) if option in by_option else ()
+            schedules = cascade.schedules if option == scheduled else ()
+            base = bare[option].base if option in bare else None
+            courses[option] = Course(option, base, option in settings, effects, schedules)
         quoted = {e.option for e in cascade.effects if e.setting.quoted}
         explicit = settings.union(by_option) & of_groups
         return Behaviour(
@@ -319,7 +340,16 @@ class BehaviourBuilder:
             cascade.came_frozen,
             self._timeline,
             scheduled,
+            self._untouched[cascade.optimizer],
         )
+
+
+def _bare_courses(choice: OptimizerChoice) -> dict[str, Course]:
+    """The options of an optimizer where no rule says anything."""
+    return {
+        option: Course(option, base, option in choice.settings)
+        for option, base in base_options(choice).items()
+    }
 
 
 def _of_groups(info: OptimizerInfo) -> frozenset[str]:

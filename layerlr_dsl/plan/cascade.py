@@ -13,7 +13,7 @@ from layerlr_dsl.catalogue.optimizers import OptimizerInfo
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.expressions import (
     CAPTURE_FUNCTIONS,
     Fault,
@@ -30,9 +30,10 @@ from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval, Mark
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreezeEffect:
     """`frozen` or not, inside a window; `warmup` lasts so long, for what thaws at its end (or start)."""
 
@@ -46,7 +47,7 @@ class FreezeEffect:
     number: int = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatisticsEffect:
     """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`.
 
@@ -62,7 +63,7 @@ class StatisticsEffect:
     number: int = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptimizerChoice:
     """An optimizer that some parameters train with: its table entry and the settings of its own."""
 
@@ -118,7 +119,7 @@ class CascadeBuilder:
         self.rules = rules = compiled.rules
         self.decider = decider
         self.timed = timed
-        self.found: list[Diagnostic] = []
+        self.found = Findings()
         self.optimizers: list[OptimizerChoice] = [
             OptimizerChoice(rules.optimizer.info, rules.optimizer.settings, rules.optimizer.span)
         ]
@@ -393,7 +394,7 @@ class CascadeBuilder:
         key = (diagnostic.code, span.source if span else None, span.start if span else 0)
         if key not in self._said:
             self._said.add(key)
-            self.found.append(diagnostic)
+            self.found.add(diagnostic)
 
 
 def with_values(expression: s.Expression, scope: Scope) -> str:

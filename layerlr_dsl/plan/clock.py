@@ -6,12 +6,12 @@ and not the step after it: step k lies before epoch E when k < E x steps_per_epo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from typing import Literal
 
 from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.records import record
 
 Unit = Literal["epochs", "steps", "percent"]
 Missing = Literal["steps_per_epoch", "epochs"]
@@ -29,7 +29,7 @@ class ImpossibleTime(ValueError):
     """A length of a run, or a number of steps, that no run can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Length:
     """A stretch of time as the file gives it: `5%` is Length(5, "percent")."""
 
@@ -40,7 +40,7 @@ class Length:
         return f"{spelled(self.value, 6)}%" if self.unit == "percent" else plural(self.value, self.unit[:-1])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clock:
     """How long a run, or a stage of one, is and what a tick of it is; None where it is not known.
 

@@ -64,6 +64,8 @@ class Product:
     def along(self, ticks: Iterable[int], stretches: Stretches) -> list[Value]:
         """The values at some ticks of the run. Raises Fault."""
         courses = [mover.course(stretches) for mover in self.movers]
+        if len(courses) == 1 and self.scale is None:
+            return [*map(courses[0], ticks)]
         return [self._made(tick, courses) for tick in ticks]
 
     def _made(self, tick: int, courses: Sequence[Callable[[int], Any]]) -> Value:

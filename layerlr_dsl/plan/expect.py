@@ -9,7 +9,7 @@ from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.expressions import Fault, Value, evaluate
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
@@ -78,12 +78,11 @@ def _moments(plan: Plan, expectation: CheckedExpectation) -> list[_Moment] | Dia
         starts = [m for m in _phase_starts(plan) if not stage or plan.stage(m.tick, m.fired) == stage]
         return [*starts, *_moving_ticks(plan, statement, stage)]
     timeline = Timeline(plan.rules, plan.clock)
-    timeline.events, timeline.found = list(plan.events), []
+    timeline.events, timeline.found = list(plan.events), Findings()
     mark = timeline.mark(statement.at, timeline.window(None, stage).opens, stage)
-    if timeline.found:
-        failed = timeline.found[0]
-        if failed.severity == "error":
-            return failed
+    failed = next((found for found in timeline.found if found.severity == "error"), None)
+    if failed is not None:
+        return failed
     words = f"at {statement.at.span.text}"
     if mark.event is None:
         return [_Moment(timeline.tick(mark, {}), {}, words)]

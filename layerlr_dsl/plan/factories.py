@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
+from layerlr_dsl.catalogue.schedules import ArgumentInfo, arguments_of, instead, meant
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.check_expressions import Names, check_expression
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
-from layerlr_dsl.language.expressions import Fault, Scope, evaluate
+from layerlr_dsl.language.check_expressions import Names, constant
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
-from layerlr_dsl.plan.schedules import (
-    ArgumentInfo,
-    Curve,
-    Easing,
-    ScheduleFault,
-    arguments_of,
-    instead,
-    make,
-    meant,
-)
+from layerlr_dsl.plan.schedules import Curve, Easing, ScheduleFault, make
+from layerlr_dsl.tools.records import record
 
 
 class Faulty(Exception):
@@ -32,7 +23,7 @@ class Faulty(Exception):
         super().__init__(self.found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimeArguments:
     """Reads arguments: they are constants, the same for every parameter."""
 
@@ -92,15 +83,11 @@ class TimeArguments:
         return Length(Fraction(value), node.unit)
 
     def _worked_out(self, expression: s.Expression, reason: str, *, exact: bool) -> object:
-        found: list[Diagnostic] = []
-        check_expression(expression, Names(self.lets, reason=reason), found)
+        found = Findings()
+        value: object = constant(expression, Names(self.lets, reason=reason), found, exact=exact)
         if found:
             raise Faulty(found)
-        try:
-            value: object = evaluate(expression, Scope(self.lets, exact=exact))
-            return value
-        except Fault as fault:
-            raise Faulty([fault.finding()]) from None
+        return value
 
 
 def curve(factory: s.Factory, lets: Lets, clock: Clock) -> Curve:
@@ -111,16 +98,16 @@ def curve(factory: s.Factory, lets: Lets, clock: Clock) -> Curve:
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         message = f"unknown schedule `{factory.name}`"
         raise Faulty([error("LR105", message, factory.name_span, instead(factory.name), fix=fix)])
-    found: list[Diagnostic] = []
+    found = Findings()
     values: dict[str, object] = {}
     for argument in factory.arguments:
         if argument.name in values:
             message = f"`{argument.name}` is given twice"
-            found.append(error("LR120", message, argument.name_span, "keep one of them"))
+            found.error("LR120", message, argument.name_span, "keep one of them")
         try:
             values[argument.name] = TimeArguments(lets).value(argument, infos.get(argument.name))
         except Faulty as faulty:
-            found.extend(faulty.found)
+            found.add(*faulty.found)
     if found:
         raise Faulty(found)
     try:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from typing import Any
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import (
     _COMPARISONS,
-    CALLED_SCHEDULES,
     TIME_NAMES,
     Fault,
     Scope,
@@ -32,6 +32,7 @@ from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 Course = Callable[[int], Any]
 """A value by the tick of its own clock."""
@@ -40,7 +41,7 @@ _MOST_PARTS = 2_000  # that are worked out at each tick, all `let`s laid in
 _DEEPEST = 150
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Moving:
     """A value that moves: `scale` times what an expression gives on the clock of a stage (0: the run's).
 
@@ -73,7 +74,7 @@ class Moving:
 
         def course(tick: int) -> Any:
             value = inner(tick - start)
-            if not _finite(value):
+            if not (math.isfinite(value) if type(value) is float else _finite(value)):
                 raise Fault("LR108", f"`{_words(expression)}` is not finite", expression.span)
             return value
 
@@ -328,7 +329,7 @@ class _Maker:
     def call(self, node: s.Call) -> Course:
         if node.function == "ramp":
             return self._ramp(node)
-        if node.function in CALLED_SCHEDULES:
+        if node.function in CALLED:
             return called_schedule(node, self.lets, self.clock).factor
         if node.function == "choose":
             condition = self._truth_of(node.arguments[0])

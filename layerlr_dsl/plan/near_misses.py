@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from layerlr_dsl.language.checked import Item
@@ -22,6 +21,7 @@ from layerlr_dsl.model.classes import Family
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.habits import rewritten
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 EVERYTHING = frozenset({"all", "everything", "default", "rest", "others", "any"})
 FAMILY_NAMES: Mapping[str, Family] = {
@@ -37,7 +37,7 @@ _SHOWN = 6
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NearMiss:
     """Help for a pattern that matches nothing, and the pattern that was probably meant."""
 

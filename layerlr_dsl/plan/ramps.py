@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
@@ -17,11 +16,12 @@ from layerlr_dsl.plan.factories import TimeArguments
 from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
 from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.records import record
 
 Course = Callable[[int], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Form:
     """What the keywords of a ramp say. endpoint: the last point is reached at the last tick before it."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from layerlr_dsl.catalogue.schedules import ArgumentInfo, arguments_of
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
 from layerlr_dsl.plan.factories import TimeArguments
-from layerlr_dsl.plan.schedules import ArgumentInfo, arguments_of
 from layerlr_dsl.plan.timeline import moment_in_words, rounded_up, stretch_in_words
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from math import ceil
 
+from layerlr_dsl.catalogue.schedules import names
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Findings, error
 from layerlr_dsl.language.expressions import Fault, Scope
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, curve
 from layerlr_dsl.plan.moving import Course, Moving, fold
-from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, names, parts_of
+from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, parts_of
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedFactor:
     """`schedule NAME`, where NAME is a `let` that moves: what it gives is the factor."""
 
@@ -48,7 +50,7 @@ class NamedFactor:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scheduled:
     """A schedule on the clock of a stage (0: the run's)."""
 
@@ -146,20 +148,18 @@ def _part(factory: s.Factory, lets: Lets, clock: Clock) -> Schedule:
 
 
 def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
-    found: list[Diagnostic] = []
+    found = Findings()
     if factory.name in lets.shaky:
         raise Faulty(found)
     if factory.arguments:
         message = f"`{factory.name}` is a `let` and takes no arguments"
-        found.append(error("LR120", message, factory.span, f"write `schedule {factory.name}`"))
+        found.error("LR120", message, factory.span, f"write `schedule {factory.name}`")
     if factory.name not in lets.moving and not lets.replaced(factory.name):
         message = f"the `let` `{factory.name}` does not move, and a schedule does"
-        found.append(
-            error("LR107", message, factory.name_span, "write `schedule constant`, and multiply the rates")
-        )
+        found.error("LR107", message, factory.name_span, "write `schedule constant`, and multiply the rates")
     if factory.name in lets.of_model:
         message = f"`{factory.name}` is worked out against the model, and a schedule is not"
-        found.append(error("LR131", message, factory.name_span, "write the number in the place of the count"))
+        found.error("LR131", message, factory.name_span, "write the number in the place of the count")
     if found:
         raise Faulty(found)
     try:

@@ -7,12 +7,12 @@ only then; until it has come true it is drawn as if it never did.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, Length
+from layerlr_dsl.tools.records import record
 
 NEVER = 2**62
 """A tick that no run reaches: the end of a window that stays open."""
@@ -21,7 +21,7 @@ Fired = Mapping[int, int]
 """Metric conditions that have come true: number of the event -> tick."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A stage as the file gives it. until: the number of the metric condition that ends it."""
 
@@ -32,7 +32,7 @@ class Stage:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stretch:
     """A stage, or the whole run, on the run's ticks: it holds from `start` until `end` (None: nobody knows).
 
@@ -48,7 +48,7 @@ Stretches = tuple[Stretch, ...]
 """The whole run first, then every stage."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Calendar:
     """The stages of a file on the clock of a run."""
 

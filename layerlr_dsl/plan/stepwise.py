@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from layerlr_dsl.plan.stages import NEVER
+from layerlr_dsl.tools.records import record
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ Period: TypeAlias = tuple[int, int]
 """The ticks from which and until which something holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stepwise(Generic[T]):
     """Values and the ticks from which on they hold; neighbours differ, and the first holds from 0 on."""
 

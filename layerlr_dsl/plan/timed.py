@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedClause, CheckedRules
-from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.course import ScheduleEffect
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.schedule_lengths import schedule_lengths
 from layerlr_dsl.plan.scheduled import Scheduled, placed
 from layerlr_dsl.plan.timeline import AT_ONCE, Interval, Mark, Timeline
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClauseTimes:
     """The windows of a clause, one for each selector; a sequence has those of its turns in `Timed.turn`."""
 
@@ -49,16 +49,16 @@ class Timed:
         self._turns: dict[tuple[int, int], Interval] = {}
         self.schedules: dict[tuple[int, int], Scheduled] = {}
         """By clause and the place of the setting in it."""
-        found: list[Diagnostic] = []
+        found = Findings()
         for clause, place, stage, written in sequences(rules):
             try:
                 made = placed(written, rules.lets, stage, self.timeline.clock_of(stage))
             except Faulty as faulty:
-                found.extend(faulty.found)
+                found.add(*faulty.found)
                 continue
             self.schedules[clause, place] = made
-            found.extend(
-                schedule_lengths(
+            found.add(
+                *schedule_lengths(
                     written, rules, self.timeline.clock_of(stage), nominal=nominal, lenient=lenient
                 )
             )
@@ -103,7 +103,6 @@ class Timed:
             windows.append(Interval(mark, None, stage))
         if not any(one.by for one in statement.turns):
             turns = zip(statement.selectors, windows, strict=True)
-            timeline.found += timeline.never_thaw(
-                ((selector.span.text, selector.span, window.opens) for selector, window in turns), stage
-            )
+            named = ((selector.span.text, selector.span, window.opens) for selector, window in turns)
+            timeline.found.add(*timeline.never_thaw(named, stage))
         return ClauseTimes(tuple(windows), warmup)

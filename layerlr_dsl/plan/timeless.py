@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, info
-from layerlr_dsl.language.expressions import CALLED_SCHEDULES, Fault, names_in
+from layerlr_dsl.language.expressions import Fault, names_in
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, called_schedule
@@ -29,7 +30,7 @@ def timeless(rules: CheckedRules) -> Iterator[Diagnostic]:
         for node in names_in(expression):
             if isinstance(node, s.Call) and node.function == "ramp":
                 yield from _ramp(rules, node)
-            elif isinstance(node, s.Call) and node.function in CALLED_SCHEDULES:
+            elif isinstance(node, s.Call) and node.function in CALLED:
                 yield from _called(rules, node)
 
 

@@ -9,13 +9,14 @@ from math import ceil
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
-from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, has_errors, warning
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, warning
 from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.stages import NEVER, Calendar, Fired, Stage, Stretches
 from layerlr_dsl.plan.stepwise import Period, Recent
 from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.records import record
 
 NOMINAL_EPOCHS = Fraction(100)
 
@@ -36,7 +37,7 @@ _MOST_LATE = 3
 """Turns that never come are shown up to here; the message has their number."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """A place in time: so many ticks, and such a share of its length, after a stage's start, or after an event.
 
@@ -58,7 +59,7 @@ AT_ONCE = START
 """A duration that takes no time."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """A metric condition: it comes true at the `patience`-th report in a row without an improvement.
 
@@ -75,7 +76,7 @@ class Event:
     span: Span = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """A half-open window between two marks, inside a stage (0: the run); `closes` None stays open."""
 
@@ -127,7 +128,7 @@ class Timeline:
     nominal: bool = False
     """The length of the run was made up, so nothing may be said that rests on it."""
     events: list[Event] = field(default_factory=list)
-    found: list[Diagnostic] = field(default_factory=list)
+    found: Findings = field(default_factory=Findings)
     calendar: Calendar = field(init=False)
     _rounded: set[tuple[Source, int]] = field(default_factory=set)
     _nominal: Stretches | None = None
@@ -158,7 +159,7 @@ class Timeline:
         if statement.until is not None and length is None and self.clock.length is None:
             message = f"stage {statement.name} lasts to the end of the run at most, whose length is not known"
             help = f"give epochs, or write `stage {statement.name} for 20 epochs until ...`"
-            self.found.append(error("LR311", message, statement.until.span, help))
+            self.found.error("LR311", message, statement.until.span, help)
         until = (
             None if statement.until is None else self._event(statement.until, Mark(Fraction(0), None, number))
         )
@@ -181,10 +182,10 @@ class Timeline:
         start = START if not stage else Mark(Fraction(0), None, stage)
         if written is None:
             return ALWAYS if not stage else Interval(start, None, stage)
-        before = len(self.found)
+        part = self.found.part()
         opens = start if written.opens is None else self.mark(written.opens, start, stage)
         closes = None if written.closes is None else self.mark(written.closes, opens, stage)
-        if not has_errors(self.found[before:]):  # a mark that could not be placed says nothing of the window
+        if not part.errors:  # a mark that could not be placed says nothing of the window
             self._check_window(written, opens, closes, stage)
         return Interval(opens, closes, stage)
 
@@ -282,7 +283,7 @@ class Timeline:
         place = (span.source, span.start)
         if not clock.counts_steps and ticks.denominator != 1 and place not in self._rounded:
             self._rounded.add(place)
-            self.found.append(rounded_up(clock, ticks, span, words))
+            self.found.add(rounded_up(clock, ticks, span, words))
 
     def _unknown(self, unknown: UnknownTime, span: Span) -> None:
         if unknown.missing == "steps_per_epoch":
@@ -291,7 +292,7 @@ class Timeline:
         else:
             code, help = "LR311", "give epochs, or write `epochs 30` in the file"
             message = f"`{span.text}` is relative to the length of the run, which is not known"
-        self.found.append(error(code, message, span, help))
+        self.found.error(code, message, span, help)
 
     def _event(self, condition: s.Condition, opens: Mark) -> int:
         patience = int(self.number(condition.patience))
@@ -317,13 +318,13 @@ class Timeline:
             if last < first:
                 text = f"`{written.closes.span.text}` lies before `{written.opens.span.text if written.opens else 0}`"
                 message = f"the window ends before it opens: {text}"
-                self.found.append(error("LR303", message, written.span, "swap them"))
+                self.found.error("LR303", message, written.span, "swap them")
                 return
             why = self._holds_nothing(first, last)
             if why is not None:
                 message = f"the window never opens: {why}"
                 help = "widen the window or remove the statement"
-                self.found.append(warning("LR302", message, written.span, help))
+                self.found.warning("LR302", message, written.span, help)
                 return
         self.check_end(written.opens, first, written.closes, last, stage)
 
@@ -352,7 +353,7 @@ class Timeline:
         if opens_time is not None and opens is not None and opens >= total:
             message = f"`{opens_time.span.text}` is never reached: {what} ends at {end}"
             help = f"move it into {'the stage' if stage else 'the run'}, or give more {self._unit}"
-            self.found.append(warning("LR302", message, opens_time.span, help))
+            self.found.warning("LR302", message, opens_time.span, help)
         elif closes_time is not None and closes is not None and closes > total:
             lasts = (
                 plural(total / clock.ticks_per_epoch, "epoch")
@@ -361,7 +362,7 @@ class Timeline:
             )
             message = f"`{closes_time.span.text}` lies after the end of {what}, which has {lasts}"
             help = f"the window stays open to the end; shorten it, or give more {self._unit}"
-            self.found.append(warning("LR304", message, closes_time.span, help))
+            self.found.warning("LR304", message, closes_time.span, help)
 
     @property
     def _unit(self) -> str:
@@ -409,14 +410,14 @@ class Timeline:
                     f"stage {stage.name} ends at {self.clock.words(stretch.start + length)}, after the run"
                 )
                 help = f"the run ends at {self.clock.words(self.clock.length)}: shorten a stage, or lengthen the run"
-                self.found.append(error("LR313", message, stage.span, help))
+                self.found.error("LR313", message, stage.span, help)
                 return
         over = self.calendar.over(stretches)
         if over is not None:
             left = f"the run goes on to {self.clock.words(self.clock.length)}"
             message = f"the last stage ends at {self.clock.words(over)}, and {left}"
             help = "leave out its `for`, and it lasts to the end; as it is, its last state holds"
-            self.found.append(warning("LR314", message, self.calendar.stages[-1].span, help))
+            self.found.warning("LR314", message, self.calendar.stages[-1].span, help)
 
     def _check_lengths(self, stretches: Stretches) -> None:
         """Stages that hold no tick, and ends that only whole epochs can have."""
@@ -425,11 +426,11 @@ class Timeline:
             if number and stretch.start == NEVER and before.end is not None:
                 message = f"stage {stage.name} never begins: the run ends at {self.clock.words(before.end)}"
                 help = f"shorten the stages before it, or give more {self._unit}"
-                self.found.append(warning("LR302", message, stage.span, help))
+                self.found.warning("LR302", message, stage.span, help)
             elif stretch.start < NEVER and stretch.end == stretch.start:
                 what = "step" if self.clock.counts_steps else "whole epoch"
                 message = f"stage {stage.name} holds no {what}, so nothing under it ever does anything"
-                self.found.append(warning("LR302", message, stage.span, "give it more time, or remove it"))
+                self.found.warning("LR302", message, stage.span, "give it more time, or remove it")
             length = self.rules.stages[number].length
             ends = None if stage.length is None else stretch.start + self.clock.exact(stage.length)
             if length is not None and ends is not None and stretch.start < NEVER:

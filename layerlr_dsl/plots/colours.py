@@ -1,4 +1,8 @@
-"""The colour of a rate: viridis on a log scale, which the colour-blind and a grey printer tell apart too."""
+"""The colours of pictures: one perceptual scale, viridis, which the colour-blind and a grey printer tell apart too.
+
+In the network it says how high a rate is, on a log scale. Curves have theirs by how deep in the model they are, and
+the lane below a curve is as intense as the rate is high.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +40,37 @@ class Scale:
         """The colour of a value, as `#440154`."""
         if value <= 0:
             return ZERO
-        if self.low >= self.high:
-            return viridis(0.6)
-        return viridis(log(max(value, self.low) / self.low) / log(self.high / self.low))
+        return viridis(0.6 if self.low >= self.high else self.part(value))
+
+    def part(self, value: float) -> float:
+        """Where a value stands between `low`, 0, and `high`, 1."""
+        if self.low >= self.high or value >= self.high:
+            return 1.0
+        return log(max(value, self.low) / self.low) / log(self.high / self.low)
+
+
+LIGHT = (0.0, 0.59)
+"""The part of viridis that is dark enough to be seen on white."""
+DARK = (0.35, 1.0)
+"""The part that is light enough to be seen on black."""
+PALEST = 0.22
+"""How much of its colour the lowest rate keeps."""
+
+
+def depth(place: float, part: tuple[float, float] = LIGHT) -> str:
+    """The colour of a curve, by its place in the model from 0 to 1."""
+    return viridis(part[0] + (part[1] - part[0]) * place)
+
+
+def intensity(colour: str, part: float, paper: str = "#ffffff") -> str:
+    """A colour that is the paler the lower a part from 0 to 1 is."""
+    strong = PALEST + (1 - PALEST) * min(max(part, 0.0), 1.0)
+    return _hex([a * strong + b * (1 - strong) for a, b in zip(rgb(colour), rgb(paper), strict=True)])
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """`#440154` as numbers from 0 to 255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def scale(drawing: Drawing) -> Scale:

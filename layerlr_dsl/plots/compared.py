@@ -7,9 +7,10 @@ from html import escape
 from importlib.resources import files
 
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plots.chart import of_network
 from layerlr_dsl.plots.colours import Scale, scale
 from layerlr_dsl.plots.network import Drawing, drawing
-from layerlr_dsl.plots.still import draw
+from layerlr_dsl.plots.svg import draw
 from layerlr_dsl.tools.records import record
 
 
@@ -28,7 +29,7 @@ def page(old: Side, new: Side, heads: Sequence[str], rows: Iterable[Sequence[str
     scales = [scale(one) for one in shown]
     both = Scale(min(one.low for one in scales), max(one.high for one in scales))
     pictures = "".join(
-        f"<figure>{draw(one, marked_kinds(side, one), 'differs from the other', both)}</figure>"
+        f"<figure>{draw(of_network(one, marked_kinds(side, one), 'differs from the other', both))}</figure>"
         for side, one in zip((old, new), shown, strict=True)
     )
     listed = list(rows)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from layerlr_dsl.plots.labels import LEAST_FOLD, fold, split
 from layerlr_dsl.plots.network import Drawing
 from layerlr_dsl.tools.records import record
 
 MOST = 32
-LEAST_FOLD = 3
 
 
 @record
@@ -103,7 +102,7 @@ class _Layout:
             found.append(_Node(node.depth + 1, label, node.members, own=dict(self._own(node.members[0]))))
         for run in self._folded(alike.segments, block.children):
             segments, members = zip(*run, strict=True)
-            found.append(_Node(node.depth + 1, _label(segments), members))
+            found.append(_Node(node.depth + 1, fold(segments[0], segments[-1]), members))
         return found
 
     def _folded(
@@ -121,7 +120,7 @@ class _Layout:
         blocks = self.tree.blocks
         if blocks[before[1]].structure != blocks[one[1]].structure:
             return False
-        (stem, place), (other, following) = _split(before[0]), _split(one[0])
+        (stem, place), (other, following) = split(before[0]), split(one[0])
         return stem == other and place is not None and following == place + 1
 
     def _own(self, number: int) -> Counter[int]:
@@ -162,16 +161,3 @@ def _runs(run: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
         yield run
     else:
         yield from ([one] for one in run)
-
-
-def _split(segment: str) -> tuple[str, int | None]:
-    """`layer3` as its stem and number."""
-    found = re.fullmatch(r"(.*?)([0-9]{1,9})", segment)
-    return (found[1], int(found[2])) if found else (segment, None)
-
-
-def _label(segments: tuple[str, ...]) -> str:
-    if len(segments) == 1:
-        return segments[0]
-    stem, first = _split(segments[0])
-    return f"{stem}{{{first}..{_split(segments[-1])[1]}}}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.plots.labels import Label, Labels
+from layerlr_dsl.plots.supposed import Course, Fan, Fans, plateaus
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.records import record
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, GroupState, Plan
 
 MOST_POINTS = 600
+FALLEN = 20
+"""How far below the lowest peak a picture shows what a metric may take off."""
+MOST_LABELS = 200
+"""Groups, and curves, that are called by their layers; those behind are listed nowhere."""
 
 
 @record
@@ -32,13 +38,36 @@ class Series:
     ever_trains: bool
     """Whether it trains at some time, be it only once a metric condition has fired."""
 
+    fan: Fan | None = None
+    """What a metric may make of it."""
+
 
 @record
 class Marker:
-    """A metric condition, which may fire at any time from `epoch` on."""
+    """A metric condition, which may fire at any time from `epoch` on, or a `plateau`, which may fall from then on."""
 
     epoch: float
     text: str
+    falls: bool = False
+    """Whether it is a `plateau`."""
+
+    @property
+    def assumed(self) -> str:
+        """What a picture takes for granted of it."""
+        return f"assumed: {self.text} {'takes nothing off' if self.falls else 'never comes'}"
+
+
+@record
+class Curve:
+    """Groups that take one course, by their numbers, and what they are called together.
+
+    place: where they come in the model, from 0 (the first layers) to 1 (the last).
+    """
+
+    label: Label
+    groups: tuple[int, ...]
+    numel: int
+    place: float
 
 
 @record
@@ -58,6 +87,8 @@ class Picture:
     label: str = "learning rate"
     ticks: tuple[int, ...] = ()
     """The ticks of `times`."""
+    curves: tuple[Curve, ...] = ()
+    """In the order of the layers."""
 
     @property
     def rate_range(self) -> tuple[float, float]:
@@ -71,21 +102,44 @@ class Picture:
             for one in self.series
         ]
         training = [rates for rates in training if rates] or [[1.0]]
+        low, high = min(map(min, training)), max(map(max, training))
         lowest_peak = min(map(max, training))
-        return max(min(map(min, training)), lowest_peak / 200), max(map(max, training))
+        fans = [one.fan for one in self.series if one.fan is not None]
+        lows = [
+            max(min(rate for rate in fan.low if rate > 0), lowest_peak / FALLEN)
+            for fan in fans
+            if any(fan.low)
+        ]
+        return max(min([low, *lows]), lowest_peak / 200), max([high, *(max(fan.high) for fan in fans)])
 
     @property
     def courses(self) -> list[int]:
-        """A number for each group, the same for groups that take the same course: they share a colour."""
-        numbers: dict[object, int] = {}
-        return [numbers.setdefault((one.rates, one.frozen), len(numbers)) for one in self.series]
+        """For each group the number of its curve."""
+        numbers = {group: number for number, curve in enumerate(self.curves) for group in curve.groups}
+        return [numbers[group] for group in range(len(self.series))]
+
+    def drawn(self, curve: Curve) -> Series:
+        """The course of a curve: that of any of its groups."""
+        return self.series[curve.groups[0]]
+
+    def index(self, at: float) -> int:
+        """The interval of time that a moment is in."""
+        return max(bisect_right(self.times, at) - 1, 0)
+
+    def sampled(self, count: int) -> list[int]:
+        """For `count` slices of the run, all as long, the interval that the middle of each is in."""
+        return [self.index(self.epochs * (k + 0.5) / count) for k in range(count)]
 
     def spans(self, one: Series, frozen: bool) -> list[tuple[float, float]]:
         """The spans of time in which a group is frozen, or is not."""
+        return self.where([state is frozen for state in one.frozen])
+
+    def where(self, holds: Sequence[bool]) -> list[tuple[float, float]]:
+        """The spans of time in which something holds, given for each interval."""
         found: list[tuple[float, float]] = []
         ends = (*self.times[1:], self.epochs)
-        for start, end, state in zip(self.times, ends, one.frozen, strict=True):
-            if state is not frozen:
+        for start, end, state in zip(self.times, ends, holds, strict=True):
+            if not state:
                 continue
             if found and found[-1][1] == start:
                 found[-1] = (found[-1][0], end)
@@ -120,8 +174,15 @@ def picture(
     ticks = _ticks(clock.total, changes, points)
     states = [plan.state(at, happened) for at in changes]
     total = sum(group.numel for group in plan.groups) or 1
+    fans = Fans(
+        plan,
+        ticks,
+        happened,
+        lambda group, tick, past: value_at(group, tick, past, option),
+        option in (None, "lr"),
+    )
     series = tuple(
-        _series(plan, place, group, ticks, changes, states, total, happened, option)
+        _series(plan, place, group, ticks, changes, states, total, happened, option, fans)
         for place, group in enumerate(plan.groups)
     )
     return Picture(
@@ -130,11 +191,7 @@ def picture(
         tuple(time_of(clock, tick) for tick in ticks),
         series,
         tuple(time_of(clock, tick) for tick in changes[1:]),
-        tuple(
-            Marker(time_of(clock, opens), event.text)
-            for event in plan.events
-            if event.index not in happened and (opens := plan.timeline.tick(event.opens, happened)) < NEVER
-        ),
+        tuple(_markers(plan, ticks, happened)),
         "epoch" if clock.knows_epochs else "step",
         tuple(
             (stage.name, time_of(clock, stretch.start))
@@ -145,7 +202,38 @@ def picture(
         ),
         label_of(option),
         tuple(ticks),
+        tuple(_curves(plan, series)),
     )
+
+
+def _markers(plan: Plan, ticks: Sequence[int], fired: Fired) -> Iterator[Marker]:
+    """From when on metrics may change something: conditions that have not come true, and plateaus."""
+    for event in plan.events:
+        opens = plan.timeline.tick(event.opens, fired)
+        if event.index not in fired and opens < NEVER:
+            yield Marker(time_of(plan.clock, opens), event.text)
+    falls = {part.text(): tick for group in plan.groups for tick, part in plateaus(group, ticks, fired)}
+    yield from (Marker(time_of(plan.clock, tick), text, True) for text, tick in falls.items())
+
+
+def _curves(plan: Plan, series: Sequence[Series]) -> Iterator[Curve]:
+    """Groups by their course, in the order in which a forward pass, or the model, comes to them."""
+    rows: list[list[int]] = [[] for _ in series]
+    order = plan.inventory.running_rows or range(len(plan.inventory))
+    for row in order:
+        rows[plan.group_of[row]].append(row)
+    first = {row: rank for rank, row in enumerate(order)}
+    alike: dict[object, list[int]] = {}
+    for group, one in enumerate(series):
+        alike.setdefault((one.rates, one.frozen, one.fan, one.ever_trains), []).append(group)
+    met = sorted(alike.values(), key=lambda groups: min(first[rows[group][0]] for group in groups))
+    labels = Labels(plan.inventory)
+    for number, groups in enumerate(met):
+        own = [row for group in groups for row in rows[group]]
+        label = labels.of(own) if number < MOST_LABELS else Label(series[groups[0]].name)
+        yield Curve(
+            label, tuple(groups), sum(series[group].numel for group in groups), number / max(len(met) - 1, 1)
+        )
 
 
 def label_of(option: str | None) -> str:
@@ -185,8 +273,11 @@ def _series(
     total: int,
     fired: Fired,
     option: str | None,
+    fans: Fans,
 ) -> Series:
     at = [states[bisect_right(changes, tick) - 1][place] for tick in ticks]
+    rates = tuple(value_at(group, plan.held(tick, fired), fired, option) for tick in ticks)
+    frozen = tuple(state.frozen for state in at)
     return Series(
         name=group.name,
         tensors=len(group.parameters),
@@ -194,9 +285,10 @@ def _series(
         share=group.numel / total,
         optimizer=plan.optimizers[group.optimizer].info.name,
         schedule=group.schedule.text() if group.schedule is not None else "",
-        rates=tuple(value_at(group, plan.held(tick, fired), fired, option) for tick in ticks),
-        frozen=tuple(state.frozen for state in at),
+        rates=rates,
+        frozen=frozen,
         ever_trains=group.kind == "trains",
+        fan=fans.of(place, Course(rates, frozen)),
     )
 
 

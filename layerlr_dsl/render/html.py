@@ -7,9 +7,10 @@ from html import escape
 
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.plots.chart import of_network
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
-from layerlr_dsl.plots.still import draw
+from layerlr_dsl.plots.svg import draw
 from layerlr_dsl.render import plan as table
 from layerlr_dsl.render.text import render_all
 from layerlr_dsl.tools.screen import Screen
@@ -22,7 +23,7 @@ def of_plan(plan: Plan) -> str:
     """The still of its network, and its table below, folded; the table alone where there is no time axis."""
     text = pre("\n".join(table.render(plan, plan.inventory.source, Screen(width=96))))
     try:
-        picture = draw(drawing(plan, plan.inventory.source))
+        picture = draw(of_network(drawing(plan, plan.inventory.source)))
     except UnknownLength:
         return f"<div>{text}</div>"
     return f"<div>{picture}<details><summary>groups and phases</summary>{text}</details></div>"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plots import characters
+from layerlr_dsl.plots.labels import Labels
 from layerlr_dsl.plots.series import Picture, picture
 from layerlr_dsl.render.overview import Overview, PhaseRow, described, overview
 from layerlr_dsl.render.table import Column, table
@@ -102,41 +104,36 @@ def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
 
 
 def _lanes(shown: Picture, plan: Plan, screen: Screen) -> list[str]:
-    """One lane for all groups that are frozen at the same times."""
-    patterns: dict[tuple[bool, ...], list[str]] = {}
-    for one in shown.series:
-        patterns.setdefault(one.frozen, []).append(escape(one.name))
-    beside = min(max(map(cells, map(_gathered, patterns.values()))), max(screen.width // 3, 8))
-    labels = [_label(names, beside, screen) for names in patterns.values()]
+    """One lane for all groups that are frozen at the same times, which are called by their layers."""
+    patterns: dict[tuple[bool, ...], list[int]] = {}
+    for group, one in enumerate(shown.series):
+        patterns.setdefault(one.frozen, []).append(group)
+    labels = _labels(plan, patterns.values())
+    beside = min(max(map(cells, labels)), max(screen.width // 3, 12))
     across = max(min(screen.width, FREE + beside) - beside - 2, 8)
-    lines = [
-        f"{pad(clip('epoch' if plan.clock.knows_epochs else 'step', beside), beside)}  {characters.axis(shown, across)}"
-    ]
-    for pattern, label in zip(patterns, labels, strict=True):
-        one = next(series for series in shown.series if series.frozen == pattern)
-        drawn = _painted(characters.lane(shown, one, across, screen.unicode), screen)
-        lines.append(f"{pad(label, beside)}  {drawn}")
-    solid, light = characters.signs(screen.unicode)
-    legend = f"{solid} trains  {light} frozen"
+    unit = clip("epoch" if plan.clock.knows_epochs else "step", beside)
+    lines = [f"{pad(unit, beside)}  {characters.axis(shown, across)}"]
+    for groups, label in zip(patterns.values(), labels, strict=True):
+        drawn = characters.lane(shown, shown.series[groups[0]], across, screen.unicode)
+        lines.append(f"{pad(shorten(label, beside, screen.ellipsis), beside)}  {_painted(drawn, screen)}")
+    known = characters.signs(screen.unicode)
+    legend = f"{known.solid} trains  {known.frozen} frozen"
     margin = min(beside + 2, max(screen.width - cells(legend), 0))
     return [*lines, " " * margin + screen.paint(legend, "dim")]
 
 
-def _gathered(names: list[str]) -> str:
-    return names[0] + (f" + {len(names) - 1} more" if len(names) > 1 else "")
-
-
-def _label(names: list[str], width: int, screen: Screen) -> str:
-    """The first name, cut to what room the number of the others leaves."""
-    if len(names) > 1 and width < 16:
-        return clip(plural(len(names), "group"), width)
-    more = _gathered(names)[len(names[0]) :]
-    return shorten(names[0], width - cells(more), screen.ellipsis) + more
+def _labels(plan: Plan, patterns: Iterable[Sequence[int]]) -> list[str]:
+    """What the groups of each pattern are called together."""
+    rows: list[list[int]] = [[] for _ in plan.groups]
+    for row, group in enumerate(plan.group_of):
+        rows[group].append(row)
+    known = Labels(plan.inventory)
+    return [escape(known.of([row for group in groups for row in rows[group]]).whole) for groups in patterns]
 
 
 def _painted(lane: str, screen: Screen) -> str:
-    solid, light = characters.signs(screen.unicode)
-    styles = {solid: "good", light: "dim"}
+    known = characters.signs(screen.unicode)
+    styles = {known.solid: "good", known.frozen: "dim"}
     return "".join(screen.paint("".join(run), styles[sign]) for sign, run in groupby(lane))
 
 

@@ -54,7 +54,7 @@ def _cost(model: nn.Module, loss: Callable[[], Tensor]) -> Cost:
     import torch
 
     with torch.enable_grad():
-        with _kept(model) as sizes:
+        with kept(model) as sizes:
             loss().backward()  # type: ignore[no-untyped-call]
         best = float("inf")
         for _ in range(REPEATS):
@@ -73,7 +73,7 @@ def _wait() -> None:
 
 
 @contextmanager
-def _kept(model: nn.Module) -> Iterator[dict[int, int]]:
+def kept(model: nn.Module) -> Iterator[dict[int, int]]:
     """The sizes of what autograd keeps meanwhile, by storage; the model's own tensors are there anyway."""
     from torch.autograd.graph import saved_tensors_hooks
 

@@ -48,9 +48,10 @@ def write_plot(plan: Plan, title: str, folder: Path, fired: Mapping[int, int]) -
     """
     try:
         from layerlr_dsl.plots import picture
+        from layerlr_dsl.plots.chart import of_groups
         from layerlr_dsl.plots.figure import draw
 
-        path, data = folder / "plan.png", draw(picture(plan, title, fired), "png")
+        path, data = folder / "plan.png", draw(of_groups(picture(plan, title, fired)))
     except ImportError:
         from layerlr_dsl.plots.html import draw as draw_page
         from layerlr_dsl.plots.network import drawing

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+
+from layerlr_dsl.tools.records import record
 
 _LONGEST_WORD = 80
 _MOST_CANDIDATES = 20_000
@@ -47,7 +48,7 @@ def _most_alike(word: str, candidates: Iterable[str]) -> str | None:
     return by_folded[found[0]] if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Neighbours:
     """Many candidates in the order of their letters, read from the left and from the right."""
 

@@ -62,7 +62,8 @@ def _getter(names: list[str]) -> Any:
 
 
 def _constructor(made: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
-    known: dict[str, Any] = {"_set": object.__setattr__, "_absent": dataclasses.MISSING}
+    # Slots are set as descriptors: `object.__setattr__` would look each name up again.
+    known: dict[str, Any] = {"_absent": dataclasses.MISSING}
     arguments, by_name, lines = ["self"], ["*"], []
     for field in fields:
         name = value = field.name
@@ -75,7 +76,8 @@ def _constructor(made: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
             name += "=_absent"
         if field.init:
             (by_name if field.kw_only else arguments).append(name)
-            lines.append(f" _set(self, {field.name!r}, {value})")
+            known[f"_set_{field.name}"] = getattr(made, field.name).__set__
+            lines.append(f" _set_{field.name}(self, {value})")
     if hasattr(made, "__post_init__"):
         lines.append(" self.__post_init__()")
     arguments += by_name if len(by_name) > 1 else []

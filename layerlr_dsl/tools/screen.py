@@ -53,6 +53,18 @@ class Screen:
             return text
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
+    def tinted(self, text: str, colour: str) -> str:
+        """`text` in a colour such as `#440154`, or what is nearest to it of the 216 that terminals share."""
+        if not self.colour or not text.strip():
+            return text
+        red, green, blue = (_step(int(colour[k : k + 2], 16)) for k in (1, 3, 5))
+        return f"\x1b[38;5;{16 + 36 * red + 6 * green + blue}m{text}\x1b[0m"
+
+
+def _step(light: int) -> int:
+    """The nearest of the six steps that a terminal has for a part of a colour: 0, 95, 135, 175, 215, 255."""
+    return min(range(6), key=lambda step: abs((step and 55 + 40 * step) - light))
+
 
 def _screen(stream: IO[str]) -> Screen:
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")

@@ -9,6 +9,7 @@ import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from operator import attrgetter
 from types import FrameType
 from typing import Any, TypeAlias
@@ -64,9 +65,21 @@ class Loop:
         self._epoch, self._steps = epoch, steps
         self._began = (epoch(holder) or 0, began)
 
-    def look(self, tick: int) -> tuple[int, int] | None:
-        """Before the step after `tick`: the epoch that it belongs to, and the steps of an epoch, where that is clear."""
-        holder = None if self._holder is None else self._holder()
+    @property
+    def holder(self) -> Any:
+        """What knows; None where it is gone."""
+        return None if self._holder is None else self._holder()
+
+    def total(self) -> int | None:
+        """The steps of the whole run, where that has shown."""
+        return None
+
+    def look(self, tick: int) -> tuple[int | None, int] | None:
+        """Before the step after `tick`: the epoch that it belongs to, and the steps of an epoch, where that is clear.
+
+        Without an epoch where ticks are counted rightly so far, and an epoch only has more or less of them.
+        """
+        holder = self.holder
         now = None if holder is None else self._epoch(holder)
         if now is None:
             return None
@@ -86,6 +99,47 @@ class Loop:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_holder": None, "_epoch": None, "_steps": None, "_began": (0, None)}
+
+
+class Engine(Loop):
+    """An engine of ignite: it knows the iterations of its epochs, and two steps that took as many tell of all."""
+
+    def __init__(self, engine: Any) -> None:
+        # A warm-up of its own may come before the schedule, whose first tick need not begin an epoch then.
+        super().__init__(engine, lambda engine: engine.state.epoch - 1, _unknown, None)
+        self._iterations: list[int] = [engine.state.iteration]
+        self._each: int | None = None
+        """Iterations that make one step, once that is known."""
+
+    def look(self, tick: int) -> tuple[int | None, int] | None:
+        engine = self.holder
+        if engine is None:
+            return None
+        self._note(engine.state.iteration)
+        known = self._in_steps(engine.state.epoch_length)
+        return super().look(tick) if known is None else (None, known)
+
+    def _note(self, iteration: int) -> None:
+        if self._each is not None or iteration == self._iterations[-1]:
+            return
+        self._iterations = [*self._iterations[-2:], iteration]
+        taken = [now - before for before, now in pairwise(self._iterations)]
+        if len(taken) == 2 and taken[0] == taken[1] > 0:
+            self._each = taken[0]
+
+    def _in_steps(self, iterations: int | None) -> int | None:
+        if self._each is None or not iterations or iterations % self._each:
+            return None
+        return iterations // self._each
+
+    def total(self) -> int | None:
+        engine = self.holder
+        epochs = None if engine is None else engine.state.max_epochs
+        per_epoch = self._in_steps(engine.state.epoch_length) if epochs else None
+        return None if per_epoch is None else epochs * per_epoch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_iterations": [0], "_each": None}
 
 
 def steps_per_epoch() -> int | None:
@@ -114,7 +168,7 @@ def loop(began: int | None) -> Loop | None:
         if name.startswith(LIGHTNING) and getattr(caller, "trainer", None) is not None:
             return Loop(caller.trainer, attrgetter("current_epoch"), _of_lightning, began)
         if name == IGNITE and hasattr(caller, "state"):
-            return Loop(caller, lambda engine: engine.state.epoch - 1, _unknown, began)
+            return Engine(caller)
         if name == ACCELERATE and found is None:
             loader = getattr(caller.gradient_state, "active_dataloader", None)
             if hasattr(loader, "iteration"):

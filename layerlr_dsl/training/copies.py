@@ -44,10 +44,13 @@ def may_come() -> bool:
 
 
 def are_stepped(parameters: Iterable[nn.Parameter], param_groups: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an optimizer holds none of a model's parameters any more."""
+    """Whether an optimizer holds none of a model's parameters any more.
+
+    One without any is that of a process whose part of the model is empty, or that of ZeRO 3 between its steps.
+    """
     own = set(map(id, parameters))
     stepped = [id(parameter) for group in param_groups for parameter in group["params"]]
-    return bool(stepped) and own.isdisjoint(stepped)
+    return bool(own) and own.isdisjoint(stepped) and (bool(stepped) or may_come())
 
 
 def leave_out(plan: Plan, model: nn.Module, optimizer: Optimizer) -> list[int]:

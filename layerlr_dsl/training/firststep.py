@@ -15,6 +15,7 @@ from layerlr_dsl.training import compiling, parallel
 from layerlr_dsl.training.binding import Binding
 from layerlr_dsl.training.flags import FlagCheck
 from layerlr_dsl.training.freezing import Freezer
+from layerlr_dsl.training.hooks import weakly
 from layerlr_dsl.training.probing import Probe
 
 ATTEMPTS = 3
@@ -40,6 +41,7 @@ class FirstStep:
         self._forwards = self.freezer.modules.forwards
         self.freezer.modules.fresh = True
         self._flags.renew()
+        self._watch()
 
     def begin(self) -> None:
         """Hold in eval what has taken the place of frozen modules, as SyncBatchNorm does when it is converted to."""
@@ -56,7 +58,6 @@ class FirstStep:
             self.freezer.follow_modules()
         if self.freezer.modules.thawing:  # a compiled model's hooks give no modes back
             self.freezer.modules.settle()
-        self._flags.check()
         if self._left == 0:
             return
         self.rebind(param_groups)
@@ -66,11 +67,21 @@ class FirstStep:
         # Some tools take a step of their own before any forward pass; that one proves nothing.
         self._left = 0 if self.freezer.modules.forwards > self._forwards else self._left - 1
 
+    def check_flags(self, part: list[dict[str, Any]] | None) -> None:
+        """Look at the flags of what is about to be stepped: of all, or of the groups of one of several optimizers."""
+        self._flags.check(part)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._flags.watched and self.freezer.modules.ahead is None:
+            self.freezer.modules.ahead = weakly(self._flags.put_right)
+
     def rebind(self, param_groups: list[dict[str, Any]]) -> None:
         """Take up parameters that were replaced, and freeze them as the old ones were."""
         if self.binding.refresh(param_groups):
             way = parallel.way_to_freeze(self.binding.model, self.binding.parameters.values())
             self.freezer.rebind(self.binding.owned, way)
+            self._flags.renew()
 
     def _check_buckets(self) -> None:
         reducer = self.freezer.modules.reducer

@@ -6,9 +6,9 @@ That a flag was taken by layerlr is noted on the module that owns the parameter,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
@@ -68,14 +68,18 @@ class FlagCheck:
     """Looks at every optimizer step whether all flags are as the plan has them.
 
     Loops and callbacks that toggle flags put back what they found before a thaw, and then a layer trains no
-    more without a word.
+    more without a word. Some do so at every step, after which giving back is too late for each: what is lost twice
+    in a row is `watched` from then on, and given back ahead of the forward pass.
     """
 
     def __init__(self, binding: Binding, freezer: Freezing) -> None:
         self.binding = binding
         self.freezer = freezer
+        self.watched: set[str] = set()
         self._on: list[nn.Parameter] = []
         self._off: list[nn.Parameter] = []
+        self._ids: tuple[set[int], set[int]] = (set(), set())
+        self._before: set[str] = set()
         self._told: set[tuple[str, str]] = set()
 
     def renew(self) -> None:
@@ -83,22 +87,49 @@ class FlagCheck:
         frozen = self.freezer.frozen
         self._on = [parameter for name, parameter in self.binding.trains.items() if name not in frozen]
         self._off = list(self.freezer.frozen_by_flag().values())
+        self._ids = set(map(id, self._on)), set(map(id, self._off))
 
-    def check(self) -> None:
-        """Put right the flags that the plan owns, and warn of all that were changed."""
-        if all(map(_flag, self._on)) and not any(map(_flag, self._off)):
+    def check(self, part: Iterable[Mapping[str, Any]] | None = None) -> None:
+        """Put right the flags that the plan owns, and warn of all that were changed.
+
+        part: the groups of one of several optimizers that is stepped by itself; what the others hold may have
+        lost its flag for this turn.
+        """
+        on, off = (self._on, self._off) if part is None else self._of(part)
+        if all(map(_flag, on)) and not any(map(_flag, off)):
+            if part is None:
+                self._before = set()
             return
-        lost = {
-            name: parameter
-            for name, parameter in self.binding.trains.items()
-            if name not in self.freezer.frozen and not parameter.requires_grad
-        }
-        gained = {name: p for name, p in self.freezer.frozen_by_flag().items() if p.requires_grad}
-        for name, parameter in lost.items():
-            parameter.requires_grad = name in self.freezer.parameters
+        lost, gained = self._changed(set(map(id, on)), set(map(id, off)))
+        self._put_right(lost)
         for parameter in gained.values():
             parameter.requires_grad = False
+        owned = lost.keys() & self.freezer.parameters.keys()
+        self.watched |= owned & self._before
+        self._before = owned if part is None else self._before | owned
         self._tell(lost, gained)
+
+    def put_right(self) -> None:
+        """Give the flags back, ahead of a forward pass, that something takes at every step."""
+        frozen, held = self.freezer.frozen, self.freezer.parameters
+        self._put_right({name: held[name] for name in (self.watched & held.keys()) - frozen})
+
+    def _put_right(self, lost: Mapping[str, nn.Parameter]) -> None:
+        for name, parameter in lost.items():
+            parameter.requires_grad = name in self.freezer.parameters
+
+    def _of(self, groups: Iterable[Mapping[str, Any]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        own = [parameter for group in groups for parameter in group["params"]]
+        on, off = self._ids
+        return [p for p in own if id(p) in on], [p for p in own if id(p) in off]
+
+    def _changed(
+        self, on: Collection[int], off: Collection[int]
+    ) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+        """What has lost its flag of those that train, and what has gained one of those that are frozen. Ids."""
+        lost = {n: p for n, p in self.binding.trains.items() if id(p) in on and not p.requires_grad}
+        frozen = self.freezer.frozen_by_flag().items()
+        return lost, {name: p for name, p in frozen if id(p) in off and p.requires_grad}
 
     def _tell(self, lost: Collection[str], gained: Collection[str]) -> None:
         owned = self._news("owned", [name for name in lost if name in self.freezer.parameters])

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 class GradientGuard:
     """Step pre-hook of the optimizer: drops the gradients of `frozen`, before the step and after a closure.
 
-    `check`, where set, runs ahead of that; it looks at how the model is wrapped and used. `captured`
-    runs where the step is being captured in a CUDA graph. `by_parts`: whether parts of several optimizers
+    `check`, where set, runs ahead of that; it looks at how the model is wrapped and used. `flags` looks at those of
+    what is stepped: None, or the groups of one of several optimizers. `captured` runs where the step is being
+    captured in a CUDA graph. `by_parts`: whether parts of several optimizers
     were stepped by themselves.
     """
 
@@ -42,12 +43,14 @@ class GradientGuard:
         self.paused = False
         self.by_parts = False
         self.check: Callable[[], object] | None = None
+        self.flags: Callable[[list[dict[str, Any]] | None], object] | None = None
         self.captured: Callable[[], object] | None = None
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self.paused:
             return None
         self.look()
+        self.look_at_flags(None)
         self.drop()
         forget_frozen_directions(optimizer, self.frozen)
         return dropping_after_closure(args, kwargs, self.drop) if self.frozen else None
@@ -60,8 +63,13 @@ class GradientGuard:
             if self.captured is not None and _capturing():
                 self.captured()
 
+    def look_at_flags(self, part: list[dict[str, Any]] | None) -> None:
+        """Look at the flags of all, or of the groups of one of several optimizers that is stepped by itself."""
+        if self.flags is not None and not torch.compiler.is_compiling():
+            self.flags(part)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "check": None, "captured": None}
+        return {**self.__dict__, "check": None, "captured": None, "flags": None}
 
     def drop(self) -> None:
         for parameter in self.frozen:

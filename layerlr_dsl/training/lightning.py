@@ -129,6 +129,7 @@ class ReportMetrics(FollowTrainer):
         super().__init__()
         self._before: set[str] = set()
         self._validated: set[str] = set()
+        self._validations = 0
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Note what was logged before: the rest comes from validation."""
@@ -139,17 +140,23 @@ class ReportMetrics(FollowTrainer):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         logged = dict(trainer.callback_metrics)
+        self._validations += 1
         self._validated |= logged.keys() - self._before
         for schedule in _schedules(trainer):
             if heard := schedule.waits_for & self._validated & logged.keys():
                 schedule.report({name: logged[name] for name in heard})
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report what training logged; the epoch is over."""
+        """Report what training logged; the epoch is over.
+
+        That nothing of it is waited for says something once validation had its chance twice: it need not run in
+        each epoch, nor log each time.
+        """
         logged = dict(trainer.callback_metrics)
         for schedule in _schedules(trainer):
             wanted = schedule.waits_for & logged.keys()
-            heard = wanted - self._validated if wanted else logged.keys()
+            telling = self._validations > 1 or not trainer.enable_validation
+            heard = wanted - self._validated if wanted or not telling else logged.keys()
             schedule.report({name: logged[name] for name in heard}, end_of_epoch=True)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:

@@ -32,8 +32,8 @@ class FrozenModules:
     """Forward pre-hook of the root: puts `modules` in eval. It is also told of every `load_state_dict`.
 
     `wrapped`, where set, is called with a DistributedDataParallel that is seen around the root for the
-    first time, before the forward pass; `began` before the first forward pass since `fresh` was set;
-    `loaded` after every `load_state_dict` of the root.
+    first time, before the forward pass; `began` before the first forward pass since `fresh` was set; `ahead`
+    before each; `loaded` after every `load_state_dict` of the root.
     """
 
     def __init__(self) -> None:
@@ -52,6 +52,7 @@ class FrozenModules:
         self.fresh = False
         self.reducer: Any = None
         self.began: Callable[[], object] | None = None
+        self.ahead: Callable[[], object] | None = None
         self.wrapped: Callable[[Any], object] | None = None
         self.loaded: Callable[[], object] | None = None
         self.leader: weakref.ref[FrozenModules] | None = None
@@ -79,6 +80,8 @@ class FrozenModules:
             self.fresh = False
             if self.began is not None:
                 self.began()
+        if self.ahead is not None:
+            self.ahead()
         self.settle()
         self.forwards += 1
         if self.idle is not None and self.idle.grad is None and torch.is_grad_enabled():
@@ -248,7 +251,7 @@ class FrozenModules:
             self.loaded()
 
     def __getstate__(self) -> dict[str, Any]:
-        told = {"reducer": None, "began": None, "wrapped": None, "loaded": None, "_root": None}
+        told = {"reducer": None, "began": None, "ahead": None, "wrapped": None, "loaded": None, "_root": None}
         return {**self.__dict__, **told, "leader": None, "_led": []}
 
 

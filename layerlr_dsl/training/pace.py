@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FEW = 5
 """So many optimizer steps for one step of the schedule are common: the players of a GAN take turns."""
+EARLY = 3
+"""So many steps of the schedule may pass before the loop that calls is known."""
 LOOK_EVERY, THEN_EVERY, OFTEN_UNTIL = 8, 64, 256
 
 
@@ -147,9 +149,9 @@ class Tempo:
         self._fresh = False
 
     @property
-    def first(self) -> bool:
-        """Whether the schedule was stepped once so far."""
-        return self._calls == 1
+    def early(self) -> bool:
+        """Whether the schedule was stepped once so far, or not much more: a wrapper may have tried it before it trains."""
+        return 1 <= self._calls <= EARLY
 
     def since_last(self) -> int:
         """Optimizer steps since the schedule was last stepped, as far as they were looked at."""

@@ -33,6 +33,8 @@ class WholeGuard(Protocol):
 
     def look(self) -> None: ...
 
+    def look_at_flags(self, part: list[dict[str, Any]] | None) -> None: ...
+
 
 def together(optimizers: Optimizer | Sequence[Optimizer]) -> Optimizer:
     """One optimizer that holds the groups of all that are given, for a schedule to drive.
@@ -67,6 +69,7 @@ class PartGuard:
             self.stepped.clear()
             self.whole.look()
         self.stepped.add(id(optimizer))
+        self.whole.look_at_flags(optimizer.param_groups)
         self.whole.by_parts = True
         self._take_up(optimizer)
         self._drop()

@@ -76,6 +76,11 @@ class Remembering:
                 rows = torch.as_tensor(indices)
                 yield Features(column[rows] for column in self._columns), self._targets[0][rows]
 
+    @property
+    def features(self) -> tuple[Tensor, ...]:
+        """What is remembered now: tensors with a row for each sample."""
+        return tuple(self._columns)
+
     def model(self, inputs: Any) -> Any:
         """What the model gives for the inputs of a batch: all of it, or what follows the features."""
         if isinstance(inputs, Features):

@@ -323,7 +323,11 @@ class LayerSchedule(Stepped):
         if found is not None and found[1] != self.plan.clock.steps_per_epoch:
             epoch, real = found
             self._go_by_real(real, epoch)
-            loop.begin(epoch, self.last_epoch)
+            if epoch is not None:
+                loop.begin(epoch, self.last_epoch)
+        total = loop.total()
+        if total is not None:
+            self._tempo.compare_length(total, self._more_to_come())
 
     def _go_by_real(self, real: int, epoch: int | None = None) -> None:
         planned = self.plan.clock.steps_per_epoch
@@ -411,6 +415,7 @@ class LayerSchedule(Stepped):
         self._first_step.arm()
         # Weakly: the optimizer holds the guard, and must not keep its own scheduler and model alive.
         self._freezer.guard.check = weakly(self._check_step)
+        self._freezer.guard.flags = weakly(self._first_step.check_flags)
         self._freezer.guard.captured = weakly(self._check_capture)
         self._pace.compare = weakly(self._compare)
         self._state.loaded = weakly(self._resume)

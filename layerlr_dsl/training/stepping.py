@@ -92,7 +92,7 @@ class Stepped(LRScheduler):
         else:
             self._tempo.moved(tick, self._forwards())
         self._enter()
-        if self._tempo.first:
+        if self._loop is None and self._tempo.early:
             self._ask_the_caller()
 
     def get_last_lr(self) -> list[float | Tensor]:
@@ -110,6 +110,8 @@ class Stepped(LRScheduler):
             return self.get_last_lr()
         if self.last_epoch != self._at:
             self._tempo.led()
+            if self._loop is not None:
+                self._follow_the_loop(self._loop)
             self._go(self.last_epoch)
         found = self.get_last_lr()
         self._writer.write(self._writer.tick)

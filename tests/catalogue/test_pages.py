@@ -76,6 +76,18 @@ def test_there_is_a_page_for_every_kind_and_none_besides() -> None:
     assert all(kind.code.startswith(family.code) for family in FAMILIES for kind in family.kinds)
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_the_head_of_a_page_says_nothing_that_is_not_understood(kind: Kind) -> None:
+    """A sentence in other words would be read by people only, and the finding given where it is better left unsaid."""
+    head = kind.read_page().split("\n\n")[1]
+    said = [f"Severity: {kind.severity}{', given only with `--advice`' if kind.advice else ''}."]
+    said += ["Kept back while a statement of the file is left out as faulty."] * kind.of_absence
+    said += ["Its statement is left out of the plan."] * kind.leaves_out
+    said += [f"Not said beside {' or '.join(kind.unsaid_after)}."] if kind.unsaid_after else []
+    said += ["Editors show it faded."] * kind.idle
+    assert head == " ".join(said)
+
+
 def test_what_is_absent_may_stand_in_what_was_left_out() -> None:
     """A finding about what is not there is kept back while a statement of the file is missing from the plan."""
     assert not unsaid("LR301", {"LR301"}, complete=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from layerlr_dsl.catalogue.findings import KINDS
+from layerlr_dsl.catalogue.schedules import names
 from layerlr_dsl.cli.app import COMMANDS
 from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS
-from layerlr_dsl.plan.schedules import names
 from layerlr_dsl.tools.resources import recipes_path
 
 ROOT = Path(__file__).parents[2]

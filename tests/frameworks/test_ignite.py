@@ -15,17 +15,16 @@ Events = engine.Events
 BATCHES = [(torch.randn(3, 4), torch.randn(3, 2)) for _ in range(6)]
 
 
-def made():
+def made(rules="schedule linear\n** -> lr 0.1\n1 -> lr 1\nfreeze 0 until epoch 1", epochs=2, steps=6):
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
-    rules = layerlr.parse("schedule linear\n** -> lr 0.1\n1 -> lr 1\nfreeze 0 until epoch 1")
-    plan = rules.resolve(model, epochs=2, steps_per_epoch=6)
+    plan = layerlr.parse(rules).resolve(model, epochs=epochs, steps_per_epoch=steps)
     optimizer = plan.optimizer(model)
     return model, optimizer, plan.schedule(model, optimizer)
 
 
-def run(attach, epochs=2):
+def run(attach, epochs=2, **more):
     """Train; return the rates and whether layer 0 trains at each iteration, and the schedule's warnings."""
-    model, optimizer, schedule = made()
+    model, optimizer, schedule = made(**more)
     trainer = engine.create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
     seen = []
     with warnings.catch_warnings(record=True) as caught:
@@ -62,6 +61,39 @@ def test_a_handler_moves_rates_and_thaws(way):
     assert told == []
 
 
+@pytest.mark.parametrize("steps", [3, 9, 60])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_wrong_length_is_named_and_put_right_within_a_few_steps(way, steps):
+    """The engine knows how many iterations an epoch has."""
+    seen, told = run(
+        WAYS[way], steps=steps, rules="schedule linear\n** -> lr 0.1\n1 -> lr 1\nfreeze 0 from epoch 1"
+    )
+    assert seen[4:] == [(rates, not trains) for rates, trains in RIGHT[4:]]
+    assert len(told) == 1
+    assert f"with {steps} optimizer steps in an epoch" in told[0]
+    assert "takes 6" in told[0]
+
+
+def test_a_wrong_length_behind_a_warmup_is_named_too():
+    """Its steps stay counted from the end of the warm-up."""
+
+    def attach(trainer, schedule):
+        warmup = handlers.create_lr_scheduler_with_warmup(schedule, 0.0, 5)
+        trainer.add_event_handler(Events.ITERATION_STARTED, warmup)
+
+    seen, told = run(attach, epochs=3, steps=4)
+    assert "takes 6" in told[0]
+    assert [trains for _, trains in seen] == [False] * 10 + [True] * 8
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_ends_before_its_rules_is_named(way):
+    """The engine knows how many epochs it runs for."""
+    _, told = run(WAYS[way], epochs=1)
+    assert len(told) == 1
+    assert "takes 6 optimizer steps in all, and the rules were resolved for 12" in told[0]
+
+
 def test_a_warmup_before_it_delays_it():
     """create_lr_scheduler_with_warmup puts its own before ours, which goes on from its second step, as torch's do."""
 
@@ -87,7 +119,7 @@ def test_a_handler_of_epochs_is_told_of():
 
 
 def test_the_steps_of_an_epoch_are_counted():
-    """Resolved for 6 steps where the engine accumulates two batches to one: after an epoch it goes by 3."""
+    """Resolved for 6 steps where the engine accumulates two batches to one: from the third step on it goes by 3."""
     model, optimizer, schedule = made()
     seen = []
 
@@ -101,4 +133,4 @@ def test_the_steps_of_an_epoch_are_counted():
 
     with pytest.warns(ScheduleWarning, match="takes 3"):
         engine.Engine(update).run(BATCHES, max_epochs=2)
-    assert seen == [(0, False)] * 3 + [(1, True)] * 3
+    assert seen == [(0, False)] * 2 + [(0, True)] + [(1, True)] * 3

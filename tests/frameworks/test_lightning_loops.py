@@ -304,8 +304,17 @@ def test_a_metric_of_every_second_epoch_is_not_reported_in_between():
     net = validated(
         Net("** -> lr 1e-2\nfreeze backbone until val_loss stops falling for 1 epochs"), [3.0, 2.0, 2.5]
     )
-    fit(net, max_epochs=8, check_val_every_n_epoch=2, callbacks=[lightning.ReportMetrics()])
-    assert net.thawed_in() == 6
+    _, told = fit(net, max_epochs=8, check_val_every_n_epoch=2, callbacks=[lightning.ReportMetrics()])
+    assert (net.thawed_in(), told) == (6, [])
+
+
+def test_a_misspelled_metric_is_named_with_what_was_meant():
+    """As soon as validation had its chance."""
+    net = validated(
+        Net("** -> lr 1e-2\nfreeze backbone until val_los stops falling for 3 epochs"), [1.0] * 99
+    )
+    _, told = fit(net, max_epochs=3, callbacks=[lightning.ReportMetrics()])
+    assert "'val_loss' may be meant for 'val_los'" in told[0]
 
 
 def test_a_metric_that_nobody_reports_is_told_of_during_the_run():

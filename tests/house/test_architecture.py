@@ -40,7 +40,7 @@ def test_the_page_has_every_room_and_what_it_may_import() -> None:
 
 
 def test_every_module_that_the_page_names_is_there() -> None:
-    """`plan.course`, `cli/app.py` and `plan/findings_*.py` all lead somewhere."""
+    """`plan.course`, `cli/app.py` and `language/check_*.py` all lead somewhere."""
     prose = _FENCE.sub("", PAGE)
     paths = re.findall(r"`([\w./*]+\.(?:py|json))`", prose)
     modules = re.findall(rf"`((?:{'|'.join(MAY_IMPORT)})\.\w+)(?:\.\w+)*`", prose)

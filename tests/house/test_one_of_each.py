@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from imports import modules
 
-from layerlr_dsl.language.expressions import CALLED_SCHEDULES
-from layerlr_dsl.plan.schedules import names
+from layerlr_dsl.catalogue.schedules import SCHEDULES
+from layerlr_dsl.plan.schedules.registry import MAKERS
 
 TAKEN_APART = {"split", "rsplit", "partition", "rpartition", "splitlines", "removeprefix", "removesuffix"}
 SEARCHED = {"search", "match", "fullmatch", "findall", "finditer", "sub"}
@@ -68,6 +68,19 @@ def test_the_plan_treats_all_options_alike() -> None:
     assert _where(lambda node: isinstance(node, ast.Constant) and node.value == "lr", "plan.") == set()
 
 
-def test_every_schedule_is_a_word_that_values_may_call() -> None:
-    """All but `plateau`, which waits for a metric: a name that is forgotten could not be called."""
-    assert set(CALLED_SCHEDULES) == {name for name in names() if name != "plateau"}
+def test_every_schedule_of_the_catalogue_has_a_curve() -> None:
+    """And there is no curve besides: files could not name it."""
+    assert set(MAKERS) == set(SCHEDULES)
+
+
+def test_findings_are_gathered_in_one_way() -> None:
+    """A bare list as a parameter is added to by whoever is handed it, and counted to see whether anyone did."""
+
+    def handed_on(node: ast.AST) -> bool:
+        return (
+            isinstance(node, ast.arg)
+            and bool(node.annotation)
+            and ast.unparse(node.annotation) == "list[Diagnostic]"
+        )
+
+    assert _where(handed_on) == set()

@@ -173,7 +173,7 @@ def test_every_truncation_is_refused():
     content = inventory_file.dumps(Inventory.of(plain()))
     for end in range(0, len(content), 7):
         with pytest.raises(ModelError):
-            inventory_file.loads(content[:end])
+            inventory_file.loads(content[:end], Inventory)
 
 
 @settings(max_examples=300, deadline=None)

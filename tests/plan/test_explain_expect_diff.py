@@ -6,9 +6,9 @@ import pytest
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.advice import advice
 from layerlr_dsl.plan.diff import diff
 from layerlr_dsl.plan.expect import run_expectations
+from layerlr_dsl.plan.findings.advice import advice
 
 LAYERED = """let base = 1e-3
 ** -> lr base

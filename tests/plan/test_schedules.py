@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
+from layerlr_dsl.catalogue.schedules import arguments_of, names
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
-from layerlr_dsl.plan.schedules import Plateau, Schedule, ScheduleFault, arguments_of, make, names
+from layerlr_dsl.plan.schedules import Plateau, Schedule, ScheduleFault, make
 
 EPOCHS = Clock(Fraction(30))
 STEPS = Clock(Fraction(6), 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -12,14 +13,19 @@ from xml.etree import ElementTree
 
 import pytest
 
+import layerlr_dsl as layerlr
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
-from layerlr_dsl.plots import Picture, characters, figure, picture
+from layerlr_dsl.plots import Picture, characters, figure, picture, svg
+from layerlr_dsl.plots.chart import of_groups, of_network
+from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
+from layerlr_dsl.tools.cells import cells
+from layerlr_dsl.tools.screen import Screen
 
 HERE = Path(__file__).parent
 
@@ -115,65 +121,106 @@ def test_a_metric_condition_is_marked_until_it_fires() -> None:
     assert fired.spans(_series(fired, "0"), True) == [(0, 6)]
 
 
-def test_groups_that_take_one_course_share_a_colour() -> None:
-    """Weights and biases that differ in decay only are one curve."""
+def test_groups_that_take_one_course_are_one_curve_with_a_joint_name() -> None:
+    """Weights and biases that differ in decay only."""
     shown = picture(_plan("** -> lr 1e-3\n0 -> lr 1e-4\n**.bias -> weight_decay 0\n"), "t")
     assert len(shown.series) == 4
-    assert len(set(shown.courses)) == 2
+    assert [curve.label.whole for curve in shown.curves] == ["0", "{1..3}"]
+    assert [len(curve.groups) for curve in shown.curves] == [2, 2]
 
 
 @pytest.mark.parametrize("layers", [4, 60])
 @pytest.mark.parametrize("form", ["png", "svg"])
-def test_matplotlib_draws_files_of_the_form_asked_for(layers: int, form: str) -> None:
-    """Every group has a lane with its name; a dollar sign in a title is no formula."""
-    pytest.importorskip("matplotlib")
+def test_files_are_of_the_form_asked_for_and_name_every_curve(layers: int, form: str) -> None:
+    """A dollar sign in a title is no formula."""
     plan = _plan("<i> -> lr 1e-3 * 0.9 ^ i\nfreeze {0..2} until epoch 3\n", layers)
-    drawn = figure.draw(picture(plan, "costs $5 and $x^"), form)
+    chart = of_groups(picture(plan, "costs $5 and $x^"))
     if form == "png":
-        assert drawn.startswith(b"\x89PNG")
+        pytest.importorskip("matplotlib")
+        assert figure.draw(chart).startswith(b"\x89PNG")
         return
-    texts = [text.strip() for node in ElementTree.fromstring(drawn).iter() for text in node.itertext()]
-    assert all(any(text.startswith(f"{name}  ") for text in texts) for name in map(str, range(layers)))
+    texts = [
+        text.strip() for node in ElementTree.fromstring(svg.draw(chart)).iter() for text in node.itertext()
+    ]
+    assert set(map(str, range(layers))) <= set(texts)
     assert "costs $5 and $x^" in texts
 
 
 def test_svg_is_the_same_each_time() -> None:
     """No date, no random identifiers: a picture in a repository changes only when the rules do."""
-    pytest.importorskip("matplotlib")
-    shown = picture(_plan(TEXT), "t")
-    assert figure.draw(shown, "svg") == figure.draw(shown, "svg")
+    chart = of_groups(picture(_plan(TEXT), "t"))
+    assert svg.draw(chart, paper=True) == svg.draw(chart, paper=True)
+
+
+def test_curves_and_lanes_share_one_time_axis() -> None:
+    """In the terminal what stands above each other is at the same time."""
+    shown = picture(_plan("** -> lr 1e-3\n0 -> lr 1e-2\nfreeze 0 until epoch 5\n"), "t")
+    for width in (40, 80):
+        lines = characters.draw(of_groups(shown), Screen(width=width))
+        lane = next(line for line in lines if line.startswith("a 0"))
+        curve = next(line for line in lines if "aaaa" in line)
+        assert curve.index("aaaa") == lane.rindex("░") + 1
+        assert len(curve) == len(lane)
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("layers", [4, 60])
 def test_characters_fit_the_screen(width: int, layers: int) -> None:
-    """One lane a group, no line too wide, also without Unicode."""
-    from layerlr_dsl.tools.cells import cells
-
+    """One lane a curve, no line too wide, also without Unicode."""
     shown = picture(_plan("<i> -> lr 1e-3 * 0.9 ^ i\nfreeze 0\n", layers), "t")
     for unicode in (True, False):
-        lines = characters.draw(shown, width, unicode=unicode)
+        lines = characters.draw(of_groups(shown), Screen(width=width, unicode=unicode))
         assert all(cells(line) <= width for line in lines)
         assert unicode or all(line.isascii() for line in lines)
-    assert sum(line.endswith("#") for line in lines) >= layers - 1
+    lanes = lines[next(k for k, line in enumerate(lines) if line.endswith("////")) :]
+    assert len(lanes) >= layers
+
+
+def test_what_does_not_fit_ends_in_an_ellipsis() -> None:
+    """At 40 columns names are long, and a name that is cut without a sign is another name."""
+    from torch import nn
+
+    model = nn.ModuleDict({f"encoder_of_all_kinds_of_things_{k}x": nn.Linear(2, 2) for k in range(3)})
+    plan = layerlr.parse("** -> lr 1e-3\nencoder_of_all_kinds_of_things_0x -> lr 1e-2\n").resolve(
+        model, epochs=4
+    )
+    for chart in (of_groups(picture(plan, "t")), of_network(drawing(plan, "t"))):
+        named = [
+            line for line in characters.draw(chart, Screen(width=40)) if "enc" in line or "things" in line
+        ]
+        assert len(named) == len(chart.lanes)
+        assert all("…" in line for line in named)
 
 
 def test_curves_are_higher_for_larger_rates() -> None:
     """The letter of the larger rate stands above that of the smaller one."""
     shown = picture(_plan("0, 1 -> lr 1e-2\n2, 3 -> lr 1e-4\n"), "t")
-    lines = characters.draw(shown, 60)
+    lines = characters.draw(of_groups(shown), Screen(width=60))
     assert next(k for k, line in enumerate(lines) if "aaa" in line) < next(
         k for k, line in enumerate(lines) if "bbb" in line
     )
 
 
-def test_groups_that_take_one_course_share_a_sign_too() -> None:
-    """Signs are few: weights and biases that differ in their decay alone have one curve."""
-    shown = picture(_plan("<i> -> lr 1e-3 * 0.9 ^ i\n**.bias -> weight_decay 0\n", 40), "t")
-    assert len(shown.series) == 80
-    lanes = characters.lanes(shown, 80)
-    assert all(one[0] == other[0] for one, other in zip(lanes[::2], lanes[1::2], strict=True))
-    assert len({lane[0] for lane in lanes}) == 40
+def test_lanes_rise_with_the_rate() -> None:
+    """A ramp is a ramp, in the terminal too."""
+    shown = picture(_plan("schedule constant(warmup=8 epochs)\n** -> lr 1e-3\n", epochs=10), "t")
+    lane = next(
+        line for line in characters.draw(of_groups(shown), Screen(width=80)) if line.startswith("a all")
+    )
+    drawn = [sign for sign in lane.split()[-1] if sign in characters.UNICODE.levels]
+    heights = [characters.UNICODE.levels.index(sign) for sign in drawn]
+    assert heights == sorted(heights)
+    assert len(set(heights)) > 3
+
+
+def test_colours_are_left_out_where_nobody_wants_them() -> None:
+    """And come back with the screen's: they add nothing but themselves."""
+    shown = of_groups(picture(_plan(TEXT), "t"))
+    bare, painted = (characters.draw(shown, Screen(colour=colour)) for colour in (False, True))
+    assert not any("\x1b" in line for line in bare)
+    assert len({code for line in painted for code in re.findall(r"38;5;[0-9]+", line)}) >= 3
+    stripped = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted]
+    assert [line.rstrip() for line in stripped] == [line.rstrip() for line in bare]
 
 
 def test_what_waits_for_a_metric_is_not_frozen_for_ever() -> None:
@@ -191,9 +238,10 @@ def test_the_backend_of_a_notebook_is_not_needed_to_draw_a_file(backend: str) ->
         "import os, layerlr_dsl as layerlr\n"
         "from torch import nn\n"
         "from layerlr_dsl.plots import picture\n"
+        "from layerlr_dsl.plots.chart import of_groups\n"
         "from layerlr_dsl.plots.figure import draw\n"
         "plan = layerlr.parse('schedule cosine; ** -> lr 1e-3').resolve(nn.Linear(2, 2), epochs=4)\n"
-        "assert draw(picture(plan, 'a run'), 'png').startswith(bytes([137]) + b'PNG')\n"
+        "assert draw(of_groups(picture(plan, 'a run'))).startswith(bytes([137]) + b'PNG')\n"
         f"assert os.environ['MPLBACKEND'] == {backend!r}\n"
     )
     ran = subprocess.run(
@@ -210,8 +258,8 @@ def test_a_backend_that_is_there_is_left_as_it_is() -> None:
     """Drawing a file inside a notebook must not take its backend away."""
     pytest.importorskip("matplotlib")
     text = (
-        "from layerlr_dsl.plots.figure import palette\n"
-        "palette(3)\n"
+        "from layerlr_dsl.plots.figure import matplotlib\n"
+        "matplotlib()\n"
         "import matplotlib\n"
         "assert matplotlib.get_backend().lower() == 'pdf'\n"
     )

@@ -45,6 +45,71 @@ def test_a_flag_that_is_taken_after_a_thaw_is_given_back_and_named(to_none):
     assert moved(before, model) == before.keys()
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_layer_trains_though_its_flag_is_taken_at_every_step(copied):
+    """Given back when a step is due is too late for that step: from the third on it comes ahead of the forward pass."""
+    model, optimizer, schedule = made(THAW)
+    for seed in range(6):
+        if seed == 5 and copied:
+            model, optimizer, schedule = copy.deepcopy((model, optimizer, schedule))
+        if seed > 1:
+            model.mid.requires_grad_(False)
+        before = snapshot(model, ["mid.0", "mid.1.weight"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if seed == 2 else "error", ScheduleWarning)
+            step(model, optimizer, schedule, seed)
+        assert moved(before, model) == (before.keys() if seed > 3 else set())
+        optimizer.zero_grad()
+
+
+def test_players_of_one_schedule_may_have_their_flags_off_in_turns():
+    """Each is looked at when its own optimizer steps; the other's flags are off then, and that is no news."""
+    model = nn.ModuleDict({"maker": Stack(), "judge": Stack()})
+    rules = "** -> lr 1e-2\nfreeze maker.layers.0, judge.layers.0 until epoch 1"
+    plan = resolve(rules, model, 3, 2)
+    groups = {player: [] for player in model}
+    for group in plan.param_groups(model):
+        for player, own in groups.items():
+            names = [name for name in group["param_names"] if name.startswith(player)]
+            own.append({**group, "params": [model.get_parameter(n) for n in names], "param_names": names})
+    optimizers = {player: torch.optim.AdamW([g for g in own if g["params"]]) for player, own in groups.items()}
+    schedule = plan.schedule(model, list(optimizers.values()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScheduleWarning)
+        for tick in range(6):
+            before = snapshot(model, ["maker.layers.0", "judge.layers.0"])
+            for player, other in (("maker", "judge"), ("judge", "maker")):
+                held = [(p, p.requires_grad) for p in model[other].parameters()]
+                model[other].requires_grad_(False)
+                model["judge"](model["maker"](torch.randn(3, 4))).square().mean().backward()
+                optimizers[player].step()
+                optimizers[player].zero_grad()
+                for parameter, flag in held:
+                    parameter.requires_grad_(flag)
+            schedule.step()
+            assert moved(before, model) == (before.keys() if tick > 1 else set())
+
+
+def test_a_flag_that_is_taken_in_the_turn_of_its_own_optimizer_is_named():
+    """Where each parameter has an optimizer, too."""
+    model = seeded()
+    plan = resolve(THAW, model, 3, 2)
+    groups = [
+        {**group, "params": [p], "param_names": [name]}
+        for group in plan.param_groups(model)
+        for name, p in zip(group["param_names"], group["params"], strict=True)
+    ]
+    optimizers = [torch.optim.AdamW([group]) for group in groups]
+    schedule = plan.schedule(model, optimizers)
+    schedule.step(2)
+    model.mid[0].requires_grad_(False)
+    with pytest.warns(ScheduleWarning, match=r"mid\.0\.weight.*given back"):
+        model(images(0)).square().sum().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert model.mid[0].weight.requires_grad
+
+
 def test_a_flag_that_no_rule_owns_is_named_and_left_alone():
     """Whoever takes it may mean it; but the rules give it a rate, and it trains nothing."""
     model, optimizer, schedule = made(THAW)

@@ -16,6 +16,7 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Value, names_in
 from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS, VALUES
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.tools.records import record
 
 _MODULE_IS = "module is "
 """Begins the name of what an expression asks of the module: the answer tells more of them alike than the class."""
@@ -51,7 +52,7 @@ class Row:
         return tuple([attribute(name).of(self) for name in names])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Column:
     """Something of every parameter, or of every module, that can tell one from another.
 
@@ -148,7 +149,7 @@ COLUMNS: Mapping[str, Column] = {
 """What the rows of the vocabulary name."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Attribute:
     """A value worked out from columns: `read` is given one entry of each, and nothing else."""
 

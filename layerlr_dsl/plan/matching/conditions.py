@@ -6,16 +6,16 @@ Each part is asked once for all classes of rows that agree in what it looks at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector
 from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, names_in
 from layerlr_dsl.plan.matching.attributes import attributes_in
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """One side of an `and`, at its own place: what it looks at, and the answers so far.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +17,10 @@ from layerlr_dsl.plan.matching.captures import Captures
 from layerlr_dsl.plan.matching.classes import Matches, RowClass
 from layerlr_dsl.plan.matching.compiled import Compiled
 from layerlr_dsl.plan.matching.conditions import Conditions
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Selected:
     """A clause's selector that covers a class, and what its captures are bound to."""
 
@@ -29,7 +29,7 @@ class Selected:
     bindings: Bindings
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WhereFault:
     """A `where` that has no value for a row."""
 

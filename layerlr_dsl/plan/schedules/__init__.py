@@ -8,14 +8,13 @@ waits for a metric.
 
 from __future__ import annotations
 
-from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault
+from layerlr_dsl.plan.schedules.arguments import ScheduleFault
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.plan.schedules.plateau import Plateau, PlateauState
-from layerlr_dsl.plan.schedules.registry import arguments_of, instead, make, meant, names
+from layerlr_dsl.plan.schedules.registry import make
 from layerlr_dsl.plan.schedules.shapes import Curve, Schedule, Sequence, parts_of, running
 
 __all__ = [
-    "ArgumentInfo",
     "Curve",
     "Easing",
     "Plateau",
@@ -23,11 +22,7 @@ __all__ = [
     "Schedule",
     "ScheduleFault",
     "Sequence",
-    "arguments_of",
-    "instead",
     "make",
-    "meant",
-    "names",
     "parts_of",
     "running",
 ]

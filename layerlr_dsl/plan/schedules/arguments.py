@@ -5,42 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from math import isfinite
-from typing import Literal
+from typing import cast
 
-from layerlr_dsl.catalogue.signatures import Interval
-from layerlr_dsl.plan.clock import Length
+from layerlr_dsl.catalogue.schedules import ArgumentInfo
+from layerlr_dsl.plan.clock import Length, Unit
 from layerlr_dsl.plan.schedules import easing
 from layerlr_dsl.plan.schedules.easing import Easing
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import respelled, spelled
-from layerlr_dsl.tools.records import record
-
-Kind = Literal["number", "length", "lengths", "metric", "fraction", "word", "flag", "shape"]
-
-ANYTHING = Interval()
-
-
-@record
-class ArgumentInfo:
-    """One argument of a schedule.
-
-    kind: "length" is a stretch of time (`3 epochs`, `200 steps`, `5%`), "lengths" a tuple of
-    them, "fraction" a number from 0 to 1 or a percentage, "word" one of `choices`, "flag" true or
-    false, "shape" an Easing: `linear`, `power(2)`.
-    exact: a length that whole epochs need not round up.
-    domain: what a number must lie in. whole: it must be a whole number.
-    """
-
-    kind: Kind
-    about: str
-    default: object = None
-    required: bool = False
-    domain: Interval = ANYTHING
-    whole: bool = False
-    positive: bool = False
-    choices: tuple[str, ...] = ()
-    exact: bool = False
 
 
 class ScheduleFault(Exception):
@@ -70,7 +44,7 @@ def read(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, objec
         elif info.required:
             raise ScheduleFault(None, f"{name} needs {argument}", f"write {name}({argument}={_sample(info)})")
         else:
-            values[argument] = info.default
+            values[argument] = _default(info)
     return values
 
 
@@ -79,9 +53,23 @@ def written(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, ob
     parts = [
         f"{argument}={_text(given[argument])}"
         for argument, info in infos.items()
-        if argument in given and given[argument] != info.default
+        if argument in given and given[argument] != _default(info)
     ]
     return f"{name}({', '.join(parts)})" if parts else name
+
+
+@cache
+def _default(info: ArgumentInfo) -> object:
+    """The default of an argument as a value."""
+    written = info.default
+    if not isinstance(written, str):
+        return written
+    if info.kind == "shape":
+        return Easing(written)
+    if info.kind == "length":
+        number, _, unit = written.replace("%", " percent").partition(" ")
+        return Length(Fraction(number), cast(Unit, unit))
+    return written
 
 
 _LENGTH = "a schedule takes what there is of the run: give its length with `epochs` or `steps`"

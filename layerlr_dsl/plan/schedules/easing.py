@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import cos, pi, sqrt
 
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 NAMES = ("linear", "cosine", "exponential", "sqrt", "power", "constant")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Easing:
     """A shape by name; `power` counts for `power(n)` alone."""
 

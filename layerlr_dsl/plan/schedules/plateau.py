@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from layerlr_dsl.plan.schedules.shapes import Curve
+from layerlr_dsl.tools.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Plateau(Curve):
     """`decay` times the rate whenever `metric` has not got better for more than `patience` reports.
 

@@ -1,140 +1,20 @@
-"""The schedules by name: which arguments each takes, and how its curve is made from them."""
+"""How the curve of each schedule is made from its arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from layerlr_dsl.catalogue.signatures import Interval
+from layerlr_dsl.catalogue.schedules import SCHEDULES, instead
 from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
 from layerlr_dsl.plan.schedules import shapes
-from layerlr_dsl.plan.schedules.arguments import ArgumentInfo, ScheduleFault, read, written
-from layerlr_dsl.plan.schedules.easing import LINEAR
+from layerlr_dsl.plan.schedules.arguments import ScheduleFault, read, written
 from layerlr_dsl.plan.schedules.plateau import Plateau
-from layerlr_dsl.tools.nearest import nearest
 
 Values: TypeAlias = dict[str, Any]
 Parts: TypeAlias = dict[str, Any]
 Maker: TypeAlias = Callable[[Values, Clock, Parts], shapes.Curve]
-
-SHARE = Interval(0, 1, True, True)
-ABOVE_ZERO = Interval(low=0)
-NOT_NEGATIVE = Interval(low=0, closed_low=True)
-
-WARMUP = {
-    "warmup": ArgumentInfo("length", "how long the warm-up lasts", Length(Fraction(0), "epochs")),
-    "warmup_start_factor": ArgumentInfo(
-        "fraction", "the share of the rate that a warm-up begins with; 0 if not given", domain=NOT_NEGATIVE
-    ),
-    "warmup_lr": ArgumentInfo("number", "the rate that a warm-up begins with", domain=NOT_NEGATIVE),
-    "warmup_type": ArgumentInfo("shape", "the shape of the warm-up", LINEAR),
-}
-FLOOR = ArgumentInfo("fraction", "the least factor, as a share of each group's own peak", domain=SHARE)
-MIN_LR = ArgumentInfo("number", "the least rate, the same for every group", domain=NOT_NEGATIVE)
-INTERVAL = ArgumentInfo(
-    "word",
-    "look the schedule up at every step, or at the start of each epoch",
-    "step",
-    choices=("step", "epoch"),
-)
-ENDPOINT = ArgumentInfo("flag", "whether ends are reached at the last tick before them", False)
-PREFIX = ArgumentInfo(
-    "flag", "whether the decay begins behind the warm-up; else the warm-up replaces its first part", True
-)
-GAMMA = ArgumentInfo("number", "what the factor is multiplied by each time", 0.1, domain=SHARE)
-END_FACTOR = ArgumentInfo("number", "the factor at the end", domain=NOT_NEGATIVE)
-FLOORS = {"floor": FLOOR, "min_lr": MIN_LR}
-COMMON = {**WARMUP, **FLOORS, "interval": INTERVAL}
-STRETCHED = {**COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}
-
-FAMILIAR: Mapping[str, str] = {
-    "steplr": "step",
-    "multisteplr": "multistep",
-    "constantlr": "constant",
-    "linearlr": "linear",
-    "exponentiallr": "exponential",
-    "polynomiallr": "polynomial",
-    "cosineannealinglr": "cosine",
-    "cosineannealingwarmrestarts": "cosine_restarts",
-    "onecyclelr": "one_cycle",
-    "reducelronplateau": "plateau",
-    "getcosineschedulewithwarmup": "cosine",
-    "getlinearschedulewithwarmup": "linear",
-    "getconstantschedule": "constant",
-    "getconstantschedulewithwarmup": "constant",
-    "getpolynomialdecayschedulewithwarmup": "polynomial",
-    "getinversesqrtschedule": "inverse_sqrt",
-    "getcosinewithhardrestartsschedulewithwarmup": "cosine_restarts",
-    "getcosinewithminlrschedulewithwarmup": "cosine",
-    "getcosinewithminlrschedulewithwarmuplrrate": "cosine",
-    "cosinewithminlr": "cosine",
-    "cosinewarmupwithminlr": "cosine",
-    "cosinewithrestarts": "cosine_restarts",
-    "constantwithwarmup": "constant",
-    "warmupstabledecay": "wsd",
-    "getreduceonplateauschedule": "plateau",
-    "getwsdschedule": "wsd",
-    "cosinelrscheduler": "cosine",
-    "steplrscheduler": "step",
-    "multisteplrscheduler": "multistep",
-    "polylrscheduler": "polynomial",
-    "plateaulrscheduler": "plateau",
-    "wsdlrscheduler": "wsd",
-}
-"""What torch, transformers and timm call these, in lower case and without `_`."""
-
-UNEQUALLED: Mapping[str, str] = {
-    "lambdalr": "write the factor as a `let` that moves, and `schedule NAME`",
-    "multiplicativelr": "write the factor as a `let` that moves, and `schedule NAME`",
-    "sequentiallr": "write one behind the other: `schedule linear for 5 epochs then cosine`",
-    "chainedscheduler": "multiply them in a `let`, `let both = cosine(warmup=5%) * step(every=30 epochs)`, and write `schedule both`",
-    "cycliclr": "write `cosine_restarts(every=10 epochs)`, or a `let` that moves and `schedule NAME`",
-    "swalr": "write one behind the other: `schedule cosine for 75% then constant(factor=0.1)`",
-    "getscheduler": "name the schedule itself, such as `schedule cosine(warmup=5%)`",
-    "getadafactorschedule": "leave it out: Adafactor sets its own rate",
-    "greedy": "write `plateau(metric=val_loss)`, which falls when a metric says so",
-    "getgreedyschedule": "write `plateau(metric=val_loss)`, which falls when a metric says so",
-    "tanhlrscheduler": "write the curve as a `let` that moves, and `schedule NAME`",
-}
-"""Names that no schedule stands for by itself, and what says the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    arguments: Mapping[str, ArgumentInfo]
-    parts: Maker
-    refused: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Arguments that others take and this cannot: why, and the way out."""
-
-
-def names() -> tuple[str, ...]:
-    """Every schedule there is."""
-    return tuple(ENTRIES)
-
-
-def arguments_of(name: str) -> Mapping[str, ArgumentInfo] | None:
-    """The arguments of a schedule in their canonical order, or None for an unknown schedule."""
-    entry = ENTRIES.get(name)
-    return None if entry is None else entry.arguments
-
-
-def meant(name: str) -> str | None:
-    """The schedule that a name of another library, or a slip, stands for."""
-    known = _key(name)
-    return None if known in UNEQUALLED else FAMILIAR.get(known) or nearest(name, ENTRIES)
-
-
-def instead(name: str) -> str:
-    """What to write in place of an unknown schedule."""
-    near = meant(name)
-    known = "known: " + ", ".join(ENTRIES)
-    return f"did you mean `{near}`?" if near else UNEQUALLED.get(_key(name), known)
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("_", "")
 
 
 def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Curve:
@@ -143,24 +23,24 @@ def make(name: str, arguments: Mapping[str, object], clock: Clock) -> shapes.Cur
     Raises ScheduleFault for an unknown name or a wrong argument, and UnknownTime where the
     schedule is relative to a run length, or a length to steps, that the clock does not know.
     """
-    entry = ENTRIES.get(name)
-    if entry is None:
+    signature = SCHEDULES.get(name)
+    if signature is None:
         raise ScheduleFault(None, f"there is no schedule called {name}", instead(name))
-    for argument, (why, help) in entry.refused.items():
+    for argument, (why, help) in signature.refused.items():
         if argument in arguments:
             raise ScheduleFault(argument, why, help)
-    values: Values = read(name, entry.arguments, arguments)
+    values: Values = read(name, signature.arguments, arguments)
     _refuse_idle(arguments)
     _refuse_contradictions(name, values)
     common: Parts = {
         "name": name,
-        "written": written(name, entry.arguments, arguments),
+        "written": written(name, signature.arguments, arguments),
         "warmup": _warmup(values, clock),
         "floor": _float(values, "floor") or 0.0,
         "min_lr": _float(values, "min_lr"),
         "held": _held_for(values, clock),
     }
-    return entry.parts(values, clock, common)
+    return MAKERS[name](values, clock, common)
 
 
 def _float(values: Values, name: str) -> float | None:
@@ -406,163 +286,18 @@ def _plateau(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     )
 
 
-EVERY = ArgumentInfo("length", "how long a period lasts", required=True, positive=True, exact=True)
-REPORTS = ArgumentInfo(
-    "number",
-    "reports in a row without an improvement that are put up with",
-    10,
-    domain=NOT_NEGATIVE,
-    whole=True,
-)
-
-_NO_PREFIX = "its warm-up is a part of it, and it cannot begin without it"
-_ONE_CYCLE_REFUSES = {
-    "warmup_prefix": (f"one_cycle rises by itself: {_NO_PREFIX}", "leave it out"),
-    "endpoint": ("one_cycle ends at the last step by nature", "leave it out"),
-}
-_SLANTED_TRIANGULAR_REFUSES = {
-    "warmup_prefix": (f"slanted_triangular rises by itself: {_NO_PREFIX}", "leave it out")
-}
-_INVERSE_SQRT_REFUSES = {
-    "warmup_prefix": ("inverse_sqrt counts from the end of its warm-up", "leave it out, or give timescale=")
-}
-_PLATEAU_REFUSES = {
-    "warmup_prefix": ("plateau falls when a metric says so, and has no length to count over", "leave it out")
-}
-
-ENTRIES: Mapping[str, Entry] = {
-    "constant": Entry(
-        {
-            "factor": ArgumentInfo("number", "the share of the rate", 1, domain=NOT_NEGATIVE),
-            **{name: info for name, info in WARMUP.items() if name != "warmup_lr"},
-            "endpoint": ENDPOINT,
-        },
-        _constant,
-        {
-            "warmup_lr": (
-                "`warmup_lr` is a rate, and constant is the same factor for every rate",
-                "write warmup_start_factor=, a share of each group's own rate",
-            ),
-            "min_lr": ("constant does not fall, so there is no least rate", "leave it out"),
-            "floor": ("constant does not fall, so there is no floor", "leave it out"),
-        },
-    ),
-    "step": Entry(
-        {"every": EVERY, "gamma": GAMMA, **COMMON, "endpoint": ENDPOINT, "warmup_prefix": PREFIX}, _step
-    ),
-    "multistep": Entry(
-        {
-            "at": ArgumentInfo("lengths", "when the factor drops, from the start of the run", required=True),
-            "gamma": GAMMA,
-            **STRETCHED,
-        },
-        _multistep,
-    ),
-    "exponential": Entry(
-        {
-            "gamma": ArgumentInfo("number", "what an epoch multiplies the factor by", domain=SHARE),
-            "end_factor": ArgumentInfo("number", "the factor at the end of the run", domain=NOT_NEGATIVE),
-            **STRETCHED,
-        },
-        _exponential,
-    ),
-    "linear": Entry(
-        {
-            "start_factor": ArgumentInfo("number", "the factor to begin with", domain=NOT_NEGATIVE),
-            "end_factor": END_FACTOR,
-            **STRETCHED,
-        },
-        _linear,
-    ),
-    "cosine": Entry(STRETCHED, _falling(shapes.half_cosine)),
-    "cosine_restarts": Entry(
-        {
-            "every": ArgumentInfo(
-                "length", "how long the first cycle lasts", required=True, positive=True, exact=True
-            ),
-            "multiply": ArgumentInfo(
-                "number", "how much longer each next cycle is", 1, domain=Interval(1, closed_low=True)
-            ),
-            **COMMON,
-            "warmup_prefix": PREFIX,
-        },
-        _cosine_restarts,
-    ),
-    "polynomial": Entry(
-        {"power": ArgumentInfo("number", "the exponent", 1, domain=ABOVE_ZERO), **STRETCHED}, _polynomial
-    ),
-    "one_cycle": Entry(
-        {
-            "peak_at": ArgumentInfo(
-                "length", "how long the rise lasts; 30% if not given", positive=True, exact=True
-            ),
-            "div_factor": ArgumentInfo(
-                "number", "the peak over the first rate; 25 if not given", domain=Interval(1, closed_low=True)
-            ),
-            "final_div_factor": ArgumentInfo(
-                "number",
-                "the first rate over the last; 1e4 if not given",
-                domain=Interval(1, closed_low=True),
-            ),
-            **COMMON,
-        },
-        _one_cycle,
-        _ONE_CYCLE_REFUSES,
-    ),
-    "slanted_triangular": Entry(
-        {
-            "cut_frac": ArgumentInfo(
-                "fraction", "the share of the run that rises; 0.1 if not given", domain=Interval(0, 1)
-            ),
-            "ratio": ArgumentInfo(
-                "number",
-                "the peak over the lowest rate; 32 if not given",
-                domain=Interval(1, closed_low=True),
-            ),
-            **COMMON,
-        },
-        _slanted_triangular,
-        _SLANTED_TRIANGULAR_REFUSES,
-    ),
-    "inverse_sqrt": Entry(
-        {
-            "timescale": ArgumentInfo(
-                "length",
-                "how slowly it falls; the warm-up, or else 10,000 steps, if not given",
-                positive=True,
-            ),
-            **COMMON,
-        },
-        _inverse_sqrt,
-        _INVERSE_SQRT_REFUSES,
-    ),
-    "wsd": Entry(
-        {
-            "decay": ArgumentInfo(
-                "length", "how long the fall at the end lasts", Length(Fraction(10), "percent")
-            ),
-            "decay_type": ArgumentInfo("shape", "the shape of the fall", LINEAR),
-            **STRETCHED,
-        },
-        _wsd,
-    ),
-    "plateau": Entry(
-        {
-            "metric": ArgumentInfo("metric", "what `schedule.report` is told", required=True),
-            "factor": ArgumentInfo(
-                "number", "what the rate is multiplied by", 0.1, domain=Interval(0, 1, True)
-            ),
-            "patience": REPORTS,
-            "threshold": ArgumentInfo(
-                "number", "the share of the best value that counts as better", 1e-4, domain=NOT_NEGATIVE
-            ),
-            "mode": ArgumentInfo("word", 'whether "min" or "max" is better', "min", choices=("min", "max")),
-            "cooldown": ArgumentInfo(
-                "number", "reports to wait after a drop", 0, domain=NOT_NEGATIVE, whole=True
-            ),
-            **COMMON,
-        },
-        _plateau,
-        _PLATEAU_REFUSES,
-    ),
+MAKERS: Mapping[str, Maker] = {
+    **{name: _falling(along) for name, along in shapes.FALLING.items()},
+    "constant": _constant,
+    "step": _step,
+    "multistep": _multistep,
+    "exponential": _exponential,
+    "linear": _linear,
+    "cosine_restarts": _cosine_restarts,
+    "polynomial": _polynomial,
+    "one_cycle": _one_cycle,
+    "slanted_triangular": _slanted_triangular,
+    "inverse_sqrt": _inverse_sqrt,
+    "wsd": _wsd,
+    "plateau": _plateau,
 }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import cos, floor, inf, log, pi, sqrt
 from typing import ClassVar, Protocol, runtime_checkable
 
 from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
+from layerlr_dsl.tools.records import record
 
 _HAIR = 1e-9
 """By how much a share of a cycle may be off."""
@@ -47,7 +48,7 @@ class Schedule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Warmup:
     """What comes before a curve: `ticks` from `start` (a factor) or `rate` (absolute) up to the curve.
 
@@ -68,7 +69,7 @@ class Warmup:
         return self.easing.between(first, last, tick / self.reached)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Curve:
     """Common to all: the warm-up before the curve, and the value kept after the end of the run.
 
@@ -139,7 +140,7 @@ class Curve:
         return self.written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Constant(Curve):
     """`level` of the peak throughout."""
 
@@ -149,7 +150,7 @@ class Constant(Curve):
         return self.level
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Step(Curve):
     """`gamma` to the number of whole periods passed; a period lasts `period / parts` ticks."""
 
@@ -162,7 +163,7 @@ class Step(Curve):
         return float(self.gamma ** (tick * self.parts // self.period))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class MultiStep(Curve):
     """`gamma` to the number of `marks` (ticks) passed."""
 
@@ -174,7 +175,7 @@ class MultiStep(Curve):
         return float(self.gamma ** bisect_right(self.marks, tick))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Exponential(Curve):
     """`gamma` to the number of `period`s (ticks) passed since tick `start`, fractions included, `most` at most."""
 
@@ -191,7 +192,7 @@ class Exponential(Curve):
         return self.share(self.end) if self.most == inf else self.gamma
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Linear(Curve):
     """A straight line from one share of the peak at tick `start` to another, `span` ticks later."""
 
@@ -208,7 +209,7 @@ class Linear(Curve):
         return self.last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Polynomial(Curve):
     """From 1 at tick `start` to the floor, `span` ticks later, along (1 - progress)^power."""
 
@@ -223,7 +224,7 @@ class Polynomial(Curve):
         return 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Falling(Curve):
     """From 1 at tick `start` to the floor, `span` ticks later, along a function of the progress in between."""
 
@@ -239,12 +240,23 @@ class Falling(Curve):
         return 0.0
 
 
-def half_cosine(progress: float) -> float:
+FALLING: dict[str, Callable[[float], float]] = {}
+"""The decays that are no more than a function of the progress, by the name of the schedule."""
+
+
+def falling(along: Callable[[float], float]) -> Callable[[float], float]:
+    """Mark a function, 1 at progress 0 and 0 at progress 1, as the curve of the schedule of its name."""
+    FALLING[along.__name__] = along
+    return along
+
+
+@falling
+def cosine(progress: float) -> float:
     """From 1 to 0, level at both ends."""
     return 0.5 * (1.0 + cos(pi * progress))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CosineRestarts(Curve):
     """Half a cosine again and again from tick `start` on; each cycle is `multiply` times as long as the last."""
 
@@ -276,7 +288,7 @@ class CosineRestarts(Curve):
         return float(self.period * (self.multiply**cycle - 1.0) / (self.multiply - 1.0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class OneCycle(Curve):
     """Up to the peak and down again, both along half a cosine; places are in ticks, not always whole."""
 
@@ -299,7 +311,7 @@ def _eased(first: float, last: float, progress: float) -> float:
     return last + (first - last) * 0.5 * (1.0 + cos(pi * progress))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SlantedTriangular(Curve):
     """A short straight rise to tick `peak`, then a long straight fall over `fall` ticks."""
 
@@ -314,7 +326,7 @@ class SlantedTriangular(Curve):
         return 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class InverseSqrt(Curve):
     """sqrt(timescale / (ticks since `start` + timescale))."""
 
@@ -326,7 +338,7 @@ class InverseSqrt(Curve):
         return sqrt(self.timescale / (tick - self.start + self.timescale))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class WarmupStableDecay(Curve):
     """Level until tick `start`, then a fall to the floor over `span` ticks."""
 
@@ -344,7 +356,7 @@ class WarmupStableDecay(Curve):
         return least if p >= 1.0 else self.easing.between(1.0, least, p)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sequence:
     """One schedule behind the other: each begins at its tick of `starts`, as if that were a run's start."""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.checks import Checks
-from layerlr_dsl.plan.findings_model import top_modules
+from layerlr_dsl.plan.findings.checks import Checks
+from layerlr_dsl.plan.findings.overriding import top_modules
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.numbers import spelled
 

@@ -9,9 +9,9 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, warning
 from layerlr_dsl.language.expressions import Fault
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.factories import Faulty
+from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.plan.schedules import Curve, parts_of
 from layerlr_dsl.tools.numbers import plural, spelled
 

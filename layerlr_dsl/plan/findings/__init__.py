@@ -8,34 +8,20 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.plan import (
-    findings_model,
-    findings_moving,
-    findings_optimizers,
-    findings_schedules,
-    findings_stages,
-    findings_time,
-)
+from layerlr_dsl.plan.findings import moving, optimizers, overriding, schedules, selectors, stages, time
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.plan.resolution import Resolution
 
 
-FAMILIES = (
-    findings_model.check,
-    findings_stages.check,
-    findings_moving.check,
-    findings_optimizers.check,
-    findings_time.check,
-    findings_schedules.check,
-)
+FAMILIES = (selectors, overriding, stages, moving, optimizers, time, schedules)
 
 
 def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = ()) -> tuple[Diagnostic, ...]:
     """LR1xx that only a model can show, LR2xx and LR3xx, and what was found `before`, each place once."""
     found = [*resolution.timed.found, *resolution.ruling.found]
-    found.extend(one for family in FAMILIES for one in family.found(plan, resolution))
+    found.extend(one for family in FAMILIES for one in family.check.found(plan, resolution))
     codes = {d.code for d in found}
     found = [d for d in found if not unsaid(d.code, codes, resolution.rules.complete)]
     if not found:

@@ -11,9 +11,9 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import finite
-from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.factories import Faulty
+from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:

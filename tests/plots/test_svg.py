@@ -1,4 +1,4 @@
-"""The still of a network: an SVG without a script, whose colours are those of the plan."""
+"""Charts as SVG without a script: the still of a network, and curves with their lanes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pages import Net, plan_of
 from torch import nn
 
 import layerlr_dsl as layerlr
+from layerlr_dsl.plots.chart import of_network
 from layerlr_dsl.plots.colours import Scale, viridis
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.rows import rows
-from layerlr_dsl.plots.still import draw
+from layerlr_dsl.plots.svg import draw
 
 
 def _texts(svg: str) -> list[str]:
@@ -23,7 +24,7 @@ def _texts(svg: str) -> list[str]:
 
 def test_it_is_well_formed_and_needs_no_script() -> None:
     """A notebook that strips scripts shows all of it."""
-    svg = draw(drawing(plan_of(), "a.lr & <b>"))
+    svg = draw(of_network(drawing(plan_of(), "a.lr & <b>")))
     assert "<script" not in svg
     assert "a.lr & <b>" in _texts(svg)
     assert {"stem", "blocks", "head", "token"} <= set(_texts(svg))
@@ -31,7 +32,9 @@ def test_it_is_well_formed_and_needs_no_script() -> None:
 
 def test_two_stills_in_one_page_keep_to_their_own_colours() -> None:
     """Names inside an SVG are names of the whole page: those of two pictures must differ."""
-    first, second = (draw(drawing(plan_of(f"** -> lr {rate}\n"), "t")) for rate in ("1e-3", "1e-2"))
+    first, second = (
+        draw(of_network(drawing(plan_of(f"** -> lr {rate}\n"), "t"))) for rate in ("1e-3", "1e-2")
+    )
     names = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (first, second)]
     assert names[0]
     assert not names[0] & names[1]
@@ -87,9 +90,8 @@ def test_plot_returns_a_figure() -> None:
     pytest.importorskip("matplotlib")
     plan = plan_of()
     figure = plan.plot("a title")
-    assert len(figure.axes) == 2
-    assert figure.axes[0].get_ylabel() == "learning rate"
-    assert plan.plot(option="weight_decay").axes[0].get_ylabel() == "weight decay"
+    assert figure.axes[0].get_ylabel() == "learning rate (log scale)"
+    assert plan.plot(option="weight_decay").axes[0].get_ylabel() == "weight decay (log scale)"
 
 
 def test_without_matplotlib_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info, warning
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.plan.checks import Checks
+from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.timeline import Mark
 from layerlr_dsl.tools.numbers import plural

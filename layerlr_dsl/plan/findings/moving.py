@@ -17,15 +17,16 @@ from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.checks import Checks
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
+from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
 from layerlr_dsl.plan.schedules import Schedule, parts_of, running
 from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -58,7 +59,7 @@ def _suppositions(plan: Plan) -> list[Fired]:
     return [{}, *(fired for _, _, fired in plan.suppositions())]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Place:
     """An option of some parameters between two changes."""
 

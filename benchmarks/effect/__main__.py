@@ -1,0 +1,79 @@
+"""`make effect`: the study, from packages to RESULTS.md. Ctrl-C ends it, and the same command goes on.
+
+PYTHONPATH=benchmarks python -m effect [--full] [--tasks NAME,...] [--arms NAME,...] [--jobs N] [--report]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    given = _arguments()
+    if given.worker:
+        return _work(given)
+    if not given.report:
+        status = _workers(given)
+        if status:
+            return status
+    from effect.report import write
+
+    print(f"results: {write(given.cache, given.to)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="effect", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the parts that the core leaves out too")
+    parser.add_argument("--tasks", default="", help="some tasks only, by name")
+    parser.add_argument("--arms", default="", help="some arms only, by name")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: 2)")
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing, write the results of what is there"
+    )
+    parser.add_argument("--cache", type=Path, default=Path("runs/effect"), help="packages, data and trials")
+    parser.add_argument("--to", type=Path, default=HERE, help="where RESULTS.md and its pictures go")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _workers(given: argparse.Namespace) -> int:
+    """Processes that share the trials; the status is 130 after Ctrl-C."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, "-W", "ignore", "-m", "effect", "--worker", *sys.argv[1:]]
+    running = [subprocess.Popen(command, env={**os.environ, **threads}) for _ in range(max(1, given.jobs))]
+    try:
+        return max(process.wait() for process in running)
+    except KeyboardInterrupt:
+        for process in running:
+            process.wait()
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _work(given: argparse.Namespace) -> int:
+    import torch
+
+    from effect.arms import STUDY
+    from effect.work import Worker
+
+    torch.set_num_threads(1)
+    units = STUDY.units(("core", "full") if given.full else ("core",))
+    for names, of in ((given.tasks, "task"), (given.arms, "arm")):
+        if names:
+            units = [unit for unit in units if getattr(unit, of).name in names.split(",")]
+    try:
+        Worker(STUDY, units, given.cache, lambda text: print(text, flush=True), given.jobs).run()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

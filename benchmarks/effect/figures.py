@@ -1,0 +1,143 @@
+"""From trials to figures: what each arm came to over the reporting seeds, and differences of two arms in pairs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from effect.design import Claim, Study, Unit
+from effect.record import Figures, Key
+from effect.tuning import Tuned, tuned
+from layerlr_dsl.tuning.outcome import Interval
+
+Measure = Callable[[Figures], "float | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """An arm on a task at a length: the base rate that tuning chose, and the figures of each reporting seed.
+
+    best is None where every rate diverged; by_seed lacks trials that were not run.
+    """
+
+    unit: Unit
+    best: Tuned | None
+    by_seed: Mapping[int, Figures]
+    trials: int
+
+    def mean(self, measure: Measure) -> float | None:
+        values = [value for figures in self.by_seed.values() if (value := measure(figures)) is not None]
+        return statistics.fmean(values) if values else None
+
+
+def score(figures: Figures) -> float | None:
+    return figures.score
+
+
+def shift(figures: Figures) -> float | None:
+    return figures.shift
+
+
+def seconds(figures: Figures) -> float | None:
+    return figures.seconds
+
+
+MEASURES: Mapping[str, Measure] = {"test": score, "shift": shift, "seconds": seconds}
+
+
+class _NotRun(Exception):
+    """A trial that the record lacks."""
+
+
+def reported(study: Study, known: Mapping[Key, Figures]) -> list[Reported]:
+    """Every unit of the study whose tuning is complete and that has all of its reporting seeds."""
+    by_unit: dict[tuple[str, str, int], dict[Key, Figures]] = {}
+    for key, figures in known.items():
+        by_unit.setdefault((key.task, key.arm, key.epochs), {})[key] = figures
+    found = []
+    for unit in study.units(("core", "full")):
+        own = _newest(by_unit.get((unit.task.name, unit.arm.name, unit.epochs), {}))
+        standing = _standing(study, unit, own)
+        if standing is not None:
+            found.append(standing)
+    return found
+
+
+def _newest(own: Mapping[Key, Figures]) -> dict[tuple[float, int, str], Figures]:
+    """Trials of the rules as they were last, by base rate, seed and part."""
+    last = next((key.digest for key in reversed(own)), None)
+    return {(key.base, key.seed, key.part): found for key, found in own.items() if key.digest == last}
+
+
+def _standing(study: Study, unit: Unit, own: Mapping[tuple[float, int, str], Figures]) -> Reported | None:
+    def known(base: float, seed: int) -> Figures:
+        try:
+            return own[base, seed, "tune"]
+        except KeyError:
+            raise _NotRun from None
+
+    try:
+        best = tuned(unit.arm.grid, study.points, study.tuning, known)
+    except _NotRun:
+        return None
+    if best is None:
+        return Reported(unit, None, {}, len(own))
+    seeds = {
+        seed: own[best.base, seed, "report"] for seed in study.reporting if (best.base, seed, "report") in own
+    }
+    return Reported(unit, best, seeds, len(own)) if len(seeds) == len(study.reporting) else None
+
+
+def difference(arm: Reported, other: Reported, measure: Measure) -> Interval | None:
+    """By how much an arm has more than another, seed by seed; None where they share no seed."""
+    pairs = [(measure(arm.by_seed[seed]), measure(other.by_seed[seed])) for seed in both(arm, other)]
+    gains = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+    return Interval.of(gains) if gains else None
+
+
+def saved(arm: Reported, other: Reported) -> Interval | None:
+    """The part of another arm's processor time that an arm does without, seed by seed."""
+    parts = [1 - arm.by_seed[seed].seconds / other.by_seed[seed].seconds for seed in both(arm, other)]
+    return Interval.of(parts) if parts else None
+
+
+def both(arm: Reported, other: Reported) -> list[int]:
+    return sorted(arm.by_seed.keys() & other.by_seed.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A claim on one task at one length. found is a difference in shares of 1, or the share of time saved."""
+
+    claim: Claim
+    task: str
+    epochs: int
+    found: Interval
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says of the claim."""
+        if not self.found.sure:
+            return "not contradicted" if self.claim.expects == "not less" else "not seen"
+        return "confirmed" if self.found.mean > 0 else "contradicted"
+
+
+def verdicts(study: Study, standings: list[Reported]) -> list[Tested]:
+    """Every claim wherever both of its arms were reported."""
+    known = {(s.unit.task.name, s.unit.epochs, s.unit.arm.name): s for s in standings}
+    places = dict.fromkeys((task, epochs) for task, epochs, _ in known)
+    found = []
+    for claim in study.claims:
+        for task, epochs in places:
+            arm, other = known.get((task, epochs, claim.arm)), known.get((task, epochs, claim.against))
+            if arm is None or other is None or task not in (claim.tasks or (task,)):
+                continue
+            gain = (
+                saved(arm, other)
+                if claim.measure == "seconds"
+                else difference(arm, other, MEASURES[claim.measure])
+            )
+            if gain is not None:
+                found.append(Tested(claim, task, epochs, gain))
+    return found

@@ -1,0 +1,149 @@
+"""Going through a study: units one after the other, by as many processes as there are, each trial once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from effect import data, files, networks
+from effect.data import Data, draw
+from effect.design import Study, Task, Unit
+from effect.networks import Network
+from effect.packages import Missing
+from effect.progress import Progress
+from effect.record import Figures, Key, Record, about, digest
+from effect.trial import Setting, scored, train
+from effect.tuning import tuned
+
+TRIALS, SKIPPED, ABOUT = "trials.jsonl", "skipped", "about.json"
+
+
+@dataclass
+class Bench:
+    """Data and network of the task at hand."""
+
+    cache: Path
+    _task: Task | None = None
+    _made: tuple[Data, Network] | None = None
+
+    def of(self, task: Task) -> tuple[Data, Network]:
+        """Made when first asked for, and kept until another task is. Raises Missing."""
+        if self._task != task or self._made is None:
+            found = data.load(task, self.cache)
+            self._task, self._made = task, (found, networks.network(task.network, found.classes, self.cache))
+        return self._made
+
+
+@dataclass
+class Worker:
+    """Runs what is left of a study, in this process."""
+
+    study: Study
+    units: list[Unit]
+    cache: Path
+    tell: Callable[[str], None]
+    processes: int = 1
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.record = Record(self.cache / TRIALS)
+        self.bench = Bench(self.cache)
+        self.progress = Progress(self.study, self.units, self.record, self.processes)
+
+    def run(self) -> None:
+        """All units that no other process has in hand."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        (self.cache / ABOUT).write_text(json.dumps(about()) + "\n", "utf-8")
+        for unit in self.units:
+            try:
+                with FileLock(self._lock(unit), timeout=0):
+                    self._unit(unit)
+            except Timeout:
+                continue
+            except Missing as fault:
+                self._skip(unit.task, str(fault))
+
+    def _lock(self, unit: Unit) -> Path:
+        folder = self.cache / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{unit.task.name}-{unit.epochs}-{unit.arm.name}.lock"
+
+    def _skip(self, task: Task, why: str) -> None:
+        path = self.cache / SKIPPED / task.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            self.tell(f"{task.name} is skipped: {why}")
+        path.write_text(why + "\n", "utf-8")
+
+    def _unit(self, unit: Unit) -> None:
+        found, network = self.bench.of(unit.task)
+        (self.cache / SKIPPED / unit.task.name).unlink(missing_ok=True)
+        attempt = Attempt(
+            self, unit, found, network, files.text(unit.arm, unit.task.network, network, unit.epochs)
+        )
+        attempt.keep_rules()
+        best = tuned(unit.arm.grid, self.study.points, self.study.tuning, attempt.tune)
+        if best is None:
+            self.tell(f"{unit.task.name}, {unit.arm.name}: every base rate diverged")
+            return
+        for seed in self.study.reporting:
+            attempt.report(best.base, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Trials of one unit."""
+
+    worker: Worker
+    unit: Unit
+    found: Data
+    network: Network
+    rules: str
+
+    def keep_rules(self) -> None:
+        """The rule file, for whoever wants to see what was run."""
+        path = (
+            self.worker.cache / "rules" / f"{self.unit.task.name}-{self.unit.epochs}-{self.unit.arm.name}.lr"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.rules, "utf-8")
+
+    def tune(self, base: float, seed: int) -> Figures:
+        return self._trial(base, seed, "tune")
+
+    def report(self, base: float, seed: int) -> Figures:
+        return self._trial(base, seed, "report")
+
+    def _trial(self, base: float, seed: int, part: str) -> Figures:
+        task, arm = self.unit.task, self.unit.arm
+        sizes = (task.network, task.side, task.train, task.validation, task.batch)
+        told = digest(files.bare(self.rules), sorted(arm.lets.items()), arm.head, *sizes)
+        key = Key(task.name, arm.name, self.unit.epochs, base, seed, part, told)
+        known = self.worker.record.get(key)
+        if known is not None:
+            return known
+        figures = self._run(base, seed, part)
+        self.worker.record.add(key, figures)
+        self.worker.tell(self.worker.progress.line(key, figures))
+        return figures
+
+    def _run(self, base: float, seed: int, part: str) -> Figures:
+        began = time.monotonic()
+        training, validation = draw(self.found, self.unit.task, seed)
+        lets: Mapping[str, float] = {**self.unit.arm.lets, "base": base}
+        task, arm = self.unit.task, self.unit.arm
+        setting = Setting(self.rules, lets, self.unit.epochs, task.batch, seed, arm.head)
+        done = train(self.network, training, setting)
+        score = loss = shift = None
+        if done.finite:
+            seen = validation if part == "tune" else self.found.test
+            score, loss = scored(self.network, done.model, seen)
+            if part == "report" and self.found.shift is not None:
+                shift, _ = scored(self.network, done.model, self.found.shift)
+        wall = time.monotonic() - began
+        return Figures(score, loss, shift, done.seconds, done.memory, done.trains, wall)

@@ -440,7 +440,7 @@ _OPERATIONS: dict[str, Callable[[Value, Value], Value]] = {
 def _comparison(node: s.Comparison, scope: Scope) -> Value:
     left, right = evaluate(node.left, scope), evaluate(node.right, scope)
     if type(left) is int and type(right) is int:
-        return _COMPARISONS[node.operator](left, right)
+        return COMPARISONS[node.operator](left, right)
     numbers = all(isinstance(v, (int, float, Fraction)) and not isinstance(v, bool) for v in (left, right))
     if node.operator in ("<", "<=", ">", ">="):
         _need_number(left, node.left)
@@ -451,10 +451,10 @@ def _comparison(node: s.Comparison, scope: Scope) -> Value:
             f"{describe(left)} is never equal to {describe(right)}: they are of different kinds",
             node.span,
         )
-    return _COMPARISONS[node.operator](left, right)
+    return COMPARISONS[node.operator](left, right)
 
 
-_COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
+COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -593,9 +593,7 @@ _CAPTURE_FUNCTIONS: Mapping[str, Callable[[_Places, s.Call, Scope], int]] = {
     "count": lambda places, node, scope: len(places),
     "rank": _rank,
 }
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "min": lambda *v: min(v),
-    "max": lambda *v: max(v),
+OF_ONE_NUMBER: Mapping[str, Callable[[Any], Any]] = {
     "sqrt": math.sqrt,
     "log2": math.log2,
     "floor": math.floor,
@@ -605,6 +603,11 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp": math.exp,
     "log": math.log,
     "abs": abs,
+}
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "min": lambda *v: min(v),
+    "max": lambda *v: max(v),
+    **OF_ONE_NUMBER,
     "choose": lambda *_: None,  # only the chosen one is worked out, so this is never called
 }
 ARITY = {

@@ -19,15 +19,15 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import (
     COMPARISONS,
     OF_ONE_NUMBER,
-    TIME_NAMES,
     Fault,
     Scope,
     Value,
     evaluate,
-    moves,
     place_of,
 )
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.names import TIME_NAMES
+from layerlr_dsl.language.questions import moves
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule

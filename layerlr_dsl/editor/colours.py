@@ -12,7 +12,7 @@ from pathlib import Path
 
 from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.editor.vsix import extension_folder
-from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 GRAMMAR = Path(__file__).with_name("layerlr.tmLanguage.json")

@@ -15,7 +15,8 @@ from layerlr_dsl.editor.mentions import captures_in
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.editor.tree import Leaf, Tree
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import (
+from layerlr_dsl.language.machine import machine
+from layerlr_dsl.language.names import (
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
@@ -23,7 +24,6 @@ from layerlr_dsl.language.expressions import (
     LATER_FUNCTIONS,
     TIME_NAMES,
 )
-from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.language.trees import walk
 from layerlr_dsl.tools.numbers import plural

@@ -14,8 +14,9 @@ from layerlr_dsl.editor.mentions import path_to
 from layerlr_dsl.editor.navigation import definition, home_of, occurrence_at, word_at
 from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import Fault, Scope, evaluate, is_constant
+from layerlr_dsl.language.expressions import Fault, Scope, evaluate
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.questions import is_constant
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.trees import walk
 from layerlr_dsl.tools.numbers import plural, spelled

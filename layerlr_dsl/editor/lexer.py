@@ -18,11 +18,7 @@ from pygments.token import (
     Whitespace,
 )
 
-from layerlr_dsl.language.expressions import (
-    CAPTURE_FUNCTIONS,
-    DTYPES,
-    FUNCTIONS,
-)
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, DTYPES, FUNCTIONS
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 __all__ = ["LayerlrLexer"]

@@ -12,7 +12,7 @@ from layerlr_dsl.editor.mentions import Mention, mentions
 from layerlr_dsl.editor.navigation import Occurrence, definition, occurrences, same
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import RESERVED
+from layerlr_dsl.language.names import RESERVED
 from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 from layerlr_dsl.language import faults
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expression_builder import ExpressionBuilder, share_of, unquoted
-from layerlr_dsl.language.expressions import WORDS
+from layerlr_dsl.language.names import WORDS
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.tokens import Token
 

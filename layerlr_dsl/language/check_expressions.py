@@ -9,7 +9,8 @@ from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
-from layerlr_dsl.language.expressions import (
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
+from layerlr_dsl.language.names import (
     ARITY,
     CAPTURE_FUNCTIONS,
     DTYPES,
@@ -18,13 +19,8 @@ from layerlr_dsl.language.expressions import (
     LATER_FUNCTIONS,
     NUMBERS,
     TIME_NAMES,
-    Constants,
-    Fault,
-    Scope,
-    Value,
-    children,
-    evaluate,
 )
+from layerlr_dsl.language.questions import Constants, children
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES

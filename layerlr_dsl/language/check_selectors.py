@@ -9,8 +9,8 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression, unknown_group
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
 from layerlr_dsl.language.diagnostics import Findings
-from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span

@@ -13,8 +13,9 @@ from layerlr_dsl.language.check_expressions import Names, attempt, check_express
 from layerlr_dsl.language.checked import CheckedOptimizer, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, warning
 from layerlr_dsl.language.diagnostics import info as info_
-from layerlr_dsl.language.expressions import Scope, Value, is_constant, moves
+from layerlr_dsl.language.expressions import Scope, Value
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.questions import is_constant, moves
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled

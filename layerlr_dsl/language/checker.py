@@ -23,15 +23,12 @@ from layerlr_dsl.language.checked import (
     CheckedSetting,
 )
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, has_errors
-from layerlr_dsl.language.expressions import (
-    RESERVED,
-    Scope,
-    Value,
-    is_constant,
-)
+from layerlr_dsl.language.expressions import Scope, Value
 from layerlr_dsl.language.faults import too_many_waiting
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
+from layerlr_dsl.language.names import RESERVED
+from layerlr_dsl.language.questions import is_constant
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest

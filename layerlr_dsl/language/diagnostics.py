@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol
+from typing import Any, ClassVar, Concatenate, ParamSpec
 
 from layerlr_dsl.catalogue.findings import Severity
 from layerlr_dsl.language.source import Span
@@ -52,7 +52,12 @@ class Diagnostic:
     fix: Fix | None = None
 
 
-class _Make(Protocol):
+@record
+class _Maker:
+    """Makes findings of one severity."""
+
+    severity: Severity
+
     def __call__(
         self,
         code: str,
@@ -61,26 +66,13 @@ class _Make(Protocol):
         help: str | None = None,
         related: tuple[Related, ...] = (),
         fix: Fix | None = None,
-    ) -> Diagnostic: ...
-
-
-def _maker(severity: Severity) -> _Make:
-    def make(
-        code: str,
-        message: str,
-        span: Span | None,
-        help: str | None = None,
-        related: tuple[Related, ...] = (),
-        fix: Fix | None = None,
     ) -> Diagnostic:
-        return Diagnostic(code, severity, message, span, help, related, fix)
-
-    return make
+        return Diagnostic(code, self.severity, message, span, help, related, fix)
 
 
-error = _maker("error")
-warning = _maker("warning")
-info = _maker("info")
+error = _Maker("error")
+warning = _Maker("warning")
+info = _Maker("info")
 
 _P = ParamSpec("_P")
 

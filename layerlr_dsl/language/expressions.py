@@ -8,43 +8,25 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Container, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from fractions import Fraction
 from typing import Any, Protocol
 
-from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, DTYPES, NUMBERS
+from layerlr_dsl.language.questions import Constants, children
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
-from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, ATTRIBUTES, VALUES
+from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, VALUES
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
 Value = Any
 """int, float, Fraction, bool, str or a tuple of these."""
 
-FUNCTIONS = ("min", "max", "sqrt", "log2", "floor", "ceil")
-LATER_FUNCTIONS = ("cos", "sin", "exp", "log", "abs", "choose", "ramp")
-"""Functions whose names a file may give to something of its own: files that are older must go on to work."""
-TIME_NAMES: Mapping[str, str] = {
-    "step": "optimizer steps done",
-    "steps": "optimizer steps of the run, or of the stage",
-    "epoch": "epochs done, a fraction",
-    "epochs": "epochs of the run, or of the stage",
-    "progress": "the share of the run, or of the stage, that is done",
-}
-"""What an expression may ask of the clock; a `let` or a capture of that name hides it."""
-NUMBERS: Mapping[str, float] = {"pi": math.pi}
-CAPTURE_FUNCTIONS = ("last", "first", "count", "rank")
-"""Functions of what a selector, or a group, binds in the model."""
-GROUP_FUNCTIONS = ("last", "first", "count")
-"""Those of them that may be asked of a group: `last(@blocks)`."""
-_HIDEABLE = frozenset(("rank",))
-"""Capture functions whose names a file may give to something of its own."""
-WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))
 _MAX_POWER_BITS = 4096
 
 
@@ -77,29 +59,6 @@ class Subject(Protocol):
         """Whether the owner is of this class or family; None where that is not known (an older inventory)."""
 
 
-class Constants(Protocol):
-    """The `let` names of a file."""
-
-    @property
-    def moving(self) -> Set[str]:
-        """Those whose value changes with time."""
-
-    @property
-    def of_model(self) -> Set[str]:
-        """Those whose value depends on the model."""
-
-    @property
-    def groups(self) -> Mapping[str, frozenset[str]]:
-        """The captures that each group of the file binds."""
-
-    def __contains__(self, name: object, /) -> bool: ...
-
-    def __iter__(self) -> Iterator[str]: ...
-
-    def worth(self, name: str, exact: bool) -> Value:
-        """The value of a name; `exact` for time, in fractions. Raises Fault."""
-
-
 @record
 class Scope:
     """Everything that names can stand for while an expression is worked out."""
@@ -118,101 +77,6 @@ class Scope:
 def evaluate(expression: s.Expression, scope: Scope) -> Value:
     """The value of an expression. Raises Fault."""
     return _EVALUATORS[type(expression)](expression, scope)
-
-
-def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript | s.Is | s.GroupCapture]:
-    """Every node that refers to something by name, without recursion."""
-    stack: list[Any] = [expression]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (s.Name, s.Subscript, s.Is, s.GroupCapture)):
-            yield node
-        if isinstance(node, s.Call):
-            yield node
-            stack.extend(
-                a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS or _is_of_group(a)
-            )
-            stack.extend(keyword_values(node))
-        else:
-            stack.extend(children(node))
-
-
-def _is_of_group(argument: s.Expression) -> bool:
-    return isinstance(argument, s.GroupCapture)
-
-
-def keyword_values(node: s.Call) -> Iterator[s.Expression]:
-    """What the keywords of a call are worked out from."""
-    for keyword in node.keywords:
-        values = keyword.value if isinstance(keyword.value, tuple) else (keyword.value,)
-        for value in values:
-            yield value.value if isinstance(value, s.Duration) else value
-
-
-def children(node: s.Expression) -> tuple[s.Expression, ...]:
-    """The direct sub-expressions of a node."""
-    if isinstance(node, (s.Arithmetic, s.Comparison, s.Logic)):
-        return (node.left, node.right)
-    if isinstance(node, (s.Negative, s.Not)):
-        return (node.operand,)
-    if isinstance(node, s.Tuple):
-        return node.items
-    if isinstance(node, (s.Is, s.Matches)):
-        return (node.subject,)
-    if isinstance(node, s.Call):
-        return node.arguments
-    if isinstance(node, s.Subscript):
-        return (node.index,)
-    if isinstance(node, s.Duration):
-        return (node.value,)
-    return ()
-
-
-def moves(expression: s.Expression, lets: Constants, captures: Container[str] = ()) -> bool:
-    """Whether a value changes with time: it asks the clock, or calls what does."""
-    if isinstance(expression, s.Number):  # the leaves of most expressions, which are asked one by one
-        return False
-    if isinstance(expression, s.Name):
-        return expression.name not in captures and _moves_by_name(expression.name, lets)
-    for node in names_in(expression):
-        if isinstance(node, s.Call):
-            if node.function in CALLED or node.function == "ramp":
-                return True
-        elif (
-            isinstance(node, (s.Name, s.Subscript))
-            and node.name not in captures
-            and _moves_by_name(node.name, lets)
-        ):
-            return True
-    return False
-
-
-def _moves_by_name(name: str, lets: Constants) -> bool:
-    return name in lets.moving or (name in TIME_NAMES and name not in lets)
-
-
-def of_model(expression: s.Expression, lets: Constants) -> bool:
-    """Whether a value depends on the model, and on no parameter of it: it counts what a group binds."""
-    return any(
-        isinstance(node, s.GroupCapture)
-        or (isinstance(node, (s.Name, s.Subscript)) and node.name in lets.of_model)
-        for node in names_in(expression)
-    )
-
-
-def is_constant(expression: s.Expression, lets: Constants) -> bool:
-    """Whether the value depends on nothing but literals and lets that are constants."""
-    for node in names_in(expression):
-        if isinstance(node, (s.Name, s.Subscript)) and node.name in lets:
-            if node.name in lets.moving or node.name in lets.of_model:
-                return False
-            continue
-        if isinstance(node, s.Name) and node.name in NUMBERS:
-            continue
-        if isinstance(node, s.Call) and node.function in _FUNCTIONS:
-            continue
-        return False
-    return True
 
 
 # ---------------------------------------------------------------- leaves
@@ -267,28 +131,6 @@ def _attribute(name: str, span: Span, subject: Subject) -> Value:
         message = f"the inventory does not tell `{name}`"
         raise Fault("LR212", message, span, "write it again: `layerlr inspect SPEC -o FILE`")
     return value
-
-
-DTYPES = (
-    "float32",
-    "float64",
-    "float16",
-    "bfloat16",
-    "complex64",
-    "complex128",
-    "int8",
-    "uint8",
-    "int16",
-    "int32",
-    "int64",
-    "bool",
-    "float8_e4m3fn",
-    "float8_e5m2",
-)
-RESERVED = (
-    frozenset((*ATTRIBUTES, *FUNCTIONS, *CAPTURE_FUNCTIONS, *DTYPES, *WORDS, "where", "except")) - _HIDEABLE
-)
-"""What no `let` and no capture may be called: an expression would read something else in it."""
 
 
 def _tuple(node: s.Tuple, scope: Scope) -> Value:
@@ -440,7 +282,7 @@ _OPERATIONS: dict[str, Callable[[Value, Value], Value]] = {
 def _comparison(node: s.Comparison, scope: Scope) -> Value:
     left, right = evaluate(node.left, scope), evaluate(node.right, scope)
     if type(left) is int and type(right) is int:
-        return _COMPARISONS[node.operator](left, right)
+        return COMPARISONS[node.operator](left, right)
     numbers = all(isinstance(v, (int, float, Fraction)) and not isinstance(v, bool) for v in (left, right))
     if node.operator in ("<", "<=", ">", ">="):
         _need_number(left, node.left)
@@ -451,10 +293,10 @@ def _comparison(node: s.Comparison, scope: Scope) -> Value:
             f"{describe(left)} is never equal to {describe(right)}: they are of different kinds",
             node.span,
         )
-    return _COMPARISONS[node.operator](left, right)
+    return COMPARISONS[node.operator](left, right)
 
 
-_COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
+COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -593,9 +435,7 @@ _CAPTURE_FUNCTIONS: Mapping[str, Callable[[_Places, s.Call, Scope], int]] = {
     "count": lambda places, node, scope: len(places),
     "rank": _rank,
 }
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "min": lambda *v: min(v),
-    "max": lambda *v: max(v),
+OF_ONE_NUMBER: Mapping[str, Callable[[Any], Any]] = {
     "sqrt": math.sqrt,
     "log2": math.log2,
     "floor": math.floor,
@@ -605,20 +445,13 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp": math.exp,
     "log": math.log,
     "abs": abs,
+}
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "min": lambda *v: min(v),
+    "max": lambda *v: max(v),
+    **OF_ONE_NUMBER,
     "choose": lambda *_: None,  # only the chosen one is worked out, so this is never called
 }
-ARITY = {
-    "min": (1, 64),
-    "max": (1, 64),
-    "choose": (3, 3),
-    "ramp": (1, 1000),
-    "count": (1, 64),
-    "rank": (1, 64),
-    **dict.fromkeys(
-        ("sqrt", "log2", "floor", "ceil", "cos", "sin", "exp", "log", "abs", "last", "first"), (1, 1)
-    ),
-}
-
 _EVALUATORS: dict[type, Callable[[Any, Scope], Value]] = {
     s.Number: _number,
     s.String: _literal,

@@ -12,16 +12,9 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import Captured
 from layerlr_dsl.language.check_expressions import Names, check_expression
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
-from layerlr_dsl.language.expressions import (
-    Fault,
-    Scope,
-    Value,
-    evaluate,
-    moves,
-    names_in,
-    of_model,
-)
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
 from layerlr_dsl.language.needs import Needs, captures_of
+from layerlr_dsl.language.questions import moves, names_in, of_model
 from layerlr_dsl.language.source import Source, Span
 
 

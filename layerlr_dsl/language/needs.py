@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import names_in
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
+from layerlr_dsl.language.questions import names_in
 
 
 class Needs:

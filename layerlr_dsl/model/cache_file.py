@@ -27,8 +27,9 @@ def read(name: str, largest: int) -> bytes | None:
         folder = cache_folder()
         if not _is_ours_alone(folder):
             return None
-        with (folder / name).open("rb") as file:
-            content = file.read(largest + 65)
+        with open(folder / name, "rb", buffering=0) as file:
+            # As much as there is: to make room for the largest costs more than to read the usual one.
+            content = file.read(min(os.fstat(file.fileno()).st_size, largest + 65))
     except (OSError, ValueError, RuntimeError):
         return None
     digest, _, text = content.partition(b"\n")

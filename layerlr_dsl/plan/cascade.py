@@ -14,15 +14,10 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_settings import factor_problem
 from layerlr_dsl.language.checked import CheckedClause, CheckedSelector, CheckedSetting
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
-from layerlr_dsl.language.expressions import (
-    CAPTURE_FUNCTIONS,
-    Fault,
-    Scope,
-    Value,
-    evaluate,
-    names_in,
-)
+from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS
 from layerlr_dsl.language.patterns import Bindings
+from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
 from layerlr_dsl.plan.matching import Decider, Row, RowClass, Selected

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, expected_choice
 from layerlr_dsl.language.checked import CheckedExpectation
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
-from layerlr_dsl.language.expressions import Fault, Value, evaluate
+from layerlr_dsl.language.expressions import COMPARISONS, Fault, Value, evaluate
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.explain import explain
@@ -22,14 +21,6 @@ from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
 
 TOLERANCE = 1e-9
-_COMPARE: dict[str, Callable[[Value, Value], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 @record
@@ -120,13 +111,13 @@ def _holds(found: Value, comparison: str, wanted: Value) -> bool:
     if not numbers:
         if comparison not in ("==", "!="):
             return False
-        return _COMPARE[comparison](_plain(found), _plain(wanted))
+        return bool(COMPARISONS[comparison](_plain(found), _plain(wanted)))
     close = _near(found, wanted)
     if comparison in ("==", "<=", ">=") and close:
         return True
     if comparison in ("!=", "<", ">") and close:
         return False
-    return _COMPARE[comparison](found, wanted)
+    return bool(COMPARISONS[comparison](found, wanted))
 
 
 def _near(a: float, b: float) -> bool:

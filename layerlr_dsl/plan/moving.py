@@ -17,16 +17,17 @@ from typing import Any
 from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import (
-    _COMPARISONS,
-    TIME_NAMES,
+    COMPARISONS,
+    OF_ONE_NUMBER,
     Fault,
     Scope,
     Value,
     evaluate,
-    moves,
     place_of,
 )
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.names import TIME_NAMES
+from layerlr_dsl.language.questions import moves
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
@@ -313,7 +314,7 @@ class _Maker:
         return _guarded(node, chain)
 
     def comparison(self, node: s.Comparison) -> Course:
-        left, right, compare = self.make(node.left), self.make(node.right), _COMPARISONS[node.operator]
+        left, right, compare = self.make(node.left), self.make(node.right), COMPARISONS[node.operator]
         return _guarded(node, lambda tick: compare(left(tick), right(tick)))
 
     def logic(self, node: s.Logic) -> Course:
@@ -391,19 +392,7 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "mod": operator.mod,
     "^": lambda left, right: float(left) ** float(right),
 }
-_FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
-    "min": min,
-    "max": max,
-    "sqrt": math.sqrt,
-    "log2": math.log2,
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "cos": math.cos,
-    "sin": math.sin,
-    "exp": math.exp,
-    "log": math.log,
-    "abs": abs,
-}
+_FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"min": min, "max": max, **OF_ONE_NUMBER}
 _MAKERS: Mapping[type, Callable[[_Maker, Any], Course]] = {
     s.Number: _Maker.number,
     s.String: _Maker.constant,

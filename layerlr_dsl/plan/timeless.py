@@ -9,7 +9,8 @@ from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, info
-from layerlr_dsl.language.expressions import Fault, names_in
+from layerlr_dsl.language.expressions import Fault
+from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, called_schedule

@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from layerlr_dsl.editor import colours, vsix
-from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, FUNCTIONS
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 

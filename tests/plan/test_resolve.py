@@ -36,6 +36,17 @@ def test_the_card_does_what_it_says(resnet18: Inventory) -> None:
     assert {g.name for g in plan.groups if "layer1.0.conv1.weight" in g.parameters} == {"layer1"}
 
 
+def test_a_rule_that_says_what_the_optimizer_says_makes_no_group_of_its_own() -> None:
+    """Only what differs tells groups apart: the same number, given by a rule, is the same option."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    text = "optimizer adamw(weight_decay=0.1); ** -> lr 1e-3; 1 -> weight_decay {}"
+    groups = [
+        [group.name for group in layerlr.parse(text.format(decay)).resolve(model, epochs=1).groups]
+        for decay in (0.1, 0.2)
+    ]
+    assert groups == [["0-1"], ["0", "1"]]
+
+
 def test_a_dot_is_always_a_boundary() -> None:
     """`layer1` never covers `layer10`."""
     model = nn.ModuleDict({"layer1": nn.Linear(2, 2), "layer10": nn.Linear(2, 2)})

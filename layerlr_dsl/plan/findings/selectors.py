@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem
 from layerlr_dsl.language.diagnostics import Diagnostic, error, info, warning
-from layerlr_dsl.language.expressions import Scope, names_in
+from layerlr_dsl.language.expressions import Scope
 from layerlr_dsl.language.patterns import compile_pattern
+from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import FAMILIES
 from layerlr_dsl.model.inventory import Inventory

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from layerlr_dsl.language import syntax as s
-from layerlr_dsl.language.expressions import Value, names_in
+from layerlr_dsl.language.expressions import Value
+from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.language.vocabulary import ATTRIBUTE_WORDS, FAMILY_WORDS, VALUES
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.tools.records import record

@@ -10,7 +10,8 @@ from typing import Any
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedSelector
-from layerlr_dsl.language.expressions import CAPTURE_FUNCTIONS, names_in
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS
+from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.plan.matching.attributes import attributes_in
 from layerlr_dsl.tools.records import record
 

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plots": {"tools", "model", "plan"},
     "render": {"tools", "language", "model", "plan", "plots"},
     "api": {"tools", "catalogue", "language", "model", "plan", "optim", "training", "plots", "render"},
+    "loops": {"tools", "model", "training", "api"},
     "notebook": {"tools", "language", "api"},
     "starters": {"tools", "language", "model"},
     "importers": {"tools", "catalogue", "language", "model", "plan", "api"},
@@ -32,6 +33,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("tools", "catalogue", "language", "model", "plan", "api"),
         *("starters", "importers", "plots", "render", "eject", "runner", "tuning", "editor"),
     },
+}
+
+# They lie in `training` for the names that users import, and stand above `api`.
+LOOPS = {
+    f"training.{name}"
+    for name in (
+        *("fastai", "following", "ignite", "layer_trainer", "lightning", "mmengine"),
+        *("trainer", "transformers", "ultralytics"),
+    )
 }
 
 
@@ -74,4 +84,4 @@ def _module(name: str, known: dict[str, Path]) -> str:
 
 def room(module: str) -> str:
     """The room that a module lies in; those at the top are rooms of their own."""
-    return module.partition(".")[0]
+    return "loops" if module in LOOPS else module.partition(".")[0]

@@ -7,12 +7,7 @@ from imports import MAY_IMPORT, imported, modules, room
 # The package itself only names what is public, and `python -m` only calls the command line.
 TOP = {"", "__main__"}
 
-KNOWN = {
-    ("training.lightning", "api"),
-    ("training.layer_trainer", "api"),
-    ("training.trainer", "api"),
-    ("runner.summary", ""),
-}
+KNOWN = {("runner.summary", "")}
 """Imports against the flow that are still there, as module and room. It may only grow shorter."""
 
 

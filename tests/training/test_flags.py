@@ -72,7 +72,9 @@ def test_players_of_one_schedule_may_have_their_flags_off_in_turns():
         for player, own in groups.items():
             names = [name for name in group["param_names"] if name.startswith(player)]
             own.append({**group, "params": [model.get_parameter(n) for n in names], "param_names": names})
-    optimizers = {player: torch.optim.AdamW([g for g in own if g["params"]]) for player, own in groups.items()}
+    optimizers = {
+        player: torch.optim.AdamW([g for g in own if g["params"]]) for player, own in groups.items()
+    }
     schedule = plan.schedule(model, list(optimizers.values()))
     with warnings.catch_warnings():
         warnings.simplefilter("error", ScheduleWarning)
@@ -103,10 +105,9 @@ def test_a_flag_that_is_taken_in_the_turn_of_its_own_optimizer_is_named():
     schedule = plan.schedule(model, optimizers)
     schedule.step(2)
     model.mid[0].requires_grad_(False)
+    model(images(0)).square().sum().backward()
     with pytest.warns(ScheduleWarning, match=r"mid\.0\.weight.*given back"):
-        model(images(0)).square().sum().backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        [optimizer.step() for optimizer in optimizers]
     assert model.mid[0].weight.requires_grad
 
 

@@ -143,6 +143,7 @@ class Plan:
 def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     from layerlr_dsl.runner.errors import RunInterrupted
     from layerlr_dsl.runner.files import make_folder
+    from layerlr_dsl.runner.stock import Stock
     from layerlr_dsl.tuning import budget as times
     from layerlr_dsl.tuning.preflight import look
     from layerlr_dsl.tuning.running import Runner
@@ -156,7 +157,7 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
         raise Refusal("give the data to try the files on: --data SPEC", "for a first try: --data digits")
     plan = _planned(options, given)
     seed = int(options["seed"] or 0)
-    runner = Runner(plan.settings, seed)
+    runner = Runner(plan.settings, seed, Stock(plan.settings.get("feature_memory", 1024)))
     subject = look(plan.arms, runner, seed)
     settings = _settings(options, plan, subject, seconds)
     _announce(plan, subject, settings)

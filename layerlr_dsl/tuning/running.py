@@ -10,6 +10,7 @@ from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.display import EpochRow, Silent
 from layerlr_dsl.runner.errors import RunInterrupted
 from layerlr_dsl.runner.launch import Asked, train
+from layerlr_dsl.runner.stock import Stock
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.arms import Candidate
@@ -27,6 +28,9 @@ class Watching(Watch):
     def step(self, steps: int, total: int) -> None:
         self.report.alive()
 
+    def busy(self) -> None:
+        self.report.alive()
+
     def epoch(self, row: EpochRow, of: float) -> None:
         self.rows.append(row)
         self.report(row.val_value, row.epoch + 1)
@@ -41,6 +45,7 @@ class Runner:
 
     settings: dict[str, Any]
     seed: int
+    stock: Stock = field(default_factory=Stock)
 
     def config(self, candidate: Candidate) -> TrainConfig:
         """The run of a candidate."""
@@ -59,7 +64,9 @@ class Runner:
         """Train a candidate to its end. Raises what ends it early, KeyboardInterrupt for a signal."""
         watching = Watching(report)
         try:
-            result = train(Asked(self.config(candidate), watch=watching, test=False), Silent())
+            result = train(
+                Asked(self.config(candidate), watch=watching, test=False, stock=self.stock), Silent()
+            )
         except RunInterrupted:
             raise KeyboardInterrupt from None
         last = watching.rows[-1]

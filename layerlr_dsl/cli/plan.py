@@ -17,7 +17,7 @@ from layerlr_dsl.cli.runs import said
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.plan import Plan
+    from layerlr_dsl.api import Plan
     from layerlr_dsl.runner.measuring import Measured
 
 ONLY_MEASURED = ("data", "image_size", "batch_size", "device")

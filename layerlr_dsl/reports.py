@@ -162,6 +162,28 @@ class ParameterReport(Model):
     rules: dict[str, list[str]] = Field(description="for each option the places that give it, winner last")
 
 
+class CostReport(Model):
+    """One forward and backward pass: seconds, and bytes of activations that are kept for the backward pass."""
+
+    seconds: float
+    activation_bytes: int
+
+
+class PhaseCostReport(CostReport):
+    """A step of a phase; `remembered_seconds` with the features of frozen layers remembered, null without any."""
+
+    remembered_seconds: float | None
+
+
+class MeasuredReport(Model):
+    """What `--measure` found: a step with all thawed, and one of each phase, in their order."""
+
+    inputs: str
+    device: str
+    thawed: CostReport
+    phases: list[PhaseCostReport]
+
+
 class PlanReport(Model):
     """A rule file resolved against a model."""
 
@@ -174,6 +196,7 @@ class PlanReport(Model):
     phases: list[PhaseReport]
     parameters: dict[str, ParameterReport]
     diagnostics: list[Finding]
+    measured: MeasuredReport | None = None
 
 
 # ---------------------------------------------------------------- schemas

@@ -21,9 +21,11 @@ from layerlr_dsl.tools.printable import escape
 
 if TYPE_CHECKING:
     from layerlr_dsl.tuning.arms import Arm
+    from layerlr_dsl.tuning.budget import Budget
     from layerlr_dsl.tuning.outcome import Outcome
     from layerlr_dsl.tuning.preflight import Subject
-    from layerlr_dsl.tuning.search import Settings
+    from layerlr_dsl.tuning.running import Runner
+    from layerlr_dsl.tuning.search import Search, Settings
 
 EPILOG = """\b
 Exit status: 0 done; 1 findings in the rules, or no trial came to a score; 2 wrong usage,
@@ -138,11 +140,14 @@ class Plan:
     arms: list[Arm]
     settings: dict[str, Any]
     folder: Path
+    by_time: bool
+    """Whether trials are as long as the budget allows."""
 
 
 def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     from layerlr_dsl.runner.errors import RunInterrupted
     from layerlr_dsl.runner.files import make_folder
+    from layerlr_dsl.runner.stock import Stock
     from layerlr_dsl.tuning import budget as times
     from layerlr_dsl.tuning.preflight import look
     from layerlr_dsl.tuning.running import Runner
@@ -156,7 +161,7 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
         raise Refusal("give the data to try the files on: --data SPEC", "for a first try: --data digits")
     plan = _planned(options, given)
     seed = int(options["seed"] or 0)
-    runner = Runner(plan.settings, seed)
+    runner = Runner(plan.settings, seed, Stock(plan.settings.get("feature_memory", 1024)))
     subject = look(plan.arms, runner, seed)
     settings = _settings(options, plan, subject, seconds)
     _announce(plan, subject, settings)
@@ -164,12 +169,22 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     url = options["storage"] or f"sqlite:///{plan.folder / 'study.db'}"
     search = Search(plan.arms, runner, settings, budget, url, _say)
     try:
+        if plan.by_time:
+            _say(_lengthened(search, plan, runner, settings, budget))
         outcome = search.run()
     except KeyboardInterrupt:
         number = search.interrupts.asked or 2
         told = f"stopped; all trials that are done are in {url}"
         raise RunInterrupted(told, "go on with:", number, again) from None
     return _finish(outcome, plan, subject, options)
+
+
+def _lengthened(search: Search, plan: Plan, runner: Runner, settings: Settings, budget: Budget) -> str:
+    """Let the time decide how long the trials are; how long that is."""
+    from layerlr_dsl.tuning import lengths
+
+    share = lengths.share_of(plan.arms, settings.seeds, settings.finalists)
+    return lengths.text(search.lengthen(lambda: lengths.measured(plan.arms, runner.pilot, share, budget)))
 
 
 def _planned(options: dict[str, Any], given: dict[str, Any]) -> Plan:
@@ -182,9 +197,9 @@ def _planned(options: dict[str, Any], given: dict[str, Any]) -> Plan:
         settings["root"] = Path(settings["root"])
     settings.pop("seed", None)
     files = _named(options["files"])
-    _set_length(settings, files)
+    by_time = _set_length(settings, files, timed=options["budget"] is not None)
     arms = _arms(options, settings, files)
-    return Plan(arms, settings, options["out"])
+    return Plan(arms, settings, options["out"], by_time)
 
 
 def _named(files: tuple[str, ...]) -> dict[str, Path]:
@@ -203,23 +218,27 @@ def _named(files: tuple[str, ...]) -> dict[str, Path]:
     return named
 
 
-def _set_length(settings: dict[str, Any], files: dict[str, Path]) -> None:
-    """The length of every trial: as given, or as all files have it."""
+def _set_length(settings: dict[str, Any], files: dict[str, Path], *, timed: bool) -> bool:
+    """The length of every trial: as given, or as all files have it; whether it is left to the time instead."""
     from layerlr_dsl.tuning.arms import rules_of
 
     if "epochs" in settings or "steps" in settings:
-        return
+        return False
     if not files:
         settings["epochs"] = float(EPOCHS)
-        return
+        return timed
     rules = [rules_of(path, settings.get("root")) for path in files.values()]
     lengths = {(one.epochs, one.steps) for one in rules}
+    if timed and lengths == {(None, None)}:
+        settings["epochs"] = float(EPOCHS)
+        return True
     if len(lengths) > 1 or lengths == {(None, None)}:
         raise Refusal(
             "the files do not give one length for all trials", "give it with --epochs N or --steps N"
         )
     epochs, steps = lengths.pop()
     settings.update({"epochs": epochs} if epochs is not None else {"steps": steps})
+    return False
 
 
 def _arms(options: dict[str, Any], settings: dict[str, Any], files: dict[str, Path]) -> list[Arm]:
@@ -282,7 +301,8 @@ def _settings(options: dict[str, Any], plan: Plan, subject: Subject, seconds: fl
     from layerlr_dsl.tuning.search import Settings
 
     usual = None if seconds is not None else 8
-    told = {key: str(value) for key, value in plan.settings.items() if key not in ("device", "workers")}
+    left_out = ("device", "workers", *(["epochs"] if plan.by_time else []))
+    told = {key: str(value) for key, value in plan.settings.items() if key not in left_out}
     return Settings(
         name=options["name"],
         trials=options["trials"] or usual,
@@ -300,7 +320,7 @@ def _settings(options: dict[str, Any], plan: Plan, subject: Subject, seconds: fl
 
 def _announce(plan: Plan, subject: Subject, settings: Settings) -> None:
     _say(f"{subject.model}; {subject.data}")
-    many = "as the budget allows" if settings.trials is None else str(settings.trials)
+    many = "as many as the budget allows" if settings.trials is None else str(settings.trials)
     names = ", ".join(arm.name for arm in plan.arms)
     _say(f"comparing {names}; trials of {_length(plan)}, {many} for each file")
     for note in subject.notes:
@@ -312,6 +332,8 @@ def _announce(plan: Plan, subject: Subject, settings: Settings) -> None:
 
 def _length(plan: Plan) -> str:
     """`6 epochs`: how long a trial is."""
+    if plan.by_time:
+        return "equal time"
     name = "epochs" if plan.settings.get("epochs") else "steps"
     return plural(plan.settings[name], name[:-1])
 

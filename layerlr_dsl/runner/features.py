@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,10 @@ def _reserve(file: Any, size: int) -> None:
         file.truncate(size)
 
 
+Keep = Callable[[Hashable, Callable[[], Table]], Table]
+"""Gives the table that goes by a key, made where it is not there yet."""
+
+
 class RememberedFeed:
     """Batches of remembered features, for as long as the layers before the cut stand still."""
 
@@ -90,7 +94,9 @@ class RememberedFeed:
         budget: int,
         folder: Path | None,
         stopped: Callable[[], bool] = lambda: False,
+        keep: Keep | None = None,
     ) -> None:
+        self._keep = keep
         self._stopped = stopped
         self._training_cut, self._validation_cut = cuts
         self._data = data
@@ -102,7 +108,7 @@ class RememberedFeed:
         self._folder = folder
         self._after = self._training_cut.after
         self._held_out: Table | None = None
-        self.table = self._fill(self._training_cut, data.train)
+        self.table = self._filled("training", self._training_cut, data.train)
 
     def training(self, epoch: int, first_step: int) -> Iterator[list[Batch]]:
         self._after = self._training_cut.after
@@ -113,7 +119,7 @@ class RememberedFeed:
 
     def validation(self) -> Iterator[tuple[Batch, int]]:
         if self._held_out is None:
-            self._held_out = self._fill(self._validation_cut, self._data.validation)
+            self._held_out = self._filled("validation", self._validation_cut, self._data.validation)
         self._after = self._validation_cut.after
         for keys, counted in validation_batches(len(self._data.validation), self._order.batch, 0, 1):
             yield self._rows(self._held_out, [sample for sample, _ in keys]), counted
@@ -126,6 +132,13 @@ class RememberedFeed:
         features = tuple(column[samples].to(device, non_blocking=True) for column in table.columns)
         targets = mapped(table.targets, lambda column: column[samples].to(device, non_blocking=True))
         return features, targets
+
+    def _filled(self, part: str, cut: Cut, samples: Samples) -> Table:
+        """The features of a part of the data, from what is kept where the same layers have gone over it before."""
+        if self._keep is None:
+            return self._fill(cut, samples)
+        how = (part, self._numerics.precision, str(self._loading.device))
+        return self._keep((*how, cut.key()), lambda: self._fill(cut, samples))
 
     def _fill(self, cut: Cut, samples: Samples) -> Table:
         """One pass in the order of the data set, so that a resumed run fills the table with the same bits."""

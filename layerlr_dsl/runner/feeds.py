@@ -21,7 +21,11 @@ from layerlr_dsl.tools.numbers import plural
 if TYPE_CHECKING:
     from torch import nn
 
+    from layerlr_dsl.runner.stock import Stock
+
 WORTH_EPOCHS = 2.0
+WORTH_SHARED = 0.5
+"""As many where other runs will find the table filled."""
 LOOK_AT = 7
 
 
@@ -40,6 +44,7 @@ class FeedChoice:
     display: Display
     folder: Path | None
     stopped: Callable[[], bool]
+    stock: Stock | None = None
     _feed: Feed | None = None
     _whole: Feed | None = None
     _frozen: frozenset[str] | None = None
@@ -86,7 +91,7 @@ class FeedChoice:
         if not self.phases.frozen_parameters:
             return "nothing is frozen"
         left = self.phases.remaining_epochs(progress.total)
-        if left is not None and left < WORTH_EPOCHS:
+        if left is not None and left < (WORTH_EPOCHS if self.stock is None else WORTH_SHARED):
             return f"this phase lasts only {plural(left, 'epoch')} more, and filling the table costs one"
         return None
 
@@ -121,6 +126,7 @@ class FeedChoice:
             self.config.feature_memory,
             self.folder,
             self.stopped,
+            None if self.stock is None else self.stock.table,
         )
         where = "on disk" if feed.table.on_disk else "in memory"
         layers = cuts[0].modules

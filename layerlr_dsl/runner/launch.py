@@ -32,6 +32,7 @@ from layerlr_dsl.runner.savings import LEAST_STEPS, measured
 from layerlr_dsl.runner.savings import text as savings_text
 from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
+from layerlr_dsl.runner.stock import Stock
 from layerlr_dsl.runner.summary import summary, write_plot
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import accumulating, same_buffers
@@ -67,6 +68,8 @@ class Asked:
     """Hears of every step and epoch."""
     test: bool = True
     """Whether the test part, where there is one, is reported at the end."""
+    stock: Stock | None = None
+    """What this run has in common with others of the process."""
 
 
 def train(asked: Asked, display: Display) -> dict[str, Any]:
@@ -133,7 +136,7 @@ class _Run:
         for change in self.asked.changes:
             self.display.note(f"changed since the run began: {change}")
         found = self._checkpoint()
-        built = build(self.config, self.place, fresh=found is None)
+        built = build(self.config, self.place, fresh=found is None, stock=self.asked.stock)
         self.display.metric = built.task.metric
         for note in built.notes:
             self.display.note(note)
@@ -246,7 +249,8 @@ class _Run:
             self.phases,
             self.display,
             folder.path if folder is not None else None,
-            lambda: self.interrupts.asked != 0,
+            self._busy,
+            self.asked.stock,
         )
         stepper = Stepper(
             built.optimizer,
@@ -289,6 +293,11 @@ class _Run:
         finally:
             for log in written:
                 log.close()
+
+    def _busy(self) -> bool:
+        """Whether to stop, asked now and then by what takes long."""
+        self.asked.watch.busy()
+        return self.interrupts.asked != 0
 
     def _tell_savings(self, built: Built) -> None:
         """Say what the freeze saves, where it can be measured and the run is long enough to care."""

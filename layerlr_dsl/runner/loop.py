@@ -189,6 +189,7 @@ class Loop:
 
         def stopped(index: int) -> bool:
             self._show(batches, "validating", index + 1)
+            parts.watch.busy()
             # several processes can only stop together, so they finish the validation first
             return parts.interrupts.asked != 0 and not parts.processes.several
 

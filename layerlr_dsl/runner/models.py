@@ -16,6 +16,8 @@ from layerlr_dsl.tools.printable import first_line
 if TYPE_CHECKING:
     from torch import nn
 
+    from layerlr_dsl.runner.weights import Loaded
+
 SAMPLES = 2
 
 
@@ -67,6 +69,21 @@ class Fit:
 
     inputs: Any
     metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A model as a run begins with it, seen to take the data, and what the task makes of it.
+
+    `loaded` tells of its weights where they came from a file, `notes` of a head that starts afresh.
+    """
+
+    model: nn.Module
+    data: Data
+    task: Task
+    fit: Fit
+    loaded: Loaded | None
+    notes: tuple[str, ...]
 
 
 def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:

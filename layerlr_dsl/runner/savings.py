@@ -38,11 +38,11 @@ def measured(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[Cost, Cost]:
 
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     with untouched(model):
-        now = _cost(model, loss)
+        now = cost(model, loss)
         try:
             for parameter, _ in flags:
                 parameter.requires_grad_(parameter.is_floating_point())
-            thawed = _cost(model, loss)
+            thawed = cost(model, loss)
         finally:
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
@@ -50,7 +50,8 @@ def measured(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[Cost, Cost]:
     return now, thawed
 
 
-def _cost(model: nn.Module, loss: Callable[[], Tensor]) -> Cost:
+def cost(model: nn.Module, loss: Callable[[], Tensor]) -> Cost:
+    """The cost of a step as things are frozen now; gradients are left behind."""
     import torch
 
     with torch.enable_grad():

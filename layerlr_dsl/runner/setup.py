@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from layerlr_dsl.plan.clock import ImpossibleTime
-from layerlr_dsl.runner import head, origin, resume, tasks, weights
+from layerlr_dsl.runner import head, origin, own_code, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights
 from layerlr_dsl.runner.config import TrainConfig
@@ -15,7 +15,7 @@ from layerlr_dsl.runner.datasets import load
 from layerlr_dsl.runner.devices import choose_device, describe
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import Loading
-from layerlr_dsl.runner.models import build_model, check_fit, look_at, outputs_of, wanted_images
+from layerlr_dsl.runner.models import Begun, build_model, check_fit, look_at, outputs_of, wanted_images
 from layerlr_dsl.runner.order import Order
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.step import Numerics
@@ -29,9 +29,15 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from layerlr_dsl.api import Plan, Rules
+    from layerlr_dsl.runner.stock import Stock
     from layerlr_dsl.training.schedule import LayerSchedule
 
 HEAD_SAMPLES = 32
+BEGINS = (
+    *("weights", "head_init", "seed", "data", "image_size", "validation", "test", "test_seed"),
+    *("augment", "label_smoothing", "class_weights", "workers"),
+)
+"""The settings on which depends what a run begins with, beside its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,9 @@ class Built:
     notes: tuple[str, ...]
 
 
-def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
-    """Everything that `config` asks for. Weights are left alone unless the run is `fresh`.
+def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | None = None) -> Built:
+    """Everything that `config` asks for. Weights are left alone unless the run is `fresh`; what runs have
+    in common comes from the `stock`.
 
     Raises RunnerError, RuleError for findings in the rules, OSError for a rule file that cannot be read.
     """
@@ -65,15 +72,8 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     spec, from_file = _spec(config, rules)
     _check_length(rules, config)
     device = choose_device(config.device, place)
-    # the same on every process: they must start from one model
-    chance.seed_everything(config.seed, 0)
-    model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
-    wanted = wanted_images(model, config.image_size)
-    data, task = _data_and_task(config, wanted, place)
-    loaded = None
-    if config.weights is not None and fresh:
-        loaded = weights.load_weights(model, config.weights, spec)
-    fit = check_fit(model, data, spec, task)
+    begun = _kept(config, spec, from_file, place, fresh, stock)
+    model, data, task, loaded = begun.model, begun.data, begun.task, begun.loaded
     order = _order(config, data, place)
     plan = _plan(rules, model, config, order)
     source = origin.of(spec, model, loaded)
@@ -81,15 +81,14 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
     if fresh:
         origin.check_frozen(source, model, plan, config)
         notes.append(source.text)
-    if loaded is not None and isinstance(task, Classification):
-        notes += _begin_head(model, loaded.fresh, data, task, config)
+    notes += begun.notes
     numerics = Numerics.make(config.precision, device)
     wrapped, optimizer, schedule = _training_side(model, plan, config, device)
     notes += _statistics_note(wrapped, model, data) if loaded is not None else []
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
     loading = Loading(device, config.workers, place.rank)
-    about = _about(config, spec, from_file, source.text, shapes(fit.inputs), data)
+    about = _about(config, spec, from_file, source.text, shapes(begun.fit.inputs), data)
     return Built(
         rules=rules,
         spec=spec,
@@ -103,15 +102,54 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool) -> Built:
         numerics=numerics,
         loading=loading,
         about=about,
-        metrics=fit.metrics,
+        metrics=begun.fit.metrics,
         notes=tuple(notes),
     )
 
 
-def _data_and_task(config: TrainConfig, wanted: Wanted, place: Processes) -> tuple[Data, Task]:
+def _kept(
+    config: TrainConfig, spec: str, from_file: bool, place: Processes, fresh: bool, stock: Stock | None
+) -> Begun:
+    """The model as the run begins with it, from the stock where that has it; what is the user's own is made anew."""
+
+    def make() -> Begun:
+        return _begun(config, spec, from_file, place, fresh, stock)
+
+    own = spec.startswith(own_code.PREFIX) or config.task is not None
+    if stock is None or own or not fresh:
+        return make()
+    root = config.root or config.rules.parent if from_file else None
+    return stock.begun((spec, root, *(getattr(config, name) for name in BEGINS)), make)
+
+
+def _begun(
+    config: TrainConfig, spec: str, from_file: bool, place: Processes, fresh: bool, stock: Stock | None
+) -> Begun:
+    # the same on every process: they must start from one model
+    chance.seed_everything(config.seed, 0)
+    model = build_model(spec, from_file=from_file, root=config.root or config.rules.parent)
+    wanted = wanted_images(model, config.image_size)
+    data, task = _data_and_task(config, wanted, place, stock)
+    loaded = None
+    if config.weights is not None and fresh:
+        loaded = weights.load_weights(model, config.weights, spec)
+    fit = check_fit(model, data, spec, task)
+    notes: list[str] = []
+    if loaded is not None and isinstance(task, Classification):
+        notes += _begin_head(model, loaded.fresh, data, task, config)
+    return Begun(model, data, task, fit, loaded, tuple(notes))
+
+
+def _data_and_task(
+    config: TrainConfig, wanted: Wanted, place: Processes, stock: Stock | None
+) -> tuple[Data, Task]:
     """A task decides how data is split, and data what a task of classifying weighs."""
     own = tasks.load(config.task)
-    data = _data(config, wanted, place, stratified=own is None or own.stratified)
+    request = _request(config, wanted, stratified=own is None or own.stratified)
+    if stock is None or config.workers:  # what workers read stays with them
+        data = _data(request, place)
+    else:
+        data = stock.data(request, lambda: _data(request, place))
     return data, _classification(config, data) if own is None else _only(own, config)
 
 
@@ -208,10 +246,10 @@ def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
     )
 
 
-def _data(config: TrainConfig, wanted: Wanted, place: Processes, *, stratified: bool) -> Data:
+def _request(config: TrainConfig, wanted: Wanted, *, stratified: bool) -> Request:
     if config.test + config.validation >= 1:
         raise RunnerError("--test and --validation together leave nothing to train on")
-    request = Request(
+    return Request(
         config.data,
         wanted,
         config.validation,
@@ -221,6 +259,9 @@ def _data(config: TrainConfig, wanted: Wanted, place: Processes, *, stratified: 
         stratified,
         config.test_seed,
     )
+
+
+def _data(request: Request, place: Processes) -> Data:
     if place.several:
         # one process fetches what must be downloaded, the others then find it there
         if place.first:

@@ -13,3 +13,6 @@ class Watch:
 
     def epoch(self, row: EpochRow, of: float) -> None:
         """An epoch is over, validation included; `of` is how many epochs the run has."""
+
+    def busy(self) -> None:
+        """Something else goes on: a batch of validation, or of what is remembered, is done."""

@@ -8,7 +8,7 @@ are kept apart too.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_flatten
 
 from layerlr_dsl.tools.printable import first_line
 from layerlr_dsl.training import chance
+from layerlr_dsl.training.digests import digest
 
 _HARMLESS = ("activation", "pooling", "flatten", "padding", "upsampling", "fold", "pixelshuffle", "container")
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MultiheadAttention)
@@ -48,9 +49,16 @@ class NoPrefix(Exception):
 class Cut:
     """`before` maps inputs to a tuple of tensors, one row a sample; `after` takes those to the output."""
 
-    before: Callable[[Any], tuple[Tensor, ...]]
-    after: Callable[..., Any]
+    before: fx.GraphModule
+    after: fx.GraphModule
     modules: tuple[str, ...]
+
+    def key(self) -> Hashable:
+        """What two prefixes have in common that give the same: the way, the modules and their modes, the weights."""
+        parts = [(name, type(part), part.training) for name, part in self.before.named_modules() if name]
+        state = self.before.state_dict()
+        weights = torch.stack([digest(value) for value in state.values()]).flatten().tolist() if state else []
+        return self.before.code, tuple(parts), tuple(state), tuple(weights)
 
 
 def cut(model: nn.Module, sample: Any) -> Cut:

@@ -15,12 +15,16 @@ from layerlr_dsl.tuning.ranges import Range
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A rule file under a short name. `ranges` are searched, `fixed` stand in the place of the file's own."""
+    """A rule file under a short name. `ranges` are searched, `fixed` stand in the place of the file's own.
+
+    `epochs` is the length of its trials where it has one of its own, found by time.
+    """
 
     name: str
     rules: Path
     ranges: Mapping[str, Range] = field(default_factory=dict)
     fixed: Mapping[str, object] = field(default_factory=dict)
+    epochs: float | None = None
 
     def load(self, values: Mapping[str, object], root: Path | None = None) -> Rules:
         """The rules with `values` for its `let`s. Raises RuleError, OSError."""

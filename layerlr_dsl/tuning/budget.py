@@ -11,7 +11,7 @@ from layerlr_dsl.runner.errors import RunnerError
 
 SEARCH = 0.6
 """The share of the time that the search may take; the rest is for the finalists' seeds."""
-ENDING = 1.0
+ENDING = 2.0
 """Seconds kept for writing what came of it, a tenth of the time at most."""
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 

@@ -47,7 +47,7 @@ def _built(arm: Arm, runner: Runner, seed: int) -> Built:
     config = runner.config(Candidate(arm, middle, seed))
     place = processes.join(config)
     try:
-        return build(config, place, fresh=True)
+        return build(config, place, fresh=True, stock=runner.stock)
     finally:
         processes.leave()
 

@@ -12,6 +12,8 @@ from layerlr_dsl.tools.numbers import spelled
 
 _HIGH = re.compile(r"\s*(\S+)(?:\s+(log))?\s*")
 HELP = "write NAME=LOW..HIGH, with `log` after it for rates: base=1e-5..1e-2 log"
+GRID = 5
+"""How many points of one range are tried before anything is known."""
 MOST_WIDER = 3
 """How many steps a range grows on either side: further out the numbers are hardly meant."""
 

@@ -101,6 +101,7 @@ def _standing(outcome: Outcome, standing: Standing) -> dict[str, Any]:
         "name": standing.arm.name,
         "rules": str(standing.arm.rules),
         "searched": {name: found.text() for name, found in standing.arm.ranges.items()},
+        **({} if standing.arm.epochs is None else {"epochs": standing.arm.epochs}),
         "best": None if standing.best is None else dict(standing.best.values),
         "trials": [{**asdict(trial), "course": dict(trial.course)} for trial in standing.trials],
         "seeds": {str(seed): asdict(scored) for seed, scored in standing.finals.items()},

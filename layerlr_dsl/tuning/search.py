@@ -11,17 +11,19 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning import storage as storages
 from layerlr_dsl.tuning.arms import Arm, Candidate, digest
 from layerlr_dsl.tuning.budget import SEARCH, Budget
+from layerlr_dsl.tuning.lengths import too_small
 from layerlr_dsl.tuning.outcome import Outcome, Scored, Standing, Trial, best_of, score_text
+from layerlr_dsl.tuning.ranges import GRID
 from layerlr_dsl.tuning.report import NotFinite, OutOfTime, Pruned, Report
 
 if TYPE_CHECKING:
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
 Train = Callable[[Candidate, Report], Scored]
 """Trains a candidate, reporting as it goes. Raises RunFailed where this setting cannot be trained."""
 
-GRID = 5
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
 POLL = 0.5
-FINALS = "finals"
+FINALS, LENGTHS = "finals", "lengths"
 
 
 class _Surplus(Exception):
@@ -94,6 +95,14 @@ class Search:
                 self._storage, settings.name, facts, resume=settings.resume, where=settings.where
             )
             self._studies = {name: self._study(name) for name in [*self._arms, FINALS]}
+
+    def lengthen(self, measure: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+        """Give each arm the epochs of a trial that `measure` finds, or found in the process that came first."""
+        with storages.faults(self._url), storages.quietly(), self.interrupts:
+            lengths = storages.agreed(self._storage, f"{self._settings.name}/{LENGTHS}", measure)
+            self._heed()
+        self._arms = {name: replace(arm, epochs=lengths.get(name)) for name, arm in self._arms.items()}
+        return lengths
 
     def _study(self, name: str) -> optuna.Study:
         import optuna
@@ -310,10 +319,7 @@ class Search:
                 f"none of {len(whys)} trials came to a score; the first: {whys[0]}",
                 "see by `layerlr train` with one of the files what goes wrong; lower rates may help",
             )
-        raise RunnerError(
-            f"the budget of {spelled(self._budget.seconds or 0.0, 3)} s is too small for one trial",
-            "give a larger --budget, or shorter trials by --epochs or --steps",
-        )
+        raise too_small(self._budget)
 
     # ------------------------------------------------------------ the finalists
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tools.printable import first_line
@@ -21,6 +24,15 @@ HEARTBEAT, GRACE = 5, 20
 LOCK_PATIENCE = 30.0
 """Seconds to wait for a file that another process writes to."""
 FACTS = "layerlr"
+HELP = {
+    "locked": "another program holds it; when that has ended, go on with --resume",
+    "readonly": "give one that may be written to",
+    "unable to open": "see whether the file may be read and written",
+    "not a database": "give another file; this one is no database of SQLite",
+    "malformed": "the file is damaged: put a copy of it back, or begin another study in another file",
+    "full": "make room; what was done before is kept, so go on with --resume",
+    "I/O error": "see whether its disk is full or gone; what was done before is kept, so go on with --resume",
+}
 
 
 def engine() -> None:
@@ -54,9 +66,25 @@ def opened(url: str | None) -> BaseStorage:
 
     if url is None:
         return optuna.storages.InMemoryStorage()
+    _check_folder(url)
     with faults(url), quietly():
         settings = {"connect_args": {"timeout": LOCK_PATIENCE}} if url.startswith("sqlite:") else None
         return optuna.storages.RDBStorage(url, settings, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+
+
+def _check_folder(url: str) -> None:
+    """SQLite makes its file and no folder, and says nothing of what is missing. Raises RunnerError."""
+    found = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)", url)
+    if found is None or found[1] == ":memory:":
+        return
+    path = Path(found[1])
+    if path.is_dir():
+        raise RunnerError(f"the storage {url} is a folder", f"give a file in it: {url.rstrip('/')}/study.db")
+    if not path.parent.is_dir():
+        raise RunnerError(
+            f"the storage {url} cannot be used: there is no folder {path.parent}",
+            f"mkdir -p {shlex.quote(str(path.parent))}",
+        )
 
 
 @contextmanager
@@ -74,11 +102,15 @@ def faults(url: str | None, passing: Callable[[Exception], bool] = lambda fault:
         if cause is None:
             raise
         text = first_line(getattr(cause, "orig", None) or cause)
-        if "locked" in text:
-            help = "another program holds it; when that has ended, go on with --resume"
-        else:
-            help = "it must be an address that Optuna knows, such as sqlite:///study.db"
-        raise RunnerError(f"the storage {url} cannot be used: {text}", help) from fault
+        raise RunnerError(f"the storage {url} cannot be used: {text}", _help(text)) from fault
+
+
+def _help(text: str) -> str:
+    """What to do about a fault of a database."""
+    for said, help in HELP.items():
+        if said in text:
+            return help
+    return "it must be an address that Optuna knows, such as sqlite:///study.db"
 
 
 def _of_the_storage(fault: BaseException | None) -> BaseException | None:
@@ -118,11 +150,30 @@ def claimed(
     return study
 
 
-def _facts(study: optuna.Study) -> Mapping[str, str]:
+def agreed(storage: BaseStorage, name: str, find: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+    """Numbers that all processes go by: as `find` gives them in the one that comes first."""
+    import optuna
+
+    found: Mapping[str, float] = {}
+    stored: Mapping[str, float] = {}
+    if name not in {study.study_name for study in storage.get_all_studies()}:
+        found = find()
+    try:
+        study = optuna.create_study(storage=storage, study_name=name)
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(storage=storage, study_name=name)
+        stored = _facts(study)
+    if not stored:  # the first, or the first ended before it could say
+        stored = found or find()
+        study.set_user_attr(FACTS, json.dumps(dict(stored)))
+    return stored
+
+
+def _facts(study: optuna.Study) -> Mapping[str, Any]:
     """What the study is about; the process that makes it says so a moment later."""
     for _ in range(50):
         if FACTS in study.user_attrs:
-            found: Mapping[str, str] = json.loads(study.user_attrs[FACTS])
+            found: Mapping[str, Any] = json.loads(study.user_attrs[FACTS])
             return found
         time.sleep(0.1)
     return {}

@@ -26,12 +26,16 @@ def _row(outcome: Outcome, standing: Standing) -> tuple[str, ...]:
         standing.arm.name,
         ", ".join(f"{name} {spelled(value, 3)}" for name, value in (best.values if best else {}).items()),
         str(len(standing.trials)),
-        "failed" if scored is None else score_text(scored.value, outcome.share),
+        _unscored(standing) if scored is None else score_text(scored.value, outcome.share),
         "" if interval is None else interval_text(interval, outcome.share),
         "" if gain is None else gain_text(gain, outcome.share).removesuffix(" points"),
         "" if standing.seconds is None else f"{spelled(standing.seconds, 2)} s",
         "" if standing.trains is None else share(standing.trains),
     )
+
+
+def _unscored(standing: Standing) -> str:
+    return "failed" if _failures(standing) else "not tried"
 
 
 def verdict(outcome: Outcome) -> list[str]:

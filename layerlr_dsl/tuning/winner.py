@@ -19,7 +19,7 @@ def texts(
 ) -> dict[str, str]:
     """The files of an arm by their paths beside each other, its own first; included ones as they are.
 
-    A `let` of an included file gets its value there.
+    A `let` of an included file gets its value there, and `epochs` in the arm's own file that of its trials.
     """
     from layerlr_dsl.runner.folder import rule_texts
 
@@ -27,6 +27,8 @@ def texts(
     sources = arm.load({}, root).checked.sources
     found = {name: with_values(text, chosen) for name, text in rule_texts(sources).items()}
     first = next(iter(found))
+    if arm.epochs is not None:
+        found[first] = with_epochs(found[first], arm.epochs)
     comments = "".join(f"# {escape(line)}".rstrip() + "\n" for line in evidence)
     found[first] = format_text(Source(first, f"{comments}\n{found[first]}"))
     return found
@@ -39,4 +41,14 @@ def with_values(text: str, values: Mapping[str, object]) -> str:
         if isinstance(statement, s.LetStatement) and statement.name in values:
             span = statement.value.span
             text = text[: span.start] + spelled(values[statement.name], 4) + text[span.end :]
+    return text
+
+
+def with_epochs(text: str, epochs: float) -> str:
+    """A rule text with another length, where it gives one."""
+    file, _ = parse(Source("<winner>", text))
+    for statement in file.statements:
+        if isinstance(statement, s.EpochsStatement):
+            span = statement.value.span
+            text = text[: span.start] + spelled(epochs) + text[span.end :]
     return text

@@ -200,14 +200,45 @@ def test_a_budget_too_small_for_one_trial_ends_with_2(layerlr, tmp_path, files, 
 
 
 def test_a_budget_is_kept(layerlr, tmp_path, files):
-    """Within a tenth of eight seconds; every file has been tried as often as the others."""
-    began = time.monotonic()
+    """The last trial is over before eight seconds are; every file has been tried as often as the others."""
     ran = layerlr(*_line(tmp_path, *files, "--budget", "8s", "--let", "base=1e-3..1e-1 log"))
     assert ran.status == 0, ran.err
-    assert time.monotonic() - began < 8.8
     report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert report["seconds"] < 8
     assert len({len(file["trials"]) for file in report["files"]}) == 1
     assert report["files"][0]["trials"][0]["state"] == "complete"
+
+
+def test_one_length_by_time_is_for_all_processes_of_a_study(layerlr, tmp_path, files, monkeypatch):
+    """Whoever resumes or joins goes by what the first has found, and the winner says it."""
+    from layerlr_dsl.tuning import lengths
+
+    line = _line(
+        tmp_path, files[1], "--no-baseline", "--seeds", 2, "--trials", 2, "--let", "base=1e-2..1e-1 log"
+    )
+    at = line.index("--epochs")
+    line = [*line[:at], *line[at + 2 :], "--budget"]
+    files[1].write_text("let base = 1e-2\n** -> lr base\n")
+    ran = layerlr(*line, "12s")
+    assert ran.status == 0, ran.err
+    assert "trials of equal time, 2 for each file" in ran.out
+    assert "epochs of a trial, all of about the same time: top " in ran.out
+    report = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert report["seconds"] < 12
+    first = report["files"][0]["epochs"]
+    monkeypatch.setattr(lengths, "measured", lambda *_: pytest.fail("it is known"))
+    assert layerlr(*line, "60s", "--resume").status == 0
+    assert json.loads((tmp_path / "out" / "tune.json").read_text())["files"][0]["epochs"] == first
+
+
+def test_a_winner_found_by_time_says_how_long_its_trials_were(tmp_path, files):
+    """As its own `epochs`, where it has that line."""
+    from layerlr_dsl.tuning.arms import Arm
+    from layerlr_dsl.tuning.winner import texts
+
+    files[1].write_text("epochs 30  # long\nlet base = 1e-2\n** -> lr base\n")
+    (text,) = texts(Arm("top", files[1], epochs=12.0), {"base": 0.03}, [], None).values()
+    assert text.strip() == "epochs 12  # long\nlet base = 0.03\n** -> lr base"
 
 
 @pytest.mark.parametrize(
@@ -218,6 +249,14 @@ def test_a_budget_is_kept(layerlr, tmp_path, files):
         (["--let", "base"], "neither a range nor a constant"),
         (["--budget", "soon"], "is no time"),
         (["--storage", "nowhere"], "the storage nowhere cannot be used"),
+        (["--storage", "sqlite:////nowhere/at/all.db"], "help: mkdir -p /nowhere/at"),
+        (["--storage", f"sqlite:///{Path(__file__).parent}"], "is a folder"),
+        (
+            ["--storage", f"sqlite:///{__file__}"],
+            "help: give another file; this one is no database of SQLite",
+        ),
+        (["--batch-size", "0"], "--batch-size: input should be greater than or equal to 1"),
+        (["--budget", "0s"], "is no time"),
         (["--resume", "--epochs", "0"], "not a positive number"),
     ],
 )

@@ -1,0 +1,190 @@
+"""What a step costs in each phase of a plan, measured on one batch: for `layerlr plan --measure`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerlr_dsl.runner.data import Request
+from layerlr_dsl.runner.datasets import load
+from layerlr_dsl.runner.devices import choose_device, describe
+from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.feed import called, mapped
+from layerlr_dsl.runner.models import build_model, look_at, wanted_images
+from layerlr_dsl.runner.processes import Processes
+from layerlr_dsl.runner.savings import Cost, cost
+from layerlr_dsl.runner.tasks import Task, first_tensor
+from layerlr_dsl.tools.numbers import plural
+from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.training import chance
+from layerlr_dsl.training.prefix import NoPrefix, cut, untouched
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from layerlr_dsl.plan.plan import Phase, Plan
+
+SIDE, TOKENS = 224, 128
+"""Of what is made up where the model does not tell: pixels of an image, words of a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is measured: the model `spec` (named by the rule file in `root`, or by the user where that is None)
+    on `count` samples of `data`, made up where that is None.
+    """
+
+    spec: str
+    root: Path | None
+    count: int
+    image_size: int | None
+    data: str | None
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCost:
+    """A step of a phase; `remembered` are the seconds of one that goes by remembered features, None where there
+    are none to remember.
+    """
+
+    step: Cost
+    remembered: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The cost of a step with all `thawed`, and in each of the plan's `phases`, in their order."""
+
+    inputs: str
+    device: str
+    thawed: Cost
+    phases: tuple[PhaseCost, ...]
+
+    def share(self, plan: Plan) -> float | None:
+        """The part of the time that the steps of the whole run take; None where its length is not known."""
+        spans = [self._span(phase, plan) for phase in plan.phases]
+        if plan.clock.total is None or any(phase.when is not None for phase in plan.phases):
+            return None
+        spent = sum(span * one.step.seconds for span, one in zip(spans, self.phases, strict=True))
+        return spent / (sum(spans) * self.thawed.seconds)
+
+    @staticmethod
+    def _span(phase: Phase, plan: Plan) -> int:
+        end = plan.clock.total if phase.end is None else phase.end
+        return max(0, (end or 0) - phase.start)
+
+
+def measure(plan: Plan, setting: Setting) -> Measured:
+    """Run a batch through the model in every phase of the plan. Raises RunnerError."""
+    device = choose_device(setting.device, Processes())
+    chance.seed_everything(0, 0)
+    model = build_model(setting.spec, from_file=setting.root is not None, root=setting.root)
+    inputs, told = _inputs(model, setting)
+    model.to(device)
+    inputs = mapped(inputs, lambda tensor: tensor.to(device))
+    with _said(setting, told), untouched(model):
+        called(model, inputs)  # lazy layers get their shapes, and the device wakes up
+        seen: dict[tuple[str, ...], PhaseCost] = {}
+        for frozen in [(), *(phase.frozen for phase in plan.phases)]:
+            if frozen not in seen:
+                seen[frozen] = _phase(plan, model, inputs, frozen)
+    phases = tuple(seen[phase.frozen] for phase in plan.phases)
+    return Measured(told, describe(device), seen[()].step, phases)
+
+
+@contextmanager
+def _said(setting: Setting, told: str) -> Iterator[None]:
+    try:
+        yield
+    except (RunnerError, MemoryError):
+        raise
+    except Exception as fault:
+        raise RunnerError(
+            f"{setting.spec} does not take {told}: {first_line(fault)}",
+            "give data that it takes with --data" if setting.data is None else None,
+        ) from None
+
+
+def _phase(plan: Plan, model: nn.Module, inputs: Any, frozen: tuple[str, ...]) -> PhaseCost:
+    names = {name for group in plan.groups if group.name in frozen for name in group.parameters}
+    model.train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in names and parameter.is_floating_point())
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return PhaseCost(Cost(0.0, 0))
+    for module in model.modules():
+        held = list(module.parameters())
+        if held and not any(parameter.requires_grad for parameter in held):
+            module.eval()
+    step = cost(model, lambda: _loss(called(model, inputs)))
+    return PhaseCost(step, _remembered(model, inputs) if frozen else None)
+
+
+def _remembered(model: nn.Module, inputs: Any) -> float | None:
+    try:
+        halves = cut(model, inputs)
+    except NoPrefix:
+        return None
+    rows = [row.clone() for row in halves.before(inputs)]
+    return cost(model, lambda: _loss(halves.after(*rows))).seconds
+
+
+def _loss(returned: Any) -> Tensor:
+    """Any number that hangs on all of the outputs: what the loss is does not matter for the time."""
+    return first_tensor(Task().outputs(returned)).float().square().mean()
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def _inputs(model: nn.Module, setting: Setting) -> tuple[Any, str]:
+    """A batch, and what to call it."""
+    wanted = wanted_images(model, setting.image_size)
+    if setting.data is not None:
+        data = load(Request(setting.data, wanted, stratified=False))
+        inputs, _ = look_at(data, data.train, Task(), setting.count)
+        return inputs, f"{plural(len(first_tensor(inputs)), 'sample')} of {data.name}"
+    config: Any = getattr(model, "config", None)
+    if getattr(model, "main_input_name", None) == "input_ids" and hasattr(config, "vocab_size"):
+        return _words(config, setting.count)
+    channels = _channels(model)
+    side = wanted.size or _known_side(model) or SIDE
+    return _images(
+        setting.count, channels, side
+    ), f"{plural(setting.count, 'image')} of {channels}x{side}x{side}"
+
+
+def _images(count: int, channels: int, side: int) -> Tensor:
+    import torch
+
+    return torch.randn(count, channels, side, side)
+
+
+def _words(config: Any, count: int) -> tuple[Mapping[str, torch.Tensor], str]:
+    import torch
+
+    length = min(TOKENS, int(getattr(config, "max_position_embeddings", TOKENS)))
+    words = torch.randint(int(config.vocab_size), (count, length))
+    return {
+        "input_ids": words,
+        "attention_mask": torch.ones_like(words),
+    }, f"{plural(count, 'text')} of {length} words"
+
+
+def _channels(model: nn.Module) -> int:
+    known: Any = getattr(model, "pretrained_cfg", None)
+    config: Any = getattr(model, "config", None)
+    if isinstance(known, dict) and known.get("input_size"):
+        return int(known["input_size"][0])
+    return int(getattr(config, "num_channels", 3))
+
+
+def _known_side(model: nn.Module) -> int | None:
+    known: Any = getattr(model, "pretrained_cfg", None)
+    size = known.get("input_size") if isinstance(known, dict) else None
+    return int(size[-1]) if size else None

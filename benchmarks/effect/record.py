@@ -13,6 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+TRIALS = "trials.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Key:

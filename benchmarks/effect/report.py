@@ -12,8 +12,8 @@ from effect import pictures
 from effect.arms import STUDY
 from effect.design import Claim, Study, Unit
 from effect.figures import Measure, Reported, Tested, difference, reported, score, seconds, shift, verdicts
-from effect.record import Figures, Key, Record
-from effect.work import ABOUT, SKIPPED, TRIALS
+from effect.record import TRIALS, Figures, Key, Record
+from effect.work import ABOUT, SKIPPED
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.words import share
 from layerlr_dsl.tuning.outcome import Interval

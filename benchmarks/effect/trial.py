@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,24 +92,15 @@ def train(network: Network, samples: Samples, setting: Setting) -> Trained:
 def _epoch(model: nn.Module, batches: Remembering, optimizer: Any, schedule: Any, costs: _Costs) -> bool:
     model.train()
     for number, (inputs, targets) in enumerate(batches):
-
-        def loss(inputs: Any = inputs, targets: Tensor = targets) -> Tensor:
-            return nn.functional.cross_entropy(batches.model(inputs), targets)
-
-        if number == 0:
-            with kept(model) as sizes:
-                value = loss()
-            value.backward()
-            activations = sum(sizes.values())
-        else:
-            value = loss()
-            value.backward()
+        with kept(model) if number == 0 else nullcontext({}) as sizes:
+            loss = nn.functional.cross_entropy(batches.model(inputs), targets)
+        loss.backward()
         optimizer.step()
         if number == 0:
-            costs.look(model, optimizer, batches, activations)
+            costs.look(model, optimizer, batches, sum(sizes.values()))
         schedule.step()
         optimizer.zero_grad()
-        if not bool(torch.isfinite(value)):
+        if not bool(torch.isfinite(loss)):
             return False
     return True
 

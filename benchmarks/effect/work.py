@@ -16,11 +16,11 @@ from effect.design import Study, Task, Unit
 from effect.networks import Network
 from effect.packages import Missing
 from effect.progress import Progress
-from effect.record import Figures, Key, Record, about, digest
+from effect.record import TRIALS, Figures, Key, Record, about, digest
 from effect.trial import Setting, scored, train
 from effect.tuning import tuned
 
-TRIALS, SKIPPED, ABOUT = "trials.jsonl", "skipped", "about.json"
+SKIPPED, ABOUT = "skipped", "about.json"
 
 
 @dataclass

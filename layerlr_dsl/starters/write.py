@@ -51,6 +51,7 @@ def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
     head = [
         f"# A starting file for {escape(spec)}, style `{style}`.",
         "# `layerlr plan` shows what it does, `layerlr explain` why.",
+        *_evidence(style),
         "version 1",
         f'model "{_escaped(spec)}"'
         if nameable
@@ -59,6 +60,13 @@ def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
         "",
     ]
     return format_text(Source("<starter>", "\n".join([*head, *body]) + "\n"))
+
+
+def _evidence(style: str) -> list[str]:
+    """That no style is sure to be better than the plain one: benchmarks/effect has what was seen."""
+    return (
+        [] if style == "plain" else ["# Whether that beats one rate (style `plain`), `layerlr tune` tells."]
+    )
 
 
 def fitting(inventory: Inventory, styles: Iterable[str]) -> list[str]:

@@ -13,13 +13,13 @@ import numpy
 import pytest
 import tiny_study
 import torch
-from effect import arms, data, networks, packages, report
+from effect import __main__, arms, data, networks, packages, report
 from effect.design import Study, Unit
 from effect.figures import Reported, difference, reported, saved, score, verdicts
 from effect.files import bare, text
-from effect.record import Figures, Key, Record
+from effect.record import TRIALS, Figures, Key, Record
 from effect.tuning import tuned
-from effect.work import TRIALS, Worker
+from effect.work import Worker
 from filelock import FileLock
 from scipy import stats
 
@@ -261,6 +261,26 @@ def test_trials_of_other_rules_are_not_taken_for_these(whole: Path, tmp_path: Pa
         one for one in reported(changed, Record(tmp_path / TRIALS).all()) if one.unit.arm.name == "free"
     ]
     assert free.trials == len(again)
+
+
+def test_published_trials_begin_a_study_but_replace_nothing(whole: Path, tmp_path: Path) -> None:
+    """With `--go-on` nobody pays for them again; trials of one's own stay."""
+    own = tmp_path / "cache" / TRIALS
+    __main__.take_over(whole / TRIALS, own)
+    assert own.read_bytes() == (whole / TRIALS).read_bytes()
+    own.write_text("")
+    __main__.take_over(whole / TRIALS, own)
+    assert own.read_text() == ""
+
+
+def test_a_name_that_is_no_task_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise nothing would be run, and nothing said."""
+    monkeypatch.setattr("sys.argv", ["effect", "--tasks", "lettrs"])
+    with pytest.raises(SystemExit):
+        __main__.main()
+    assert "--tasks: there is no 'lettrs'; there are clipart, " in capsys.readouterr().err
 
 
 def test_a_comment_makes_no_other_rules() -> None:

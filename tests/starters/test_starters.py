@@ -204,6 +204,12 @@ def test_muon_gets_the_matrices_of_the_blocks_and_nothing_else(vit: Inventory) -
     assert muon == {name for name in blocks if len(vit.shapes[vit.index_of[name]]) == 2}
 
 
+def test_every_style_but_the_plain_one_says_what_tells_whether_it_pays(vit: Inventory) -> None:
+    """None is sure to beat one rate, and a file that is kept should say so."""
+    said = {style for style in STYLES if "`layerlr tune` tells" in starter(vit, style, "timm:vit", True)}
+    assert said == set(STYLES) - {"plain"}
+
+
 def test_a_model_that_a_file_may_not_name_is_asked_for_on_the_command_line(vit: Inventory) -> None:
     """`python:` would run code, so the file only says how it was made."""
     text = starter(vit, "layered", "python:mine.models:build", nameable=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Inches.
 _WIDTH, _CURVES, _LANE, _TOP, _BOTTOM, _LETTER, _SMALL = 10.0, 3.4, 0.2, 0.62, 0.5, 0.068, 0.056
 _MOST_LABEL = 46
-_MOST_END = 24
+_MOST_END = 22
 _COLUMNS = 600
 _FROZEN, _HATCH, _INK, _SOFT, _ASSUMED = "#eef0f3", "#9aa2ac", "#24292f", "#57606a", "#9a3412"
 _SETTINGS = {
@@ -70,7 +70,7 @@ class _Sizes:
         written = [cells(lane.label.whole) + 2 * lane.depth for lane in chart.lanes]
         self.letters = min(max(written, default=8), _MOST_LABEL)
         self.left = self.letters * _LETTER + 0.85
-        self.right = 1.45 if chart.curves else 0.25
+        self.right = 1.6 if chart.curves else 0.25
         self.rows = max(sum(lane.tall for lane in chart.lanes), 2.0)
         self.notes = [line for note in chart.notes for line in wrap(escape(note), 130, 0, "  ")]
         self.below = _BOTTOM + 0.28 + 0.16 * len(self.notes)
@@ -202,10 +202,10 @@ def _lanes(axes: Axes, chart: Chart, sizes: _Sizes) -> None:
     y = 0.0
     for lane in chart.lanes:
         _written(axes, lane, y + lane.tall / 2, sizes)
-        top, bottom = y + 0.1, y + lane.tall - 0.1
+        top = y + 0.1
         total = sum(strip.share for strip in lane.strips) or 1
         for strip in lane.strips:
-            tall = (bottom - top) * strip.share / total if len(lane.strips) > 1 else bottom - top
+            tall = (lane.tall - 0.2) * strip.share / total
             _strip(axes, chart, strip, top, tall)
             top += tall
         y += lane.tall

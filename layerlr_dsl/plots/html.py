@@ -13,7 +13,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from layerlr_dsl.plots.chart import MOST_LANES, fan
 from layerlr_dsl.plots.network import Drawing, Measure
+from layerlr_dsl.plots.series import MOST_LABELS, Curve, Picture
 from layerlr_dsl.plots.told import Kind, Said
 from layerlr_dsl.plots.tree import Structure
 from layerlr_dsl.tools.numbers import spelled
@@ -81,14 +83,15 @@ def data(drawing: Drawing) -> dict[str, Any]:
         "low": low,
         "high": high,
         "boundaries": picture.boundaries,
-        "courses": picture.courses,
-        "markers": [{"at": marker.epoch, "text": marker.text} for marker in picture.markers],
+        "curves": [_curve(picture, curve) for curve in picture.curves[:MOST_LANES]],
+        "markers": [{"at": marker.epoch, "text": marker.assumed} for marker in picture.markers],
         "stages": picture.stages,
         "stretches": [[s.start, s.end, s.trainable, s.stops_at] for s in drawing.stretches],
         "ordered": drawing.tree.ordered,
         "groups": [
             {
                 "name": one.name,
+                "label": [one.label.name, one.label.remark] if one.label else [one.name, ""],
                 "tensors": one.tensors,
                 "numel": one.numel,
                 "optimizer": one.optimizer,
@@ -113,6 +116,22 @@ def data(drawing: Drawing) -> dict[str, Any]:
 def _measure(measure: Measure, shapes: _Shapes) -> dict[str, Any]:
     curves = [None if values is None else shapes.curve(values) for values in measure.values]
     return {"option": measure.option, "label": measure.label, "curves": curves}
+
+
+def _curve(picture: Picture, curve: Curve) -> dict[str, Any]:
+    """Its fan as points of time, lowest and highest; `assumed`: when a metric decides whether it is frozen."""
+    one = picture.drawn(curve)
+    fans = [
+        [[round(at, 6), _short(low), _short(high)] for at, low, high in band] for band in fan(picture, one)
+    ]
+    return {
+        "label": [curve.label.name, curve.label.remark],
+        "groups": curve.groups[:MOST_LABELS],
+        "numel": curve.numel,
+        "place": round(curve.place, 4),
+        "fan": fans,
+        "assumed": picture.where(one.fan.frees) if one.fan is not None else [],
+    }
 
 
 def _said(one: Said) -> list[Any]:
@@ -145,6 +164,10 @@ class _Shapes:
         return float(spelled(float(height), 10)), self._numbers[shape]
 
     def _rounded(self, values: Iterable[float]) -> Iterable[float]:
-        for value in values:
-            short = float(f"{value:.{DIGITS}g}")
-            yield int(short) if short.is_integer() else short
+        return map(_short, values)
+
+
+def _short(value: float) -> float:
+    """A number with a few digits, which JSON spells in as few signs."""
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() else short

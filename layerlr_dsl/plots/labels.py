@@ -89,6 +89,7 @@ class _Way:
 
     def __init__(self, inventory: Inventory, kinds: list[str]) -> None:
         self.inventory, self.kinds = inventory, kinds
+        self.distinct = list(dict.fromkeys(kinds))
         self.all = self._counted(range(len(inventory)))
         self.own: list[list[int]] = [[] for _ in inventory.module_parents]
         for row, owner in enumerate(inventory.owners):
@@ -105,19 +106,24 @@ class _Way:
         if len(nodes) == 1 and isinstance(nodes[0], int):
             nodes = [self._deepest(nodes[0], rows, found)]
         modules = [node for node in nodes if isinstance(node, int)]
-        keys = [(module, kind) for module in modules for kind in dict.fromkeys(self.kinds)]
+        keys = [(module, kind) for module in modules for kind in self.distinct]
         others = dict.fromkeys(kind for module, kind in keys if self.all[module, kind] != found[module, kind])
         name, count = ("all", 1) if nodes == [0] else self._names(nodes, rows, kinds)
         return _Named(Label(name, _remark(list(kinds), list(others))), count)
 
     def _counted(self, rows: Iterable[int]) -> Counter[tuple[int, str]]:
         """How many parameters of each kind there are in each module, at any depth."""
-        owned = Counter((self.inventory.owners[row], self.kinds[row]) for row in rows)
-        found: Counter[tuple[int, str]] = Counter()
-        for (module, kind), count in owned.items():
-            while module >= 0:
-                found[module, kind] += count
-                module = self.inventory.module_parents[module]
+        parents = self.inventory.module_parents
+        found = Counter((self.inventory.owners[row], self.kinds[row]) for row in rows)
+        level = list(found.items())
+        while level:  # from each module to the one around it
+            above: dict[tuple[int, str], int] = {}
+            for (module, kind), count in level:
+                if module:
+                    key = (parents[module], kind)
+                    above[key] = above.get(key, 0) + count
+            found.update(above)
+            level = list(above.items())
         return found
 
     def _covered(
@@ -135,7 +141,7 @@ class _Way:
 
     def _deepest(self, module: int, rows: Sequence[int], found: Counter[tuple[int, str]]) -> int | str:
         """The innermost module that says the same, where the one above needs a remark; at the top a parameter."""
-        kinds = dict.fromkeys(self.kinds)
+        kinds = self.distinct
         while any(self.all[module, kind] != found[module, kind] for kind in kinds):
             inside = [child for child in self.inside[module] if any(found[child, kind] for kind in kinds)]
             here = [row for row in self.own[module] if row in rows]

@@ -11,6 +11,7 @@ from layerlr_dsl.plots.network import Drawing
 from layerlr_dsl.tools.records import record
 
 MOST = 32
+MOST_LEAVES = 3
 
 
 @record
@@ -98,7 +99,8 @@ class _Layout:
         alike = self.tree.structures[block.structure]
         found: list[_Node] = []
         if alike.tensors and block.children:
-            label = alike.tensors[0].leaf if len(alike.tensors) == 1 else "(own)"
+            leaves = [tensor.leaf for tensor in alike.tensors]
+            label = ", ".join(leaves) if len(leaves) <= MOST_LEAVES else "(own)"
             found.append(_Node(node.depth + 1, label, node.members, own=dict(self._own(node.members[0]))))
         for run in self._folded(alike.segments, block.children):
             segments, members = zip(*run, strict=True)

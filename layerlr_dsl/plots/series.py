@@ -41,6 +41,9 @@ class Series:
     fan: Fan | None = None
     """What a metric may make of it."""
 
+    label: Label | None = None
+    """What it is called; None for groups that are listed nowhere."""
+
 
 @record
 class Marker:
@@ -181,8 +184,10 @@ def picture(
         lambda group, tick, past: value_at(group, tick, past, option),
         option in (None, "lr"),
     )
+    labels = Labels(plan.inventory)
+    named = {group: labels.of(rows) for group, rows in enumerate(_rows(plan)[:MOST_LABELS])}
     series = tuple(
-        _series(plan, place, group, ticks, changes, states, total, happened, option, fans)
+        _series(plan, place, group, ticks, changes, states, total, happened, option, fans, named.get(place))
         for place, group in enumerate(plan.groups)
     )
     return Picture(
@@ -202,7 +207,7 @@ def picture(
         ),
         label_of(option),
         tuple(ticks),
-        tuple(_curves(plan, series)),
+        tuple(_curves(plan, series, labels)),
     )
 
 
@@ -216,18 +221,25 @@ def _markers(plan: Plan, ticks: Sequence[int], fired: Fired) -> Iterator[Marker]
     yield from (Marker(time_of(plan.clock, tick), text, True) for text, tick in falls.items())
 
 
-def _curves(plan: Plan, series: Sequence[Series]) -> Iterator[Curve]:
+def _rows(plan: Plan) -> list[list[int]]:
+    """The parameters of each group, by their rows in the inventory."""
+    rows: list[list[int]] = [[] for _ in plan.groups]
+    for row, group in enumerate(plan.group_of):
+        rows[group].append(row)
+    return rows
+
+
+def _curves(plan: Plan, series: Sequence[Series], labels: Labels) -> Iterator[Curve]:
     """Groups by their course, in the order in which a forward pass, or the model, comes to them."""
-    rows: list[list[int]] = [[] for _ in series]
+    rows = _rows(plan)
     order = plan.inventory.running_rows or range(len(plan.inventory))
-    for row in order:
-        rows[plan.group_of[row]].append(row)
     first = {row: rank for rank, row in enumerate(order)}
     alike: dict[object, list[int]] = {}
     for group, one in enumerate(series):
         alike.setdefault((one.rates, one.frozen, one.fan, one.ever_trains), []).append(group)
-    met = sorted(alike.values(), key=lambda groups: min(first[rows[group][0]] for group in groups))
-    labels = Labels(plan.inventory)
+    met = sorted(
+        alike.values(), key=lambda groups: min(first[row] for group in groups for row in rows[group])
+    )
     for number, groups in enumerate(met):
         own = [row for group in groups for row in rows[group]]
         label = labels.of(own) if number < MOST_LABELS else Label(series[groups[0]].name)
@@ -274,6 +286,7 @@ def _series(
     fired: Fired,
     option: str | None,
     fans: Fans,
+    label: Label | None,
 ) -> Series:
     at = [states[bisect_right(changes, tick) - 1][place] for tick in ticks]
     rates = tuple(value_at(group, plan.held(tick, fired), fired, option) for tick in ticks)
@@ -289,6 +302,7 @@ def _series(
         frozen=frozen,
         ever_trains=group.kind == "trains",
         fan=fans.of(place, Course(rates, frozen)),
+        label=label,
     )
 
 

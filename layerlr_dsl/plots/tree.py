@@ -29,7 +29,8 @@ class Tensor:
 class Structure:
     """What modules that are built alike share: their class, tensors, and the names of the modules in them.
 
-    `inside` are the structures of those, `numel` and `count` the elements and tensors of all.
+    `inside` are the structures of those, `numel` and `count` the elements and tensors of all, without those that
+    are tied to others.
     """
 
     module: str
@@ -137,7 +138,7 @@ class _Forest:
             segments,
             tuple(block.structure for block, _ in inside),
             sum(tensor.numel for tensor in tensors) + sum(alike.numel for _, alike in inside),
-            len(tensors) + sum(alike.count for _, alike in inside),
+            sum(not tensor.tied for tensor in tensors) + sum(alike.count for _, alike in inside),
         )
         place = self.structures.setdefault(structure, len(self.structures))
         block = Block(place, tuple(kind for _, kind in own), children)

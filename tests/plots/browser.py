@@ -24,6 +24,7 @@ const press = (node, key) => node.dispatchEvent(new KeyboardEvent("keydown", { k
 const block = path => document.querySelector(`[data-path="${path}"]`);
 const text = id => document.getElementById(id).textContent;
 const done = value => {
+  if (parent !== window) { parent.postMessage({ value, errors }, "*"); return; }
   const node = document.createElement("pre");
   node.id = "answer";
   node.textContent = JSON.stringify({ value, errors });
@@ -32,13 +33,28 @@ const done = value => {
 """
 
 
+_AROUND = """<!doctype html><body style="margin:0"><iframe src="inner.html" style="border:0;width:%dpx;height:900px">
+</iframe><script>addEventListener("message", event => {
+  const node = document.createElement("pre");
+  node.id = "answer";
+  node.textContent = JSON.stringify(event.data);
+  document.body.append(node);
+});</script></body>"""
+NARROWEST = 500
+"""What a window of Chromium cannot be narrower than; a frame in it can."""
+
+
 def driven(
     page: str, steps: str, folder: Path, *, width: int = 1280, dark: bool = False, wait: int = 0
 ) -> Any:
     """What the steps hand to `done`, after the page was drawn. wait: milliseconds of the browser's time to run."""
     path = folder / "page.html"
     script = f"<script>{_TOOLS}\n(async () => {{ {steps} }})().catch(fault => done(String(fault)));</script>"
-    path.write_text(page.replace("</body>", f"{script}</body>"), encoding="utf-8")
+    whole = page.replace("</body>", f"{script}</body>")
+    if width < NARROWEST:
+        (folder / "inner.html").write_text(whole, encoding="utf-8")
+        whole, wait = _AROUND % width, wait or 3000
+    path.write_text(whole, encoding="utf-8")
     assert _PATH is not None
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--window-size={width},900"]
     flags += [f"--user-data-dir={folder / 'profile'}"]

@@ -52,6 +52,16 @@ def test_what_the_page_says_of_a_parameter_is_what_explain_says() -> None:
     assert window == [6.0, None]
 
 
+def test_a_tied_tensor_is_counted_once() -> None:
+    """In the headline and in every block: it stands at both places, and is one."""
+    model = nn.ModuleDict({"embed": nn.Embedding(5, 4), "head": nn.Linear(4, 5, bias=False)})
+    model["head"].weight = model["embed"].weight
+    data = data_of(html.draw(drawing(plan_of("** -> lr 1e-3\n", model), "t")))
+    root = data["structures"][data["blocks"][data["root"]][0]]
+    assert root[3:] == [20, 1]
+    assert len(tensors(data)) == 2
+
+
 def test_a_rule_tells_how_much_it_covers() -> None:
     """Tensors and elements, of the whole model, hidden by later rules or not."""
     data = data_of(html.draw(drawing(plan_of(), "t")))

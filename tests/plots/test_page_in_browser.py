@@ -115,13 +115,88 @@ def test_the_keyboard_goes_through_the_blocks(tmp_path: Path) -> None:
     assert label == "stem, Linear, 20 parameters"
 
 
-@pytest.mark.parametrize("width", [500, 1280, 2560])
+@pytest.mark.parametrize("width", [390, 500, 1280, 2560])
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_wider_than_the_window(tmp_path: Path, width: int, dark: bool) -> None:
     """No sideways scrolling, from a small window to a very wide one."""
     steps = "done([document.documentElement.scrollWidth, innerWidth]);"
     shown, window = driven(PAGE, steps, tmp_path, width=width, dark=dark)
     assert shown <= window
+
+
+WAITS = """\
+schedule plateau(metric=val_loss, patience=1)
+** -> lr 1e-3
+head -> lr 1e-2
+**.bias -> weight_decay 0
+freeze stem until val_loss stops falling for 2 epochs
+freeze blocks.0 until epoch 4
+"""
+
+
+def test_curves_and_lanes_are_joint_and_on_one_time_axis(tmp_path: Path) -> None:
+    """A lane for each curve, with the name of all its layers; it turns solid where its curve begins."""
+    steps = """
+    const labels = [...document.querySelectorAll("#chart .label")].map(node => node.firstChild.textContent);
+    const n = labels.indexOf("stem"), lane = kind => document.querySelector(`#chart rect[data-curve="${n}"]${kind}`).getBBox();
+    const frozen = lane('[fill="url(#hatch)"]'), whole = lane(""), curve = lines[n].find(node => !node.matches(".waiting")).getBBox();
+    done([labels, data.curves.length, frozen.x + frozen.width - curve.x, whole.x + whole.width - curve.x - curve.width]);
+    """
+    page = html.draw(drawing(plan_of("** -> lr 1e-3\nhead -> lr 1e-2\nfreeze stem until epoch 4\n"), "t"))
+    labels, curves, begins, ends = driven(page, steps, tmp_path)
+    assert curves == len(labels) == 3
+    assert set(labels) == {"token, blocks", "stem", "head"}
+    assert (begins, ends) == pytest.approx((0, 0), abs=0.2)
+
+
+def test_what_a_metric_decides_is_drawn_as_what_may_come(tmp_path: Path) -> None:
+    """A fan, a frame around the lane, and what was assumed in words."""
+    steps = """
+    const frames = [...document.querySelectorAll("#chart .assumed")].map(node => node.dataset.curve);
+    done([text("assumed"), document.querySelectorAll("#chart path[fill-opacity]").length, frames.map(n => data.curves[n].label[0]), document.querySelectorAll("#chart .note").length]);
+    """
+    said, fans, frames, notes = driven(html.draw(drawing(plan_of(WAITS), "t")), steps, tmp_path)
+    assert "assumed: val_loss stops falling for 2 epochs never comes" in said
+    assert "takes nothing off" in said
+    assert fans > 0
+    assert frames == ["stem"]
+    assert notes == 1
+
+
+def test_pointing_at_a_lane_shows_its_curve_and_its_groups(tmp_path: Path) -> None:
+    """The others step back, and the rows of the table light up."""
+    steps = """
+    const bar = document.querySelector('#chart rect[data-curve="0"]');
+    bar.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    const on = document.querySelectorAll("#chart .curve.on").length, lit = document.querySelectorAll("#groups tr.on").length;
+    document.getElementById("chart").dispatchEvent(new PointerEvent("pointerleave"));
+    done([on, lit, data.curves[0].groups.length, document.querySelectorAll("#chart .curve.on, #groups tr.on").length]);
+    """
+    on, lit, groups, left = driven(PAGE, steps, tmp_path)
+    assert on >= 1
+    assert lit == groups
+    assert left == 0
+
+
+def test_curves_are_light_on_a_dark_page_and_dark_on_paper(tmp_path: Path) -> None:
+    """Printing takes the colours and the width of paper, and gives them back."""
+    steps = """
+    const look = () => [document.querySelector("#chart path.curve").getAttribute("stroke").match(/[0-9]+/g).reduce((sum, part) => sum + Number(part), 0), document.getElementById("chart").getAttribute("viewBox").split(" ")[2]];
+    const before = look();
+    dispatchEvent(new Event("beforeprint"));
+    const printed = look();
+    dispatchEvent(new Event("afterprint"));
+    done([matchMedia("(prefers-color-scheme: dark)").matches, before, printed, look()]);
+    """
+    (tmp_path / "light").mkdir()
+    (tmp_path / "dark").mkdir()
+    is_dark, light, paper, _ = driven(PAGE, steps, tmp_path / "light")
+    was_dark, dark, on_paper, after = driven(PAGE, steps, tmp_path / "dark", dark=True)
+    assert (is_dark, was_dark) == (False, True)
+    assert dark[0] > light[0]
+    assert on_paper == paper
+    assert after == dark
+    assert paper[1] == "760"
 
 
 class Experts(nn.Module):

@@ -1,7 +1,7 @@
 const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
-const state = { k: 0, measure: 0, rule: -1, chosen: "", playing: 0, opened: null };
+const state = { k: 0, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
 let blocks, root, paths, kindsOf, runsOf, live, lines, rows, cursor, stopMark, colours;
 
 // ------------------------------------------------------------ small tools
@@ -220,7 +220,7 @@ function element(node) {
   box.dataset.path = node.path;
   const name = node.many ? `${node.parent.label === "" || node.parent === root ? "" : `${node.parent.label}.`}${node.label}` : node.label;
   const times = node.many ? ` × ${node.members.length}` : "";
-  head.append(make("span", "twist"), make("span", "name", name), make("span", "module", node.module + times), make("span", "size", sized(node.numel)));
+  head.append(make("span", "twist"), make("span", "name", name), make("span", "module", node.module + times), make("span", "size", node.count ? sized(node.numel) : "tied"));
   box.setAttribute("aria-label", `${node.path}, ${node.module}${times}, ${counted(node.numel, "parameter")}`);
   bar.style.height = `${heightOf(node)}px`;
   bar.append(...strip(node));
@@ -260,7 +260,7 @@ function ownTensors(node) {
   if (!node.own) {
     const block = blocks[node.members[0][1]], number = blocks.length;
     const numel = block[1].reduce((sum, tensor) => sum + tensor[2], 0);
-    blocks.push(["own parameters", block[1], [], -1 - number, numel, block[1].length]);
+    blocks.push(["own parameters", block[1], [], -1 - number, numel, block[1].filter(tensor => !tensor[4]).length]);
     node.own = nodeOf(node, [[block[1].length === 1 ? block[1][0][0] : "(own)", number]]);
     paths.set(node.own.path, node.own);
   }
@@ -307,7 +307,6 @@ function show(k) {
     if (row.text !== text) row.rate.textContent = row.text = text;
     const still = frozen(n, k);
     if (row.still !== still) row.row.classList.toggle("asleep", row.still = still);
-    row.hand.style.transform = `translateX(${row.width * at / data.end}px)`;
   });
   markStop(false);
   if (!state.playing) details();
@@ -347,7 +346,7 @@ function bands() {
     band.style.width = width(start, n + 1 < data.stages.length ? data.stages[n + 1][1] : data.end);
     box.append(band);
   });
-  for (const marker of data.markers) { const line = make("u"); line.style.left = `${100 * marker.at / data.end}%`; line.title = `waits for: ${marker.text}`; box.append(line); }
+  for (const marker of data.markers) { const line = make("u"); line.style.left = `${100 * marker.at / data.end}%`; line.title = marker.text; box.append(line); }
   box.append(make("s"));
 }
 function play(on) {
@@ -416,7 +415,7 @@ function details() {
   if (!node) { box.append(make("p", "", "Choose a block: with the mouse, or with Tab and the arrow keys. Right opens it, left closes it.")); return; }
   const list = make("dl"), add = (term, text) => list.append(make("dt", "", term), make("dd", "", text));
   add("module", node.module + (node.many ? ` × ${node.members.length}` : ""));
-  add("size", `${counted(node.numel, "parameter")} in ${counted(node.count, "tensor")}`);
+  add("size", node.count ? `${counted(node.numel, "parameter")} in ${counted(node.count, "tensor")}` : "none of its own: tied to what is counted elsewhere");
   box.append(list);
   const all = [...kindsIn(node)].sort((a, b) => b[1].numel - a[1].numel);
   for (const [kind, one] of all.slice(0, 8)) box.append(explained(node, kind, one));
@@ -493,13 +492,67 @@ function cover() {
 
 // ------------------------------------------------------------ curves
 
-const left = 64, right = 1124, top_ = 14, bottom = 262;
+let left = 64, right = 1124, width = 1140;
+const top_ = 22, bottom = 262, LANE = 17;
 function x(at) { return left + (right - left) * at / data.end; }
+function short(text, room) {
+  if (text.length <= room) return text;
+  const head = Math.max(Math.ceil((room - 1) / 2), 1);
+  return `${text.slice(0, head)}…${text.slice(text.length - Math.max(room - 1 - head, 0))}`;
+}
+function labelled([name, remark]) { return remark ? `${name} (${remark})` : name; }
+function courseColour(number) {
+  // The part of the scale that stands out from the paper: dark on white, light on black.
+  const [from, to] = matchMedia("(prefers-color-scheme: dark)").matches && !state.printing ? [0.35, 1] : [0, 0.59];
+  return scale(from + (to - from) * data.curves[number].place);
+}
+function curveOf(group) { return data.curves.findIndex(curve => curve.groups.includes(group)); }
 function chart() {
   const svg = $("chart"), measure = Math.max(state.measure, 0), { low, high } = colours.ranges[measure];
-  const from = Math.log10(low / 1.4), to = Math.log10(high * 1.4), y = rate => bottom - (bottom - top_) * (Math.log10(rate) - from) / (to - from);
+  width = state.printing ? 760 : Math.max(svg.clientWidth || 1140, 300);
+  left = Math.round(Math.min(Math.max(width * 0.24, 96), 260));
+  right = width - (width > 700 ? 150 : 12);
+  const fans = measure === 0 ? data.curves.flatMap(curve => curve.fan.flatMap(band => band.map(point => point[1]))) : [];
+  const least = Math.max(Math.min(low, ...fans), low / 20);
+  const from = Math.log10(least / 1.4), to = Math.log10(high * 1.4), y = rate => bottom - (bottom - top_) * (Math.log10(rate) - from) / (to - from);
+  const foot = bottom + 10 + LANE * data.curves.length, tall = foot + 36;
   svg.replaceChildren();
-  svg.setAttribute("aria-label", `${data.measures[measure].label} of each group over time, from ${spelled(low)} to ${spelled(high)}; the table below has the numbers`);
+  svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
+  svg.setAttribute("height", tall);
+  svg.setAttribute("aria-label", `${data.measures[measure].label} over time, from ${spelled(low)} to ${spelled(high)}: ${counted(data.curves.length, "curve")}, and below them when each trains; the table below has the numbers`);
+  ticks(svg, from, to, y);
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000].find(s => data.end / s <= (right - left) / 55) || data.end / 4;
+  for (let at = 0; at <= data.end; at += step) draw(svg, "text", { x: x(at), y: foot + 16, "text-anchor": "middle" }, Math.round(at));
+  draw(svg, "text", { x: right, y: foot + 31, "text-anchor": "end" }, data.unit);
+  draw(svg, "text", { x: 2, y: 12 }, `${data.measures[measure].label}${width > 520 ? " (log scale)" : ""}`);
+  for (const at of data.boundaries) draw(svg, "line", { x1: x(at), x2: x(at), y1: top_, y2: foot, class: "boundary" });
+  for (const at of new Set(data.markers.map(marker => marker.at))) {
+    draw(svg, "line", { x1: x(at), x2: x(at), y1: top_ - 6, y2: foot, class: "marker" });
+    draw(svg, "text", { x: Math.min(x(at) + 4, right - 110), y: top_ - 8, class: "note" }, "assumed from here on");
+  }
+  const defs = draw(svg, "defs", {}), clip = draw(defs, "clipPath", { id: "within" });
+  draw(clip, "rect", { x: left, y: top_ - 2, width: right - left + 2, height: bottom - top_ + 2 });
+  const hatch = draw(defs, "pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  draw(hatch, "rect", { width: 7, height: 7, class: "hollow" });
+  draw(hatch, "rect", { width: 3, height: 7, class: "frozen" });
+  if (measure === 0) data.curves.forEach((curve, n) => fan(svg, curve, courseColour(n), y));
+  const drawn = new Map();
+  lines = data.curves.map((curve, n) => {
+    const nodes = [];
+    for (const group of curve.groups) for (const waiting of [true, false]) {
+      if (!data.measures[measure].curves[group] || (waiting && !data.groups[group].trains)) continue;
+      const d = path(group, measure, waiting, y), key = `${waiting} ${d}`;
+      if (!d) continue;
+      if (!drawn.has(key)) drawn.set(key, draw(svg, "path", { d, class: waiting ? "curve waiting" : "curve", stroke: courseColour(n), "clip-path": "url(#within)" }));
+      nodes.push(drawn.get(key));
+    }
+    lane(svg, defs, curve, n, measure);
+    return nodes;
+  });
+  if (width > 700) ends(svg, measure, y);
+  cursor = draw(svg, "line", { x1: 0, x2: 0, y1: top_, y2: foot, class: "cursor" });
+}
+function ticks(svg, from, to, y) {
   const heads = Math.floor(to) > Math.ceil(from) ? [1] : to - from > 0.7 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
   for (let power = Math.floor(from); power <= Math.floor(to); power++) for (const head of heads) {
     const at = y(head * 10 ** power);
@@ -507,35 +560,55 @@ function chart() {
     draw(svg, "line", { x1: left, x2: right, y1: at, y2: at, class: "grid" });
     draw(svg, "text", { x: left - 6, y: at + 4, "text-anchor": "end" }, spelled(head * 10 ** power));
   }
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find(s => data.end / s <= 16) || data.end / 10;
-  for (let at = 0; at <= data.end; at += step) draw(svg, "text", { x: x(at), y: bottom + 17, "text-anchor": "middle" }, Math.round(at));
-  draw(svg, "text", { x: right, y: bottom + 32, "text-anchor": "end" }, data.unit);
-  draw(svg, "text", { x: 4, y: 10 }, data.measures[measure].label);
-  for (const at of data.boundaries) draw(svg, "line", { x1: x(at), x2: x(at), y1: top_, y2: bottom, class: "boundary" });
-  data.markers.forEach((marker, k) => {
-    draw(svg, "line", { x1: x(marker.at), x2: x(marker.at), y1: top_, y2: bottom, class: "marker" });
-    draw(svg, "text", { x: x(marker.at) + 6, y: bottom - 8 - 14 * (k % 12), class: "note" }, `waits for: ${marker.text}`);
-  });
-  const clip = draw(draw(svg, "defs", {}), "clipPath", { id: "within" });
-  draw(clip, "rect", { x: left, y: top_ - 2, width: right - left + 2, height: bottom - top_ + 2 });
-  const drawn = new Map();
-  lines = data.groups.map((group, g) => {
-    const curve = data.measures[measure].curves[g], nodes = [];
-    if (!curve || g >= MOST_ROWS) return nodes;
-    for (const waiting of [true, false]) {
-      if (waiting && !group.trains) continue;
-      const d = path(g, measure, waiting, y), key = `${waiting} ${d}`;
-      if (!d) continue;
-      if (!drawn.has(key)) drawn.set(key, draw(svg, "path", { d, class: waiting ? "curve waiting" : "curve", stroke: courseColour(g), "clip-path": "url(#within)" }));
-      nodes.push(drawn.get(key));
-    }
-    return nodes;
-  });
-  cursor = draw(svg, "line", { x1: 0, x2: 0, y1: top_, y2: bottom, class: "cursor" });
 }
-function courseColour(group) {
-  const course = data.courses[group], courses = Math.max(0, ...data.courses) + 1;
-  return courses <= NAMED.length - 1 ? NAMED[course] : scale(0.9 * course / (courses - 1));
+function fan(svg, curve, colour, y) {
+  const dots = points => points.map(([at, rate]) => `${x(at).toFixed(1)} ${y(rate).toFixed(1)}`).join("L");
+  const faint = Math.min(Math.max(0.3 / data.curves.filter(one => one.fan.length).length, 0.04), 0.13);
+  for (const band of curve.fan) {
+    const above = band.map(([at, , high]) => [at, high]), below = band.map(([at, low]) => [at, low]);
+    draw(svg, "path", { d: `M${dots(above)}L${dots(below.slice().reverse())}Z`, fill: colour, "fill-opacity": faint, "clip-path": "url(#within)" });
+    for (const edge of [above, below]) draw(svg, "path", { d: `M${dots(edge)}`, class: "edge", stroke: colour, "clip-path": "url(#within)" });
+  }
+}
+function lane(svg, defs, curve, n, measure) {
+  // As strong as the value is high, hatched while frozen, framed where a metric decides.
+  const top = bottom + 10 + LANE * n, tall = LANE - 4, colour = courseColour(n), { low, high } = colours.ranges[measure];
+  const group = curve.groups.find(one => data.measures[measure].curves[one]), label = labelled(curve.label);
+  const box = (start, end, more) => draw(svg, "rect", { x: x(start), y: top, width: Math.max(x(end) - x(start), 0.5), height: tall, "data-curve": n, ...more });
+  draw(svg, "rect", { x: 2, y: top + 2, width: 9, height: 9, fill: colour });
+  draw(draw(svg, "text", { x: 16, y: top + 10.5, class: "label", "data-curve": n }, short(label, Math.floor((left - 24) / 6.8))), "title", {}, `${label}: ${curve.numel.toLocaleString("en")} parameters`);
+  if (group !== undefined) {
+    const id = `lane${n}`, shade = draw(defs, "linearGradient", { id }), values = data.times.map((_, k) => value(measure, group, k));
+    const strength = now => now > 0 ? (low === high ? 1 : 0.22 + 0.78 * Math.min(Math.max(Math.log(now / low) / Math.log(high / low), 0), 1)) : 0;
+    const stop = (at, now) => draw(shade, "stop", { offset: (at / data.end).toFixed(4), "stop-color": now > 0 ? colour : "var(--zero)", "stop-opacity": now > 0 ? strength(now).toFixed(2) : 1 });
+    let before = null;
+    values.forEach((now, k) => {
+      const last = k === values.length - 1, jump = before !== null && Math.abs(strength(now) - strength(before)) > 0.03;
+      if (before === null || jump || last || k % Math.ceil(values.length / 48) === 0) {
+        if (before !== null && (jump || data.times.length <= 60)) stop(data.times[k], before);
+        stop(data.times[k], now);
+        before = now;
+      }
+      if (last) stop(data.end, now);
+    });
+    box(0, data.end, { fill: `url(#${id})` });
+    for (const [start, end] of data.groups[group].frozen) box(start, end, { fill: "url(#hatch)" });
+  }
+  for (const [start, end] of curve.assumed) draw(box(start, end, { class: "assumed" }), "title", {}, "assumed: a metric decides whether it is frozen here");
+}
+function ends(svg, measure, y) {
+  // Names where curves end, as far as there is room.
+  const found = data.curves.map((curve, n) => {
+    const group = curve.groups.find(one => data.measures[measure].curves[one]), k = data.times.length - 1;
+    return { n, text: labelled(curve.label), at: group !== undefined && (data.groups[group].trains || !frozen(group, k)) ? y(value(measure, group, k)) : NaN };
+  }).filter(one => one.at >= top_ && one.at <= bottom).sort((a, b) => b.at - a.at);
+  let above = Infinity;
+  for (const one of found) {
+    if (above - one.at < 12) continue;
+    above = one.at;
+    const here = found.filter(other => Math.abs(other.at - one.at) < 0.1).sort((a, b) => a.n - b.n);
+    draw(svg, "text", { x: right + 6, y: one.at + 4, style: `fill:${courseColour(here[here.length - 1].n)}` }, short(here.map(other => other.text).join(", "), 22));
+  }
 }
 function path(group, measure, waiting, y) {
   let out = "", before = 0;
@@ -550,37 +623,32 @@ function path(group, measure, waiting, y) {
   }
   return out;
 }
-function point(group) {
-  $("chart").classList.toggle("dim", group >= 0);
-  lines.forEach((nodes, n) => nodes.forEach(node => { if (group >= 0) { if (n === group) node.classList.add("on"); } else node.classList.remove("on"); }));
-  rows.forEach((row, n) => row.row.classList.toggle("on", n === group));
+function point(curve) {
+  $("chart").classList.toggle("dim", curve >= 0);
+  lines.forEach(nodes => nodes.forEach(node => node.classList.remove("on")));
+  if (curve >= 0) lines[curve].forEach(node => node.classList.add("on"));
+  const groups = curve >= 0 ? new Set(data.curves[curve].groups) : new Set();
+  rows.forEach((row, n) => row.row.classList.toggle("on", groups.has(n)));
 }
 function table() {
   const body = $("groups"), listed = data.groups.slice(0, MOST_ROWS);
   body.replaceChildren();
   rows = listed.map((one, n) => {
-    const row = body.insertRow(), name = make("td", "name"), swatch = make("span", "swatch"), lane = make("div", "lane"), hand = make("b");
-    swatch.style.background = one.trains ? courseColour(n) : "var(--frozen)";
-    name.append(swatch, one.name);
-    lane.style.background = courseColour(n);
-    for (const [start, end] of one.frozen) {
-      const span = make("i", "still");
-      span.style.left = `${100 * start / data.end}%`;
-      span.style.width = `${100 * (end - start) / data.end}%`;
-      lane.append(span);
-    }
-    lane.append(hand);
-    const cell = make("td"), rate = make("td", "number rate");
-    cell.append(lane);
-    row.append(name, make("td", "number", one.tensors.toLocaleString("en")), make("td", "number", one.numel.toLocaleString("en")), cell, rate, make("td", "optimizer", one.optimizer), make("td", "schedule", one.schedule));
-    row.addEventListener("mouseenter", () => { lines.forEach(nodes => nodes.forEach(node => node.classList.remove("on"))); point(n); });
+    const row = body.insertRow(), name = make("th", "name"), swatch = make("span", "swatch"), curve = curveOf(n);
+    name.scope = "row";
+    swatch.style.background = one.trains && curve >= 0 ? courseColour(curve) : "var(--frozen)";
+    name.append(swatch, one.label[0]);
+    if (one.label[1]) name.append(make("span", "remark", ` ${one.label[1]}`));
+    name.title = one.name;
+    const rate = make("td", "number rate");
+    row.append(name, make("td", "number", one.tensors.toLocaleString("en")), make("td", "number", one.numel.toLocaleString("en")), rate, make("td", "optimizer", one.optimizer), make("td", "schedule", one.schedule));
+    row.addEventListener("mouseenter", () => point(curve));
     row.addEventListener("mouseleave", () => point(-1));
-    return { row, rate, hand, lane, text: null, still: null, width: 0 };
+    return { row, rate, text: null, still: null };
   });
-  measureLanes();
   $("more").textContent = data.groups.length > listed.length ? `${data.groups.length - listed.length} more groups are neither drawn nor listed here` : "";
+  $("assumed").replaceChildren(...[...new Set(data.markers.map(marker => marker.text))].map(text => make("li", "", text)));
 }
-function measureLanes() { for (const row of rows) row.width = row.lane.clientWidth; }
 
 // ------------------------------------------------------------ the reader's hands
 
@@ -735,8 +803,17 @@ $("at").addEventListener("keydown", event => {
 $("play").addEventListener("click", () => play(!state.playing));
 $("measure").addEventListener("change", measured);
 $("bands").addEventListener("pointerdown", event => follow(event, $("bands"), 0, 1));
-$("chart").addEventListener("pointermove", event => { if (event.pointerType === "mouse") follow(event, $("chart"), left / 1140, (right - left) / 1140); });
-addEventListener("resize", measureLanes);
+$("chart").addEventListener("pointermove", event => { if (event.pointerType === "mouse") follow(event, $("chart"), left / width, (right - left) / width); });
+$("chart").addEventListener("pointerover", event => { const curve = event.target.dataset.curve; point(curve === undefined ? -1 : Number(curve)); });
+$("chart").addEventListener("pointerleave", () => point(-1));
+let resized = 0;
+function redrawn() { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (data.blocks && !state.printing && $("chart").clientWidth !== width) redraw(); }); }
+function redraw() { chart(); table(); show(state.k); }
+addEventListener("resize", redrawn);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (data.blocks) redraw(); });
+function printing(on) { state.printing = on; if (data.blocks) redraw(); }
+addEventListener("beforeprint", () => printing(true));
+addEventListener("afterprint", () => printing(false));
 async function start() {
   if (typeof data === "string") {
     const bytes = Uint8Array.from(atob(data), sign => sign.charCodeAt(0));

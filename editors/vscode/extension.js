@@ -4,6 +4,7 @@
 const vscode = require("vscode");
 const { Connection } = require("./protocol");
 const convert = require("./convert")(vscode);
+const { Previews } = require("./preview")(vscode);
 
 const LANGUAGE = "layerlr";
 const CAPABILITIES = {
@@ -17,6 +18,9 @@ const CAPABILITIES = {
 };
 
 let client = null;
+const previews = new Previews((method, params) =>
+  client ? client.connection.request(method, params) : Promise.reject(new Error("no server is running"))
+);
 
 class Client {
   constructor(output) {
@@ -72,7 +76,9 @@ class Client {
     on(workspace.onDidCloseTextDocument, (document) => ours(document) && this.close(document));
     on(workspace.onDidChangeTextDocument, (event) => ours(event.document) && this.change(event));
     on(workspace.onDidSaveTextDocument, (document) => {
-      if (ours(document)) this.connection.notify("textDocument/didSave", this.identify(document));
+      if (!ours(document)) return;
+      this.connection.notify("textDocument/didSave", this.identify(document));
+      previews.renewAll();
     });
     const watcher = workspace.createFileSystemWatcher("**/*.{lr,json}");
     const changed = (uri) =>
@@ -182,6 +188,10 @@ async function activate(context) {
   context.subscriptions.push(
     output,
     vscode.commands.registerCommand("layerlr.restart", () => restart(output)),
+    vscode.commands.registerCommand("layerlr.preview", () => {
+      const editor = vscode.window.activeTextEditor;
+      if (editor && editor.document.languageId === LANGUAGE) return previews.show(editor.document);
+    }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => restart(output)),
     vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration(LANGUAGE) && restart(output))
   );

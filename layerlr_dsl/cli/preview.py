@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,11 @@ from layerlr_dsl.cli.resolving import Resolved, Resolver
 from layerlr_dsl.language.diagnostics import has_errors
 from layerlr_dsl.plots import html
 from layerlr_dsl.plots.network import drawing
+from layerlr_dsl.render import news
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
     from layerlr_dsl.plan.plan import Plan
-
-SUPPOSED = 10
-"""Epochs of a run whose length nobody says."""
-STALE = "this is the last picture that could be drawn"
-BROKEN = "nothing can be drawn yet"
 
 
 class Preview:
@@ -42,26 +39,20 @@ class Preview:
         try:
             resolved, supposed = self._resolved()
         except Refusal as refusal:
-            refused = {"severity": "error", "message": refusal.message, "help": refusal.help}
-            return {"found": [refused], "stale": self._stale()}
+            return self._undrawn((), news.fault(refusal.message, refusal.help))
         for source in resolved.rules.sources:
             self._seen.setdefault(str(source.path or self.entry.path), _saved(str(source.path)))
-        found = [as_shown(one) for one in resolved.findings if one.severity != "info"]
         if has_errors(resolved.findings):
-            return {"found": found, "stale": self._stale()}
+            return self._undrawn(resolved.findings)
         if resolved.plan is None:
-            message = 'the file names no model: write `model "..."` in it, or give one with --model'
-            return {"found": [*found, {"severity": "error", "message": message}], "stale": self._stale()}
+            missing = 'the file names no model: write `model "..."` in it, or give one with --model'
+            return self._undrawn(resolved.findings, news.fault(missing))
         self.shown = self._drawn(resolved.plan, resolved.spec)
-        length = f"the length of the run is not known: drawn as if it were {SUPPOSED} epochs"
-        return {"found": found, "stale": length if supposed else "", "drawing": self.shown}
+        return news.drawn(resolved.findings, self.shown, supposed)
 
-    def page(self, news: dict[str, Any]) -> str:
+    def page(self, told: dict[str, Any]) -> str:
         """The whole page with some news in it."""
-        shown = self.shown or {"title": self.title}
-        return html.page(
-            shown["title"], shown, {name: part for name, part in news.items() if name != "drawing"}
-        )
+        return html.following(self.title, {"drawing": self.shown, **told})
 
     def changed(self) -> bool:
         """Whether the file, or one that it includes, was saved since it was looked at."""
@@ -81,33 +72,15 @@ class Preview:
         if supposed not in self._resolvers:
             run = self.run
             if supposed:
-                run = Run(Fraction(SUPPOSED), run.steps_per_epoch, None, run.lets)
+                run = Run(Fraction(news.SUPPOSED), run.steps_per_epoch, None, run.lets)
             self._resolvers[supposed] = Resolver(self.model, run)
         return self._resolvers[supposed]
 
     def _drawn(self, plan: Plan, spec: str | None) -> dict[str, Any]:
         return html.data(drawing(plan, f"{self.title} on {spec}"))
 
-    def _stale(self) -> str:
-        return BROKEN if self.shown is None else STALE
-
-
-def as_shown(found: Diagnostic) -> dict[str, Any]:
-    """A finding as the page prints it, with its line and a caret below."""
-    shown: dict[str, Any] = {
-        "severity": found.severity,
-        "code": found.code,
-        "message": found.message,
-        "help": found.help,
-    }
-    if found.span is None:
-        return shown
-    first, last = found.span.first, found.span.last
-    line = found.span.source.line(first.line)
-    end = last.column if last.line == first.line else len(line) + 1
-    caret = " " * (first.column - 1) + "^" * max(end - first.column, 1)
-    place = f"{os.path.basename(found.span.source.name)}:{first.line}:{first.column}"
-    return {**shown, "place": place, "excerpt": f"{line.expandtabs(1)}\n{caret}"}
+    def _undrawn(self, found: Sequence[Diagnostic], *said: dict[str, Any]) -> dict[str, Any]:
+        return news.undrawn(found, self.shown is not None, *said)
 
 
 def _saved(path: str) -> tuple[int, int, int] | None:

@@ -96,29 +96,42 @@ class Request:
     """The key of the model whose tree the asker has."""
 
 
-def analyse(request: Request, models: Models) -> dict[str, Any]:
-    """The findings, the coverage of every selector, and the state of the model."""
+@record
+class Looked:
+    """A document against its model. state: "ready", "missing" (to be built), "refused", or "none" where it names none."""
+
+    source: Source
+    rules: Rules
+    found: tuple[Diagnostic, ...]
+    state: str
+    known: Known | None
+
+
+def look(request: Request, models: Models) -> Looked:
+    """Read a document and find its model; `found` is what there is to say without a plan."""
     path = Path(request.path) if request.path is not None else None
     root = Path(request.root) if request.root is not None else None
     source = Source(request.name, request.text, path)
     rules = Rules(check(source, root))
-    report = _Report(source, request.encoding)
-    known: Known | None = None
-    found = rules.diagnostics
-    state = "none"
-    if rules.model is not None:
-        folder = root if root is not None else path.parent if path is not None else None
-        try:
-            known = models.find(rules.model, folder, request.built)
-            state = "missing" if known is None else "ready"
-        except ModelError as fault:
-            found = rules.without_model(fault)
-            state = "refused"
+    if rules.model is None:
+        return Looked(source, rules, rules.diagnostics, "none", None)
+    folder = root if root is not None else path.parent if path is not None else None
+    try:
+        known = models.find(rules.model, folder, request.built)
         if known is None and request.failure is not None:
-            found, state = rules.without_model(ModelError(*request.failure)), "refused"
-    plan = None if known is None else _plan(rules, known.inventory, request)
-    if plan is not None:
-        found = plan.diagnostics
+            raise ModelError(*request.failure)
+    except ModelError as fault:
+        return Looked(source, rules, rules.without_model(fault), "refused", None)
+    return Looked(source, rules, rules.diagnostics, "missing" if known is None else "ready", known)
+
+
+def analyse(request: Request, models: Models) -> dict[str, Any]:
+    """The findings, the coverage of every selector, and the state of the model."""
+    looked = look(request, models)
+    rules, known = looked.rules, looked.known
+    report = _Report(looked.source, request.encoding)
+    plan = None if known is None else plan_of(rules, known.inventory, request)
+    found = looked.found if plan is None else plan.diagnostics
     quick = {(d.code, d.span) for d in rules.diagnostics}
     new = known is not None and known.key != request.known
     return {
@@ -127,7 +140,7 @@ def analyse(request: Request, models: Models) -> dict[str, Any]:
         "coverage": [report.coverage(c) for c in coverages(plan)] if plan is not None else [],
         "values": [report.values(table) for table in tables(plan)] if plan is not None else [],
         "model": {
-            "state": state,
+            "state": looked.state,
             "spec": rules.model,
             "key": None if known is None else known.key,
             "tree": known.tree.to_json() if new and known is not None else None,
@@ -148,7 +161,8 @@ def _options_of_foreign(rules: Rules) -> dict[str, dict[str, str]]:
     }
 
 
-def _plan(rules: Rules, inventory: Inventory, request: Request) -> Plan:
+def plan_of(rules: Rules, inventory: Inventory, request: Request) -> Plan:
+    """What the rules come to, with its findings, errors among them."""
     clock = rules.clock(request.epochs, request.steps_per_epoch)
     return resolve(rules.checked, inventory, clock, lenient=True, before=rules.diagnostics)
 

@@ -55,7 +55,14 @@ def _jobs() -> dict[str, Callable[[dict[str, Any]], Any]]:
             gc.freeze()
         return result
 
-    return {"analyse": run, "format": _format}
+    def picture(message: dict[str, Any]) -> Any:
+        from layerlr_dsl.editor import picture  # deferred: the drawing is for those who ask for it
+
+        before = message.pop("before")
+        request = Request(**message)
+        return picture.page(request, models) if before is None else picture.told(request, models, before)
+
+    return {"analyse": run, "format": _format, "picture": picture}
 
 
 def _format(message: dict[str, Any]) -> str | None:

@@ -77,6 +77,8 @@ def register(server: Server) -> None:
     kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]
     feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))(code_actions)
     feature("layerlr/settled")(settled)
+    feature("layerlr/page")(page)
+    feature("layerlr/news")(news)
 
 
 def initialize(server: Server, params: types.InitializeParams) -> None:
@@ -101,13 +103,30 @@ def did_save(server: Server, params: Any) -> None:
 
 async def settled(server: Server, params: Any) -> dict[str, Any] | None:
     """Wait until all that can be known of a document is known; its text and version then."""
-    document = server.documents.get(params.uri)
-    while document is not None and not document.closed and not document.settled:
-        await asyncio.sleep(0.01)
-    if document is None:
+    session = await server.settled(params.uri)
+    if session is None:
         return None
-    session = document.session
     return {"text": session.text.content, "version": session.version, "model": session.model_state}
+
+
+async def page(server: Server, params: Any) -> str | None:
+    """The picture of a document as a page that goes on by messages: what `news` gives for it."""
+    return await _painted(server, params.uri, before=None)  # type: ignore[no-any-return]
+
+
+async def news(server: Server, params: Any) -> dict[str, Any] | None:
+    """What is new for the page of a document; `drawn` says whether a picture is on it already."""
+    return await _painted(server, params.uri, before=bool(params.drawn))  # type: ignore[no-any-return]
+
+
+async def _painted(server: Server, uri: str, before: bool | None) -> Any:
+    session = await server.settled(uri)
+    if session is None:
+        return None
+    try:
+        return await server.painter.ask("picture", before=before, **server.request(session))
+    except LinkDown:
+        return None
 
 
 # ---------------------------------------------------------------- asking

@@ -116,6 +116,7 @@ class Server(LanguageServer):
         self.documents: dict[str, Open] = {}
         self.link = Link()
         self.formatter = Link()
+        self.painter = Link()
         self.builds = Builds()
         self.finished = False
         self.status = 0
@@ -166,6 +167,13 @@ class Server(LanguageServer):
         for document in self.documents.values():
             document.session.touch()
             self.wake(document)
+
+    async def settled(self, uri: str) -> Session | None:
+        """The session of a document once all that can be known of its present text is known; None if not open."""
+        document = self.documents.get(uri)
+        while document is not None and not document.closed and not document.settled:
+            await asyncio.sleep(0.01)
+        return None if document is None else document.session
 
     def sessions(self) -> Iterator[Session]:
         return (document.session for document in self.documents.values())
@@ -259,7 +267,7 @@ class Server(LanguageServer):
         if session is None or session is not document.session:
             return
         snapshot, version = session.snapshot(), session.version
-        result = await self.link.ask("analyse", **self._request(session))
+        result = await self.link.ask("analyse", **self.request(session))
         if document.closed or (session.large and session.version != version):
             return
         session.absorb(result, snapshot)
@@ -270,7 +278,8 @@ class Server(LanguageServer):
             document.building += 1
             self._start(document, self._build(document, session.model_spec))
 
-    def _request(self, session: Session) -> dict[str, Any]:
+    def request(self, session: Session) -> dict[str, Any]:
+        """What the analyst has to know of a document."""
         key = (session.named_model() or "", self._folder(session))
         return {
             "text": session.text.content,
@@ -346,7 +355,9 @@ class Server(LanguageServer):
         """End the processes that work for the server, and wait for them."""
         self.finished = True
         self.kill()
-        await asyncio.gather(self.link.ended(), self.formatter.ended(), self.builds.ended())
+        await asyncio.gather(
+            self.link.ended(), self.formatter.ended(), self.painter.ended(), self.builds.ended()
+        )
 
     def kill(self) -> None:
         """End the processes that work for the server."""
@@ -354,4 +365,5 @@ class Server(LanguageServer):
             document.closed = True
         self.link.kill()
         self.formatter.kill()
+        self.painter.kill()
         self.builds.kill()

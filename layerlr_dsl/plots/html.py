@@ -30,10 +30,17 @@ def draw(drawing: Drawing) -> str:
     return page(drawing.picture.title, data(drawing))
 
 
+def following(name: str, news: dict[str, Any]) -> str:
+    """A page that goes on as a file changes: what is known of it now, called `name` while nothing is drawn."""
+    shown = news.get("drawing") or {"title": name}
+    return page(shown["title"], shown, {part: of for part, of in news.items() if part != "drawing"})
+
+
 def page(title: str, shown: dict[str, Any], live: dict[str, Any] | None = None) -> str:
     """The page of some data.
 
-    live: findings to show beside it; such a page asks the server that it came from for what is new.
+    live: findings to show beside it. Such a page asks the server that it came from for what is new behind
+    the `version` of these; without a version it is told by messages, as a page in an editor is.
     """
     style, script = _part("page.css"), _part("page.js")
     policy = "" if live is None else "connect-src 'self'; "

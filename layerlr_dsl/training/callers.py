@@ -134,9 +134,9 @@ class Engine(Loop):
 
     def total(self) -> int | None:
         engine = self.holder
-        epochs = None if engine is None else engine.state.max_epochs
+        epochs: int | None = None if engine is None else engine.state.max_epochs
         per_epoch = self._in_steps(engine.state.epoch_length) if epochs else None
-        return None if per_epoch is None else epochs * per_epoch
+        return epochs * per_epoch if epochs and per_epoch else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_iterations": [0], "_each": None}

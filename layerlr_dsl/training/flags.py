@@ -112,7 +112,7 @@ class FlagCheck:
     def put_right(self) -> None:
         """Give the flags back, ahead of a forward pass, that something takes at every step."""
         frozen, held = self.freezer.frozen, self.freezer.parameters
-        self._put_right({name: held[name] for name in (self.watched & held.keys()) - frozen})
+        self._put_right({name: held[name] for name in (self.watched & held.keys()).difference(frozen)})
 
     def _put_right(self, lost: Mapping[str, nn.Parameter]) -> None:
         for name, parameter in lost.items():

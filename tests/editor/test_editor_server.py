@@ -606,3 +606,42 @@ def test_a_server_whose_client_is_gone_ends_with_its_processes(folder: Path) -> 
     assert client.process.wait(30) == 0
     assert client.process.stdout is not None
     client.process.stdout.close()
+
+
+# ---------------------------------------------------------------- the picture
+
+
+def test_the_picture_of_a_document_is_a_page_that_is_told_what_is_new(client: Client) -> None:
+    """What `layerlr view` draws, of the text as it is in the editor."""
+    uri = client.open("seen.lr", 'model "m.json"\nepochs 4\n** -> lr 1e-3\nfreeze layers.0 until epoch 2\n')
+    page = client.request("layerlr/page", {"uri": uri})
+    assert page.startswith("<!doctype html>")
+    assert "seen.lr on m.json" in page
+    client.change(uri, edit(2, 6, "lr 2e-3", (2, 13)))
+    news = client.request("layerlr/news", {"uri": uri, "drawn": True})
+    assert (news["found"], news["stale"], news["drawing"]["end"]) == ([], "", 4)
+    assert news["drawing"]["high"] == 2e-3
+
+
+def test_a_broken_document_says_why_and_leaves_the_last_picture(client: Client) -> None:
+    """With the line and a caret; where nothing was drawn before, it says that."""
+    uri = client.open("hurt.lr", 'model "m.json"\nepochs 4\n** -> lr 1e-3\nnowhere -> lr 1\n')
+    news = client.request("layerlr/news", {"uri": uri, "drawn": True})
+    assert "drawing" not in news
+    assert news["stale"] == "this is the last picture that could be drawn"
+    [found] = news["found"]
+    assert (found["code"], found["place"]) == ("LR201", "hurt.lr:4:1")
+    assert found["excerpt"] == "nowhere -> lr 1\n^^^^^^^"
+    assert "nothing can be drawn yet" in client.request("layerlr/page", {"uri": uri})
+
+
+def test_what_cannot_be_drawn_for_want_of_something_says_what(client: Client) -> None:
+    """A model that nobody names, a length that nobody says, a document that is not open."""
+    uri = client.open("bare.lr", "** -> lr 1e-3\n")
+    news = client.request("layerlr/news", {"uri": uri, "drawn": False})
+    assert news["found"][-1]["message"].startswith("the file names no model")
+    uri = client.open("endless.lr", 'model "m.json"\n** -> lr 1e-3\n')
+    news = client.request("layerlr/news", {"uri": uri, "drawn": False})
+    assert news["drawing"]["end"] == 10
+    assert "as if it were 10 epochs" in news["stale"]
+    assert client.request("layerlr/page", {"uri": "file:///nowhere.lr"}) is None

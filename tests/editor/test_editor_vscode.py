@@ -113,7 +113,7 @@ def test_an_unwritable_target_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node to run the extension's client")
 def test_the_client_speaks_with_the_server(folder: Path) -> None:
-    """Run in Node with a stand-in for the editor: findings, fixes, hover, completion, hints, layout."""
+    """Run in Node with a stand-in for the editor: findings, fixes, hover, completion, hints, layout, picture."""
     script = Path(__file__).with_name("vscode_session.js")
     command = ["node", str(script), str(folder), str(EXTENSION), sys.executable, "-m", "layerlr_dsl", "lsp"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -126,3 +126,13 @@ def test_the_client_speaks_with_the_server(folder: Path) -> None:
     assert said["hints"] == ["· 74 tensors, 3.1 k", "· 72 tensors, 2.8 k"]
     assert "layers" in said["symbols"]
     assert said["format"].endswith("layers -> lr 1\n")
+    preview = said["preview"]
+    assert preview["first"]["title"] == "Network of a.lr"
+    assert "a.lr on m.json" in preview["first"]["html"]
+    assert preview["broken"] == {
+        "found": ["LR005"],
+        "stale": "this is the last picture that could be drawn",
+        "drawn": False,
+    }
+    assert preview["mended"] == {"found": [], "stale": "", "drawn": True}
+    assert (preview["panels"], preview["revealed"]) == (1, 1)

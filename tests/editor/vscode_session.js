@@ -69,6 +69,8 @@ class WorkspaceEdit {
 }
 
 const providers = {};
+const commands = {};
+const panels = [];
 const events = { open: new EventEmitter(), close: new EventEmitter(), change: new EventEmitter(), save: new EventEmitter() };
 let published = null;
 const arrived = new EventEmitter();
@@ -96,8 +98,30 @@ const vscode = {
   MarkdownString: record("value"),
   Hover: record("contents", "range"),
   TextEdit: record("range", "newText"),
-  commands: { registerCommand: () => nothing },
+  commands: {
+    registerCommand: (name, run) => {
+      commands[name] = run;
+      return nothing;
+    },
+  },
+  ViewColumn: { Beside: -2 },
   window: {
+    get activeTextEditor() {
+      return { document };
+    },
+    createWebviewPanel: (kind, title, place, options) => {
+      const panel = { title, place, options, messages: [], revealed: 0, onDidDispose: (react) => (panel.close = react) };
+      panel.reveal = () => (panel.revealed += 1);
+      panel.webview = {
+        html: "",
+        postMessage: (news) => {
+          panel.messages.push(news);
+          arrived.fire(published);
+        },
+      };
+      panels.push(panel);
+      return panel;
+    },
     createOutputChannel: () => ({ append() {}, appendLine() {}, dispose() {} }),
     showWarningMessage: (text) => process.stderr.write(`${text}\n`),
   },
@@ -149,6 +173,29 @@ const waitFor = (wanted) =>
     arrived.event((found) => wanted(found) && resolve(found));
   });
 
+// Opens the picture, breaks the file and mends it; what the page was told each time.
+async function preview() {
+  await commands["layerlr.preview"]();
+  const [panel] = panels;
+  const first = { title: panel.title, scripts: panel.options.enableScripts, html: panel.webview.html };
+  const save = async (text) => {
+    const all = new Range(new Position(0, 0), new Position(99, 0));
+    document.text = text;
+    document.version += 1;
+    events.change.fire({ document, contentChanges: [{ range: all, text }] });
+    const count = panel.messages.length;
+    events.save.fire(document);
+    await waitFor(() => panel.messages.length > count);
+    const { found, stale, drawing } = panel.messages[count];
+    return { found: found.map((one) => one.code), stale, drawn: Boolean(drawing) };
+  };
+  const broken = await save('model "m.json"\nepochs 3\n** -> lr\n');
+  const mended = await save('model "m.json"\nepochs 3\n** -> lr 1\n');
+  await commands["layerlr.preview"]();
+  panel.close();
+  return { first, broken, mended, panels: panels.length, revealed: panel.revealed };
+}
+
 async function main() {
   const { activate, deactivate } = require(path.join(extension, "extension.js"));
   await activate({ subscriptions: [] });
@@ -172,6 +219,7 @@ async function main() {
   said.hints = (await providers.registerInlayHintsProvider.provideInlayHints(document, whole)).map((h) => h.label);
   said.symbols = (await providers.registerDocumentSymbolProvider.provideDocumentSymbols(document)).map((s) => s.name);
   said.format = (await providers.registerDocumentFormattingEditProvider.provideDocumentFormattingEdits(document, { tabSize: 4, insertSpaces: true }))[0].newText;
+  said.preview = await preview();
   await deactivate();
   process.stdout.write(JSON.stringify(said));
 }

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": set(),
     "runner": {"tools", "language", "model", "plan", "training", "api", "plots"},
     "tuning": {"tools", "language", "model", "api", "starters", "plots", "runner"},
-    "editor": {"tools", "catalogue", "language", "model", "plan", "api"},
+    "editor": {"tools", "catalogue", "language", "model", "plan", "plots", "render", "api"},
     "cli": {
         *("tools", "catalogue", "language", "model", "plan", "api"),
         *("starters", "importers", "plots", "render", "eject", "runner", "tuning", "editor"),

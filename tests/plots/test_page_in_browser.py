@@ -31,6 +31,26 @@ def test_repeated_blocks_fold_and_open(tmp_path: Path) -> None:
     assert expanded == "true"
 
 
+def test_a_page_in_an_editor_is_told_what_is_new_by_messages(tmp_path: Path) -> None:
+    """Findings stand above the last picture, and a new one takes its place with what was opened still open."""
+    drawn = html.data(drawing(plan_of(), "b.lr on Net"))
+    page = html.following("a.lr", {"drawing": {**drawn, "title": "a.lr on Net"}, "found": [], "stale": ""})
+    found = [{"severity": "error", "code": "LR201", "message": "no such layer", "help": None}]
+    broken = html.as_script({"found": found, "stale": "the last picture"})
+    mended = html.as_script({"found": [], "stale": "", "drawing": drawn})
+    steps = f"""
+    const box = document.getElementById("findings");
+    const look = () => [text("title"), box.hidden ? "" : box.textContent, layerlr.visible().length];
+    const told = news => new Promise(seen => {{ postMessage(news, "*"); setTimeout(() => seen(look()), 100); }});
+    press(block("blocks.{{0..3}}"), "ArrowRight");
+    done([look(), await told({broken}), await told({mended})]);
+    """
+    first, second, third = driven(page, steps, tmp_path, wait=2000)
+    assert first == ["a.lr on Net", "", 9]
+    assert second == ["a.lr on Net", "the last pictureerror[LR201]: no such layer", 9]
+    assert third == ["b.lr on Net", "", 9]
+
+
 def test_scrubbing_recolours_and_frozen_is_hatched(tmp_path: Path) -> None:
     """A frozen block has a pattern, not only a colour, and loses it when it thaws."""
     steps = """

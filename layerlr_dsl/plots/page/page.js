@@ -766,7 +766,12 @@ function replaced(fresh) {
   document.body.classList.remove("empty");
   begin();
 }
+function told(news) {
+  if (news.drawing) replaced(news.drawing);
+  findings(news);
+}
 function listen(now) {
+  if (now.version === undefined) return addEventListener("message", event => { if (event.data && event.data.found) told(event.data); });
   let seen = now.version;
   const source = new EventSource(`events?since=${seen}`);
   source.addEventListener("message", event => {
@@ -774,8 +779,7 @@ function listen(now) {
     if (news.version === seen) return;
     seen = news.version;
     now = news;
-    if (news.drawing) replaced(news.drawing);
-    findings(now);
+    told(now);
   });
   source.addEventListener("open", () => findings(now));
   source.addEventListener("error", () => findings({ ...now, lost: "`layerlr view` does not answer: this is its last picture" }));

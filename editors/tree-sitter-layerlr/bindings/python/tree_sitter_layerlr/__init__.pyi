@@ -1,0 +1,5 @@
+from typing import Final
+
+HIGHLIGHTS: Final[str]
+
+def language() -> object: ...

@@ -1,0 +1,7 @@
+[
+  (optimizer)
+  (schedule)
+  (unfreeze_sequence)
+  (tuple)
+  (call)
+] @fold

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from layerlr_dsl.catalogue import optimizers
@@ -138,6 +138,17 @@ def near_option(word: str, span: Span, infos: Iterable[OptimizerInfo]) -> tuple[
     return near, Fix(f"replace by `{near}`", (Edit(span, near),), safe=near == alias)
 
 
+@dataclass(slots=True)
+class _Judged:
+    """A rule whose settings are being judged."""
+
+    statement: s.RuleStatement
+    names: Names
+    infos: list[OptimizerInfo]
+    """The optimizers that its parameters may train with."""
+    checked: list[CheckedSetting] = field(default_factory=list)
+
+
 class SettingsChecker:
     """Checks the options of rules against every optimizer that the file uses."""
 
@@ -175,21 +186,13 @@ class SettingsChecker:
         self, statement: s.RuleStatement, captures: frozenset[str] | None, missing: Missing
     ) -> tuple[CheckedSetting, ...]:
         """The rule's settings, arguments of its own optimizer laid out as settings before the others."""
-        infos = self._infos
-        checked: list[CheckedSetting] = []
         seen: dict[str, s.Setting] = {}
-        names = Names(
-            self._lets,
-            captures or frozenset(),
-            True,
-            missing,
-            time=True,
-            model=True,
-        )
+        names = Names(self._lets, captures or frozenset(), True, missing, time=True, model=True)
+        rule = _Judged(statement, names, self._infos)
         own = next((x for x in statement.settings if x.option == "optimizer" and not x.quoted), None)
         if own is not None:
-            info = self._own_optimizer(own, statement, names, checked)
-            infos = self._infos if info is None else [info]
+            info = self._own_optimizer(own, rule)
+            rule.infos = self._infos if info is None else [info]
             self._given_within(own, statement)
         for setting in statement.settings:
             if setting.option in seen:
@@ -198,9 +201,9 @@ class SettingsChecker:
                     "LR124", f"`{setting.option}` is given twice in one rule", setting.option_span, help
                 )
             elif setting is not own:
-                self._setting(setting, statement, infos, names, checked)
+                self._setting(setting, rule)
             seen[setting.option] = setting
-        return tuple(checked)
+        return tuple(rule.checked)
 
     def _given_within(self, own: s.Setting, statement: s.RuleStatement) -> None:
         """An argument of the rule's own optimizer is a setting of the rule, and stands there once."""
@@ -214,32 +217,29 @@ class SettingsChecker:
                 related = (Related("first given here", first),)
                 self._found.error("LR124", message, second, "keep one of them", related)
 
-    def _own_optimizer(
-        self, setting: s.Setting, statement: s.RuleStatement, names: Names, checked: list[CheckedSetting]
-    ) -> OptimizerInfo | None:
-        if not self._takes_factory(setting, statement, "`-> optimizer muon(lr=0.02)`"):
+    def _own_optimizer(self, setting: s.Setting, rule: _Judged) -> OptimizerInfo | None:
+        if not self._takes_factory(setting, rule.statement, "`-> optimizer muon(lr=0.02)`"):
             return None
         assert isinstance(setting.value, s.Factory)
         if setting.value.name in self._further:
-            return self._further_optimizer(setting, setting.value, checked)
+            return self._further_optimizer(setting, setting.value, rule)
         info = find_optimizer(setting.value, self._found)
         if info is None:
             return None
         _given_once(setting.value, self._found)
-        checked.append(
+        rule.checked.append(
             CheckedSetting(
                 setting.span, "optimizer", False, None, info.name, next(self._numbers), setting.value
             )
         )
+        rule.infos = [info]
         for argument in setting.value.arguments:
             expression = _argument(info, argument, self._found)
             if expression is not None:
-                self._value(argument.span, argument.name, False, expression, [info], names, checked)
+                self._value(argument.span, argument.name, False, expression, rule)
         return info
 
-    def _further_optimizer(
-        self, setting: s.Setting, factory: s.Factory, checked: list[CheckedSetting]
-    ) -> OptimizerInfo:
+    def _further_optimizer(self, setting: s.Setting, factory: s.Factory, rule: _Judged) -> OptimizerInfo:
         """`-> optimizer critic`, one that an `optimizer critic = ...` makes."""
         name = factory.name
         self._chosen.add(name)
@@ -247,7 +247,7 @@ class SettingsChecker:
             message = f"the arguments of `{name}` stand where it is made"
             help = f"write `-> optimizer {name}`, and options of these parameters behind it"
             self._found.error("LR120", message, factory.arguments[0].span, help)
-        checked.append(
+        rule.checked.append(
             CheckedSetting(setting.span, "optimizer", False, None, name, next(self._numbers), factory)
         )
         return self._further[name].info
@@ -278,24 +278,17 @@ class SettingsChecker:
         message = f"`{option}` cannot have a time window: {why}"
         self._found.error("LR117", message, window.span, "give it in a rule without `from` or `until`")
 
-    def _setting(
-        self,
-        setting: s.Setting,
-        statement: s.RuleStatement,
-        infos: list[OptimizerInfo],
-        names: Names,
-        checked: list[CheckedSetting],
-    ) -> None:
-        option = setting.option
+    def _setting(self, setting: s.Setting, rule: _Judged) -> None:
+        option, statement, infos = setting.option, rule.statement, rule.infos
         if setting.quoted:
-            self._handed_on(setting, statement, infos, names, checked)
+            self._handed_on(setting, rule)
         elif option == "frozen":
             help = f"write `freeze {statement.selector.span.text}`"
             self._found.error("LR118", "`frozen` is no option of a rule", setting.span, help)
         elif option == "schedule":
             if self._takes_factory(setting, statement, "`-> schedule constant`"):
                 assert isinstance(setting.value, s.ScheduleSequence)
-                checked.append(
+                rule.checked.append(
                     CheckedSetting(
                         setting.span,
                         "schedule",
@@ -321,19 +314,12 @@ class SettingsChecker:
                 message = f"`{option}` is no number, so it cannot be multiplied"
                 self._found.error("LR107", message, setting.span, f"set it: `{option} ...`")
                 return
-            self._value(setting.span, option, setting.multiply, setting.value, infos, names, checked)
+            self._value(setting.span, option, setting.multiply, setting.value, rule)
 
-    def _handed_on(
-        self,
-        setting: s.Setting,
-        statement: s.RuleStatement,
-        infos: list[OptimizerInfo],
-        names: Names,
-        checked: list[CheckedSetting],
-    ) -> None:
+    def _handed_on(self, setting: s.Setting, rule: _Judged) -> None:
         """`-> "rank" 128`: for optimizers that read keys of a group which their signature lacks."""
         option, span, value = setting.option, setting.option_span, setting.value
-        if any(option in info.options for info in infos) or option in _STRUCTURE:
+        if any(option in info.options for info in rule.infos) or option in _STRUCTURE:
             known = option not in _STRUCTURE
             message = (
                 f"`{option}` is {'an option of the optimizer' if known else 'no option: every group has it'}"
@@ -345,18 +331,19 @@ class SettingsChecker:
         if setting.multiply:
             self._found.error("LR127", f'"{option}" is handed on as it is', setting.span, "set it")
             return
-        if statement.window is not None:
-            self._window_refused(option, "it is handed on as it is", statement.window)
+        window = rule.statement.window
+        if window is not None:
+            self._window_refused(option, "it is handed on as it is", window)
             return
         if not isinstance(value, s.Factory | s.ScheduleSequence | None):
-            fixed = replace(names, time=False)
+            fixed = replace(rule.names, time=False)
             part = self._found.part()
             check_expression(value, fixed, self._found)
             if part.clean:
                 worth = None
                 if is_constant(value, self._lets):
                     worth = attempt(value, Scope(self._lets), self._found)
-                checked.append(
+                rule.checked.append(
                     CheckedSetting(
                         setting.span, option, False, value, worth, next(self._numbers), quoted=True
                     )
@@ -391,23 +378,16 @@ class SettingsChecker:
         return False
 
     def _value(
-        self,
-        span: Span,
-        option: str,
-        multiply: bool,
-        expression: s.Expression,
-        infos: list[OptimizerInfo],
-        names: Names,
-        checked: list[CheckedSetting],
+        self, span: Span, option: str, multiply: bool, expression: s.Expression, rule: _Judged
     ) -> None:
         part = self._found.part()
-        check_expression(expression, names, self._found)
+        check_expression(expression, rule.names, self._found)
         if not part.clean:
             return
         if self._lets.rests_on_a_fault(expression):
             return  # what is wrong is said where it is
-        moving = moves(expression, self._lets, names.captures)
-        if moving and not self._may_move(option, expression, infos):
+        moving = moves(expression, self._lets, rule.names.captures)
+        if moving and not self._may_move(option, expression, rule.infos):
             return
         worth = None
         if is_constant(expression, self._lets):
@@ -417,8 +397,8 @@ class SettingsChecker:
             if multiply:
                 self._factor(option, worth, expression)
             else:
-                self._domain(option, worth, expression, infos)
-        checked.append(
+                self._domain(option, worth, expression, rule.infos)
+        rule.checked.append(
             CheckedSetting(span, option, multiply, expression, worth, next(self._numbers), moving=moving)
         )
 

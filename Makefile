@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-frameworks lint types tests docs bench effect effect-full wheel clean
+.PHONY: help demo test test-frameworks lint types tests oracle docs bench effect effect-full wheel clean
 
 help:
 	@echo "make demo    validate the recipes and fine-tune a real model on real data (about 5 minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy, strict"
 	@echo "make tests   pytest only"
+	@echo "make oracle  plans and optimizers against a second implementation, over FILES=10000 generated files"
 	@echo "make docs    the documentation, into site/ (warnings are errors)"
 	@echo "make bench   the benchmarks, beside the peers they are measured against"
 	@echo "make effect  the study of whether rules pay, its core (an hour on two cores); Ctrl-C, and it goes on"
@@ -44,6 +45,11 @@ types: $(STAMP)
 
 tests: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+FILES := 10000
+oracle: $(STAMP)
+	OMP_NUM_THREADS=1 ORACLE_EXAMPLES=$(FILES) $(BIN)/python -m pytest -n 2 --dist load --hypothesis-show-statistics \
+	    tests/plan/test_time_against_oracle.py
 
 # They see the environment as the benchmarks' peers do, and it knows nothing of them.
 FRAMEWORKS := .frameworks-venv

@@ -64,6 +64,7 @@ class Input:
 def gather(paths: Iterable[str], root: str | None = None) -> list[Input]:
     """Every rule file that `paths` name, each once, folders in order of name.
 
+    A folder is the root of the files in it; `root` is that of files which are given by themselves.
     A folder without any is an input that cannot be read. Raises Refusal for a recipe that does not exist.
     """
     found: dict[str, Input] = {}
@@ -101,7 +102,7 @@ def _expand(path: str, root: Path | None) -> Iterator[Input]:
         if not files:  # an input that cannot be read, so that the others are looked at all the same
             yield Input(path, root)
         for file in files:
-            yield Input(file, root or Path(path))
+            yield Input(file, Path(path))
     else:
         yield Input(path, root)
 

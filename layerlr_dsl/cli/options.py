@@ -180,7 +180,7 @@ def root_option(command: Command) -> Command:
         "--root",
         type=click.Path(exists=True, file_okay=False),
         metavar="DIR",
-        help="Folder that includes must stay inside. Default: the folder given, else the file's own.",
+        help="Folder that includes and models of a file must stay inside. Default: the file's own; a folder given is its own.",
     )(command)
 
 

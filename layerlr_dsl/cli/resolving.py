@@ -64,8 +64,9 @@ class Resolver:
             return self._against(entry, rules, spelled(self.model), self._stated)
         if rules.model is None:
             return Resolved(entry, rules.checked, rules.diagnostics, None, None)
+        folder = _folder(source)
         try:
-            inventory = self._named(rules.model, entry.root or _folder(source))
+            inventory = self._named(rules.model, folder, entry.root or folder)
         except ModelError as fault:
             return Resolved(entry, rules.checked, rules.without_model(fault), None, None)
         return self._against(entry, rules, rules.model, inventory)
@@ -114,9 +115,11 @@ class Resolver:
             return joined({key: stated_inventory(spec) for key, spec in self.model.items()})
         return stated_inventory(self.model or "")
 
-    def _named(self, spec: str, root: Path | None) -> Inventory:
+    def _named(self, written: str, beside: Path | None, root: Path | None) -> Inventory:
         """What a file names. Raises ModelError."""
-        key = (spec, root)
+        from layerlr_dsl.model.specs import located
+
+        key = spec, root = located(written, beside, root), root
         if key not in self._inventories:
             self._inventories[key] = load_inventory(spec, root, False)
         return self._inventories[key]

@@ -290,7 +290,10 @@ def _family(options: dict[str, Any], settings: dict[str, Any], files: dict[str, 
         path, spec = next(((path, spec) for path, spec in rules.items() if spec), (None, None))
         if spec is None or path is None:
             raise Refusal("no file names a model", "give one with --model SPEC")
-        inventory = load_inventory(spec, settings.get("root") or path.parent, False)
+        from layerlr_dsl.model.specs import located
+
+        root = settings.get("root") or path.parent
+        inventory = load_inventory(located(spec, path.parent, root), root, False)
     target = str(folder / "plain.lr")
     named, nameable = as_named(spec, target)
     styles = (family.BASELINE,) if files else family.STYLES

@@ -22,7 +22,7 @@ from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.model.spec_syntax import Spec, parse_spec
+from layerlr_dsl.model.spec_syntax import Spec, located, parse_spec
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
 from layerlr_dsl.tools.records import record
@@ -115,9 +115,10 @@ def look(request: Request, models: Models) -> Looked:
     rules = Rules(check(source, root))
     if rules.model is None:
         return Looked(source, rules, rules.diagnostics, "none", None)
-    folder = root if root is not None else path.parent if path is not None else None
+    beside = None if path is None else path.parent
+    folder = root if root is not None else beside
     try:
-        known = models.find(rules.model, folder, request.built)
+        known = models.find(located(rules.model, beside, folder), folder, request.built)
         if known is None and request.failure is not None:
             raise ModelError(*request.failure)
     except ModelError as fault:

@@ -136,6 +136,7 @@ def _selectors(rules: CheckedRules) -> Iterator[CheckedSelector]:
     yield from rules.groups.values()
     yield from (selector for clause in rules.clauses for selector in clause.selectors)
     yield from (e.selector for e in rules.expectations if e.selector is not None)
+    yield from (one.selector for one in rules.left_out)
 
 
 def as_a_whole(pieces: Pieces) -> list[Diagnostic]:

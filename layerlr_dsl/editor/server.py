@@ -24,6 +24,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from layerlr_dsl.editor import wire
 from layerlr_dsl.editor.link import Builds, Link, LinkDown
 from layerlr_dsl.editor.session import Session
+from layerlr_dsl.model.spec_syntax import located
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +281,8 @@ class Server(LanguageServer):
 
     def request(self, session: Session) -> dict[str, Any]:
         """What the analyst has to know of a document."""
-        key = (session.named_model() or "", self._folder(session))
+        folder = self._folder(session)
+        key = (self._located(session, session.named_model() or ""), folder)
         return {
             "text": session.text.content,
             "name": session.name,
@@ -300,6 +302,10 @@ class Server(LanguageServer):
             return str(session.root)
         return str(session.path.parent if session.path is not None else Path.cwd())
 
+    def _located(self, session: Session, spec: str) -> str:
+        beside = None if session.path is None else session.path.parent
+        return located(spec, beside, Path(self._folder(session)))
+
     async def _build(self, document: Open, spec: str) -> None:
         """Build a model that no one has built before, unless the document names another by then."""
         try:
@@ -308,7 +314,7 @@ class Server(LanguageServer):
             if document.closed or session.named_model() != spec:
                 return
             async with self._progress(f"building {spec}"):
-                await self.builds.build(spec, self._folder(session))
+                await self.builds.build(self._located(session, spec), self._folder(session))
             for other in self.documents.values():
                 if other.session.named_model() == spec:
                     self._ask_analyst(other)

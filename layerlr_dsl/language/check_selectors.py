@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_expressions import Names, check_expression, unknown_group
-from layerlr_dsl.language.checked import CheckedSelector, GroupItem, Item, PatternItem, RegexItem
+from layerlr_dsl.language.checked import (
+    CheckedSelector,
+    GroupItem,
+    Item,
+    LeftOut,
+    PatternItem,
+    RegexItem,
+)
 from layerlr_dsl.language.diagnostics import Findings
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
@@ -32,6 +40,20 @@ class SelectorChecker:
         self._too_deep = False
         self._patterns: dict[str, CompiledPattern] = {}
         self._numbers = count()
+        self._read: list[CheckedSelector] = []
+        """Every selector that was checked, at fault or not."""
+
+    def begin(self) -> None:
+        """A statement begins."""
+        self._read = []
+
+    def left_out(self, freezes: bool) -> Iterator[LeftOut]:
+        """What a model may lack of the selectors of the statement that was begun last, as it is left out."""
+        for selector in self._read:
+            items = (*selector.include, *selector.exclude)
+            plain = tuple(item for item in items if not isinstance(item, GroupItem))
+            if plain:
+                yield LeftOut(replace(selector, include=plain, exclude=(), where=None), freezes)
 
     def check_groups(self) -> dict[str, CheckedSelector]:
         """Every group that could be compiled."""
@@ -56,6 +78,8 @@ class SelectorChecker:
             captures,
             next(self._numbers),
         )
+        if not self._open:
+            self._read.append(checked)
         if selector.where is not None:
             names = Names(self._lets, captures, True, self.missing_captures(checked), model=True)
             check_expression(selector.where, names, self._found)

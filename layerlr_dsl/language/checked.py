@@ -55,6 +55,15 @@ class CheckedSelector:
     """Which selector of its file it is."""
 
 
+@record
+class LeftOut:
+    """The patterns of a selector whose statement is at fault elsewhere: a model may lack them all the same."""
+
+    selector: CheckedSelector
+    freezes: bool
+    """Whether the statement freezes or thaws."""
+
+
 @record(eq=False)
 class CheckedSetting:
     """One option of a rule.
@@ -136,6 +145,7 @@ class CheckedRules:
     diagnostics: tuple[Diagnostic, ...]
     complete: bool
     """False where a faulty statement was left out, so that what is missing must not be complained of."""
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def schedule(self) -> s.ScheduleStatement | None:

@@ -21,6 +21,7 @@ from layerlr_dsl.language.checked import (
     CheckedRules,
     CheckedSelector,
     CheckedSetting,
+    LeftOut,
 )
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, has_errors
 from layerlr_dsl.language.expressions import Scope, Value
@@ -92,18 +93,22 @@ def check_expanded(
     rules = [clause for clause, _, _ in gathered.clauses]
     settings = SettingsChecker(lets, optimizer, named, rules, found)
     clauses: list[CheckedClause] = []
+    left_out: list[LeftOut] = []
     for statement, included, stage in gathered.clauses:
+        selectors.begin()
         checked = _check_clause(len(clauses), statement, included, stage, selectors, settings, lets, found)
         if checked is not None:
             clauses.append(checked)
-    expectations = [
-        e
-        for e in (
-            _check_expectation(x, stage, selectors, settings, lets, found)
-            for x, stage in gathered.expectations
-        )
-        if e
-    ]
+        else:
+            left_out += selectors.left_out(not isinstance(statement, s.RuleStatement))
+    expectations: list[CheckedExpectation] = []
+    for expected, stage in gathered.expectations:
+        selectors.begin()
+        holds = _check_expectation(expected, stage, selectors, settings, lets, found)
+        if holds is not None:
+            expectations.append(holds)
+        else:
+            left_out += selectors.left_out(freezes=False)
     settings.unused(found)
     _check_model(gathered.model, found)
     check_stages(gathered.stages, lets, found)
@@ -129,6 +134,7 @@ def check_expanded(
         expectations=tuple(expectations),
         diagnostics=tuple(in_order(found, expansion.sources)),
         complete=not has_errors(found),
+        left_out=tuple(left_out),
     )
 
 

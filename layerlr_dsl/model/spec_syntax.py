@@ -26,6 +26,7 @@ _LONGEST = 2000
 _FORMS = "torchvision:NAME, timm:NAME, hf:FOLDER, python:package.module:callable or a path ending in .json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_KEY = re.compile(r"[^\W\d]\w*")
 _BRINGS_WEIGHTS = re.compile(r"(pretrained|weights|checkpoint|hub)(_.*)?|cache_dir|trust_remote_code")
 
 
@@ -77,7 +78,30 @@ def parse_spec(spec: str, *, root: Path | None = None, allow_python: bool = Fals
     return Spec(kind, name, tuple(sorted(arguments.items())))  # type: ignore[arg-type]
 
 
+def located(spec: str, beside: Path | None, root: Path | None) -> str:
+    """A spec of a rule file whose path lies beside the file, spelled from the root; any other as it is.
+
+    So paths of models are looked up as those of includes are: beside the file, then in the root.
+    """
+    text = spec.strip()
+    path = text.removeprefix("hf:")
+    if beside is None or root is None or not (path != text or text.endswith(".json")):
+        return spec
+    try:
+        found, inside = (beside / path).resolve(), root.resolve()
+        near = found.exists() and found.is_relative_to(inside) and beside.resolve() != inside
+    except (OSError, ValueError, RuntimeError):
+        return spec
+    return f"{text[: len(text) - len(path)]}{found.relative_to(inside)}" if near else spec
+
+
 def _unknown_form(text: str, kind: str) -> ModelError:
+    key, equals, bare = text.partition("=")
+    if equals and _KEY.fullmatch(key):
+        return ModelError(
+            f"`{shown(key, 80)}=` names one of several models under one plan, and only one can be given here",
+            f"write `{shown(bare, 80)}` without the key",
+        )
     meant = nearest(kind, ("torchvision", "timm", "hf", "python")) if kind else None
     if meant:
         rest = text.partition(":")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, count
 from math import isfinite
 from typing import ClassVar
@@ -106,10 +106,14 @@ class Cascade:
         return tuple(e for e in self.effects if e.option == option)
 
 
+_FEWEST_VALUES, _VALUES_OF_A_CLASS = 25_000, 200
+"""So many values that hang on the parameter may be worked out at least, and so many more for each class."""
+
+
 class CascadeBuilder:
     """Builds the cascade of each class, remembering what parameters cannot change."""
 
-    def __init__(self, decider: Decider, timed: Timed) -> None:
+    def __init__(self, decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> None:
         compiled = decider.compiled
         self.rules = rules = compiled.rules
         self.decider = decider
@@ -122,9 +126,16 @@ class CascadeBuilder:
         self._choosing = compiled.choosing
         self._local = compiled.local
         self._effects: dict[tuple[int, Bindings], Effect | None] = {}
-        self._interned: dict[tuple[object, ...], Effect] = {}
+        self._interned: dict[tuple[int, Bindings], Effect] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
+        """Of effects that do the same, whatever captures are bound to, by their setting and value."""
         self._sound: set[tuple[int, int]] = set()
         """Effects (by number) that an optimizer (by number) is known to allow."""
+        self._still = {clause.index for clause in rules.clauses if _is_still(clause)}
+        """Clauses that say the same whatever their captures are bound to."""
+        self._own = {c.index for c in rules.clauses if any(x.number in self._local for x in c.settings)}
+        """Clauses that say something else to each parameter."""
+        self._built: dict[object, Cascade] = {}
         self._known: dict[tuple[int, Bindings, int], list[Effect]] = {}
         """All that a clause says with some captures under an optimizer (by number), where it is sound."""
         self._frozen: dict[tuple[int, int, int], list[FreezeEffect | StatisticsEffect]] = {}
@@ -132,10 +143,34 @@ class CascadeBuilder:
         self._firsts: dict[int, list[int]] = {}
         """Of each sequence, the number of the first turn that a selector of it has."""
         self._freezes_made = count()
+        self._parts: dict[int, dict[int, bool]] = {}
+        """Of each setting that moves: which parts of its value do, by id."""
         self._said: set[tuple[str, Source | None, int]] = set()
+        self._most = _FEWEST_VALUES + _VALUES_OF_A_CLASS * len(kinds)
+        self._worked_out = 0
 
-    def build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
-        """The cascade of one class. Findings go to `found`, each place once."""
+    def of(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
+        """The cascade of one class: the same object for all classes to which the same is said.
+
+        Only what captures are bound to may differ in its `selected`. Findings go to `found`, each place once.
+        """
+        told = self._told(selected)
+        if told is None:
+            return self._build(kind, selected)
+        key = (told, kind.came_frozen, kind.adapted_base)
+        found = self._built.get(key)
+        if found is None:
+            found = self._built[key] = self._build(kind, selected)
+        return found
+
+    def _told(self, selected: tuple[Selected, ...]) -> tuple[object, ...] | None:
+        """What is said of a class, equal for two only if the same is; None where each parameter is told its own."""
+        still, own = self._still, self._own
+        if own and any(one.clause in own for one in selected):
+            return None
+        return tuple([(one.clause, one.selector) if one.clause in still else one for one in selected])
+
+    def _build(self, kind: RowClass, selected: tuple[Selected, ...]) -> Cascade:
         own, choice = self._own_optimizer(selected)
         chosen = self.optimizers[choice].info
         effects: list[Effect] = []
@@ -144,7 +179,7 @@ class CascadeBuilder:
         statistics: list[StatisticsEffect] = []
         schedules = list(self.timed.defaults)
         for one in selected:
-            key = (one.clause, one.bindings, choice)
+            key = (one.clause, () if one.clause in self._still else one.bindings, choice)
             known = self._known.get(key)
             if known is not None:
                 effects += known
@@ -181,8 +216,7 @@ class CascadeBuilder:
                     elif self._allowed(effect, chosen, kind.row, one.bindings):
                         self._sound.add((effect.number, choice))
                         effects.append(effect)
-            everywhere = not any(setting.number in self._local for setting in clause.settings)
-            if everywhere and len(effects) - before == len(clause.settings):
+            if clause.index not in self._own and len(effects) - before == len(clause.settings):
                 self._known[key] = effects[before:]
         return Cascade(
             selected,
@@ -299,33 +333,45 @@ class CascadeBuilder:
         """What a setting does to a class: one object for all classes to which it does the same."""
         if setting.number in self._local:
             return self._made(clause, setting, one, kind)
-        key = (setting.number, one.bindings)
+        key = (setting.number, () if _hangs_on_nothing(setting) else one.bindings)
         if key not in self._effects:
-            self._effects[key] = self._made(clause, setting, one, kind)
+            self._effects[key] = self._made(clause, setting, replace(one, bindings=key[1]), kind)
         return self._effects[key]
 
     def _made(
         self, clause: CheckedClause, setting: CheckedSetting, one: Selected, kind: RowClass
     ) -> Effect | None:
         value: Value | Moving = setting.constant
-        if setting.moving:
-            value = self._fold(clause, setting, one, kind.row)
-        elif value is None:
-            value = self._evaluate(setting, clause.selectors[one.selector], one.bindings, kind.row)
+        if value is None or setting.moving:
+            value = self._worth(clause, setting, one, kind.row)
         if value is None:
             return None
         window = self.timed.windows[one.clause].windows[0]
-        number = len(self._interned)
+        same = (setting.number, type(value), value)
+        number = self._numbers.setdefault(same, len(self._numbers))
         made = Effect(
             one.clause, setting.option, setting.multiply, value, window, setting, one.bindings, number
         )
-        return self._interned.setdefault((setting.number, one.bindings, type(value), value), made)
+        return self._interned.setdefault((number, one.bindings), made)
+
+    def _worth(
+        self, clause: CheckedClause, setting: CheckedSetting, one: Selected, row: Row
+    ) -> Value | Moving | None:
+        self._worked_out += 1
+        if self._worked_out > self._most:
+            if self._worked_out == self._most + 1:
+                self._say(_too_many(setting.span, self._most))
+            return None
+        if setting.moving:
+            return self._fold(clause, setting, one, row)
+        return self._evaluate(setting, clause.selectors[one.selector], one.bindings, row)
 
     def _fold(self, clause: CheckedClause, setting: CheckedSetting, one: Selected, row: Row) -> Moving | None:
         assert setting.expression is not None
         scope = self.decider.scope(clause.selectors[one.selector], one.bindings, row)
         try:
-            return fold(setting.expression, scope, self.rules.lets, clause.stage)
+            known = self._parts.setdefault(setting.number, {})
+            return fold(setting.expression, scope, self.rules.lets, clause.stage, known)
         except Fault as fault:
             message = f"{fault.message}, for `{row.name}`{with_values(setting.expression, scope)}"
             self._say(fault.finding(message))
@@ -390,6 +436,23 @@ class CascadeBuilder:
         if key not in self._said:
             self._said.add(key)
             self.found.add(diagnostic)
+
+
+def _is_still(clause: CheckedClause) -> bool:
+    statement = clause.statement
+    if isinstance(statement, s.UnfreezeSequenceStatement):
+        return not any(turn.by for turn in statement.turns)
+    return all(map(_hangs_on_nothing, clause.settings))
+
+
+def _hangs_on_nothing(setting: CheckedSetting) -> bool:
+    return setting.constant is not None and not setting.moving
+
+
+def _too_many(span: Span, most: int) -> Diagnostic:
+    message = f"the rules give different values to different parameters more than {most:,} times"
+    help = "that is the most that is worked out for this model: say it with fewer rules"
+    return error("LR007", message, span, help)
 
 
 def with_values(expression: s.Expression, scope: Scope) -> str:

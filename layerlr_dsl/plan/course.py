@@ -34,7 +34,7 @@ class Effect:
     setting: CheckedSetting = field(compare=False)
     bindings: Bindings = ()
     number: int = field(default=0, compare=False)
-    """Which effect of the file it is: one for all classes to which a setting does the same."""
+    """One for all effects by which a setting does the same, whatever its captures are bound to."""
 
     def plain(self) -> tuple[object, ...]:
         """What it does, wherever it was written."""
@@ -52,7 +52,10 @@ class ScheduleEffect:
 
 @record
 class Product:
-    """What a value is between two changes: a number times what moves. `scale` None: what moves alone."""
+    """What a value is between two changes: a number times what moves. `scale` None: what moves alone.
+
+    `movers` are bare, so that those of two values are equal that differ in the number only.
+    """
 
     scale: Value | None
     movers: tuple[Moving, ...] = ()
@@ -83,19 +86,19 @@ def product(base: Value | None, effects: Iterable[Effect]) -> Product:
     for effect in effects:
         value = effect.value
         if not effect.multiply:
-            scale, movers = (value.scale, (value,)) if isinstance(value, Moving) else (value, ())
+            scale, movers = (value.scale, (value.bare,)) if isinstance(value, Moving) else (value, ())
         elif scale is None and movers:
             continue
         elif not isinstance(value, Moving):
             scale = _times(scale, value)
         elif value.scale is not None and not isinstance(scale, tuple):
-            scale, movers = _times(scale, value.scale), (*movers, value)
+            scale, movers = _times(scale, value.scale), (*movers, value.bare)
     return Product(scale, movers)
 
 
 def product_of(value: Value | Moving) -> Product:
     """A value by itself."""
-    return Product(value.scale, (value,)) if isinstance(value, Moving) else Product(value)
+    return Product(value.scale, (value.bare,)) if isinstance(value, Moving) else Product(value)
 
 
 def _times(old: Value | None, factor: Value) -> Value:

@@ -99,7 +99,9 @@ class Windows:
         tree = self._trees.setdefault(kind, {})
         node = int(begins) + 1
         while node <= self._order.size:
-            steps = tree.setdefault(node, _Steps())
+            steps = tree.get(node)
+            if steps is None:
+                steps = tree[node] = _Steps()
             if not steps.ends or steps.ends[-1] < ends:
                 steps.ends.append(ends)
                 steps.numbers.append(number)

@@ -56,6 +56,13 @@ class Moving:
     lets: Lets = field(compare=False, repr=False)
     _made: dict[Stretch, Course] = field(compare=False, repr=False, default_factory=dict)
 
+    @property
+    def bare(self) -> Moving:
+        """The same without its scale: what parameters share whose values differ by a factor only."""
+        if self.scale is None or self.scale == 1.0:
+            return self
+        return Moving(self.text, self.stage, 1.0, self.expression, self.lets, self._made)
+
     def course(self, stretches: Stretches) -> Course:
         """The bare expression, without the scale, as a function of the run's tick. Raises Fault, UnknownTime."""
         stretch = stretches[self.stage]
@@ -99,9 +106,14 @@ def _words(node: s.Expression) -> str:
 # ---------------------------------------------------------------- folding
 
 
-def fold(expression: s.Expression, scope: Scope, lets: Lets, stage: int) -> Moving:
-    """An expression that moves, with everything put in that does not. Raises Fault."""
-    folded = _Folder(scope, lets).fold(expression)
+def fold(
+    expression: s.Expression, scope: Scope, lets: Lets, stage: int, known: dict[int, bool] | None = None
+) -> Moving:
+    """An expression that moves, with everything put in that does not. Raises Fault.
+
+    known: of the parts of this expression, by id, whether they move; for when it is folded again and again.
+    """
+    folded = _Folder(scope, lets, {} if known is None else known).fold(expression)
     scale: float | None
     scale, rest = (None, folded) if isinstance(folded, s.Tuple) else _split(folded)
     if rest is None:  # nothing was left to move, as in `0 * progress`
@@ -129,11 +141,20 @@ def _split(node: s.Expression) -> tuple[float, s.Expression | None]:
 class _Folder:
     """Folds the expressions of one place; `let` names that move are laid in."""
 
-    def __init__(self, scope: Scope, lets: Lets) -> None:
+    def __init__(self, scope: Scope, lets: Lets, known: dict[int, bool]) -> None:
         self.scope = scope
         self.lets = lets
+        self.known = known
         self.depth = 0
         self.laid_in = 0
+
+    def _moves(self, node: s.Expression) -> bool:
+        if isinstance(node, (s.Name, s.Number)):
+            return moves(node, self.lets, self.scope.captures)
+        found = self.known.get(id(node))
+        if found is None:
+            found = self.known[id(node)] = moves(node, self.lets, self.scope.captures)
+        return found
 
     def fold(self, node: s.Expression) -> s.Expression:
         if (
@@ -142,7 +163,7 @@ class _Folder:
             and node.name not in self.scope.captures
         ):
             return self._nested(node, self.lets[node.name])
-        if not moves(node, self.lets, self.scope.captures):
+        if not self._moves(node):
             return _literal(evaluate(node, self.scope), node)
         return self._nested(node, node)
 
@@ -184,7 +205,7 @@ class _Folder:
     def _element(self, node: s.Subscript) -> s.Expression:
         """An element of a tuple that moves."""
         items = self.fold(s.Name(node.span, node.name))
-        if moves(node.index, self.lets, self.scope.captures):
+        if self._moves(node.index):
             raise Fault("LR126", "an index changes with time, and cannot", node.index.span)
         if not isinstance(items, s.Tuple):
             raise Fault("LR107", f"`{node.name}` has no elements", node.span)
@@ -194,12 +215,12 @@ class _Folder:
         # A chain leans to the left and may be long: walk down, fold back up.
         steps: list[s.Arithmetic] = []
         at: s.Expression = node
-        while isinstance(at, s.Arithmetic) and moves(at, self.lets, self.scope.captures):
+        while isinstance(at, s.Arithmetic) and self._moves(at):
             steps.append(at)
             at = at.left
         folded = self.fold(at)
         for step in reversed(steps):
-            folded = replace(step, left=folded, right=self.fold(step.right))
+            folded = s.Arithmetic(step.span, step.operator, folded, self.fold(step.right))
         return folded
 
     def _point(self, point: s.Expression) -> s.Expression:

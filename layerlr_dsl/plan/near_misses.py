@@ -34,6 +34,7 @@ FAMILY_NAMES: Mapping[str, Family] = {
 """What people call the families of modules."""
 _NAMESPACES = ("nn.", "torch.nn.")
 _SHOWN = 6
+_DIGITS = "0123456789"
 _LONGEST = 100
 
 
@@ -121,6 +122,10 @@ class NearMisses:
         for meant in _rewritten(text, top):
             if self._covers_any(meant):
                 return NearMiss.of(meant)
+        return self._off_the_tree(text, pattern)
+
+    def _off_the_tree(self, text: str, pattern: CompiledPattern) -> NearMiss:
+        """What there is where a pattern leaves the model."""
         reached = [0]
         path: list[str] = []
         written = segment_texts(text)
@@ -129,6 +134,8 @@ class NearMisses:
                 return self._anywhere(pattern.segments[place + 1 :], written)
             below = [(name, row) for module in reached for name, row in self._children.get(module, ())]
             found = [(name, row) for name, row in below if segment.match(name)]
+            if not found and _dotted(written[place]) != written[place]:
+                return self._indexed(text)
             if not found:
                 useful = [name for name, row in below if row < 0 or self._has_parameters[row]]
                 return self._missing(written, place, useful, path)
@@ -137,6 +144,14 @@ class NearMisses:
         if reached and not any(self._has_parameters[row] for row in reached):
             return NearMiss(f"`{text}` is there but holds no parameters")
         return _NOT_NEAR
+
+    def _indexed(self, text: str) -> NearMiss:
+        """An index as Python has it, which a pattern takes for letters: what there is at the place that is meant."""
+        meant = _dotted(text)
+        miss = self._off_the_tree(meant, compile_pattern(meant))
+        return NearMiss(
+            f"an index is a segment, as in `{shortened(meant, _LONGEST)}`; {miss.help}", miss.meant
+        )
 
     def _kind(self, text: str) -> str | None:
         """The class or family of modules that a pattern names instead of a layer, if the model has any such."""
@@ -184,29 +199,63 @@ class NearMisses:
     def _missing(self, written: list[str], place: int, names: Iterable[str], path: list[str]) -> NearMiss:
         word = written[place] if place < len(written) else ""
         names = list(dict.fromkeys(names))
-        near = nearest(word, names)
-        if near is not None:
-            return NearMiss.of(".".join([*written[:place], near, *written[place + 1 :]]))
         where = f"below `{shortened('.'.join(path), _LONGEST)}`" if path else "at the top"
+        numbers = _numbers("", names) if word.isdigit() else []
+        if len(numbers) > 1:
+            said = f"the numbers there are {numbers[0]} to {numbers[-1]}"
+            return NearMiss(f"there is no `{shortened(word, _LONGEST)}` {where}: {said}")
+        near = None if word.isdigit() else _nearest(word, names)
+        meant = None if near is None else self._mended([*written[:place], near, *written[place + 1 :]])
+        if meant is not None:
+            return NearMiss.of(meant)
         if not names:
             return NearMiss(f"there is nothing {where}")
         # A name from deeper down was often written without its path.
-        if any(word == segment for segment in self._segments):
-            return NearMiss.of(f"**.{'.'.join(written[place:])}", f"there is no `{word}` {where}; ")
+        deeper = f"**.{'.'.join(written[place:])}"
+        if not word.isdigit() and word in self._segments and self._covers_any(deeper):
+            return NearMiss.of(deeper, f"there is no `{word}` {where}; ")
         names.sort(key=lambda name: (len(name), name))
         shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return NearMiss(f"there is no `{shortened(word, _LONGEST)}` {where}: there are {shown}{more}")
+
+    def _mended(self, segments: list[str]) -> str | None:
+        """Segments one of which was put right, and any behind it that must be; None where that leads nowhere."""
+        text = ".".join(segments)
+        if self._covers_any(text):
+            return text
+        try:
+            return self._off_the_tree(text, compile_pattern(text)).meant
+        except PatternFault:
+            return None
 
     def _anywhere(self, rest: tuple[Segment, ...], written: list[str]) -> NearMiss:
         for segment in rest:
             if segment.literal is not None and segment.literal not in self._segments:
                 near = nearest(segment.literal, self._segments)
                 if near is not None:
-                    meant = [near if word == segment.literal else word for word in written]
-                    return NearMiss.of(".".join(meant))
+                    meant = self._mended([near if word == segment.literal else word for word in written])
+                    return _NOT_NEAR if meant is None else NearMiss.of(meant)
                 return NearMiss(f"no part of any name is called `{segment.literal}`")
         return _NOT_NEAR
+
+
+def _nearest(word: str, names: list[str]) -> str | None:
+    """The name that was probably meant: of those that differ in their number only, the one with the nearest."""
+    stem = word.rstrip(_DIGITS)
+    numbers = _numbers(stem, names) if stem != word else []
+    if not numbers:
+        return nearest(word, names)
+    wanted = int(word.removeprefix(stem))
+    return f"{stem}{min(numbers, key=lambda number: abs(number - wanted))}"
+
+
+def _numbers(stem: str, names: Iterable[str]) -> list[int]:
+    """The numbers, ascending, of the names that are a stem and a number."""
+    behind = (name.removeprefix(stem) for name in names if name.startswith(stem))
+    return sorted(
+        int(rest) for rest in behind if rest.isascii() and rest.isdigit() and str(int(rest)) == rest
+    )
 
 
 # ---------------------------------------------------------------- patterns written as Python, regular expressions, another wrapping or a shell would have them
@@ -221,13 +270,20 @@ _WRAPPER = re.compile(
 )
 
 
+def _dotted(text: str) -> str:
+    """`layers[11]`, as Python has it, with its index as a segment: `layers.11`."""
+    return _INDEX.sub(r".\1", text)
+
+
 def _rewritten(text: str, top: tuple[str, ...]) -> Iterator[str]:
     """What a pattern that matches nothing may have been meant as, the likeliest first.
 
     top: the modules at the top of the model, any of which may have been left out.
     """
     for meant in (
-        _INDEX.sub(r".\1", text),
+        _dotted(text),
+        _INDEX.sub(r"_\1", text),
+        _INDEX.sub(r"\1", text),
         _INDEX_RANGE.sub(r".{\1..\2}", text),
         _BRACED.sub(r"{\1..\2}", text),
         _DASHED.sub(_range, text),

@@ -51,8 +51,8 @@ class Ruling:
 
 def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
     """The ruling on some classes."""
-    builder = CascadeBuilder(decider, timed)
-    cascades = [builder.build(kind, decider.clauses_of(kind)) for kind in kinds]
+    builder = CascadeBuilder(decider, timed, kinds)
+    cascades = [builder.of(kind, decider.clauses_of(kind)) for kind in kinds]
     behaviours, of_class = _behaviours(builder, cascades)
     choosing = decider.compiled.choosing
     return Ruling(
@@ -79,8 +79,8 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     behaviours: list[Behaviour] = []
     by_key: dict[object, int] = {}
     by_words: dict[object, int] = {}
-    of_class: list[int] = []
-    for cascade in cascades:
+    known: dict[int, int] = {}
+    for cascade in {id(cascade): cascade for cascade in cascades}.values():
         words = (*_words(cascade), cascade.came_frozen)
         number = by_words.get(words)
         if number is None:
@@ -89,8 +89,8 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
             if number == len(behaviours):
                 behaviours.append(behaviour)
             by_words[words] = number
-        of_class.append(number)
-    return behaviours, of_class
+        known[id(cascade)] = number
+    return behaviours, [known[id(cascade)] for cascade in cascades]
 
 
 def _words(cascade: Cascade) -> tuple[object, ...]:
@@ -105,17 +105,18 @@ def _words(cascade: Cascade) -> tuple[object, ...]:
 
 def _verdicts(cascades: Sequence[Cascade], rules: CheckedRules, choosing: set[int]) -> list[Verdict]:
     """The verdict on each class; those of which the same is said share one."""
-    order = Order({window for cascade in cascades for window in _windows(cascade)})
+    different = {id(cascade): cascade for cascade in cascades}
+    order = Order({window for cascade in different.values() for window in _windows(cascade)})
     known: dict[object, Verdict] = {}
-    found = []
-    for cascade in cascades:
+    found: dict[int, Verdict] = {}
+    for number, cascade in different.items():
         chooses = tuple(one.clause for one in cascade.selected if one.clause in choosing)
         lapsed = tuple([effect.clause for effect in cascade.lapsed])
         words = (_words(cascade), lapsed, chooses, cascade.own_optimizer)
         if words not in known:
             known[words] = _verdict(cascade, rules, choosing, order)
-        found.append(known[words])
-    return found
+        found[number] = known[words]
+    return [found[id(cascade)] for cascade in cascades]
 
 
 def _windows(cascade: Cascade) -> Iterator[Interval]:
@@ -166,7 +167,7 @@ def _hear(effects: Sequence[Heard], verdict: Verdict, order: Order) -> None:
     windowed: dict[str, Windows] = {}
     for place, effect in enumerate(reversed(effects)):
         option, clause = effect.option, effect.clause
-        hider = whole.get(option)
+        hider, later = whole.get(option), None
         if option in windowed:
             later = windowed[option].first_that_covers(effect.window)
             hider = hider if later is None else effects[-1 - later].clause
@@ -177,5 +178,5 @@ def _hear(effects: Sequence[Heard], verdict: Verdict, order: Order) -> None:
         if not effect.multiply and option not in whole:
             if effect.window.always:
                 whole[option] = clause
-            else:
+            elif later is None:  # what it holds, that other one holds too
                 windowed.setdefault(option, Windows(order)).add(effect.window, place)

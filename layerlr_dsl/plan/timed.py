@@ -18,6 +18,7 @@ from layerlr_dsl.plan.timeline import (
     Interval,
     Mark,
     Timeline,
+    after,
     moment_in_words,
     rounded_up,
     stretch_in_words,
@@ -54,8 +55,10 @@ class Timed:
         self.rules = rules
         self.timeline = Timeline(rules, clock, nominal)
         self.timeline.check_stages()
-        self.windows = [self._times(clause) for clause in rules.clauses]
         self._turns: dict[tuple[int, int], Interval] = {}
+        self._paces: dict[int, tuple[Mark, Mark]] = {}
+        """Of each sequence, by its clause: the first turn, and the time between two."""
+        self.windows = [self._times(clause) for clause in rules.clauses]
         self.schedules: dict[tuple[int, int], Scheduled] = {}
         """By clause and the place of the setting in it."""
         found = Findings()
@@ -83,16 +86,21 @@ class Timed:
         """From when on a turn of `unfreeze A then B` trains, counted from 0."""
         found = self._turns.get((clause.index, number))
         if found is None:
-            statement, timeline = clause.statement, self.timeline
-            assert isinstance(statement, s.UnfreezeSequenceStatement)
-            start = self._first_turn(clause, statement)
-            mark = timeline.after(start, statement.every, number, clause.stage)
+            first, step = self._pace(clause)
+            mark = after(first, step, number, clause.stage)
             found = self._turns[clause.index, number] = Interval(mark, None, clause.stage)
         return found
 
-    def _first_turn(self, clause: CheckedClause, statement: s.UnfreezeSequenceStatement) -> Mark:
-        opens = self.timeline.window(None, clause.stage).opens
-        return opens if statement.start is None else self.timeline.mark(statement.start, opens, clause.stage)
+    def _pace(self, clause: CheckedClause) -> tuple[Mark, Mark]:
+        """When the first turn of a sequence comes, and how far apart they are."""
+        found = self._paces.get(clause.index)
+        if found is None:
+            statement, timeline, stage = clause.statement, self.timeline, clause.stage
+            assert isinstance(statement, s.UnfreezeSequenceStatement)
+            opens = timeline.window(None, stage).opens
+            first = opens if statement.start is None else timeline.mark(statement.start, opens, stage)
+            found = self._paces[clause.index] = first, timeline.step(statement.every, stage)
+        return found
 
     def _times(self, clause: CheckedClause) -> ClauseTimes:
         statement, timeline, stage = clause.statement, self.timeline, clause.stage
@@ -105,11 +113,7 @@ class Timed:
             at = statement.at
             written = None if at is None else s.Window(at.span, at, None)
             return ClauseTimes((timeline.window(written, stage),), warmup)
-        start = self._first_turn(clause, statement)
-        windows = []
-        for turn in range(len(statement.selectors)):
-            mark = timeline.after(start, statement.every, turn, stage)
-            windows.append(Interval(mark, None, stage))
+        windows = [self.turn(clause, number) for number in range(len(statement.selectors))]
         if not any(one.by for one in statement.turns):
             turns = zip(statement.selectors, windows, strict=True)
             named = ((selector.span.text, selector.span, window.opens) for selector, window in turns)

@@ -48,10 +48,27 @@ class Mark:
     event: int | None = None
     stage: int = 0
     share: Fraction = Fraction(0)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Marks are looked up far more often than made, and fractions are slow to hash.
+        object.__setattr__(self, "_hash", hash((self.ticks, self.event, self.stage, self.share)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Mark, (self.ticks, self.event, self.stage, self.share)  # hashes differ between processes
 
     def __bool__(self) -> bool:
         """As a duration: whether it takes any time."""
         return bool(self.ticks or self.share)
+
+
+def after(mark: Mark, step: Mark, times: int, stage: int) -> Mark:
+    """A mark, and `times` steps behind it."""
+    share = mark.share + step.share * times if step.share else mark.share
+    return Mark(mark.ticks + step.ticks * times, mark.event, stage, share)
 
 
 START = Mark(Fraction(0))
@@ -86,7 +103,6 @@ class Interval:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Windows are looked up far more often than made, and fractions are slow to hash.
         object.__setattr__(self, "_hash", hash((self.opens, self.closes, self.stage)))
 
     def __hash__(self) -> int:
@@ -203,10 +219,9 @@ class Timeline:
             return Mark(Fraction(0), None, stage, length.value / 100)
         return Mark(ticks, None, stage)
 
-    def after(self, mark: Mark, duration: s.Duration, times: int, stage: int = 0) -> Mark:
-        """`times` durations after a mark."""
-        step = self._mark(self.length(duration), duration.span, whole_epochs_in_words, stage)
-        return Mark(mark.ticks + step.ticks * times, mark.event, stage, mark.share + step.share * times)
+    def step(self, duration: s.Duration, stage: int = 0) -> Mark:
+        """How far apart the turns of a sequence are, as a mark that far behind the start."""
+        return self._mark(self.length(duration), duration.span, whole_epochs_in_words, stage)
 
     def length(self, duration: s.Duration) -> Length:
         return Length(self.number(duration.value), duration.unit)

@@ -15,7 +15,7 @@ from layerlr_dsl.tools.words import share, short
 
 @record
 class GroupRow:
-    """One group: `options` holds what differs between groups, each as it goes through the phases."""
+    """One group: `options` holds what differs between groups; they and `schedule` go through the phases."""
 
     name: str
     tensors: int
@@ -142,9 +142,16 @@ def _group_row(
         numel=group.numel,
         share=group.numel / total,
         options=tuple(course.get(name, "-") for name in varying) if trains else ("",) * len(varying),
-        schedule=group.schedule.text() if group.schedule is not None else ("none" if trains else ""),
+        schedule=_schedule(plan, group) if trains else "",
         optimizer=plan.optimizers[group.optimizer].info.name if trains else "",
     )
+
+
+def _schedule(plan: Plan, group: Group) -> str:
+    """What drives the rate of a group as it goes through the phases: `one_cycle > cosine`."""
+    nominal = (phase.start for phase in plan.phases if phase.when is None)
+    schedules = (group.behaviour.schedule_at(tick) for tick in nominal)
+    return " > ".join(key for key, _ in groupby("none" if s is None else s.text() for s in schedules))
 
 
 def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:

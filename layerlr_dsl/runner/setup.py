@@ -69,7 +69,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | 
     Raises RunnerError, RuleError for findings in the rules, OSError for a rule file that cannot be read.
     """
     rules = _rules(config)
-    spec, from_file = _spec(config, rules)
+    spec, from_file = spec_of(config, rules)
     _check_length(rules, config)
     device = choose_device(config.device, place)
     begun = _kept(config, spec, from_file, place, fresh, stock)
@@ -236,11 +236,15 @@ def _check_length(rules: Rules, config: TrainConfig) -> None:
         )
 
 
-def _spec(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
+def spec_of(config: TrainConfig, rules: Rules) -> tuple[str, bool]:
+    """The model of a run, and whether its rule file names it. Raises RunnerError."""
     if config.model is not None:
         return config.model, False
     if rules.model is not None:
-        return rules.model, True
+        from layerlr_dsl.model.specs import located
+
+        folder = config.rules.parent
+        return located(rules.model, folder, config.root or folder), True
     raise RunnerError(
         f"{config.rules} names no model", 'give one with --model, or write `model "..."` in the file'
     )

@@ -320,7 +320,8 @@ class _Run:
         self.rate = rate
         self.shares: dict[Any, list[dict[str, Any]]] = {}
         """Groups by their number."""
-        self._judges: list[tuple[Any, optimizers.OptimizerInfo, dict[str, Any]]] = []
+        self._judges: dict[tuple[Any, int], tuple[Any, optimizers.OptimizerInfo, dict[str, Any]]] = {}
+        """By number and optimizer: one group of each is held against what the optimizer takes."""
         self.low, self.high = -math.inf, math.inf
         """Between these what drives the groups needs no judging."""
 
@@ -329,9 +330,9 @@ class _Run:
 
     def judge(self, group: dict[str, Any], scale: Any, info: optimizers.OptimizerInfo) -> None:
         """Have what moves held against what the optimizer of a group takes."""
-        if self.option not in info.options or any(s == scale and i is info for s, i, _ in self._judges):
+        if self.option not in info.options or (scale, id(info)) in self._judges:
             return
-        self._judges.append((scale, info, group))
+        self._judges[scale, id(info)] = (scale, info, group)
         domains = info.options[self.option].domains
         low, high = (domains[0].low, domains[0].high) if len(domains) == 1 else (-math.inf, math.inf)
         if scale is None or scale <= 0:
@@ -374,7 +375,7 @@ class _Run:
 
     def _judge(self, now: Any) -> None:
         """Refuse what the optimizer would take in silence, as it was refused when the rules were resolved."""
-        for scale, info, group in self._judges:
+        for scale, info, group in self._judges.values():
             value = now if scale is None else scale * now
             why = optimizers.problem(info, self.option, value)
             if why is not None:

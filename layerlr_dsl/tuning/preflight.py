@@ -8,7 +8,7 @@ from layerlr_dsl.language.diagnostics import RuleError
 from layerlr_dsl.runner import processes
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.errors import RunnerError
-from layerlr_dsl.runner.setup import Built, build
+from layerlr_dsl.runner.setup import Built, build, spec_of
 from layerlr_dsl.runner.tasks import Metric, Task
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tuning.arms import Arm, Candidate
@@ -56,7 +56,7 @@ def _check_rules(arm: Arm, runner: Runner, first: Built, seed: int) -> None:
     """The file against the model of the first: names no other one, and has no errors."""
     config = runner.config(Candidate(arm, {}, seed))
     rules = arm.load({}, config.root)
-    if config.model is None and rules.model not in (None, first.spec):
+    if config.model is None and rules.model is not None and spec_of(config, rules)[0] != first.spec:
         raise RunnerError(
             f"{arm.rules} names another model ({rules.model}) than {first.spec}",
             "give one for all with --model",

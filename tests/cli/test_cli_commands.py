@@ -518,3 +518,12 @@ def test_explain_knows_the_groups_of_files_beside_the_rules_folder(write: Any) -
     ran = layerlr("explain", path, "@stem", "--root", ".")
     assert ran.status == 0, ran.together
     assert "conv1.weight, bn1.weight, bn1.bias" in ran.out
+
+
+def test_plan_shows_the_schedules_of_stages_as_they_follow_each_other(write: Any) -> None:
+    """What drives the rates in the first stage says nothing of the others."""
+    stages = (
+        "stage a for 1 epoch\nschedule one_cycle\nstage b for 2 epochs\nschedule cosine\nstage c\nfreeze fc\n"
+    )
+    write("staged.lr", f'model "{RESNET}"\nepochs 4\n** -> lr 1e-3\n{stages}')
+    assert "schedule one_cycle > cosine > none" in layerlr("plan", "staged.lr").out

@@ -111,6 +111,35 @@ def test_a_folder_is_the_root_of_the_includes_of_its_files(write: Any) -> None:
     assert layerlr("validate", "rules/vision/a.lr", "--root", "rules").status == 0
 
 
+def test_a_folder_is_the_root_of_its_files_whatever_root_says(write: Any) -> None:
+    """`--root` is for files that are given by themselves."""
+    write("common.lr", "** -> lr 1e-3\n")
+    write("rules/a.lr", 'include "../common.lr"\n')
+    assert "LR114" in layerlr("validate", "rules", "--root", ".").err
+    assert layerlr("validate", "rules/a.lr", "--root", ".").status == 0
+
+
+def test_a_model_is_looked_up_as_an_include_is(write: Any) -> None:
+    """Beside the file, then in the root, and never outside of it."""
+    assert layerlr("inspect", "torchvision:alexnet", "-o", "near.json").status == 0
+    for folder in ("rules", "rules/deep"):
+        Path(folder).mkdir(parents=True)
+    Path("rules/deep/near.json").write_bytes(Path("near.json").read_bytes())
+    Path("rules/top.json").write_bytes(Path("near.json").read_bytes())
+    for name, model in {
+        "a": "near.json",
+        "b": "top.json",
+        "c": "../top.json",
+        "d": "../../near.json",
+    }.items():
+        write(f"rules/deep/{name}.lr", f'model "{model}"\n** -> lr 1e-3\n')
+    told = layerlr("validate", "rules")
+    assert told.err.count("error[") == 1
+    assert "`../../near.json` lies outside" in told.err
+    assert layerlr("plan", "rules/deep/a.lr").status == 0
+    assert "LR210" in layerlr("validate", "rules/deep/b.lr").err
+
+
 def test_standard_input_is_a_file_called_dash() -> None:
     """`-` reads standard input, once however often it is named."""
     ran = layerlr("validate", "-", "-", stdin="** -> lr 1e-4x\n")

@@ -206,3 +206,10 @@ def test_no_text_leads_to_anything_but_a_spec_or_a_model_error(text, allow_pytho
         kind = "refused"
     assert kind in ("torchvision", "timm", "hf", "python", "inventory", "refused")
     assert allow_python or kind != "python"
+
+
+def test_a_key_is_for_several_models_under_one_plan():
+    """Where one model is wanted, a spec with a key is told to leave it out, and not to be of another kind."""
+    with pytest.raises(ModelError, match="several models") as caught:
+        parse_spec("unet=torchvision:resnet18")
+    assert caught.value.help == "write `torchvision:resnet18` without the key"

@@ -6,6 +6,7 @@ import pytest
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.inventory import Inventory
+from layerlr_dsl.model.specs import inventory_of_spec
 
 
 def _missed(text: str, model: Inventory) -> layerlr.Diagnostic:
@@ -39,6 +40,37 @@ def test_nothing_is_written_where_nothing_is_near(resnet18: Inventory, written: 
     found = _missed(written, resnet18)
     assert found.fix is None
     assert found.help
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("layers[11]", "`layers.11`; there is no `layers` at the top"),
+        ("layers.11", "there is no `layers` at the top"),
+        ("layer1.2", "there is no `2` below `layer1`: the numbers there are 0 to 1"),
+        ("layer4[5]", "`layer4.5`; there is no `5` below `layer4`: the numbers there are 0 to 1"),
+    ],
+)
+def test_a_number_that_is_not_there_is_no_other_number(resnet18: Inventory, written: str, says: str) -> None:
+    """What is offered must be there: `layer4.11` is not, and `layer1` is not what `layers[11]` means."""
+    found = _missed(written, resnet18)
+    assert (found.fix, says in (found.help or "")) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("encoder.layers.encoder_layer_12.mlp", "encoder.layers.encoder_layer_11.mlp"),
+        ("encoder.layers.encoder_layer[3]", "encoder.layers.encoder_layer_3"),
+        ("encoder.layrs.encoder_layer_3.mpl", "encoder.layers.encoder_layer_3.mlp"),
+        ("**.encodr_layer_3.mpl", "**.encoder_layer_3.mlp"),
+    ],
+)
+def test_all_that_is_wrong_is_put_right(written: str, meant: str) -> None:
+    """The nearest number, and every segment that is misspelled."""
+    found = _missed(written, inventory_of_spec("torchvision:vit_b_16"))
+    assert found.fix is not None
+    assert [edit.replacement for edit in found.fix.edits] == [meant]
 
 
 def test_a_long_name_is_cut_in_the_message_and_not_in_the_fix(resnet18: Inventory) -> None:

@@ -6,6 +6,9 @@ import pytest
 from torch import nn
 
 import layerlr_dsl as layerlr
+from layerlr_dsl.api import Rules
+from layerlr_dsl.language.checker import check
+from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.inventory import Inventory
 
 
@@ -99,6 +102,46 @@ def test_statistics_of_what_has_none_are_an_error(resnet18: Inventory, selector:
     """A layer is meant where the selector covers it or a parameter of it."""
     found = _said(f"** -> lr 1e-3\nfreeze statistics of {selector}", resnet18, "LR209")
     assert [one.severity for one in found] == ([] if meant else ["error"])
+
+
+def _codes(text: str, model: Inventory) -> set[str]:
+    """The codes of everything that `validate` says of a file that may be at fault by itself."""
+    return {one.code for one in Rules(check(Source("t.lr", text))).check(model)}
+
+
+@pytest.mark.parametrize("selector", ["layer7", "@none"])
+def test_one_cause_is_one_finding(resnet18: Inventory, selector: str) -> None:
+    """Statistics of what is not there: that it is not there is said, and not besides that it has none."""
+    text = f"group none = layer9\n** -> lr 1e-3\nfreeze statistics of {selector}"
+    found = [one.span for one in layerlr.parse(text).check(resnet18) if one.severity == "error"]
+    assert [span.text for span in found if span] == ["layer9", *["layer7"] * (selector == "layer7")]
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("layers4 -> lr 1, wd 0", "LR103"),
+        ("layers4 -> lr -1", "LR107"),
+        ("layers4 where foo > 3 -> lr 1", "LR101"),
+        ("fc, layers4 except @unknown -> lr 1", "LR110"),
+        ("freeze layers4 until epoch foo", "LR101"),
+        ("unfreeze layers4 every 1 epoch", "LR315"),
+        ("expect layers4 lrr == 1", "LR103"),
+    ],
+)
+def test_a_statement_at_fault_is_held_against_the_model_too(
+    resnet18: Inventory, statement: str, code: str
+) -> None:
+    """Both faults are told in one run; a layer that is there is not complained of."""
+    assert {code, "LR201"} <= _codes(f"** -> lr 1e-3\n{statement}", resnet18)
+    right = statement.replace("layers4", "layer4")
+    assert "LR201" not in _codes(f"** -> lr 1e-3\n{right}", resnet18)
+
+
+def test_what_only_a_freeze_can_mean_is_there_where_the_freeze_is_at_fault(resnet18: Inventory) -> None:
+    """`relu` holds no parameter, and freezing it is allowed."""
+    text = "** -> lr 1e-3\nfreeze relu until epoch foo\n"
+    assert _codes(text, resnet18) == {"LR101"}
 
 
 def test_a_norm_without_parameters_has_statistics() -> None:

@@ -1,4 +1,7 @@
-"""Values that move, schedules, stages and clocks against a slow second implementation, over generated files."""
+"""Values that move, schedules, stages and clocks against a slow second implementation, over generated files.
+
+`make oracle` tries 10,000 files by each test, which takes hours; FILES=500 as many.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from timed_files import METRICS, Length, files, lengths
 from torch import nn
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
+pytestmark = [pytest.mark.timeout(0)] if EXAMPLES else []
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 

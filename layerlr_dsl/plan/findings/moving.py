@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from layerlr_dsl.catalogue import optimizers
-from layerlr_dsl.language.diagnostics import Diagnostic, error
+from layerlr_dsl.language.diagnostics import Diagnostic, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
@@ -25,7 +25,7 @@ from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
 from layerlr_dsl.plan.schedules import Schedule, parts_of, running
 from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ _PATIENCE = 10_000_000
 As much as a value of 1,000 letters at each of 10,000 ticks; what moves has less in any honest file.
 """
 _FEWEST_TICKS = 2
+_LOOKED_AT_AGAIN = (
+    "training looks at every value when it is written, and stops there; a number in front of the rest, as in "
+    "`0.9 ^ i * ramp(...)`, lets parameters share one look"
+)
 
 
 @check
@@ -52,6 +56,7 @@ def moving(plan: Plan) -> Iterator[Diagnostic]:
         look = _Look(plan)
         for fired in _suppositions(plan):
             yield from look.at_all(fired)
+        yield from look.passed_over()
 
 
 def _suppositions(plan: Plan) -> list[Fired]:
@@ -81,6 +86,8 @@ class _Look:
     sound: set[object] = field(default_factory=set)
     extremes: dict[object, Extremes] = field(default_factory=dict)
     patience: int = _PATIENCE
+    partly: list[tuple[Span, int, int]] = field(default_factory=list)
+    """Values that were looked at only now and then: where, at how many ticks, and of how many."""
 
     def __post_init__(self) -> None:
         self.ticks = self.plan.looked_at()
@@ -97,6 +104,14 @@ class _Look:
                         self.said.add(key)
                         yield finding
                     break
+
+    def passed_over(self) -> Iterator[Diagnostic]:
+        """LR323: a note on the first value that was not looked at everywhere."""
+        for span, looked, ticks in self.partly[:1]:
+            others = {other for other, _, _ in self.partly} - {span}
+            more = f" ({plural(len(others), 'other value')} likewise)" if others else ""
+            message = f"looked at only at {looked:,} of {ticks:,} ticks: too much moves in this file{more}"
+            yield info("LR323", message, span, _LOOKED_AT_AGAIN)
 
     def _over_time(
         self, number: int, behaviour: Behaviour, option: str, fired: Fired
@@ -125,7 +140,8 @@ class _Look:
         try:
             found = self.extremes.get(alike)
             if found is None:
-                found = self.extremes[alike] = _extremes(bare, self._some(bare, place.ticks), stretches)
+                ticks = self._some(bare, place)
+                found = self.extremes[alike] = _extremes(bare, ticks, stretches)
             scaled = found if product.scale is None else [value * product.scale for value in found]
             if all(self._problem(place, value) is None for value in scaled):
                 return
@@ -133,12 +149,15 @@ class _Look:
             pass  # the search for the first tick says where
         yield from self._first(place, product, stretches)
 
-    def _some(self, product: Product, ticks: Sequence[int]) -> Sequence[int]:
+    def _some(self, product: Product, place: _Place) -> Sequence[int]:
         """All of the ticks while patience lasts; then some, evenly spread, and both ends."""
+        ticks = place.ticks
         each = sum(len(mover.text) for mover in product.movers)
         most = max(self.patience // each, _FEWEST_TICKS)
         chosen = ticks if len(ticks) <= most else [*ticks[:: -(-len(ticks) // most)], ticks[-1]]
         self.patience -= min(each * len(chosen), self.patience)
+        if len(chosen) < len(ticks):
+            self.partly.append((_span(_deciding(place, ticks[0])), len(chosen), len(ticks)))
         return chosen
 
     def _problem(self, place: _Place, value: Value) -> str | None:

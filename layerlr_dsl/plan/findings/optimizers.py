@@ -10,7 +10,7 @@ from layerlr_dsl.language.check_settings import implausible_rate
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour
-from layerlr_dsl.plan.cascade import finite
+from layerlr_dsl.plan.cascade import Cascade, finite
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings.checks import Checks
@@ -18,6 +18,7 @@ from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.resolution import Resolution
+    from layerlr_dsl.plan.ruling import Ruling
 
 check = Checks()
 
@@ -144,16 +145,25 @@ def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:
     return {option: product.scale for option, product in products.items() if not product.movers}
 
 
+def _told_apart(ruled: Ruling) -> Iterator[tuple[int, Cascade, Behaviour]]:
+    """The first of all classes to which the rules do the same: its number, what is said of it, what comes of it."""
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    for number, cascade in enumerate(ruled.cascades):
+        key = (ruled.behaviour_of_class[number], tuple([effect.number for effect in cascade.effects]))
+        if key not in seen:
+            seen.add(key)
+            yield number, cascade, ruled.behaviours[key[0]]
+
+
 @check
 def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR129 for rates that only the model makes so: by captures, and by factors on top of a rate."""
     said: set[int] = set()
-    for number, cascade in enumerate(resolution.ruling.cascades):
+    for number, cascade, behaviour in _told_apart(resolution.ruling):
         chosen = resolution.ruling.optimizers[cascade.optimizer].info
         rates = cascade.of(chosen.scheduled)
         if not any(isinstance(e.value, (int, float)) and e.value > 1 for e in rates):
             continue
-        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         for tick in (0, *behaviour.changes()):
             value = _fixed(behaviour, tick).get(chosen.scheduled)
             if not optimizers.implausible(chosen, chosen.scheduled, value) or not finite(value):
@@ -173,11 +183,10 @@ def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
     """Options that `*=` drives out of their domain."""
     said: set[int] = set()
     sound: set[tuple[int, str, object]] = set()
-    for number, cascade in enumerate(resolution.ruling.cascades):
+    for number, cascade, behaviour in _told_apart(resolution.ruling):
         products = [e for e in cascade.effects if e.multiply]
         if not products:
             continue
-        behaviour = resolution.ruling.behaviours[resolution.ruling.behaviour_of_class[number]]
         chosen = resolution.ruling.optimizers[cascade.optimizer].info
         for tick in (0, *behaviour.changes()):
             options = _fixed(behaviour, tick)

@@ -48,11 +48,16 @@ def unmatched(resolution: Resolution) -> Iterator[Diagnostic]:
         return
     near = NearMisses(resolution.inventory)
     reach = _Reach(resolution)
+    left_out = {one.selector.number for one in rules.left_out}
     for selector in doubtful:
         missing = [item for item in (*selector.include, *selector.exclude) if not reach.meets(selector, item)]
         for item in missing:
             yield _no_match(item, near, resolution)
-        if missing or any(isinstance(i, GroupItem) and i.name in reach.empty for i in selector.include):
+        if (
+            missing
+            or selector.number in left_out
+            or any(isinstance(i, GroupItem) and i.name in reach.empty for i in selector.include)
+        ):
             continue
         if not reach.selects(selector) and selector.number not in resolution.decider.ambiguous:
             diagnostic = _nothing_left(selector, resolution)
@@ -125,7 +130,7 @@ class _Reach:
     def selects(self, selector: CheckedSelector) -> bool:
         """Whether a selector covers anything."""
         return self._covers(selector) or (
-            selector.number in self._freezing and self._any(self._matches.module_classes, selector)
+            selector.number in self._freezing and self.covers_one_of(self._matches.module_classes, selector)
         )
 
     def _covers(self, selector: CheckedSelector) -> bool:
@@ -134,7 +139,9 @@ class _Reach:
         if place is not None:
             return place in self._chosen
         plain = () if selector.captures else self._compiled.plain.get(selector.number, ())
-        return not self._matches.items.isdisjoint(plain) or self._any(self._matches.classes, selector)
+        return not self._matches.items.isdisjoint(plain) or self.covers_one_of(
+            self._matches.classes, selector
+        )
 
     @cached_property
     def _places(self) -> dict[int, tuple[int, int]]:
@@ -145,7 +152,8 @@ class _Reach:
         cascades = self._resolution.ruling.cascades
         return {(one.clause, one.selector) for cascade in cascades for one in cascade.selected}
 
-    def _any(self, kinds: Iterable[RowClass], selector: CheckedSelector) -> bool:
+    def covers_one_of(self, kinds: Iterable[RowClass], selector: CheckedSelector) -> bool:
+        """Whether it covers the rows of one of some classes."""
         return any(self._decider.decide(kind, selector) is not None for kind in kinds)
 
 
@@ -158,6 +166,7 @@ def _freezing(resolution: Resolution) -> Iterator[CheckedSelector]:
         if not isinstance(clause.statement, s.RuleStatement)
         for selector in clause.selectors
     ]
+    left += [one.selector for one in resolution.rules.left_out if one.freezes]
     seen: set[str] = set()
     while left:
         selector = left.pop()
@@ -285,12 +294,13 @@ def statistics_of_nothing(resolution: Resolution) -> Iterator[Diagnostic]:
     kinds += [matches.classes[n] for n, row in _of_aliases(matches) if row.owner in keeping]
     bare = zip(matches.module_rows, matches.module_class_of, strict=True)
     kinds += [matches.module_classes[number] for row, number in bare if row.owner in keeping]
+    reach = _Reach(resolution)
     for clause in resolution.rules.clauses:
         if not isinstance(clause.statement, s.FreezeStatisticsStatement):
             continue
         selector = clause.selectors[0]
-        decide = resolution.decider.decide
-        if not any(decide(kind, selector) is not None for kind in kinds):
+        # One that covers nothing at all is told that (LR201), and no more.
+        if not reach.covers_one_of(kinds, selector) and reach.selects(selector):
             yield _maker(resolution, selector.span)(
                 "LR209",
                 f"no layer in `{selector.span.text}` has running statistics",

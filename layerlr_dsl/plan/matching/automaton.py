@@ -42,7 +42,7 @@ class _Index:
 class State:
     """A node of the automaton; `table` maps a segment to the state after it."""
 
-    __slots__ = ("accepted", "fresh", "fresh_index", "hits", "loops", "number", "table")
+    __slots__ = ("accepted", "final", "fresh", "fresh_index", "hits", "loops", "number", "table")
 
     def __init__(self, number: int, fresh: frozenset[_Place], loops: _LoopSet, accepted: AcceptedSet) -> None:
         self.number = number
@@ -50,6 +50,8 @@ class State:
         self.loops = loops
         self.accepted = accepted
         self.hits = accepted.hits
+        self.final = not fresh and not loops.places
+        """Whether nothing below can match any more than this: every step leads back here."""
         self.table: dict[str, State] = {}
         self.fresh_index: _Index | None = None
 
@@ -88,8 +90,7 @@ class Automaton:
 
     def step(self, state: State, segment: str) -> State:
         """The state after one more segment. Callers look in `state.table` first."""
-        if not state.fresh and not state.loops.places:  # nothing below can match any more than this
-            state.table[segment] = state
+        if state.final:
             return state
         index = state.fresh_index
         if index is None:

@@ -151,7 +151,7 @@ class _Matcher:
         next(rows, None)
         for parent, segment in rows:
             state = states[parent]
-            add(state.table.get(segment) or step(state, segment))
+            add(state if state.final else state.table.get(segment) or step(state, segment))
         return states
 
     def _columns(self, by: str, without: tuple[Column, ...] = ()) -> list[Iterable[Any]]:
@@ -167,7 +167,7 @@ class _Matcher:
         add = matches.class_of.append
         for owner, leaf in zip(inventory.owners, inventory.leaves, strict=True):
             state = states[owner]
-            accepted = (state.table.get(leaf) or step(state, leaf)).accepted
+            accepted = (state if state.final else state.table.get(leaf) or step(state, leaf)).accepted
             number = numbers.get(accepted)
             if number is None:
                 number = numbers[accepted] = len(classes)

@@ -40,7 +40,9 @@ class Compiled:
         self.regex_numbers = {text: number for number, text in enumerate(self.regexes)}
         self.attributes = frozenset(name for x in _expressions(rules) for name in attributes_in(x))
         """Attributes of parameters that any `where` or value of the file asks for."""
-        self.freezes = any(not isinstance(c.statement, s.RuleStatement) for c in rules.clauses)
+        self.freezes = any(not isinstance(c.statement, s.RuleStatement) for c in rules.clauses) or any(
+            one.freezes for one in rules.left_out
+        )
         """Whether anything in the file freezes or thaws."""
         self.local = {x.number for c in rules.clauses for x in c.settings if _needs_row(x)}
         """Settings, by number, whose values differ from one parameter to the next."""
@@ -105,9 +107,10 @@ class Compiled:
 
 
 def all_selectors(rules: CheckedRules) -> list[CheckedSelector]:
-    """The selectors of groups, clauses and expectations."""
+    """The selectors of groups, clauses and expectations, and of what is left out for another fault."""
     selectors = [*rules.groups.values(), *(x for c in rules.clauses for x in c.selectors)]
     selectors.extend(e.selector for e in rules.expectations if e.selector is not None)
+    selectors.extend(one.selector for one in rules.left_out)
     return selectors
 
 

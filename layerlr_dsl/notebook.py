@@ -18,7 +18,7 @@ from layerlr_dsl.api import Findings, Rules, parse
 from layerlr_dsl.language.diagnostics import RuleError, has_errors
 from layerlr_dsl.tools.numbers import plural
 
-USAGE = "%%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M]"
+USAGE = "%%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M] [--show]"
 
 
 def load(shell: Any) -> None:
@@ -36,10 +36,10 @@ class CellMagic:
     def run(self, line: str, cell: str) -> None:
         """Check the rules of this cell and bind them to a name.
 
-        Usage: %%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M]
+        Usage: %%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M] [--show]
 
-        --on: a model (or inventory) of this notebook that they are checked against. Rules with an error are
-        not bound, and the cell fails.
+        --on: a model (or inventory) of this notebook that they are checked against. --show: show them in colours.
+        Rules with an error are not bound, and the cell fails.
         """
         asked = _parsed(line)
         rules = parse(cell, filename=f"<{asked.name}>")
@@ -48,6 +48,10 @@ class CellMagic:
             raise RuleError(found)
         self.shell.user_ns[asked.name] = rules
         self._tell(asked.name, rules, Findings(one for one in found if one.severity != "info"))
+        if asked.show:
+            from IPython.display import display
+
+            display(rules)  # type: ignore[no-untyped-call,unused-ignore]
 
     def _checked(self, rules: Rules, asked: Any) -> Findings:
         if asked.on is None:
@@ -78,6 +82,7 @@ def _parsed(line: str) -> Any:
     parser.add_argument("--on")
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--steps-per-epoch", type=int)
+    parser.add_argument("--show", action="store_true")
     try:
         asked = parser.parse_args(shlex.split(line))
     except ValueError as fault:

@@ -14,7 +14,7 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.runs import asked, device_option, run_options, said
-from layerlr_dsl.cli.terminal import Screen, is_terminal, write, write_error, write_json
+from layerlr_dsl.cli.terminal import Screen, redraws, write, write_error, write_json
 
 if TYPE_CHECKING:
     from layerlr_dsl.runner.judging import Judgement
@@ -119,6 +119,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not is_terminal(sys.stderr)) as bar:
+    with Progress(console=Console(stderr=True), transient=True, disable=not redraws(sys.stderr)) as bar:
         task = bar.add_task("scoring", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

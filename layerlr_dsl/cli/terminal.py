@@ -13,6 +13,7 @@ from layerlr_dsl.tools.printable import escape, escape_json
 from layerlr_dsl.tools.screen import Screen as Screen
 from layerlr_dsl.tools.screen import columns as columns
 from layerlr_dsl.tools.screen import is_terminal as is_terminal
+from layerlr_dsl.tools.screen import redraws as redraws
 
 
 def write(text: str) -> None:
@@ -49,7 +50,7 @@ def waiting() -> Iterator[Callable[[str], None]]:
     drawers: list[threading.Thread] = []
 
     def begin(what: str) -> None:
-        if is_terminal(sys.stderr) and not drawers:
+        if redraws(sys.stderr) and not drawers:
             drawers.append(threading.Thread(target=_draw, args=(escape(what), done), daemon=True))
             drawers[0].start()
 

@@ -158,7 +158,7 @@ class _Way:
         names = [self.inventory.module_name(one) if isinstance(one, int) else one for one in nodes]
         folded = list(_folded(names))
         if len(folded) <= MOST_NAMED:
-            return ", ".join(folded), len(folded)
+            return _together(folded), len(folded)
         wanted = set(kinds)
         between = sum(self.kinds[row] in wanted for row in range(min(rows), max(rows) + 1))
         if between == len(set(rows)):
@@ -197,6 +197,15 @@ def fold(first: str, last: str) -> str:
     """Two names that differ in the number at their end, and those between them: `blocks.{0..11}`."""
     stem, low = split(first)
     return first if first == last else f"{stem}{{{low}..{split(last)[1]}}}"
+
+
+def _together(names: Sequence[str]) -> str:
+    """`stem, head`; what stands in one module is said of it: `layers.0.{gate, norm}`."""
+    heads = {name.rpartition(".")[0] for name in names}
+    head = heads.pop() if len(heads) == 1 and len(names) > 1 else ""
+    if not head:
+        return ", ".join(names)
+    return f"{head}.{{{', '.join(name.rpartition('.')[2] for name in names)}}}"
 
 
 def _folded(names: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from layerlr_dsl.plots.chart import of_network
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
 from layerlr_dsl.plots.svg import draw
+from layerlr_dsl.render import coloured
 from layerlr_dsl.render import plan as table
 from layerlr_dsl.render.text import render_all
 from layerlr_dsl.tools.screen import Screen
@@ -30,11 +31,11 @@ def of_plan(plan: Plan) -> str:
 
 
 def of_rules(text: str, found: Sequence[Diagnostic]) -> str:
-    """The text with the numbers of its lines, and the findings below it."""
-    lines = text.splitlines() or [""]
+    """The text in colours with the numbers of its lines, and the findings below it."""
+    lines = coloured.lines(text) or [""]
     width = len(str(len(lines)))
     numbered = "\n".join(f"{number:>{width}}  {line}" for number, line in enumerate(lines, 1))
-    return f"<div>{pre(numbered)}{of_findings(found) if found else ''}</div>"
+    return f'<div><pre style="{_PRE}">{numbered}</pre>{of_findings(found) if found else ""}</div>'
 
 
 def of_findings(found: Iterable[Diagnostic]) -> str:

@@ -20,6 +20,7 @@ from rich.text import Text
 from layerlr_dsl.runner.tasks import LOSS, Metric
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.screen import in_cell
 
 FEWEST_GROUPS = 4
 ROOM_FOR_SIZES = 60
@@ -331,6 +332,7 @@ def _fitting(groups: Sequence[GroupRow], room: int) -> tuple[list[GroupRow], lis
 def for_stream(*, plain: bool = False) -> Live | Plain:
     """The display that fits standard output."""
     console = Enduring()
-    if console.is_terminal and not console.is_dumb_terminal and not plain:
+    lasting = plain or in_cell() or console.is_dumb_terminal
+    if console.is_terminal and not lasting:
         return Live(console)
     return Plain(console)

@@ -78,6 +78,17 @@ def is_terminal(stream: IO[str]) -> bool:
         return False
 
 
+def redraws(stream: IO[str]) -> bool:
+    """Whether what stands on the stream can be drawn anew: a terminal, and not a cell of a notebook."""
+    return is_terminal(stream) and not in_cell()
+
+
+def in_cell() -> bool:
+    """Whether a cell of a notebook runs this, with `!`: it gives a terminal, but keeps all that is written to it."""
+    shell = os.environ.get("TERM"), os.environ.get("GIT_PAGER")
+    return "JPY_PARENT_PID" in os.environ or shell == ("xterm-color", "cat")  # as ipykernel sets them
+
+
 def wants_colour(stream: IO[str]) -> bool:
     """NO_COLOR wins, then FORCE_COLOR, then whether the stream is a terminal."""
     if os.environ.get("NO_COLOR"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from html import unescape
+
 import pytest
 from kernel import run
 
@@ -78,6 +82,45 @@ def test_errors_outside_of_such_a_cell_have_no_frames_either() -> None:
     assert cell.error is not None
     assert "1 | ** -> lr" in cell.error
     assert "parse(text" not in cell.error
+
+
+def test_rules_show_themselves_in_colours() -> None:
+    """Selectors, options and values apart, in the colours of the front end where it has names for them."""
+    _, cell = run(MODEL, RULES.replace("--epochs 10", "--epochs 10 --show"))
+    assert cell.error is None
+    spans = dict(re.findall(r'<span style="([^"]*)">([^<]*)</span>', cell.html))
+    assert len(spans) >= 5
+    assert "--jp-mirror-editor-keyword-color" in cell.html
+    shown = unescape(re.sub("<[^>]*>", "", cell.html))
+    assert [line[3:] for line in shown.splitlines()] == RULES.splitlines()[1:]
+
+
+def test_training_in_a_cell_does_not_redraw_itself() -> None:
+    """A cell gives what it runs a terminal, and keeps every picture that is drawn there."""
+    said = "from layerlr_dsl.runner.display import for_stream; print(type(for_stream()).__name__)"
+    (cell,) = run(f"!{sys.executable} -c '{said}'")
+    assert cell.text.strip().splitlines()[-1] == "Plain"
+
+
+def test_a_schedule_shows_its_progress_in_one_place() -> None:
+    """As many steps as there are, one output of the cell."""
+    loop = """\
+from IPython.display import display
+import torch
+plan = rules.resolve(net, epochs=10)
+optimizer = plan.optimizer(net)
+schedule = plan.schedule(net, optimizer)
+shown = display(schedule, display_id=True)
+for epoch in range(10):
+    net["head"](net["stem"](torch.ones(4))).sum().backward()
+    optimizer.step()
+    schedule.step()
+    shown.update(schedule)
+"""
+    *_, cell = run(MODEL, RULES, loop)
+    assert cell.error is None
+    assert cell.text.count("LayerSchedule") == 1
+    assert "epoch 10 of 10" in cell.text
 
 
 def test_findings_explanations_and_figures_show_themselves() -> None:

@@ -54,6 +54,21 @@ def test_layers_come_first(chosen: Callable[[str], bool], label: str) -> None:
     assert _label(chosen) == label
 
 
+def test_what_stands_in_one_module_is_said_of_it_once() -> None:
+    """All of an expert's layer but its experts needs its name once."""
+    model = nn.ModuleList(
+        nn.ModuleDict(
+            {
+                "gate": nn.Linear(2, 2),
+                "norm": nn.LayerNorm(2),
+                "experts": nn.ModuleList([nn.Linear(2, 2)] * 2),
+            }
+        )
+        for _ in range(3)
+    )
+    assert _label(lambda name: name.startswith("1.") and "experts" not in name, model) == "1.{gate, norm}"
+
+
 def test_a_label_covers_neither_more_nor_less() -> None:
     """Half of the biases of the blocks are not `blocks (bias)`."""
     assert _label(lambda name: name.endswith("linear.bias") and name < "blocks.3") == "blocks.{0..2} (bias)"

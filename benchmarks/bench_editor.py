@@ -4,7 +4,8 @@ python benchmarks/bench_editor.py
 
 A real server over standard input and output; the time is from the moment a keystroke is sent to the moment
 the client has read the diagnostics of that very version. "blocked" is how long the server takes at the same
-time to answer a request about nothing, which is how long it does not listen.
+time to answer a request about nothing, which is how long it does not listen. The rows of `make bench` on how long it
+does not listen are the processor time of the longest stretch (see watched_server.py), over every kind of request.
 """
 
 from __future__ import annotations
@@ -151,6 +152,47 @@ def rows() -> list[Row]:
             client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
             p95 = percentile(times, 0.95) / 1e3
             found.append(Row(f"diagnostics after a keystroke, {label}, p95", p95, 0.03, "30 ms", 1.0))
+        client.close()
+        found += listening_rows(folder, text)
+    return found
+
+
+PATIENCE = 0.05
+"""Seconds for which the server may stop listening, whatever it is asked."""
+
+
+def asked(client: Client, uri: str, text: str) -> None:
+    """Every request of an editor, where there is most to answer."""
+    lines = text.splitlines()
+    line = next(n for n, written in enumerate(lines) if "lr base" in written)
+    document = {"textDocument": {"uri": uri}}
+    whole = {"range": {"start": {"line": 0, "character": 0}, "end": {"line": len(lines), "character": 0}}}
+    for column in (3, lines[line].index("->") + 3, lines[line].index("base") + 1):
+        for method in ("completion", "hover", "definition"):
+            client.at(method, uri, line, column)
+    client.at("references", uri, line, column, context={"includeDeclaration": True})
+    client.at("rename", uri, line, column, newName="basis")
+    client.request("textDocument/documentSymbol", document)
+    client.request("textDocument/semanticTokens/full", document)
+    client.request("textDocument/inlayHint", {**document, **whole})
+    client.request("textDocument/codeAction", {**document, **whole, "context": {"diagnostics": []}})
+    client.request("textDocument/formatting", {**document, "options": {"tabSize": 4, "insertSpaces": True}})
+    client.settled(uri)
+
+
+def listening_rows(folder: Path, text: str) -> list[Row]:
+    """The longest for which the server does not listen, while it is asked and typed into."""
+    long = text + "".join(f"layers.{n % 60}.norm -> lr {n}e-6  # remark {n}\n" for n in range(4500))
+    found = []
+    for label, content in ((f"{LINES} lines", text), (f"{len(long):,} characters", long)):
+        client = Client(folder, server=(str(Path(__file__).with_name("watched_server.py")),))
+        uri = client.open("mixture.lr", content)
+        client.settled(uri)
+        client.request("layerlr/longest", {})  # opening a file loads its model, once
+        typed(client, uri, keystrokes(text, "anywhere")[:20], 0.03)
+        asked(client, uri, content)
+        longest = client.request("layerlr/longest", {})
+        found.append(Row(f"longest not listening, {label}", longest, PATIENCE, "50 ms", 1.0))
         client.close()
     return found
 

@@ -22,6 +22,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from layerlr_dsl.editor import wire
+from layerlr_dsl.editor.findings import Snapshot
 from layerlr_dsl.editor.link import Builds, Link, LinkDown
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.model.spec_syntax import located
@@ -271,13 +272,23 @@ class Server(LanguageServer):
         result = await self.link.ask("analyse", **self.request(session))
         if document.closed or (session.large and session.version != version):
             return
-        session.absorb(result, snapshot)
+        await self._absorb(session, result, snapshot)
+        if document.closed or (session.large and session.version != version):
+            return
         self._work_on(document)
         self._refresh_hints()
         self._tidy()
         if session.model_state == "missing" and session.model_spec is not None:
             document.building += 1
             self._start(document, self._build(document, session.model_spec))
+
+    async def _absorb(self, session: Session, result: dict[str, Any], snapshot: Snapshot) -> None:
+        """Take an answer in, in slices: one about thousands of rules would keep everybody waiting."""
+        until = time.perf_counter() + SLICE
+        for _ in session.absorbing(result, snapshot):
+            if time.perf_counter() >= until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE
 
     def request(self, session: Session) -> dict[str, Any]:
         """What the analyst has to know of a document."""

@@ -226,29 +226,41 @@ class Session:
 
     def absorb(self, result: dict[str, Any], snapshot: Snapshot) -> None:
         """Take in what the analyst says of the text at the time of `snapshot`."""
-        model = result["model"]
+        for _ in self.absorbing(result, snapshot):
+            pass
+
+    def absorbing(self, result: dict[str, Any], snapshot: Snapshot) -> Iterator[None]:
+        """As `absorb`, in small steps; what was known before stands until the last of them."""
+        self._absorb_model(result["model"])
+        self._options = result["options"]
+        findings: dict[bool, list[Finding]] = {False: [], True: []}
+        for data in result["findings"]:
+            known_here = data["quick"] and not self._of_an_include(data)
+            findings[known_here].append(snapshot.finding(data))
+            yield
+        covered = []
+        for data in result["coverage"]:
+            place = snapshot.place(data["place"])
+            if isinstance(place, Here):
+                numbers = (data["whole"], data["tensors"], data["numel"], tuple(data["examples"]))
+                covered.append(Covered(place, *numbers))
+            yield
+        tabled = []
+        for data in result["values"]:
+            place = snapshot.place(data["place"])
+            if isinstance(place, Here):
+                tabled.append(Tabled(place, data["head"], data["rows"]))
+            yield
+        self.carried, self.repeated = findings[False], findings[True]
+        self.covered, self.tabled = covered, tabled
+
+    def _absorb_model(self, model: dict[str, Any]) -> None:
         self.model_state, self.model_spec = model["state"], model["spec"]
         if model["key"] != self.model_key or model["key"] is None:
             self.model_key = model["key"]
             self.tree = Tree.from_json(model["tree"]) if model["tree"] is not None else None
             self._misses.clear()
             self.settled = False
-        self._options = result["options"]
-        self.carried, self.repeated = [], []
-        for data in result["findings"]:
-            known_here = data["quick"] and not self._of_an_include(data)
-            (self.repeated if known_here else self.carried).append(snapshot.finding(data))
-        self.covered = []
-        for data in result["coverage"]:
-            place = snapshot.place(data["place"])
-            if isinstance(place, Here):
-                numbers = (data["whole"], data["tensors"], data["numel"], tuple(data["examples"]))
-                self.covered.append(Covered(place, *numbers))
-        self.tabled = []
-        for data in result["values"]:
-            place = snapshot.place(data["place"])
-            if isinstance(place, Here):
-                self.tabled.append(Tabled(place, data["head"], data["rows"]))
 
     @staticmethod
     def _of_an_include(data: dict[str, Any]) -> bool:

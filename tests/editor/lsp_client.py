@@ -27,10 +27,14 @@ class Client:
         environment: dict[str, str] | None = None,
         options: dict[str, Any] | None = None,
         encodings: tuple[str, ...] = (),
+        server: tuple[str, ...] = ("-m", "layerlr_dsl", "lsp"),
     ) -> None:
-        command = [sys.executable, "-m", "layerlr_dsl", "lsp"]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment
+            [sys.executable, *server],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
         )
         self.folder = folder
         self.diagnostics: dict[str, dict[str, Any]] = {}

@@ -154,7 +154,7 @@ class Tempo:
         return 1 <= self._calls <= EARLY
 
     def since_last(self) -> int:
-        """Optimizer steps since the schedule was last stepped, as far as they were looked at."""
+        """Optimizer steps since the schedule was last stepped."""
         return self.pace.steps - self._last[1]
 
     def look_again(self, tick: int) -> int:
@@ -178,6 +178,11 @@ class Tempo:
             )
 
     # ------------------------------------------------------------ the schedule was stepped
+
+    def went(self, tick: int) -> None:
+        """Note a step of the schedule at which there is nothing to look at."""
+        self._longest = max(self._longest, self.since_last())
+        self._last = (tick, self.pace.steps)
 
     def moved(self, tick: int, forwards: int) -> None:
         """Look at a step of the schedule. forwards: how often the model has run so far."""
@@ -244,8 +249,8 @@ class Tempo:
             self._seen = (tick, self.pace.steps)
         elif tick == self._start[0]:
             self._look_for_any(steps)
-        else:
-            self._look_for_more(steps, to_come)
+        if tick != self._start[0]:
+            self._look_for_more(to_come)
 
     def _look_at_order(self, forwards: int) -> None:
         # Before the first optimizer step only a scaler's skipped ones leave calls, and each has its forward pass.
@@ -274,11 +279,12 @@ class Tempo:
         else:
             self.pace.look_by(self._seen[1] + max(limit, FEW) + 1)
 
-    def _look_for_more(self, steps: int, to_come: Callable[[], bool]) -> None:
+    def _look_for_more(self, to_come: Callable[[], bool]) -> None:
         """Whether the schedule is stepped no more."""
-        (first, steps_at_first), (tick, steps_at_tick) = self._start, self._seen
+        (first, steps_at_first), (tick, steps_at_tick) = self._start, self._last
         if tick - first < 3:
             return
+        steps = self.since_last()
         usual = math.ceil((steps_at_tick - steps_at_first) / (tick - first))
         if steps > max(3 * usual, 2 * self._longest) + 1 and to_come():
             self._tell(

@@ -86,6 +86,7 @@ class LayerSchedule(Stepped):
         self._defaults = _defaults(self._binding.plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
         _warn_of_lapsed(plan, given, innermost(optimizer))
+        _warn_of_lasting_freezes(plan)
         self.logged: dict[str, float | Tensor] = {}
         """By name, the rate of each group of which something trained when a Trainer last asked for rates."""
         self._stage: int | None = None
@@ -484,6 +485,16 @@ def _warn_of_lapsed(plan: Plan, given: Sequence[Set[str]], optimizer: Optimizer)
             f"{type(optimizer).__name__} has no {listed(sorted(lapsed))}, which the rules give: without effect. "
             "Name the optimizer in the rules, so that they are checked against it"
         )
+
+
+def _warn_of_lasting_freezes(plan: Plan) -> None:
+    """Say what nobody can find who validates the file: something has frozen this model before the rules saw it.
+
+    A callback of a framework often has.
+    """
+    for found in plan.diagnostics:
+        if found.code == "LR322":
+            tell(f"{found.message}; {found.help}")
 
 
 def _defaults(plan: Plan, optimizer: Optimizer) -> dict[str, Any] | None:

@@ -73,6 +73,7 @@ class Stepped(LRScheduler):
         if tick < self._next and epoch is None and self.optimizer.param_groups is self._writer.groups:
             self.last_epoch = self._at = tick
             self._writer.write(tick)
+            self._tempo.went(tick)
         else:
             self._go(tick if epoch is None else int(epoch))
 

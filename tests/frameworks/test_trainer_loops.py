@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import layerlr_dsl as layerlr
-from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training.errors import ScheduleWarning, TrainingError
 
 transformers = pytest.importorskip("transformers")
 ours = pytest.importorskip("layerlr_dsl.training.transformers")
@@ -248,3 +248,29 @@ def test_accumulated_gradients_are_at_the_right_pace(tmp_path):
     assert pair[1].last_epoch == pair[1].plan.clock.total == 6
     assert told == []
     assert [trains for *_, trains in seen] == [False] * 3 + [True] * 3
+
+
+BEHIND = "** -> lr 1e-3\nfreeze bert.embeddings"
+REENTRANT = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}}
+
+
+def test_checkpointing_of_the_trainer_trains_what_is_behind_a_frozen_embedding(tmp_path):
+    """transformers has the embedding's output require a gradient, without which the blocks would have none."""
+    net, args = model(), arguments(tmp_path, **REENTRANT)
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    _, _, told = train(net, args, ours.optimizers(layerlr.parse(BEHIND), net, args, ROWS))
+    still = {name for name, p in net.named_parameters() if torch.equal(p, before[name])}
+    assert all(name.startswith("bert.embeddings") for name in still)
+    assert told == []
+
+
+def test_checkpointing_of_ones_own_that_trains_nothing_is_refused(tmp_path):
+    """A block that checkpoints itself behind a frozen embedding gets no gradient, and torch only warns."""
+    net, args = model(), arguments(tmp_path)
+    block = net.bert.encoder.layer[0]
+    inner = block.forward
+    block.forward = lambda *inputs, **named: torch.utils.checkpoint.checkpoint(
+        lambda *given: inner(*given, **named), *inputs, use_reentrant=True
+    )
+    with pytest.raises(TrainingError, match=r"no gradient reaches.*use_reentrant"):
+        train(net, args, ours.optimizers(layerlr.parse(BEHIND), net, args, ROWS))

@@ -213,6 +213,14 @@ def test_what_the_model_itself_froze_stays_so_in_every_stage():
     assert {group.kind for group in plan.groups} == {"trains", "model"}
 
 
+def test_a_freeze_that_ends_over_what_came_frozen_is_told_of_when_training_begins():
+    """Validating the file says nothing of it: another callback froze the model before the rules were resolved."""
+    model = seeded()
+    model.mid.requires_grad_(False)
+    with pytest.warns(ScheduleWarning, match=r"came frozen with the model.*write `unfreeze mid at epoch 1`"):
+        made(THAW, model)
+
+
 def test_rules_resolve_alike_before_and_during_a_freeze():
     """Resolving again in mid-run, as a retry with another batch size does, finds the model as it came."""
     model = seeded()

@@ -77,6 +77,19 @@ def test_a_schedule_that_is_stepped_no_more_is_told_of(told):
     assert "last called" in told()[0]
 
 
+def test_a_short_run_is_told_within_a_few_steps_of_the_last(told):
+    """SWALR takes over in the sixth step of 24: the twice eight steps that are looked at now and then are enough."""
+    model, optimizer, schedule = made("** -> lr 1e-2\nfreeze layers.0 until epoch 2", epochs=3, steps=4)
+    average = torch.optim.swa_utils.SWALR(optimizer, swa_lr=5e-3)
+    train(model, optimizer, schedule, 6)
+    for _ in range(10):
+        backward(model)
+        optimizer.step()
+        average.step()
+    assert len(told()) == 1
+    assert "8 steps since schedule.step() was last called" in told()[0]
+
+
 def test_a_schedule_that_may_rest_is_not_told_of(told):
     """Where nothing is left to thaw, another scheduler may well take the rates over."""
     model, optimizer, schedule = made("** -> lr 1e-2\nfreeze layers.0 until epoch 1")

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, model_option, root_option
 from layerlr_dsl.cli.runs import said
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.numbers import plural, spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -288,6 +288,13 @@ def _closing(result: dict[str, Any]) -> list[str]:
         told = f" (best {_figure(name, best)} in epoch {result['best_epoch']})"
         lines.append(
             f"validation {name} {_figure(name, value)}{told}, {clock_text(result['seconds'])} of training"
+        )
+    if (
+        result["skipped_steps"] and result["precision"] != "fp16"
+    ):  # its scaler leaves some out as a matter of course
+        count = plural(result["skipped_steps"], "step")
+        lines.append(
+            f"{count} of {result['steps']:,} left out: the loss or a gradient was not a finite number"
         )
     if "test_samples" in result:
         figure = result.get(f"test_{name}")

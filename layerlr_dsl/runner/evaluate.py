@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ class Scores:
     count: int
 
     def of(self, metric: Metric) -> float:
-        """The value of `metric`; not a number where it was not measured."""
+        """The value of `metric`; not a number where it was not measured, or the outputs that it is of are none."""
+        if math.isnan(self.loss):
+            return self.loss
         return self.loss if metric.is_loss else self.metrics.get(metric.name, float("nan"))
 
 

@@ -113,7 +113,7 @@ class FeedChoice:
             self.model.train(training)
             self.phases.hold()
             with self.numerics.autocast():
-                cuts.append(cut(self.model, inputs))
+                cuts.append(cut(self.model, inputs, self.task.outputs))
         self.model.train()
         self.phases.hold()
         feed = RememberedFeed(

@@ -127,7 +127,7 @@ def _phase(plan: Plan, model: nn.Module, inputs: Any, frozen: tuple[str, ...]) -
 
 def _remembered(model: nn.Module, inputs: Any) -> float | None:
     try:
-        halves = cut(model, inputs)
+        halves = cut(model, inputs, _first)
     except NoPrefix:
         return None
     rows = [row.clone() for row in halves.before(inputs)]
@@ -136,7 +136,11 @@ def _remembered(model: nn.Module, inputs: Any) -> float | None:
 
 def _loss(returned: Any) -> Tensor:
     """Any number that hangs on all of the outputs: what the loss is does not matter for the time."""
-    return first_tensor(Task().outputs(returned)).float().square().mean()
+    return _first(returned).float().square().mean()
+
+
+def _first(returned: Any) -> Tensor:
+    return first_tensor(Task().outputs(returned))
 
 
 # ---------------------------------------------------------------- inputs

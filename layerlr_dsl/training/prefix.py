@@ -8,7 +8,7 @@ are kept apart too.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -47,11 +47,15 @@ class NoPrefix(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """`before` maps inputs to a tuple of tensors, one row a sample; `after` takes those to the output."""
+    """`before` maps inputs to a tuple of tensors, one row a sample; `after` takes those to the output.
+
+    `finished` says that the output is what the `outputs` of `cut` make of the model's.
+    """
 
     before: fx.GraphModule
     after: fx.GraphModule
     modules: tuple[str, ...]
+    finished: bool = False
 
     def key(self) -> Hashable:
         """What two prefixes have in common that give the same: the way, the modules and their modes, the weights."""
@@ -61,23 +65,27 @@ class Cut:
         return self.before.code, tuple(parts), tuple(state), tuple(weights)
 
 
-def cut(model: nn.Module, sample: Any) -> Cut:
+def cut(model: nn.Module, sample: Any, outputs: Callable[[Any], Any] | None = None) -> Cut:
     """Cut `model`, in the mode in which it stands, at the last values that no trained parameter touches.
 
-    sample: inputs of a small batch, to see which values are tensors with a row for each sample, and to
-    hold both halves against the model. Leaves the model's buffers and all random generators as they were.
-    Raises NoPrefix.
+    sample: inputs of a small batch (a tensor, or a mapping of the model's keyword arguments), to see which
+    values are tensors with a row for each sample, and to hold both halves against the model.
+    outputs: makes tensors of what the model returns, where that is something else.
+    Leaves the model's buffers and all random generators as they were. Raises NoPrefix.
     """
-    if not isinstance(sample, Tensor):
-        raise NoPrefix("the model takes more than one input")
-    model = _OneInput(model)
+    named = isinstance(sample, Mapping)
+    if not (named or isinstance(sample, Tensor)) or not all(isinstance(v, Tensor) for v in _leaves(sample)):
+        raise NoPrefix("the model takes neither a tensor nor tensors by name")
+    finished = outputs is not None and not _gives_a_tensor(model, sample)
+    model = _OneInput(model, tuple(sample) if named else None, outputs if finished else None)
     with untouched(model):
         graph = _trace(model)
     steady = _steady(model, graph)
+    count = len(_leaves(sample)[0])
     # Two lengths: a value that has so many rows by chance does not follow both.
-    for rows in sorted({len(sample), max(min(2, len(sample)), len(sample) - 1)}):
+    for rows in sorted({count, max(min(2, count), count - 1)}):
         with untouched(model), _seen():
-            values = _values(model, graph, sample[:rows])
+            values = _values(model, graph, _rows(sample, slice(rows)))
         steady = _only_rows(graph, steady, values, rows)
     frontier = [n for n in graph.nodes if n in steady and any(user not in steady for user in n.users)]
     modules = _passed(model, frontier)
@@ -87,7 +95,23 @@ def cut(model: nn.Module, sample: Any) -> Cut:
     after = fx.GraphModule(model, _after(graph, steady, frontier))
     with _seen():
         _check(model, before, after, sample)
-    return Cut(before, after, modules)
+    return Cut(before, after, modules, finished)
+
+
+def _gives_a_tensor(model: nn.Module, sample: Any) -> bool:
+    with untouched(model), _seen():
+        return isinstance(model(**sample) if isinstance(sample, Mapping) else model(sample), Tensor)
+
+
+def _leaves(sample: Any) -> list[Any]:
+    return list(sample.values()) if isinstance(sample, Mapping) else [sample]
+
+
+def _rows(sample: Any, which: Any) -> Any:
+    """Some samples of a batch."""
+    if isinstance(sample, Mapping):
+        return {name: value[which] for name, value in sample.items()}
+    return sample[which]
 
 
 @contextmanager
@@ -121,14 +145,22 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 class _OneInput(nn.Module):
-    """A model called with its first argument alone, the others being left at their defaults."""
+    """A model called with its first argument alone, or with those `named`, the others being left at their defaults."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(
+        self, model: nn.Module, named: tuple[str, ...] | None, outputs: Callable[[Any], Any] | None
+    ) -> None:
         super().__init__()
         self.model = model
+        self._named = named
+        self._outputs = outputs
 
     def forward(self, inputs: Any) -> Any:
-        return self.model(inputs)
+        if self._named is None:
+            returned = self.model(inputs)
+        else:
+            returned = self.model(**{name: inputs[name] for name in self._named})
+        return returned if self._outputs is None else self._outputs(returned)
 
 
 class _Tracer(fx.Tracer):
@@ -175,9 +207,10 @@ def _repeats(model: nn.Module, node: fx.Node) -> bool:
     if node.op == "get_attr":
         owner, _, leaf = str(node.target).rpartition(".")
         module = model.get_submodule(owner)
-        return not any(p.requires_grad for p in module.parameters()) and isinstance(
-            getattr(module, leaf), Tensor
-        )
+        value = getattr(module, leaf)
+        if isinstance(value, nn.Parameter):  # a token of its own, beside modules that may train
+            return not value.requires_grad
+        return not any(p.requires_grad for p in module.parameters()) and isinstance(value, Tensor)
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     if not any(word in str(name) for word in _RANDOM_NAMES):
         return not str(name).endswith("_") and float(node.kwargs.get("dropout_p", 0.0) or 0.0) == 0.0  # type: ignore[arg-type]
@@ -214,7 +247,7 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _values(model: nn.Module, graph: fx.Graph, sample: Tensor) -> dict[fx.Node, Any]:
+def _values(model: nn.Module, graph: fx.Graph, sample: Any) -> dict[fx.Node, Any]:
     recorder = _Recorder(model, graph)
     recorder.run(sample)
     return recorder.values
@@ -269,7 +302,7 @@ def _after(graph: fx.Graph, steady: set[fx.Node], frontier: list[fx.Node]) -> fx
     return part
 
 
-def _check(model: nn.Module, before: fx.GraphModule, after: fx.GraphModule, sample: Tensor) -> None:
+def _check(model: nn.Module, before: fx.GraphModule, after: fx.GraphModule, sample: Any) -> None:
     """Whatever the graph says, only a prefix that gives the same bits twice is remembered.
 
     And only where each sample's row is its own, and both halves do what the model does, draw for draw:
@@ -279,10 +312,11 @@ def _check(model: nn.Module, before: fx.GraphModule, after: fx.GraphModule, samp
         first, second = _copied(before(sample)), _copied(before(sample))
     if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
         raise NoPrefix("the frozen layers do not give the same output twice")
-    if len(sample) > 2:
-        for order in (list(reversed(range(len(sample)))), [2, 0]):
+    count = len(_leaves(sample)[0])
+    if count > 2:
+        for order in (list(reversed(range(count))), [2, 0]):
             with untouched(model):
-                moved = before(sample[order])
+                moved = before(_rows(sample, order))
             if not _close(moved, [value[order] for value in first]):
                 raise NoPrefix("what they give for one sample depends on the rest of its batch")
     for seed in range(_SEEDS):

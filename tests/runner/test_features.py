@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from published import minilm
 from tinyruns import again, content, settings
 from torch import nn
 from torch.nn import functional
@@ -330,6 +331,29 @@ def test_the_runner_says_why_nothing_is_remembered_and_trains_all_the_same(
     assert ran.status == 0, ran.err
     assert f"features are not remembered: {reason}" in ran.out or reason in ran.out
     assert ran.out.count("features are not remembered") >= 1
+
+
+def test_a_token_of_the_models_own_is_remembered_with_the_rest_while_it_stands_still():
+    """It belongs to the module that holds the head too, which trains."""
+    model = build("timm:vit_tiny_patch16_224(num_classes=4,img_size=32)").requires_grad_(False)
+    model.head.requires_grad_(True)
+    assert _same_output(model).modules == ("patch_embed", "blocks", "norm")
+    model.cls_token.requires_grad_(True)
+    assert _same_output(model).modules == ("patch_embed",)
+
+
+def test_a_text_model_with_named_inputs_is_remembered_behind_its_body(tmp_path, layerlr):
+    """It returns no tensor, and takes a mask beside its words; the run scores what it does without."""
+    spec, _ = minilm(tmp_path, num_hidden_layers=1)
+    (tmp_path / "t.lr").write_text("epochs 3\noptimizer adamw\n** -> lr 1e-2\nfreeze bert\n")
+    line = ["train", tmp_path / "t.lr", "--model", spec, "--data", "python:tiny:words", "--batch-size", 8]
+    line += ["--from-scratch", "--plain", "--device", "cpu"]
+    assert layerlr(*line, "--out", tmp_path / "plain").status == 0
+    ran = layerlr(*line, "--out", tmp_path / "quick", "--remember-features")
+    assert ran.status == 0, ran.err
+    assert "remembering what bert gives" in ran.out
+    one, other = (content(tmp_path / name)["model"] for name in ("plain", "quick"))
+    assert [n for n, v in one.items() if not torch.allclose(v, other[n], atol=1e-5)] == []
 
 
 def test_a_run_with_remembered_features_resumes_to_the_same_bits(tmp_path, rules, layerlr, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from tinyruns import content, settings
@@ -26,6 +28,24 @@ def test_statistics_of_norms_stay_finite_where_a_batch_was_not(tmp_path, rules, 
     batches = state["progress"]["total"] - state["progress"]["skipped"]
     counted = {int(v) for name, v in _buffers(state).items() if name.endswith("tracked")}
     assert max(counted) <= batches * accumulate
+
+
+def test_the_end_tells_how_many_steps_were_left_out(rules, layerlr):
+    """A run that left most of them out looks like any other else."""
+    rules.write_text(RULES)
+    ran = layerlr(*settings(rules, None, "--on-nan", "skip", data="poisoned"))
+    assert "3 steps of 9 left out: the loss or a gradient was not a finite number" in ran.out
+    assert "left out" not in layerlr(*settings(rules, None)).out
+
+
+def test_outputs_that_are_no_numbers_are_no_best_epoch(tmp_path, rules, layerlr):
+    """Their largest is class 0 all the same, so that they have an accuracy."""
+    rules.write_text("optimizer adamw\nschedule constant(warmup=6 steps)\n** -> lr 1e30\n")
+    ran = layerlr(*settings(rules, tmp_path / "run", "--on-nan", "skip"))
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert found["val_loss"] is None
+    assert found["best_val_accuracy"] is None
 
 
 def test_a_run_that_skips_is_the_run_without_the_bad_batch(tmp_path, rules, layerlr, monkeypatch):

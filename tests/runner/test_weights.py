@@ -172,6 +172,12 @@ def test_unknown_names_say_which_there_are(tmp_path):
         load_weights(Net(), "some/where.pt", "torchvision:resnet18")
     with pytest.raises(RunnerError, match=r"no such weights for resnet18[\s\S]*IMAGENET1K_V1 and DEFAULT"):
         load_weights(Net(), "IMAGENET1K_V9", "torchvision:resnet18")
+    with pytest.raises(RunnerError, match=r"no such file[\s\S]*give the path of a \.safetensors"):
+        load_weights(Net(), "some/where.pt", "python:net:net")
+    with pytest.raises(
+        RunnerError, match=r"no such file[\s\S]*for this model: efficientnet-lite0, pretrained"
+    ):
+        load_weights(Net(), "some/where.pt", "timm:tf_efficientnet_lite0(num_classes=2)")
     with pytest.raises(RunnerError, match="belongs to timm:tf_efficientnet_lite0"):
         load_weights(Net(), "efficientnet-lite0", "timm:resnet18")
     with pytest.raises(RunnerError, match="is a folder without model"):

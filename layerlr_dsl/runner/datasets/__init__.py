@@ -10,6 +10,7 @@ from pathlib import Path
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.data import Data, Request
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.nearest import nearest
 
 KINDS = "digits, a folder of images (or imagefolder:PATH), a table PATH.csv, torchvision:NAME or python:package.module:callable"
 
@@ -36,11 +37,20 @@ def load(request: Request) -> Data:
 
         data = custom.load(target, request)
     else:
-        raise RunnerError(f"unknown data {request.spec!r}", f"give {KINDS}")
+        raise RunnerError(f"unknown data {request.spec!r}", _meant(request.spec))
     for part, samples in data.parts().items():
         if len(samples) == 0:
             raise RunnerError(f"{request.spec}: the {part} set is empty", "it needs at least one sample")
     return data
+
+
+def _meant(spec: str) -> str:
+    """What a spec that names nothing may have meant: something beside it, or else what there is."""
+    path = Path(spec).expanduser()
+    beside = list(path.parent.iterdir()) if path.parent.is_dir() else []
+    fitting = [one for one in beside if one.is_dir() or one.suffix.lower() in (".csv", ".tsv")]
+    near = nearest(spec, ["digits", *map(str, fitting)])
+    return f"did you mean {near}? Give {KINDS}" if near else f"give {KINDS}"
 
 
 def _spelled_out(spec: str) -> str:

@@ -57,7 +57,21 @@ def _open_folder(path: Path) -> Any:
     try:
         return datasets.ImageFolder(str(path), loader=read_image)
     except (FileNotFoundError, PermissionError) as fault:
+        if empty := _without_images(path, datasets.folder.IMG_EXTENSIONS):
+            raise RunnerError(
+                f"{path}: no images in {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}",
+                f"each folder is a class: put images there ({', '.join(datasets.folder.IMG_EXTENSIONS)}) or remove it",
+            ) from None
         raise RunnerError(f"{path}: {str(fault).splitlines()[0]}") from None
+
+
+def _without_images(path: Path, endings: Sequence[str]) -> list[str]:
+    """The folders below `path` that hold no images at any depth."""
+    return sorted(
+        folder.name
+        for folder in path.iterdir()
+        if folder.is_dir() and not any(file.suffix.lower() in endings for file in folder.rglob("*"))
+    )
 
 
 def _check_same_classes(train: list[str], held_out: list[str], first: Path, second: Path) -> None:

@@ -272,12 +272,12 @@ def _line(
     x1: float, y1: float, x2: float, y2: float, style: str, colour: str = "currentColor", width: float = 1
 ) -> str:
     place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {place} stroke="{colour}" stroke-width="{width:g}" {style}/>'
+    return f'<line {place} stroke="{colour}" stroke-width="{spelled(width)}" {style}/>'
 
 
 def _drawn(path: str, colour: str, width: float, dashes: str = "") -> str:
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<path d="{path}" stroke="{colour}" stroke-width="{width:g}"{dashed}/>'
+    return f'<path d="{path}" stroke="{colour}" stroke-width="{spelled(width)}"{dashed}/>'
 
 
 def _text(x: float, y: float, text: str, style: str, anchor: str = "") -> str:

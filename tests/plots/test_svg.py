@@ -11,7 +11,8 @@ from pages import Net, plan_of
 from torch import nn
 
 import layerlr_dsl as layerlr
-from layerlr_dsl.plots.chart import of_network
+from layerlr_dsl.plots import picture
+from layerlr_dsl.plots.chart import of_groups, of_network
 from layerlr_dsl.plots.colours import Scale, viridis
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.rows import rows
@@ -99,3 +100,21 @@ def test_without_matplotlib_plot_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"layerlr-dsl\[plot\]"):
         plan_of().plot()
+
+
+def test_plot_draws_the_network_where_asked() -> None:
+    """One row for each block, each with its name and its kind."""
+    pytest.importorskip("matplotlib")
+    figure = plan_of().plot(network=True)
+    texts = {text.get_text().strip() for axes in figure.axes for text in axes.texts}
+    assert {"token", "stem", "blocks", "head", "Linear"} <= texts
+
+
+def test_names_of_a_chart_are_text_and_never_markup() -> None:
+    """A module may be called anything."""
+    model = nn.ModuleDict({"<script>alert(1)</script>": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    plan = plan_of("** -> lr 1e-3\nhead -> lr 1e-2\n", model)
+    for chart in (of_groups(picture(plan, "<b>")), of_network(drawing(plan, "<b>"))):
+        svg = draw(chart, paper=True)
+        assert "<script" not in svg
+        assert any("script>" in text for text in _texts(svg))

@@ -62,9 +62,10 @@ def draw(chart: Chart, screen: Screen, height: int = 12) -> list[str]:
         else [time.rstrip()]
     )
     lines += [_lane(chart, lane, label, across, screen) for lane, label in _labelled(chart, beside, screen)]
-    notes = [line for note in _notes(chart, screen) for line in wrap(note, screen.width, 0, "  ")]
+    told = _notes(chart, screen)
+    notes = [line.rstrip() for note in told for line in wrap(note, screen.width, 0, "  ")]
     head = f"{chart.picture.label} (log scale)"
-    return [clip(head, screen.width), *lines, "", *notes]
+    return [shorten(head, screen.width, screen.ellipsis), *lines, "", *notes]
 
 
 def key_of(curve: int) -> str:

@@ -287,8 +287,10 @@ function recolour() {
   for (const [group, one] of live) {
     const now = colour(group, state.k);
     if (now === one.colour) continue;
+    const whole = !one.colour || one.colour === "still" || now === "still";
     one.colour = now;
-    for (const segment of one.segments) paint(segment, now);
+    if (whole) for (const segment of one.segments) paint(segment, now);
+    else for (const segment of one.segments) segment.style.background = now;
   }
 }
 function show(k) {

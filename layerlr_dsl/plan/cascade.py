@@ -21,7 +21,7 @@ from layerlr_dsl.language.questions import names_in
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
 from layerlr_dsl.plan.matching import Decider, Row, RowClass, Selected
-from layerlr_dsl.plan.moving import Moving, fold
+from layerlr_dsl.plan.moving import Moving, Part, fold
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval, Mark
 from layerlr_dsl.tools.numbers import spelled
@@ -143,7 +143,7 @@ class CascadeBuilder:
         self._firsts: dict[int, list[int]] = {}
         """Of each sequence, the number of the first turn that a selector of it has."""
         self._freezes_made = count()
-        self._parts: dict[int, dict[int, bool]] = {}
+        self._parts: dict[int, dict[Part, bool]] = {}
         """Of each setting that moves: which parts of its value do, by id."""
         self._said: set[tuple[str, Source | None, int]] = set()
         self._most = _FEWEST_VALUES + _VALUES_OF_A_CLASS * len(kinds)

@@ -28,6 +28,7 @@ from layerlr_dsl.language.expressions import (
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.names import TIME_NAMES
 from layerlr_dsl.language.questions import moves
+from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan import ramps
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import TimeArguments, called_schedule
@@ -37,6 +38,8 @@ from layerlr_dsl.tools.records import record
 
 Course = Callable[[int], Any]
 """A value by the tick of its own clock."""
+Part = tuple[type, Span]
+"""A part of an expression, by its kind and its place."""
 
 _MOST_PARTS = 2_000  # that are worked out at each tick, all `let`s laid in
 _DEEPEST = 150
@@ -107,11 +110,11 @@ def _words(node: s.Expression) -> str:
 
 
 def fold(
-    expression: s.Expression, scope: Scope, lets: Lets, stage: int, known: dict[int, bool] | None = None
+    expression: s.Expression, scope: Scope, lets: Lets, stage: int, known: dict[Part, bool] | None = None
 ) -> Moving:
     """An expression that moves, with everything put in that does not. Raises Fault.
 
-    known: of the parts of this expression, by id, whether they move; for when it is folded again and again.
+    known: of the parts of this expression, by their kind and place, whether they move; for when it is folded again and again.
     """
     folded = _Folder(scope, lets, {} if known is None else known).fold(expression)
     scale: float | None
@@ -141,7 +144,7 @@ def _split(node: s.Expression) -> tuple[float, s.Expression | None]:
 class _Folder:
     """Folds the expressions of one place; `let` names that move are laid in."""
 
-    def __init__(self, scope: Scope, lets: Lets, known: dict[int, bool]) -> None:
+    def __init__(self, scope: Scope, lets: Lets, known: dict[Part, bool]) -> None:
         self.scope = scope
         self.lets = lets
         self.known = known
@@ -151,9 +154,10 @@ class _Folder:
     def _moves(self, node: s.Expression) -> bool:
         if isinstance(node, (s.Name, s.Number)):
             return moves(node, self.lets, self.scope.captures)
-        found = self.known.get(id(node))
+        part = (type(node), node.span)
+        found = self.known.get(part)
         if found is None:
-            found = self.known[id(node)] = moves(node, self.lets, self.scope.captures)
+            found = self.known[part] = moves(node, self.lets, self.scope.captures)
         return found
 
     def fold(self, node: s.Expression) -> s.Expression:

@@ -79,8 +79,8 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
     behaviours: list[Behaviour] = []
     by_key: dict[object, int] = {}
     by_words: dict[object, int] = {}
-    known: dict[int, int] = {}
-    for cascade in {id(cascade): cascade for cascade in cascades}.values():
+    known: dict[Cascade, int] = {}
+    for cascade in dict.fromkeys(cascades):
         words = (*_words(cascade), cascade.came_frozen)
         number = by_words.get(words)
         if number is None:
@@ -89,8 +89,8 @@ def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[
             if number == len(behaviours):
                 behaviours.append(behaviour)
             by_words[words] = number
-        known[id(cascade)] = number
-    return behaviours, [known[id(cascade)] for cascade in cascades]
+        known[cascade] = number
+    return behaviours, [known[cascade] for cascade in cascades]
 
 
 def _words(cascade: Cascade) -> tuple[object, ...]:
@@ -105,18 +105,18 @@ def _words(cascade: Cascade) -> tuple[object, ...]:
 
 def _verdicts(cascades: Sequence[Cascade], rules: CheckedRules, choosing: set[int]) -> list[Verdict]:
     """The verdict on each class; those of which the same is said share one."""
-    different = {id(cascade): cascade for cascade in cascades}
-    order = Order({window for cascade in different.values() for window in _windows(cascade)})
+    different = dict.fromkeys(cascades)
+    order = Order({window for cascade in different for window in _windows(cascade)})
     known: dict[object, Verdict] = {}
-    found: dict[int, Verdict] = {}
-    for number, cascade in different.items():
+    found: dict[Cascade, Verdict] = {}
+    for cascade in different:
         chooses = tuple(one.clause for one in cascade.selected if one.clause in choosing)
         lapsed = tuple([effect.clause for effect in cascade.lapsed])
         words = (_words(cascade), lapsed, chooses, cascade.own_optimizer)
         if words not in known:
             known[words] = _verdict(cascade, rules, choosing, order)
-        found[number] = known[words]
-    return [found[id(cascade)] for cascade in cascades]
+        found[cascade] = known[words]
+    return [found[cascade] for cascade in cascades]
 
 
 def _windows(cascade: Cascade) -> Iterator[Interval]:

@@ -15,6 +15,7 @@ from commands import commands_page
 from curves import curve
 from findings import finding_pages
 from mkdocs.structure.files import File, Files
+from network import network
 from recipes import recipes_page
 from reference import (
     attribute_table,
@@ -27,6 +28,7 @@ from reference import (
 )
 
 _CURVE = re.compile(r"^<!-- curve: (.+?) -->$", re.M)
+_NETWORK = re.compile(r"^<!-- network: (\S+) -->$", re.M)
 _ATTRIBUTES = re.compile(r"^<!-- attributes -->$", re.M)
 _TABLE = re.compile(r"^<!-- arguments: (\w+) -->$", re.M)
 
@@ -48,11 +50,13 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put a curve or a table where a page asks for one."""
+    """Put a curve, a network or a table where a page asks for one."""
     markdown = markdown.replace("<!-- schedules -->", schedules_table())
     markdown = markdown.replace("<!-- arguments of all -->", common_table())
     if "<!-- rooms -->" in markdown:
         markdown = markdown.replace("<!-- rooms -->", rooms.picture(markdown))
     markdown = _CURVE.sub(lambda found: curve(found[1]), markdown)
+    page = markdown
+    markdown = _NETWORK.sub(lambda found: network(page, found[1]), markdown)
     markdown = _ATTRIBUTES.sub(lambda _: attribute_table(), markdown)
     return _TABLE.sub(lambda found: schedule_table(found[1]), markdown)

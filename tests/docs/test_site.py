@@ -41,6 +41,23 @@ def test_every_finding_command_recipe_schedule_and_attribute_is_on_its_page(site
     assert [name for name in asked if f"<td><code>{name}</code></td>" not in language] == []
 
 
+def test_the_front_page_shows_the_network_of_its_own_rules(site: Path) -> None:
+    """Drawn by the tool when the site is built, so that it is what the rules beside it mean."""
+    page = (site / "index.html").read_text(encoding="utf-8")
+    assert (
+        'aria-label="torchvision:resnet18(num_classes=10): learning rate of each block over 10 epochs"'
+        in page
+    )
+    assert "<!-- network" not in page
+
+
+def test_rules_in_a_page_are_coloured_by_what_their_words_are(site: Path) -> None:
+    """Selectors, options, values and words of the language have colours of their own."""
+    page = (site / "index.html").read_text(encoding="utf-8")
+    for kind, word in (("nt", "layer4.*"), ("na", "lr"), ("m", "1e-4"), ("k", "freeze"), ("nc", "cosine")):
+        assert f'<span class="{kind}">{word}</span>' in page
+
+
 def test_no_page_needs_a_network(site: Path) -> None:
     """No fonts, scripts or pictures from elsewhere."""
     for page in site.rglob("*.html"):

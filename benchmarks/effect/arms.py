@@ -185,7 +185,7 @@ CLAIMS = (
         "gradual",
         "plain",
         "test",
-        "every layer gets a part of a run that is short already",
+        "here the norms' statistics are held too, and the body has a tenth of the head's rate: either may be what counts",
     ),
     Claim(
         "Kumar et al. 2022 (LP-FT)",

@@ -205,6 +205,16 @@ def wrapped(optimizer: Optimizer) -> Optimizer | None:
     return next(same, named if isinstance(named, Optimizer) else None)
 
 
+def holds(wrapper: object, optimizers: Sequence[object]) -> bool:
+    """Whether a wrapper of any kind, DeepSpeed's and accelerate's too, is one of the optimizers or around one."""
+    found: object | None = wrapper
+    while found is not None:
+        if any(found is one for one in optimizers):
+            return True
+        found = getattr(found, "optimizer", None)
+    return False
+
+
 def _lists(optimizer: Optimizer) -> list[int]:
     # Loading puts other groups in the place of the old ones, inside first; the lists in them stay.
     return [id(group["params"]) for group in optimizer.param_groups]

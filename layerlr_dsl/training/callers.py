@@ -176,6 +176,14 @@ def loop(began: int | None) -> Loop | None:
     return found
 
 
+def training(root: object, unwrap: Callable[[Any], object]) -> Any:
+    """The Trainer of transformers that trains this model and calls; None where there is none."""
+    for name, loop in _loops(FARTHER) if "transformers.trainer" in sys.modules else ():
+        if name == "transformers.trainer" and getattr(loop, "is_in_train", False):
+            return loop if unwrap(loop.model) is root else None
+    return None
+
+
 def _any_known() -> bool:
     return any(name in sys.modules for name in KNOWN)
 

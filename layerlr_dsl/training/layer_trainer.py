@@ -43,6 +43,8 @@ class LayerTrainer(_Trainer):  # type: ignore[misc]
 
     optimizer: Any
     lr_scheduler: Any
+    is_deepspeed_enabled: bool
+    _early: LayerSchedule | None
 
     def __init__(self, *args: Any, rules: Rules | Configured | str | PathLike[str], **kwargs: Any) -> None:
         self.rules = rules if isinstance(rules, (Rules, Configured)) else rules_of(rules)
@@ -58,13 +60,16 @@ class LayerTrainer(_Trainer):  # type: ignore[misc]
             model = self.model if model is None else model
             self.plan = self.rules.resolve(model, **run_length(self.args, self.train_dataset))
             self.optimizer = self.plan.optimizer(model)
+            # DeepSpeed copies what requires a gradient, and asks for a schedule only then.
+            self._early = self.plan.schedule(model, self.optimizer) if self.is_deepspeed_enabled else None
         found: Optimizer = self.optimizer
         return found
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LayerSchedule:
         """The schedule of the rules, over the steps that the run really has."""
         if self.lr_scheduler is None:
-            made = self.plan.schedule(self.model, self.optimizer if optimizer is None else optimizer)
+            given = self.optimizer if optimizer is None else optimizer
+            made = self._early or self.plan.schedule(self.model, given)
             if made.plan.clock.total != num_training_steps:
                 made.relength(steps=num_training_steps)
             self.lr_scheduler = made

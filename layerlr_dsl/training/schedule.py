@@ -19,9 +19,9 @@ from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.agreement import require_agreement
 from layerlr_dsl.training.averages import hold_in_averages
-from layerlr_dsl.training.binding import Binding, innermost
+from layerlr_dsl.training.binding import Binding, holds, innermost
 from layerlr_dsl.training.boundary import PendingGradients
-from layerlr_dsl.training.errors import listed, tell
+from layerlr_dsl.training.errors import TrainingError, listed, tell
 from layerlr_dsl.training.firststep import FirstStep
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.holding import bind, is_part, named
@@ -404,6 +404,7 @@ class LayerSchedule(Stepped):
     def _begin(self) -> None:
         """Look at how the model is used ahead of its first forward pass after a change."""
         hold_in_averages()  # of a library that was imported since
+        self._require_use()
         groups = self.optimizer.param_groups
         if copies.are_stepped(self._binding.known(), groups):
             copies.refuse_changes(self.plan, innermost(self.optimizer))
@@ -411,6 +412,19 @@ class LayerSchedule(Stepped):
         elif copies.may_come() and parallel.ranks() == 1:
             self._freezer.harden()
         self._first_step.begin()
+
+    def _require_use(self) -> None:
+        """Raise TrainingError where a Trainer of transformers trains with another optimizer than that of the rules."""
+        trainer = callers.training(self._freezer.root, live.unwrap)
+        used = None if trainer is None else trainer.optimizer
+        if used is None or holds(used, (self.optimizer, innermost(self.optimizer))):
+            return
+        raise TrainingError(
+            "the Trainer trains with an optimizer of its own, and not with the one that this schedule drives: no rate of "
+            "the rules would hold, and nothing that thaws would train. Under DeepSpeed it drops what it was given as "
+            "`optimizers`; use layerlr_dsl.training.transformers.LayerTrainer(model, args, rules=...) there, and hand "
+            "over both everywhere else: Trainer(optimizers=(optimizer, schedule))"
+        )
 
     def _arm(self) -> None:
         self._first_step.arm()

@@ -1,5 +1,6 @@
 """DeepSpeed on real processes: what its ZeRO stages can carry out is right, and the rest is refused before a step."""
 
+import importlib
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 import layerlr_dsl as layerlr
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 
 pytestmark = [
     pytest.mark.skipif(find_spec("deepspeed") is None, reason="see make test-frameworks"),
@@ -28,6 +30,12 @@ RULES = {
 }
 CONSTANT = ("nothing frozen", "frozen for ever")
 STAGES = (0, 1, 2, 3)
+TRAINERS = [
+    *(("by rules", stage, "freeze bert.embeddings") for stage in (0, 1, 2)),
+    *(("by rules", stage, "freeze bert.embeddings until epoch 1") for stage in (0, 2)),
+    ("a pair", 0, "freeze bert.embeddings until epoch 1"),
+    ("a pair", 2, "freeze bert.embeddings"),
+]
 STEPS = 12
 
 
@@ -167,6 +175,41 @@ def several(stage, rank, world):
     return train(engine, schedule, 0, STEPS, rank, world, stage)
 
 
+def with_trainer(kind, stage, rules, folder):
+    """Which parameters a Trainer of transformers has moved under DeepSpeed, with the schedule's warnings."""
+    with_torchvision(lambda: importlib.import_module("torchvision"))
+    import transformers
+
+    from layerlr_dsl.training import transformers as ours
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    torch.manual_seed(0)
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(vocab_size=10, **sizes))
+    rows = [{"input_ids": [1, 2, 3, i % 7], "labels": i % 2} for i in range(16)]
+    args = transformers.TrainingArguments(
+        folder,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        save_strategy="no",
+        num_train_epochs=2,
+        per_device_train_batch_size=4,
+        deepspeed=configuration(stage, 2),
+    )
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    rules = layerlr.parse(f"schedule linear\n** -> lr 1e-2\n{rules}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if kind == "by rules":
+            trainer = ours.LayerTrainer(model, args, train_dataset=rows, rules=rules)
+        else:
+            pair = ours.optimizers(rules, model, args, rows)
+            trainer = transformers.Trainer(model, args, train_dataset=rows, optimizers=pair)
+        trainer.train()
+    told = [str(w.message) for w in caught if w.category.__module__.startswith("layerlr")]
+    return {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}, told
+
+
 def outcome(call):
     try:
         return call()
@@ -205,6 +248,11 @@ def work(rank, world, folder):
                 lambda s=stage, n=name: initialized_first(RULES[n], s, rank, world)
             )
     found["partitioned"] = outcome(lambda: partitioned_from_the_start(rank, world))
+    if world == 1:
+        for kind, stage, rules in TRAINERS:
+            found["trainer", kind, stage, rules] = outcome(
+                lambda k=kind, s=stage, r=rules: with_trainer(k, s, r, folder)
+            )
     torch.save(found, f"{folder}/{world}.{rank}.pt")
 
 
@@ -329,3 +377,32 @@ def test_weights_that_are_partitioned_from_the_start_have_their_shapes(results, 
             "2.bias": 0.0,
         }
         assert found["0.weight"][0] == pytest.approx(2 * found["2.weight"][0])
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_a_trainer_by_rules_keeps_what_is_frozen_for_ever(results, stage):
+    """The flags are set before it hands the model to DeepSpeed."""
+    found = results[1][0]["trainer", "by rules", stage, "freeze bert.embeddings"]
+    assert not isinstance(found, str), found
+    moved, told = found
+    assert "classifier.weight" in moved
+    assert not any(name.startswith("bert.embeddings") for name in moved)
+    assert told == []
+
+
+def test_a_trainer_by_rules_thaws_at_stage_0_and_is_refused_at_others(results):
+    """What the stages can carry out is the same as without a Trainer."""
+    thawing = "freeze bert.embeddings until epoch 1"
+    moved, told = results[1][0]["trainer", "by rules", 0, thawing]
+    assert any(name.startswith("bert.embeddings") for name in moved)
+    assert told == []
+    assert "in mid-run" in results[1][0]["trainer", "by rules", 2, thawing]
+
+
+@pytest.mark.parametrize("place", [place for place in TRAINERS if place[0] == "a pair"])
+def test_a_pair_that_a_trainer_drops_is_refused(results, place):
+    """Under DeepSpeed a Trainer makes an optimizer and a scheduler of its own without a word, whatever it was given."""
+    text = results[1][0][("trainer", *place)]
+    assert isinstance(text, str)
+    assert "LayerTrainer" in text
+    assert "in _begin" in text  # ahead of the first forward pass

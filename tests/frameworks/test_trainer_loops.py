@@ -274,3 +274,11 @@ def test_checkpointing_of_ones_own_that_trains_nothing_is_refused(tmp_path):
     )
     with pytest.raises(TrainingError, match=r"no gradient reaches.*use_reentrant"):
         train(net, args, ours.optimizers(layerlr.parse(BEHIND), net, args, ROWS))
+
+
+def test_a_schedule_whose_optimizer_the_trainer_does_not_have_is_refused(tmp_path):
+    """`optimizers=(None, schedule)`: the Trainer makes an optimizer of what is not frozen now, at its own rate."""
+    net, args = model(), arguments(tmp_path)
+    _, schedule = ours.optimizers(layerlr.parse(RULES), net, args, ROWS)
+    with pytest.raises(TrainingError, match="an optimizer of its own"):
+        train(net, args, (None, schedule))

@@ -16,6 +16,10 @@ def headings(outcome: Outcome) -> tuple[str, ...]:
     return "file", best, "tried", "search", "over seeds", "gain", "time", "trains"
 
 
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{spelled(seconds, 2)} s"
+
+
 def _only_let(outcome: Outcome) -> str | None:
     """The `let` that is searched in all arms, where it is one and the same: it need not be said in each row."""
     names = {name for standing in outcome.standings for name in standing.arm.ranges}
@@ -41,7 +45,7 @@ def _row(outcome: Outcome, standing: Standing) -> tuple[str, ...]:
         _unscored(standing) if scored is None else score_text(scored.value, outcome.share),
         "" if interval is None else interval_text(interval, outcome.share),
         "" if gain is None else gain_text(gain, outcome.share).removesuffix(" points"),
-        "" if standing.seconds is None else f"{spelled(standing.seconds, 2)} s",
+        "" if standing.seconds is None else _seconds(standing.seconds),
         "" if standing.trains is None else share(standing.trains),
     )
 

@@ -77,6 +77,7 @@ def test_the_table_of_the_built_in_family_fits_eighty_columns() -> None:
     lines = render(outcome, Screen(width=80))
     assert lines[0].split()[:3] == ["file", "base", "tried"]
     assert lines[2].split()[:3] == ["head-then-all", "1e-3", "1"]
+    assert "123 s" in lines[2]
     assert max(map(len, lines)) <= 80
     other = replace(standings[1], arm=replace(standings[1].arm, ranges={**one, "decay": Range(0.5, 0.9)}))
     outcome = replace(outcome, standings=(standings[0], other))

@@ -65,7 +65,9 @@ def rules_of(path: Path, root: Path | None) -> Rules:
     try:
         return load(path, root)
     except OSError as fault:
-        raise RunnerError(f"{path}: {(fault.strerror or str(fault)).lower()}") from None
+        # what the language cannot read is named in its message
+        told = f"{path}: {fault.strerror.lower()}" if fault.strerror else str(fault)
+        raise RunnerError(told) from None
 
 
 def _refuse_unknown(names: Iterable[str], known: set[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
@@ -106,9 +106,8 @@ def measured(arms: Sequence[Arm], pilot: Pilot, share: Share, budget: Budget) ->
             raise OutOfTime
 
     costs: dict[str, Cost] = {}
-    began = budget.gone
     for place, arm in enumerate(arms):
-        if place and (budget.gone - began) / place * len(arms) > PILOTS * (budget.seconds or math.inf):
+        if _mean(costs.values()) * len(arms) > PILOTS * (budget.seconds or math.inf):
             break
         try:
             costs[arm.name] = pilot(arm, alive)
@@ -121,6 +120,11 @@ def measured(arms: Sequence[Arm], pilot: Pilot, share: Share, budget: Budget) ->
     found = {name: cost.epochs(share.seconds(budget.left())) for name, cost in costs.items()}
     usual = next(iter(found.values()), 1.0)
     return {arm.name: found.get(arm.name, usual) for arm in arms}
+
+
+def _mean(costs: Collection[Cost]) -> float:
+    """Seconds of one such run."""
+    return sum(cost.start + cost.epoch for cost in costs) / max(1, len(costs))
 
 
 def too_small(budget: Budget) -> RunnerError:

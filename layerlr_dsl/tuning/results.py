@@ -12,7 +12,7 @@ from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tuning.outcome import Outcome, Standing
-from layerlr_dsl.tuning.verdict import HEADINGS, rows, verdict
+from layerlr_dsl.tuning.verdict import headings, rows, verdict
 from layerlr_dsl.tuning.winner import texts
 
 RESULTS, PICTURE, BEST = "tune.json", "tune.png", "best.lr"
@@ -71,8 +71,8 @@ def evidence(outcome: Outcome, how: Sequence[str]) -> list[str]:
 
 def report_lines(outcome: Outcome) -> list[str]:
     """The table and the sentences under it, however wide."""
-    cells = [HEADINGS, *rows(outcome)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(HEADINGS))]
+    cells = [headings(outcome), *rows(outcome)]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in cells

@@ -316,7 +316,9 @@ class Search:
         whys = [t.user_attrs["why"] for t in trials if "why" in t.user_attrs]
         if whys:
             raise RunFailed(
-                f"none of {len(whys)} trials came to a score; the first: {whys[0]}",
+                f"none of {len(whys)} trials came to a score; the first: {whys[0]}"
+                if len(whys) > 1
+                else f"the only trial came to no score: {whys[0]}",
                 "see by `layerlr train` with one of the files what goes wrong; lower rates may help",
             )
         raise too_small(self._budget)

@@ -10,7 +10,20 @@ CHEAPER = 0.67
 """A file that draws is worth naming where it takes less than this part of the time."""
 
 
-HEADINGS = ("file", "best", "trials", "search", "over seeds", "gain", "time", "trains")
+def headings(outcome: Outcome) -> tuple[str, ...]:
+    """The heads of the columns of `rows`."""
+    best = _only_let(outcome) or "best"
+    return "file", best, "tried", "search", "over seeds", "gain", "time", "trains"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{spelled(seconds, 2)} s"
+
+
+def _only_let(outcome: Outcome) -> str | None:
+    """The `let` that is searched in all arms, where it is one and the same: it need not be said in each row."""
+    names = {name for standing in outcome.standings for name in standing.arm.ranges}
+    return names.pop() if len(names) == 1 else None
 
 
 def rows(outcome: Outcome) -> list[tuple[str, ...]]:
@@ -24,12 +37,15 @@ def _row(outcome: Outcome, standing: Standing) -> tuple[str, ...]:
     gain = outcome.difference(standing) if standing is not outcome.baseline else None
     return (
         standing.arm.name,
-        ", ".join(f"{name} {spelled(value, 3)}" for name, value in (best.values if best else {}).items()),
+        ", ".join(
+            spelled(value, 3) if name == _only_let(outcome) else f"{name} {spelled(value, 3)}"
+            for name, value in (best.values if best else {}).items()
+        ),
         str(len(standing.trials)),
         _unscored(standing) if scored is None else score_text(scored.value, outcome.share),
         "" if interval is None else interval_text(interval, outcome.share),
         "" if gain is None else gain_text(gain, outcome.share).removesuffix(" points"),
-        "" if standing.seconds is None else f"{spelled(standing.seconds, 2)} s",
+        "" if standing.seconds is None else _seconds(standing.seconds),
         "" if standing.trains is None else share(standing.trains),
     )
 
@@ -74,6 +90,8 @@ def _size(half: float, as_share: bool) -> str:
 
 
 def _compared(outcome: Outcome) -> list[str]:
+    if len(outcome.standings) == 1:
+        return [f"{called(outcome.baseline)} was compared with nothing else"]
     better = outcome.better()
     seeds = plural(len(outcome.baseline.finals), "seed")
     if better:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
+from layerlr_dsl.cli.render.tune import render
+from layerlr_dsl.tools.screen import Screen
 from layerlr_dsl.tuning.arms import Arm
 from layerlr_dsl.tuning.outcome import Interval, Outcome, Scored, Standing, Trial, best_of
+from layerlr_dsl.tuning.ranges import Range
+from layerlr_dsl.tuning.results import report_lines
 from layerlr_dsl.tuning.verdict import verdict
 
 
@@ -53,6 +58,30 @@ def test_where_nothing_is_sure_the_plain_rate_wins_and_that_is_said() -> None:
     outcome = Outcome((_standing("plain", PLAIN), lucky), "accuracy", True, True)
     assert outcome.winner is outcome.baseline
     assert verdict(outcome)[0] == "nothing beats plain (base 1e-3) by more than noise (5 seeds, in pairs)"
+
+
+def test_a_file_alone_beats_nothing_and_is_not_beaten() -> None:
+    """There is nothing that it could be held against."""
+    outcome = Outcome((_standing("mine", PLAIN),), "accuracy", True, True)
+    assert verdict(outcome) == ["mine (base 1e-3) was compared with nothing else"]
+
+
+def test_the_table_of_the_built_in_family_fits_eighty_columns() -> None:
+    """The one `let` that is searched heads its column; where there are several, each row names its own."""
+    one = {"base": Range(1e-4, 1e-2, log=True)}
+    standings = [
+        replace(found, arm=replace(found.arm, ranges=one))
+        for found in (_standing(name, PLAIN, seconds=123.0) for name in ("plain", "head-then-all", "gradual"))
+    ]
+    outcome = Outcome(tuple(standings), "accuracy", True, True)
+    lines = render(outcome, Screen(width=80))
+    assert lines[0].split()[:3] == ["file", "base", "tried"]
+    assert lines[2].split()[:3] == ["head-then-all", "1e-3", "1"]
+    assert "123 s" in lines[2]
+    assert max(map(len, lines)) <= 80
+    other = replace(standings[1], arm=replace(standings[1].arm, ranges={**one, "decay": Range(0.5, 0.9)}))
+    outcome = replace(outcome, standings=(standings[0], other))
+    assert [line.split()[1] for line in report_lines(outcome)[:3]] == ["best", "base", "base"]
 
 
 def test_a_draw_in_much_less_time_is_named() -> None:

@@ -6,12 +6,14 @@ from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.render.table import Column, table
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tuning.outcome import Outcome
-from layerlr_dsl.tuning.verdict import HEADINGS, rows, verdict
+from layerlr_dsl.tuning.verdict import headings, rows, verdict
 
 
 def render(outcome: Outcome, screen: Screen) -> list[str]:
     """Lines that fit the screen."""
-    columns = [Column(title, right=place > 1, elastic=place < 2) for place, title in enumerate(HEADINGS)]
+    columns = [
+        Column(title, right=place > 1, elastic=place < 2) for place, title in enumerate(headings(outcome))
+    ]
     lines = table(columns, rows(outcome), screen)
     lines.append("")
     for sentence in verdict(outcome):

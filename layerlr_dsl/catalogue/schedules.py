@@ -113,14 +113,11 @@ SCHEDULES: Mapping[str, Signature] = {
     "constant": Signature(
         {
             "factor": ArgumentInfo("number", "the share of the rate", 1, domain=NOT_NEGATIVE),
-            **{name: info for name, info in WARMUP.items() if name != "warmup_lr"},
+            **WARMUP,
+            "interval": INTERVAL,
             "endpoint": ENDPOINT,
         },
         {
-            "warmup_lr": (
-                "`warmup_lr` is a rate, and constant is the same factor for every rate",
-                "write warmup_start_factor=, a share of each group's own rate",
-            ),
             "min_lr": ("constant does not fall, so there is no least rate", "leave it out"),
             "floor": ("constant does not fall, so there is no floor", "leave it out"),
         },

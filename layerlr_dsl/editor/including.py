@@ -8,7 +8,7 @@ from pathlib import Path
 from layerlr_dsl.editor.incremental_parsing import Piece
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.includes import Expansion, expand
-from layerlr_dsl.language.source import Source
+from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import IncludeStatement, Statement
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -24,6 +24,8 @@ class Includes:
         self.statements: dict[int, list[Statement]] = {}
         """By id of an include's piece: the statements that it lays in its place."""
         self.diagnostics: dict[int, list[Diagnostic]] = {}
+        self.lost: dict[int, dict[str, Span]] = {}
+        """Names that went with statements which could not be read."""
         self.sources: dict[int, list[Source]] = {}
 
     def refresh(self, pieces: Iterable[Piece]) -> bool:
@@ -51,7 +53,7 @@ class Includes:
         return kept[1] != _stamp(piece.included)
 
     def _lay(self, own: list[Piece]) -> None:
-        self.statements, self.diagnostics, self.sources = {}, {}, {}
+        self.statements, self.diagnostics, self.lost, self.sources = {}, {}, {}, {}
         seen = {self._own}
         for piece in own:
             laid = piece.included
@@ -64,6 +66,7 @@ class Includes:
                 for d in laid.diagnostics
                 if d.span is not None and (d.span.source is piece.fragment or d.span.source.path in new)
             ]
+            self.lost[id(piece)] = laid.lost
             seen |= new
 
 

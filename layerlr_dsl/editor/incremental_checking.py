@@ -55,7 +55,7 @@ class Checker:
 
     def notice(self) -> None:
         """Take in what was read: every rule is checked again if its surroundings changed."""
-        surroundings = [piece for piece in self.pieces.pieces if _surrounds(piece.statement)]
+        surroundings = [piece for piece in self.pieces.pieces if _surrounds(piece)]
         changed = self.includes.refresh(surroundings) or surroundings != self._surroundings
         self._surroundings = surroundings
         if changed or any(piece.pending for piece in surroundings):
@@ -66,7 +66,7 @@ class Checker:
     def check(self, seconds: float = float("inf")) -> bool:
         """Check on for so long; True once everything is checked. Raises ForeignOptimizer."""
         until = perf_counter() + seconds
-        pending = [p for p in self.pieces.pieces if p.pending and not _surrounds(p.statement)]
+        pending = [p for p in self.pieces.pieces if p.pending and not _surrounds(p)]
         while pending or self._unsettled:
             self._check(pending[:_BATCH])
             del pending[:_BATCH]
@@ -102,8 +102,11 @@ class Checker:
             if isinstance(piece.statement, s.IncludeStatement):
                 expansion.statements += [(x, True) for x in self.includes.statements[id(piece)]]
                 expansion.diagnostics.add(*self.includes.diagnostics[id(piece)])
+                expansion.lost |= self.includes.lost[id(piece)]
             elif piece.statement is not None:
                 expansion.statements.append((piece.statement, False))
+            elif piece.damage is not None and piece.damage.defines is not None:
+                expansion.lost[piece.damage.defines] = piece.damage.span
         return expansion
 
     def _home(self, diagnostic: Diagnostic) -> int:
@@ -116,8 +119,11 @@ class Checker:
         return next((id(p.fragment) for p in self._surroundings if id(p) == key), 0)
 
 
-def _surrounds(statement: s.Statement | None) -> bool:
-    """Whether other statements are checked by what this one says."""
+def _surrounds(piece: Piece) -> bool:
+    """Whether other statements are checked by what this one says, or would have said."""
+    statement = piece.statement
+    if piece.damage is not None:
+        return piece.damage.defines is not None
     if isinstance(statement, s.RuleStatement):
         return any(setting.option == "optimizer" for setting in statement.settings)
     return isinstance(statement, _SURROUNDINGS)

@@ -108,11 +108,13 @@ FUNCTIONS = {
     "log": "the natural logarithm",
     "abs": "the value without its sign",
     "choose": "`choose(CONDITION, A, B)`: A where the condition holds, else B",
-    "ramp": "`ramp((WHEN, VALUE), ..., shape=linear, endpoint=true)`: a value that moves from point to point",
+    "ramp": "`ramp((WHEN, VALUE), ..., shape=linear, endpoint=false, exact=false)`: a value that moves from point to point",
     "last": "the largest number that a capture is bound to in this selector, or in a group: `last(@blocks)`",
     "first": "the smallest number that a capture is bound to in this selector, or in a group: `first(@blocks)`",
-    "count": "how many different values captures have together in this selector, or in a group: `count(@blocks)`",
-    "rank": "`rank(s, i)`: the place of this parameter's captures among those of the selector, from 0",
+    "count": "how many values captures have together in this selector, in a group (`count(@blocks)`), "
+    "or in a group with this parameter's stage (`count(@blocks, s)`)",
+    "rank": "`rank(s, i)`: the place of this parameter's captures among those of the selector, from 0; "
+    "`rank(@blocks, s)`: how many of a group come before its stage",
 }
 FAMILIES = {word.name: word.about for word in FAMILY_WORDS}
 OPTIONS = {

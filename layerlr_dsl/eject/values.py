@@ -105,7 +105,7 @@ class Expressions:
         return name(f"{self.define('ramp', _words(node), _ramp_body(ticks, values, form))}(t)")
 
 
-def _ramp_body(ticks: Sequence[int], values: Sequence[Term], form: ramps.Form) -> Lines:
+def _ramp_body(ticks: Sequence[int | float], values: Sequence[Term], form: ramps.Form) -> Lines:
     lines = [f"if t >= {ticks[-1]}:", f"    return {values[-1].text}"]
     if ticks[0] > 0:
         lines += [f"if t < {ticks[0]}:", f"    return {values[0].text}"]

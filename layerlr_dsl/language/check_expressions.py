@@ -15,9 +15,9 @@ from layerlr_dsl.language.names import (
     CAPTURE_FUNCTIONS,
     DTYPES,
     FUNCTIONS,
-    GROUP_FUNCTIONS,
     LATER_FUNCTIONS,
     NUMBERS,
+    PLACE_FUNCTIONS,
     TIME_NAMES,
 )
 from layerlr_dsl.language.questions import Constants, children
@@ -293,20 +293,57 @@ def _check_capture(node: s.Call, argument: s.Expression, names: Names, found: Fi
 
 
 def _check_of_group(node: s.Call, of: s.GroupCapture, names: Names, found: Findings) -> None:
-    """`last(@blocks)`, `count(@blocks.i)`: one capture of a group that there is."""
-    if node.function not in GROUP_FUNCTIONS or len(node.arguments) > 1:
-        message = f"`{node.function}` takes captures of this selector, and no others"
-        if node.function in GROUP_FUNCTIONS:
-            message = f"`{node.function}` takes one group by itself"
-        found.error("LR109", message, node.span, f"write `count({of.span.text})`")
+    """`last(@blocks)`, `count(@blocks.i)`, `rank(@blocks, s)`: captures of a group that there is."""
+    wrong = _wrong_form(node, of)
+    if wrong is not None:
+        found.add(wrong)
     elif not names.model:
         found.add(_of_model_here(f"`{node.span.text}`", node.span))
     elif of.group not in names.lets.groups:
-        found.add(unknown_group(of.group, of.span, names.lets.groups))
+        if of.group not in names.lets.lost:
+            found.add(unknown_group(of.group, of.span, names.lets.groups))
     else:
-        wrong = _wrong_capture(node, of, names.lets.groups[of.group])
+        bound = names.lets.groups[of.group]
+        wrong = _wrong_capture(node, of, bound)
         if wrong is not None:
             found.add(wrong)
+        for argument in node.arguments[1:]:
+            _check_shared(node, argument, of, bound, names, found)
+
+
+def _wrong_form(node: s.Call, of: s.GroupCapture) -> Diagnostic | None:
+    """LR109: what a function cannot be asked of a group."""
+    if node.function not in PLACE_FUNCTIONS:
+        if len(node.arguments) == 1:
+            return None
+        message = f"`{node.function}` takes one group by itself"
+        return error("LR109", message, node.span, f"write `{node.function}({of.span.text})`")
+    if len(node.arguments) > 1 and of.capture is not None:
+        help = f"write `{node.function}(@{of.group}, {of.capture})`"
+        return error("LR109", "captures of this selector stand behind a whole group", of.span, help)
+    if node.function == "rank" and len(node.arguments) == 1:
+        message = "`rank` is the place of captures of this selector in a group, and none is named"
+        return error("LR109", message, node.span, f"write `rank(@{of.group}, i)`")
+    return None
+
+
+def _check_shared(
+    node: s.Call,
+    argument: s.Expression,
+    of: s.GroupCapture,
+    bound: frozenset[str],
+    names: Names,
+    found: Findings,
+) -> None:
+    """A capture of this selector that the group binds too."""
+    part = found.part()
+    _check_capture(node, argument, names, found)
+    if not part.clean or not isinstance(argument, s.Name) or argument.name in bound:
+        return
+    shown = ", ".join(f"`<{name}>`" for name in sorted(bound)) or "none"
+    message = f"`@{of.group}` does not bind `<{argument.name}>`"
+    help = f"it binds {shown}: give the captures of both the same names"
+    found.error("LR119", message, argument.span, help)
 
 
 def unknown_group(name: str, span: Span, known: Iterable[str]) -> Diagnostic:
@@ -319,7 +356,8 @@ def unknown_group(name: str, span: Span, known: Iterable[str]) -> Diagnostic:
 
 
 def _wrong_capture(node: s.Call, of: s.GroupCapture, captures: frozenset[str]) -> Diagnostic | None:
-    if of.capture in captures or (of.capture is None and len(captures) == 1):
+    several = 1 if node.function not in PLACE_FUNCTIONS else len(captures)
+    if of.capture in captures or (of.capture is None and 0 < len(captures) <= several):
         return None
     shown = " and ".join(f"`<{name}>`" for name in sorted(captures))
     if not captures:
@@ -345,11 +383,11 @@ def _check_called_schedule(node: s.Call, names: Names, found: Findings) -> bool:
     return True
 
 
-_RAMP_WORDS = ("shape", "endpoint")
+_RAMP_WORDS = ("shape", "endpoint", "exact")
 
 
 def check_ramp(node: s.Call, found: Findings) -> bool:
-    """Whether `ramp((WHEN, VALUE), ..., shape=, endpoint=)` has that form."""
+    """Whether `ramp((WHEN, VALUE), ..., shape=, endpoint=, exact=)` has that form."""
     part = found.part()
     if not node.arguments:
         message = "a ramp has points, and this one has none"
@@ -372,7 +410,7 @@ def check_ramp(node: s.Call, found: Findings) -> bool:
     for keyword in node.keywords:
         if keyword.name not in _RAMP_WORDS:
             near = nearest(keyword.name, _RAMP_WORDS)
-            help = f"did you mean `{near}`?" if near else "it takes shape and endpoint"
+            help = f"did you mean `{near}`?" if near else "it takes shape, endpoint and exact"
             found.error("LR109", f"`ramp` has no argument `{keyword.name}`", keyword.name_span, help)
     return part.clean
 

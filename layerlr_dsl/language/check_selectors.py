@@ -16,7 +16,7 @@ from layerlr_dsl.language.checked import (
     PatternItem,
     RegexItem,
 )
-from layerlr_dsl.language.diagnostics import Findings
+from layerlr_dsl.language.diagnostics import Diagnostic, Findings, warning
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
@@ -83,7 +83,10 @@ class SelectorChecker:
         if selector.where is not None:
             names = Names(self._lets, captures, True, self.missing_captures(checked), model=True)
             check_expression(selector.where, names, self._found)
-        return None if not part.clean or not all(include) or not all(exclude) else checked
+        if not part.clean or not all(include) or not all(exclude):
+            return None
+        self._found.add(*_filtered_alike(selector))
+        return checked
 
     def missing_captures(
         self, selector: CheckedSelector | None
@@ -107,7 +110,7 @@ class SelectorChecker:
 
     def _check_capture_names(self, captures: frozenset[str], span: Span) -> None:
         for name in sorted(captures):
-            if name in self._lets or name in RESERVED:
+            if (name in self._lets and name not in self._lets.lost) or name in RESERVED:
                 what = "a `let`" if name in self._lets else _described(name)
                 self._found.error(
                     "LR102", f"the capture `<{name}>` has the name of {what}", span, "rename it"
@@ -143,7 +146,8 @@ class SelectorChecker:
 
     def _reference(self, item: s.GroupRef) -> GroupItem | None:
         if item.name not in self._statements:
-            self._found.add(unknown_group(item.name, item.span, self._statements))
+            if item.name not in self._lets.lost:
+                self._found.add(unknown_group(item.name, item.span, self._statements))
             return None
         if item.name in self._open:
             path = " -> ".join(f"@{n}" for n in [*self._open[self._open.index(item.name) :], item.name])
@@ -172,6 +176,17 @@ class SelectorChecker:
             message = f"groups are nested more than {_DEEPEST_GROUPS} deep"
             help = "list the selectors themselves in an inner group"
             self._found.error("LR007", message, statement.name_span, help)
+
+
+def _filtered_alike(selector: s.Selector) -> Iterator[Diagnostic]:
+    """LR132: beside `**` an item says nothing, unless its author takes the `where` for that of `**` alone."""
+    others = [item for item in selector.include if not (isinstance(item, s.Pattern) and item.text == "**")]
+    if selector.where is None or not others or len(others) == len(selector.include):
+        return
+    item, where = others[0].span, selector.where.span.excerpt
+    message = f"`where` holds for every item of the list, and `**` covers `{item.text}` already"
+    help = f"for either, write two statements: one with `{item.text}`, one with `** where {where}`"
+    yield warning("LR132", message, item, help)
 
 
 def _described(reserved: str) -> str:

@@ -57,6 +57,8 @@ class _Gathered:
     after: s.AfterStagesStatement | None = None
     lets: dict[str, s.LetStatement] = field(default_factory=dict)
     groups: dict[str, s.GroupStatement] = field(default_factory=dict)
+    refused: dict[str, Span] = field(default_factory=dict)
+    """Names that no `let` may have."""
     clauses: list[tuple[s.Clause, bool, int]] = field(default_factory=list)
     """Each with whether it is included, and the stage that it stands under."""
     expectations: list[tuple[s.Expectation, int]] = field(default_factory=list)
@@ -82,7 +84,8 @@ def check_expanded(
     found = Findings(expansion.diagnostics)
     gathered = _gather(expansion.statements, found)
     _replace_lets(gathered.lets, given or {}, found)
-    lets = check_lets(gathered.lets, gathered.groups, found, given or {})
+    lost = expansion.lost | gathered.refused
+    lets = check_lets(gathered.lets, gathered.groups, found, given or {}, lost)
     selectors = SelectorChecker(lets, gathered.groups, found)
     groups = selectors.check_groups()
     optimizer = check_optimizer_statement(gathered.optimizer, lets, found)
@@ -174,6 +177,8 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: Findings) -> _Gat
     for statement, included in statements:
         if isinstance(statement, s.LetStatement):
             _define(gathered.lets, statement, found)
+            if statement.name not in gathered.lets:
+                gathered.refused[statement.name] = statement.span
         elif isinstance(statement, s.GroupStatement):
             _define(gathered.groups, statement, found)
         elif isinstance(statement, CLAUSES):

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.captured import NOTHING, Captured
 from layerlr_dsl.language.diagnostics import Diagnostic, error
-from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, DTYPES, NUMBERS
+from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, DTYPES, NUMBERS, PLACE_FUNCTIONS
 from layerlr_dsl.language.questions import Constants, children
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
@@ -388,12 +388,29 @@ def _call(node: s.Call, scope: Scope) -> Value:
 
 
 def _capture_function(node: s.Call, scope: Scope) -> Value:
-    if isinstance(node.arguments[0], s.GroupCapture):
-        places = _of_group(node, node.arguments[0], scope)
+    of = node.arguments[0]
+    if isinstance(of, s.GroupCapture) and of.capture is None and node.function in PLACE_FUNCTIONS:
+        found = _among(node, of, scope)
     else:
-        places = _of_selector(node, scope)
-    found = _CAPTURE_FUNCTIONS[node.function](places, node, scope)
+        places = _of_group(node, of, scope) if isinstance(of, s.GroupCapture) else _of_selector(node, scope)
+        found = _CAPTURE_FUNCTIONS[node.function](places, node, scope)
     return Fraction(found) if scope.exact else found
+
+
+def _among(node: s.Call, of: s.GroupCapture, scope: Scope) -> int:
+    """`count(@g)`: the places of a group. `count(@g, s)`, `rank(@g, s)`: those in this stage, and before it."""
+    captured = _captured_by(node, of, scope)
+    names = [argument.name for argument in node.arguments[1:] if isinstance(argument, s.Name)]
+    if not names:
+        return len(captured)
+    own = tuple([scope.captures[name] for name in names])
+    return captured.before(names, own) if node.function == "rank" else captured.sharing(names, own)
+
+
+def _captured_by(node: s.Call, of: s.GroupCapture, scope: Scope) -> Captured:
+    if scope.groups is None:
+        raise Fault("LR131", f"`{node.span.text}` is worked out against a model", node.span)
+    return scope.groups(of.group)
 
 
 _Places = dict[tuple[int, ...], int]
@@ -411,9 +428,7 @@ def _of_selector(node: s.Call, scope: Scope) -> _Places:
 
 
 def _of_group(node: s.Call, of: s.GroupCapture, scope: Scope) -> _Places:
-    if scope.groups is None:
-        raise Fault("LR131", f"`{node.span.text}` is worked out against a model", node.span)
-    captured = scope.groups(of.group)
+    captured = _captured_by(node, of, scope)
     name = of.capture or next(iter(sorted(captured.names)), None)
     places = captured.places([name]) if name is not None else {}
     if not places and node.function != "count":

@@ -10,7 +10,7 @@ from layerlr_dsl.language.characters import has_forbidden
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, error
 from layerlr_dsl.language.files import Unreadable, read_source
 from layerlr_dsl.language.parser import parse
-from layerlr_dsl.language.source import Source
+from layerlr_dsl.language.source import Source, Span
 
 MAX_FILES = 1000
 CLAUSES = (
@@ -32,6 +32,8 @@ class Expansion:
     """Each with whether it came from an included file."""
     sources: list[Source] = field(default_factory=list)
     diagnostics: Findings = field(default_factory=Findings)
+    lost: dict[str, Span] = field(default_factory=dict)
+    """Names that statements which could not be read would have given, each with its statement."""
     _seen: dict[Path, s.IncludeStatement | None] = field(default_factory=dict)
     _laid: dict[Path, list[s.Statement]] = field(default_factory=dict)
     """Each included file's statements, its own includes laid in place."""
@@ -55,6 +57,7 @@ def _lay(expansion: Expansion, source: Source, path: Path, by: s.IncludeStatemen
     file, diagnostics = parse(source)
     expansion.sources.append(source)
     expansion.diagnostics.add(*diagnostics)
+    expansion.lost.update((one.defines, one.span) for one in file.damaged if one.defines is not None)
     expansion._seen[path] = by
     expansion._open.append((path, by))
     expansion._places.add((path, expansion._stage))

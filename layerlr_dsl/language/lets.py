@@ -16,6 +16,7 @@ from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
 from layerlr_dsl.language.needs import Needs, captures_of
 from layerlr_dsl.language.questions import moves, names_in, of_model
 from layerlr_dsl.language.source import Source, Span
+from layerlr_dsl.language.vocabulary import ATTRIBUTES
 
 
 class Lets(dict[str, s.Expression]):
@@ -33,6 +34,8 @@ class Lets(dict[str, s.Expression]):
         """Those without a value, and those that rest on them: what they come to is nobody's fault."""
         self.of_model: set[str] = set()
         """Those whose value depends on the model: worked out where one is at hand."""
+        self.lost: frozenset[str] = frozenset()
+        """Names of this and of groups that went with a statement at fault."""
         self.groups: Mapping[str, frozenset[str]] = {}
         """The captures that each group of the file binds."""
         self.circular_groups: frozenset[str] = frozenset()
@@ -67,6 +70,13 @@ class Lets(dict[str, s.Expression]):
         """The same names where a model says what each group is bound to."""
         return ModelLets(self, captured)
 
+    def lose(self, lost: Mapping[str, Span]) -> None:
+        """Take in names whose statements are at fault: whoever uses one is not."""
+        self.lost = frozenset(lost)
+        for name in lost.keys() - self.keys() - set(ATTRIBUTES):
+            self[name] = s.Number(lost[name], "0")
+            self.shaky.add(name)
+
     def void(self, name: str) -> None:
         """Let a name that has no value count as 0, so that its own finding is the only one."""
         self[name] = s.Number(self[name].span, "0")
@@ -82,7 +92,12 @@ class ModelLets:
     def __init__(self, lets: Lets, captured: Callable[[str], Captured]) -> None:
         self._lets = lets
         self._captured = captured
-        self.moving, self.of_model, self.groups = lets.moving, lets.of_model, lets.groups
+        self.moving, self.of_model, self.lost, self.groups = (
+            lets.moving,
+            lets.of_model,
+            lets.lost,
+            lets.groups,
+        )
 
     def __contains__(self, name: object, /) -> bool:
         return name in self._lets
@@ -150,10 +165,12 @@ def check_lets(
     groups: Mapping[str, s.GroupStatement],
     found: Findings,
     given: Container[str] = (),
+    lost: Mapping[str, Span] | None = None,
 ) -> Lets:
     """Every `let` of a file, with a finding for each that has no value; such a one counts as 0.
 
-    groups: what they may count of a model. given: those whose value came from outside.
+    groups: what they may count of a model. given: those whose value came from outside. lost: names whose statements
+    are at fault.
     """
     needs = Needs({name: statement.value for name, statement in statements.items()}, groups)
     order, circles = needs.sorted()
@@ -165,6 +182,7 @@ def check_lets(
         found.add(_circular([statements.get(node) or groups[node[1:]] for node in circle]))
         for name in lets.keys() & set(circle):
             lets.void(name)
+    lets.lose(lost or {})
     lets.circular_groups = frozenset(node[1:] for circle in circles for node in circle if node[0] == "@")
     names = Names(
         lets,

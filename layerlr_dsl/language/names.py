@@ -23,6 +23,8 @@ CAPTURE_FUNCTIONS = ("last", "first", "count", "rank")
 """Functions of what a selector, or a group, binds in the model."""
 GROUP_FUNCTIONS = ("last", "first", "count")
 """Those of them that may be asked of a group: `last(@blocks)`."""
+PLACE_FUNCTIONS = ("count", "rank")
+"""Those that may name captures of this selector beside a group: `rank(@blocks, s)`."""
 _HIDEABLE = frozenset(("rank",))
 """Capture functions whose names a file may give to something of its own."""
 WORDS = frozenset(("and", "or", "not", "is", "matches", "mod", "true", "false"))

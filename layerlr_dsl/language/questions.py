@@ -22,6 +22,10 @@ class Constants(Protocol):
         """Those whose value depends on the model."""
 
     @property
+    def lost(self) -> Set[str]:
+        """Those, and groups, whose statements are at fault."""
+
+    @property
     def groups(self) -> Mapping[str, frozenset[str]]:
         """The captures that each group of the file binds."""
 
@@ -42,9 +46,8 @@ def names_in(expression: s.Expression) -> Iterator[s.Name | s.Call | s.Subscript
             yield node
         if isinstance(node, s.Call):
             yield node
-            stack.extend(
-                a for a in node.arguments if node.function not in CAPTURE_FUNCTIONS or _is_of_group(a)
-            )
+            if node.function not in CAPTURE_FUNCTIONS or any(map(_is_of_group, node.arguments)):
+                stack.extend(node.arguments)
             stack.extend(keyword_values(node))
         else:
             stack.extend(children(node))

@@ -1,9 +1,10 @@
-"""`ramp((WHEN, VALUE), ..., shape=, endpoint=)`: what it says, what is wrong with it, and its course over time."""
+"""`ramp((WHEN, VALUE), ..., shape=, endpoint=, exact=)`: what it says, what is wrong with it, and its course over time."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
@@ -23,24 +24,34 @@ Course = Callable[[int], Any]
 
 @record
 class Form:
-    """What the keywords of a ramp say. endpoint: the last point is reached at the last tick before it."""
+    """What the keywords of a ramp say.
+
+    endpoint: the last point is reached at the last tick before it. exact: points may lie between two ticks.
+    """
 
     easing: Easing = LINEAR
     endpoint: bool = False
+    exact: bool = False
 
 
 def form_of(node: s.Call, arguments: TimeArguments) -> Form:
     """The keywords. Raises Fault, Faulty."""
-    easing, endpoint = LINEAR, False
+    form = Form()
     for keyword in node.keywords:
         value = arguments.word(keyword)
-        if keyword.name == "endpoint":
-            if not isinstance(value, bool):
-                raise Fault("LR107", "`endpoint` is true or false", keyword.value_span)
-            endpoint = value
+        if keyword.name == "shape":
+            form = replace(form, easing=_easing(keyword, value))
+        elif keyword.name == "endpoint":
+            form = replace(form, endpoint=_truth(keyword, value))
         else:
-            easing = _easing(keyword, value)
-    return Form(easing, endpoint)
+            form = replace(form, exact=_truth(keyword, value))
+    return form
+
+
+def _truth(keyword: s.Argument, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Fault("LR107", f"`{keyword.name}` is true or false", keyword.value_span)
+    return value
 
 
 def _easing(keyword: s.Argument, value: object) -> Easing:
@@ -103,15 +114,19 @@ def positive(node: s.Call, course: Course) -> Course:
     return checked
 
 
-def ticks_of(whens: Sequence[Fraction], form: Form) -> list[int]:
-    """The points on whole ticks."""
-    ticks = [ceil(when) for when in whens]
+def ticks_of(whens: Sequence[Fraction], form: Form) -> list[int | float]:
+    """The points in ticks: on the next whole one, or where they are written. An endpoint lies on a whole one."""
+    ticks = [_exact(when) if form.exact else ceil(when) for when in whens]
     if form.endpoint and len(ticks) > 1:
-        ticks[-1] = max(ticks[-1] - 1, ticks[-2])
+        ticks[-1] = max(ceil(whens[-1]) - 1, ticks[-2])
     return ticks
 
 
-def course(ticks: Sequence[int], values: Sequence[Course], easing: Easing) -> Course:
+def _exact(when: Fraction) -> int | float:
+    return int(when) if when.denominator == 1 else float(when)
+
+
+def course(ticks: Sequence[int | float], values: Sequence[Course], easing: Easing) -> Course:
     """The ramp as a function of the tick: on one tick the later point holds."""
     first, last, stop = values[0], values[-1], ticks[-1]
     between = easing.between

@@ -103,6 +103,20 @@ def test_an_include_is_read_again_only_when_its_file_has_changed(tmp_path: Path)
     assert [d.code for d in pieces.pieces[1].checked] == ["LR101"]
 
 
+def test_a_let_that_is_being_written_is_no_unknown_name(tmp_path: Path) -> None:
+    """In the document and in a file that it includes; what uses it is judged again when it is whole."""
+    (tmp_path / "other.lr").write_text("let c = 1 +\n")
+    text = 'include "other.lr"\nlet a = 1 +\n** -> lr a\nfc -> lr c\n'
+    pieces, checker = checked(text, tmp_path / "main.lr")
+    assert [d.code for piece in pieces.pieces[1:] for d in piece.checked] == []
+    at = text.index("1 +")
+    pieces.edit(at, at + 3, "-1")
+    pieces.read()
+    checker.notice()
+    checker.check()
+    assert [d.code for piece in pieces.pieces[1:] for d in piece.checked] == ["LR107"]
+
+
 @pytest.fixture
 def names_anew() -> Iterator[None]:
     """The names of optimizers are gathered again for this test, and for those after it."""

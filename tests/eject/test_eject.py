@@ -50,6 +50,7 @@ RULES = {
     "min_lr": "schedule cosine(warmup=3 steps, warmup_lr=1e-5, min_lr=1e-4)\n" + HEAD,
     "timm": "schedule cosine(warmup=1 epoch, warmup_prefix=false, interval=epoch)\n" + HEAD,
     "endpoint": "schedule polynomial(power=2, warmup=4 steps, endpoint=true)\n" + HEAD,
+    "exact": HEAD + "** -> lr ramp((0%, 0), (30.5%, 1e-3), (100%, 0), shape=cosine, exact=true)",
     "step": "schedule step(every=1.5 epochs, gamma=0.3)\n" + HEAD,
     "multistep": "schedule multistep(at=(1 epoch, 3 epochs), gamma=0.3, floor=0.2)\n" + HEAD,
     "exponential": "schedule exponential(gamma=0.7)\n" + HEAD,

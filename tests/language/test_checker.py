@@ -110,6 +110,34 @@ def test_a_faulty_statement_breeds_no_other_finding() -> None:
     assert len([d for d in rules.check(model) if d.severity == "error"]) == 1
 
 
+LOST = [
+    ("let base = 2 * * 3\n** -> lr base\nfc -> lr base * 2", "LR001"),
+    (
+        "let fall = ramp((0 steps, 1), (2 * 3 steps, 0))\nschedule fall\n** -> lr 1\nfc -> schedule fall",
+        "LR001",
+    ),
+    ("let first = 1e-3\nlet half = first / 2\n** -> lr first, weight_decay half", "LR102"),
+    ("group top = a b\nfreeze @top\ngroup all = @top, c\n@all -> lr 1", "LR001"),
+    ("group top = a b\nlet n = count(@top)\n** -> lr n", "LR001"),
+    ("group top = a b\nlayer<top> -> lr top", "LR001"),
+]
+
+
+@pytest.mark.parametrize(("text", "code"), LOST)
+def test_who_uses_a_name_that_a_faulty_statement_would_have_given_is_not_at_fault(
+    text: str, code: str
+) -> None:
+    """The one finding is that of the statement."""
+    assert [found.code for found in findings(text) if found.severity == "error"] == [code]
+
+
+def test_a_name_that_an_included_file_failed_to_give_is_not_unknown(tmp_path: Path) -> None:
+    """The finding is in that file."""
+    (tmp_path / "base.lr").write_text("let base = 1 +\n")
+    (tmp_path / "main.lr").write_text('include "base.lr"\n** -> lr base\n')
+    assert codes(tmp_path / "main.lr") == ["LR005"]
+
+
 def test_lets_and_groups_may_be_used_before_they_are_defined() -> None:
     """They are names for the whole file."""
     assert findings("@stem -> lr base\nlet base = twice / 2\nlet twice = 1e-3\ngroup stem = conv1") == []

@@ -87,7 +87,7 @@ def test_every_node_of_the_tree_has_a_text() -> None:
         "let x = a - (b - c) - d / (e * f)",
         "let x = (2 ^ 3) ^ 4 ^ 5",
         "let x = -(a + b) + --c",
-        "let x = ramp((0%, 0.04), (300 steps, 0.95), shape=power(2), endpoint=true)",
+        "let x = ramp((0%, 0.04), (300 steps, 0.95), shape=power(2), endpoint=true, exact=true)",
         "let x = last(@g) + count(@g.i) * rates[-1]",
         "let x = inverse_sqrt(timescale=10000 steps) * min(1, (1 - progress) / 0.05)",
         "** where not (a or b) and ndim <= 1 -> weight_decay 0",

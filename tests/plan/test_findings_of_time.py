@@ -120,7 +120,6 @@ SCHEDULES = [
     case("** -> lr 1e-5\nfc -> lr 1\nschedule cosine(min_lr=1e-4)", "LR320", "min_lr=1e-4",
          "below the rate of layer-norm/weight (1e-5)", "floor="),
     case(ALL + "schedule cosine(min_lr=1e-4, floor=0.1)", "LR120", "min_lr=1e-4", "same thing", "leave out"),
-    case(ALL + "schedule constant(warmup_lr=1)", "LR120", "warmup_lr=1", "is a rate", "warmup_start_factor"),
     case(ALL + "schedule constant(min_lr=1)", "LR120", "min_lr=1", "no least rate", "leave it out"),
     case("let x = cosine(min_lr=1e-4)\n** -> lr x", "LR120", "min_lr=1e-4", "gives a factor", "floor="),
     case("let x = cosine(warmup_lr=1)\n** -> lr x", "LR120", "warmup_lr=1", "gives a factor", "warmup_start"),

@@ -49,6 +49,41 @@ def test_a_ramp_goes_along_its_shape() -> None:
         assert plan.at(step=step)["fc.weight"]["weight_decay"] == pytest.approx(0.04 + 0.36 * share)
 
 
+def test_a_point_of_a_ramp_lies_on_a_step_or_exactly_where_it_is_written() -> None:
+    """30 % of 125 steps are 38 of them, and fastai's cycle turns at 37.5: `exact=true`."""
+    ramps = ("ramp((0%, 0), (30%, 1), (100%, 0))", "ramp((0%, 0), (30%, 1), (100%, 0), exact=true)")
+    plan = layerlr.parse(f"body -> lr {ramps[0]}\nfc -> lr {ramps[1]}").resolve(Net(), steps=125)
+    found = [plan.at(step=step) for step in (37, 38, 125)]
+    assert [now["body.0.weight"]["lr"] for now in found] == [37 / 38, 1, 0]
+    assert [now["fc.weight"]["lr"] for now in found] == pytest.approx([37 / 37.5, 87 / 87.5, 0], rel=1e-12)
+
+
+def test_a_constant_rises_from_a_rate_and_once_an_epoch() -> None:
+    """Megatron's constant style begins at the same rate for every group; others step their warm-up by epochs."""
+    text = (
+        "schedule constant(warmup=20 steps, warmup_lr=1e-6, interval=epoch)\nbody -> lr 3e-4\nfc -> lr 1e-3"
+    )
+    plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=5)
+    for step, share in ((0, 0), (4, 0), (5, 0.25), (14, 0.5), (15, 0.75), (20, 1), (49, 1), (60, 1)):
+        now = plan.at(step=step)
+        assert now["body.0.weight"]["lr"] == pytest.approx(1e-6 + (3e-4 - 1e-6) * share, rel=1e-12)
+        assert now["fc.weight"]["lr"] == pytest.approx(1e-6 + (1e-3 - 1e-6) * share, rel=1e-12)
+
+
+def test_an_endpoint_lies_on_a_step_also_in_an_exact_ramp() -> None:
+    """It is the last step before what is written."""
+    text = "** -> lr ramp((0.5 steps, 0), (39.6 steps, 1), endpoint=true, exact=true)"
+    plan = layerlr.parse(text).resolve(Net(), steps=100)
+    found = [plan.at(step=step)["fc.weight"]["lr"] for step in (0, 1, 38, 39)]
+    assert found == pytest.approx([0, 0.5 / 38.5, 37.5 / 38.5, 1], rel=1e-12)
+
+
+def test_a_keyword_of_a_ramp_is_true_or_false() -> None:
+    """`exact=yes` is no value of it."""
+    with pytest.raises(layerlr.RuleError, match="`exact` is true or false"):
+        layerlr.parse("** -> lr ramp((0%, 0), (9%, 1), exact=1)").resolve(Net(), steps=100)
+
+
 def test_parameters_that_move_alike_share_a_group() -> None:
     """Folded expressions are compared, not where they were written."""
     plan = layerlr.parse("let k = 2\nbody -> lr 1e-3 * k * progress\nfc -> lr 2e-3 * progress").resolve(

@@ -57,6 +57,31 @@ def test_a_rate_that_only_the_model_makes_implausible_is_found(resnet18: Invento
     assert "for `layer" in _said(text, resnet18, "LR129")[0].message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**.bias, ** where module is norm -> weight_decay 0",
+        "group small = **, fc where ndim == 1\n@small -> weight_decay 0",
+        "freeze layer1, ** except fc where ndim == 4",
+    ],
+)
+def test_an_item_beside_all_does_not_escape_the_condition(resnet18: Inventory, text: str) -> None:
+    """`where` filters the whole list: the biases that are no norm's keep their decay, which is said."""
+    [found] = _said("** -> lr 1e-3, weight_decay 0.1\n" + text, resnet18, "LR132")
+    assert found.severity == "warning"
+    assert found.span is not None
+    assert found.span.text in ("**.bias", "fc", "layer1")
+    assert "one with `** where" in str(found.help)
+
+
+@pytest.mark.parametrize(
+    "text", ["** where module is norm -> lr 1", "**.bias, fc where ndim == 1 -> lr 1", "**, fc -> lr 1"]
+)
+def test_a_list_that_its_condition_suits_is_let_pass(text: str) -> None:
+    """One item, items of which none covers all, and a list without a condition."""
+    assert not _said(text, None, "LR132")
+
+
 def test_a_rate_of_0_is_told_from_a_freeze() -> None:
     """Set or multiplied; a small rate is a rate."""
     assert _said("** -> lr 1\nfc -> lr 0", None, "LR130")

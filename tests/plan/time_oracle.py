@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from oracle import covers
 
 Expr: TypeAlias = tuple[Any, ...]
-"""("+", a, b), ("num", 0.5), ("name", "progress"), ("ramp", points, shape, endpoint), ..."""
+"""("+", a, b), ("num", 0.5), ("name", "progress"), ("ramp", points, shape, endpoint, exact), ..."""
 Shape: TypeAlias = tuple[str, float]
 
 # ---------------------------------------------------------------- a file
@@ -257,18 +257,21 @@ def between(shape: Shape, a: float, b: float, p: float) -> float:
     return a + (b - a) * s
 
 
-def ramp(points: tuple[tuple[Time, Expr], ...], shape: Shape, endpoint: bool, now: Now) -> float:
-    at = [now.clock.ticks(when) for when, _ in points]
+def ramp(points: tuple[tuple[Time, Expr], ...], shape: Shape, endpoint: bool, exact: bool, now: Now) -> float:
+    at: list[Fraction | int] = [now.clock.ticks(when) for when, _ in points]
     values = [value for _, value in points]
+    last = at[-1] - 1
+    if exact:
+        at = [now.clock.exact(when) for when, _ in points]
     if endpoint and len(at) > 1:
-        at[-1] = max(at[-1] - 1, at[-2])
+        at[-1] = max(last, at[-2])
     passed = [n for n, tick in enumerate(at) if tick <= now.tick]
     if not passed:
         return worth(values[0], now)
     n = passed[-1]
     if n == len(at) - 1:
         return worth(values[n], now)
-    p = (now.tick - at[n]) / (at[n + 1] - at[n])
+    p = float((now.tick - at[n]) / (at[n + 1] - at[n]))
     return between(shape, worth(values[n], now), worth(values[n + 1], now), p)
 
 

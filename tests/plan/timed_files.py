@@ -160,7 +160,7 @@ class Drawn:
         points = tuple(
             (Time(Fraction(place * step), unit), self.number() if positive else sub()) for place in places
         )
-        return ("ramp", points, shape, self.chance(3))
+        return ("ramp", points, shape, self.chance(3), self.chance(3))
 
     def shape(self) -> tuple[str, float]:
         name = self.one(*SHAPES)
@@ -202,7 +202,7 @@ class Drawn:
             given |= self._warmup(kind, factor)
         if kind not in ("inverse_sqrt", "cosine_restarts", "plateau") and self.chance(4):
             given["endpoint"] = True
-        if kind not in ("constant",) and epochs and self.chance(4):
+        if epochs and self.chance(4):
             given["interval"] = "epoch"
         return Curve(kind, tuple(given.items()))
 
@@ -231,7 +231,7 @@ class Drawn:
         given: dict[str, Any] = {"warmup": self.time(), "warmup_type": self.shape()}
         if given["warmup_type"][0] == "exponential" or self.chance(2):
             given["warmup_start_factor"] = self.one(0.1, 0.5, 1.5)
-            if not factor and kind != "constant" and self.chance(2):
+            if not factor and self.chance(2):
                 del given["warmup_start_factor"]
                 given["warmup_lr"] = self.one(1e-3, 0.3)
         if kind not in ("constant", "inverse_sqrt", "plateau") and self.chance(3):
@@ -411,9 +411,9 @@ def expression(e: Expr) -> str:
         test = f"{expression(a)} {comparison} {expression(b)}"
         return f"choose({test}, {expression(first)}, {expression(second)})"
     if op == "ramp":
-        points, form, endpoint = rest
+        points, form, endpoint, exact = rest
         listed = ", ".join(f"({duration(when)}, {expression(value)})" for when, value in points)
-        return f"ramp({listed}, shape={shape(form)}{', endpoint=true' * endpoint})"
+        return f"ramp({listed}, shape={shape(form)}{', endpoint=true' * endpoint}{', exact=true' * exact})"
     if op == "schedule":
         return curve(rest[0], called=True)
     if op in ("+", "-", "*", "/", "mod", "^") and len(rest) == 2:

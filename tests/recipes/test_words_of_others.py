@@ -103,6 +103,10 @@ of_scheduler(
     ),
 )
 of_scheduler(
+    "torch: `OneCycleLR(total_steps=100, three_phase=True)`",
+    lambda o: lrs.OneCycleLR(o, list(PEAKS), total_steps=STEPS, three_phase=True, cycle_momentum=False),
+)
+of_scheduler(
     "torch: `PolynomialLR(total_iters=100, power=0.9)`",
     lambda o: lrs.PolynomialLR(o, total_iters=100, power=0.9),
 )
@@ -304,9 +308,57 @@ def _(peak: float, k: int) -> float:
     return peak * (1 - k / STEPS) ** 0.9 * min(1, k / 10)
 
 
-@of_formula("Noam (tensor2tensor, NeMo, ESPnet)")
+@of_formula("Noam (tensor2tensor, ESPnet)")
 def _(peak: float, k: int) -> float:
     return float(peak * 512**-0.5 * min((k + 1) ** -0.5, (k + 1) * 10**-1.5))
+
+
+@of_formula("NeMo: `NoamAnnealing(d_model=512, warmup_steps=10)`")
+def _(peak: float, k: int) -> float:
+    """The first two steps are one and the same: `step = max(1, last_epoch)`."""
+    step = max(1, k)
+    return float(peak * 512**-0.5 * min(step**-0.5, step * 10**-1.5))
+
+
+@of_formula("NeMo: `NoamHoldAnnealing(warmup_steps=10, hold_steps=20)`")
+def _(peak: float, k: int) -> float:
+    if k <= 10:
+        return peak * (k + 1) / 11
+    return peak if k < 30 else float(peak * 10**0.5 / (k - 20) ** 0.5)
+
+
+@of_formula("NeMo: `CosineAnnealing(warmup_steps=10, constant_steps=20)`, least a tenth")
+def _(peak: float, k: int) -> float:
+    low = peak / 10
+    if k <= 10:
+        return peak * k / 10
+    return low if k > 80 else low + (peak - low) * _half((k - 10) / 70)
+
+
+@of_formula("optax, Keras: `warmup_cosine_decay`, from 0.01 in 10 steps, down to 0.1 at 80")
+def _(peak: float, k: int) -> float:
+    if k < 10:
+        return peak * (0.01 + 0.99 * k / 10)
+    return peak * (0.1 + 0.9 * _half(min(k - 10, 70) / 70))
+
+
+@of_formula("fvcore, SAM 2: `CompositeParamScheduler`, constant for 0.305, then a cosine, rescaled")
+def _(peak: float, k: int) -> float:
+    where = k / STEPS
+    return peak if where <= 0.305 else peak * (0.01 + 0.99 * _half((where - 0.305) / 0.695))
+
+
+@of_formula("DeiT: timm's cosine, warm-up 3 epochs from 1e-2, stepped with the epoch that is over")
+def _(peak: float, k: int) -> float:
+    epoch = max(0, k // PER_EPOCH - 1)
+    if epoch < 3:
+        return peak * (0.01 + 0.99 * epoch / 3)
+    return peak * (0.02 + 0.98 * _half(epoch / 10))
+
+
+@of_formula("Megatron-LM: constant, `lr_warmup_init` 1e-6")
+def _(peak: float, k: int) -> float:
+    return 1e-6 + (peak - 1e-6) * k / 10 if k <= 10 else peak
 
 
 @of_formula("DeepSpeed: `WarmupLR`, logarithmic")

@@ -149,14 +149,15 @@ class _Writer:
         )
 
     def _option(self, effect: Effect) -> int:
-        if effect.number not in self.effects:
+        key = (effect.number, effect.bindings)  # what a formula shows is this effect's own
+        if key not in self.effects:
             moves = isinstance(effect.value, Moving)
             value = shown(effect.value) if moves else plain(effect.value)
             formula = "" if moves else filled(self.plan, effect, effect.value) or ""
             holds = self._holds(effect.window)
             said = Said(effect.clause, effect.option, effect.multiply, value, formula, holds)
-            self.effects[effect.number] = self._number(said)
-        return self.effects[effect.number]
+            self.effects[key] = self._number(said)
+        return self.effects[key]
 
     def _freeze(self, effect: FreezeEffect) -> int:
         value = "frozen" if effect.frozen else "trains"

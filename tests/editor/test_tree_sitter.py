@@ -195,6 +195,7 @@ def test_a_statement_that_is_being_typed_costs_itself_only(parser: Any, broken: 
 def test_a_comma_goes_on_in_an_indented_line_only(parser: Any) -> None:
     """As the language has it: comments and empty lines in between do not count."""
     assert faults(parser, "a -> lr 1,  # one\n\n# two\n  eps 1\nb -> lr max(\n1,\n2)\n") == []
+    assert faults(parser, "a where (name matches\n/->/) -> lr 1\n") == []
     assert faults(parser, "a -> lr 1,\nfreeze b until epoch 3\n") != []
 
 

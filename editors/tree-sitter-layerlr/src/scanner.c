@@ -65,8 +65,9 @@ static bool is_statement_ahead(TSLexer *lexer) {
     lexer->advance(lexer, false);
   }
   if (lexer->lookahead == ' ' && opens_statement(word)) return true;
+  // What stands in a text, a regular expression or a comment is no arrow.
   int32_t before = 0;
-  while (lexer->lookahead != '\n' && lexer->lookahead != '#' && lexer->lookahead != '"' && !lexer->eof(lexer)) {
+  while (lexer->lookahead != 0 && strchr("\n#\"/", lexer->lookahead < 128 ? (int)lexer->lookahead : ' ') == NULL) {
     if (before == '-' && lexer->lookahead == '>') return true;
     before = lexer->lookahead;
     lexer->advance(lexer, false);

@@ -238,3 +238,19 @@ def test_what_is_missing_behind_a_function_is_the_only_finding(text: str, code: 
         layerlr.parse(text).resolve(Net(), steps=100)
     (found,) = [d for d in caught.value.diagnostics if d.severity == "error"]
     assert (found.code, help in str(found.help)) == (code, True)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # nothing is reported here
+def test_a_warm_up_that_is_held_for_an_epoch_is_bounded_by_no_least_rate() -> None:
+    """The plan and the optimizer agree in the epoch in which the warm-up ends: its first step counts for all of it."""
+    schedule = "plateau(metric=val_loss, min_lr=0.01, warmup=0.5 epochs, interval=epoch)"
+    plan = layerlr.parse(f"steps 4\nsteps_per_epoch 2\n** -> lr 1e-4\nschedule {schedule}").resolve(Net())
+    model = Net()
+    optimizer = plan.optimizer(model)
+    live = plan.schedule(model, optimizer)
+    found = []
+    for _ in range(4):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        live.step()
+    assert found == [plan.at(step=k)["fc.weight"]["lr"] for k in range(4)] == [0.0, 0.0, 1e-4, 1e-4]

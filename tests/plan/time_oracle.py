@@ -646,6 +646,8 @@ class Parameter:
             if curve.kind == "plateau":
                 rate *= self.run.plateau(*scheduled, tick)
                 given = dict(curve.given)
+                if given.get("interval") == "epoch":
+                    since = since // (own.epoch or 1) * (own.epoch or 1)
                 if "min_lr" in given and since >= own.ticks(given.get("warmup", Time(Fraction(0), "%"))):
                     rate = max(rate, min(given["min_lr"], peak))
         return rate * self._warmed_up(tick)

@@ -113,11 +113,15 @@ SCHEDULES: Mapping[str, Signature] = {
     "constant": Signature(
         {
             "factor": ArgumentInfo("number", "the share of the rate", 1, domain=NOT_NEGATIVE),
-            **WARMUP,
+            **{name: info for name, info in WARMUP.items() if name != "warmup_lr"},
             "interval": INTERVAL,
             "endpoint": ENDPOINT,
         },
         {
+            "warmup_lr": (
+                "`warmup_lr` is a rate, and constant is the same factor for every rate",
+                "write linear(end_factor=1, warmup_lr=...), or warmup_start_factor=, a share of each group's own rate",
+            ),
             "min_lr": ("constant does not fall, so there is no least rate", "leave it out"),
             "floor": ("constant does not fall, so there is no floor", "leave it out"),
         },

@@ -12,11 +12,14 @@ import pytest
 
 from layerlr_dsl.api import Plan, load
 from layerlr_dsl.eject import ejected
+from layerlr_dsl.eject.refusals import CannotEject
 from layerlr_dsl.model.specs import inventory_of_spec
 from layerlr_dsl.tools.resources import recipes_path
 
 RULES = recipes_path()
-NAMES = sorted(path.stem for path in RULES.glob("*.lr"))
+FOREIGN = {"mae_linear_probe"}
+"""Those whose optimizer is not torch's own."""
+NAMES = sorted(path.stem for path in RULES.glob("*.lr") if path.stem not in FOREIGN)
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -47,6 +50,13 @@ def ticks_of(plan: Plan) -> list[int]:
     around = {tick + by for tick in (0, total, *plan.changes()) for by in (-1, 0, 1)}
     spread = range(0, total, max(total // 60, 1))
     return sorted(tick for tick in around.union(spread) if 0 <= tick <= total)
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN))
+def test_a_recipe_with_an_optimizer_of_others_is_refused(name: str) -> None:
+    """The page imports torch alone; the reason is said, with the optimizer's name."""
+    with pytest.raises(CannotEject, match=r"the optimizer lars is not torch's own"):
+        ejected(planned(name), "a test")
 
 
 @each

@@ -60,9 +60,7 @@ def test_a_point_of_a_ramp_lies_on_a_step_or_exactly_where_it_is_written() -> No
 
 def test_what_is_constant_rises_from_a_rate_and_once_an_epoch() -> None:
     """Megatron's constant style begins at the same rate for every group; others step their warm-up by epochs."""
-    text = (
-        "schedule linear(end_factor=1, warmup=20 steps, warmup_lr=1e-6, interval=epoch)\nbody -> lr 3e-4\nfc -> lr 1e-3"
-    )
+    text = "schedule linear(end_factor=1, warmup=20 steps, warmup_lr=1e-6, interval=epoch)\nbody -> lr 3e-4\nfc -> lr 1e-3"
     plan = layerlr.parse(text).resolve(Net(), epochs=10, steps_per_epoch=5)
     for step, share in ((0, 0), (4, 0), (5, 0.25), (14, 0.5), (15, 0.75), (20, 1), (49, 1), (60, 1)):
         now = plan.at(step=step)

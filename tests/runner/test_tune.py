@@ -200,12 +200,13 @@ def test_a_budget_too_small_for_one_trial_ends_with_2(layerlr, tmp_path, files, 
 
 
 def test_a_budget_is_kept(layerlr, tmp_path, files):
-    """The last trial is over before eight seconds are; every file has been tried as often as the others."""
+    """The last trial is over before eight seconds are; files have been tried equally often, up to the last round."""
     ran = layerlr(*_line(tmp_path, *files, "--budget", "8s", "--let", "base=1e-3..1e-1 log"))
     assert ran.status == 0, ran.err
     report = json.loads((tmp_path / "out" / "tune.json").read_text())
     assert report["seconds"] < 8
-    assert len({len(file["trials"]) for file in report["files"]}) == 1
+    tried = [len(file["trials"]) for file in report["files"]]
+    assert max(tried) - min(tried) <= 1
     assert report["files"][0]["trials"][0]["state"] == "complete"
 
 

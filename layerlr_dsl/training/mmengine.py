@@ -89,6 +89,8 @@ class LayerRulesHook(Hook):  # type: ignore[misc]
     def before_run(self, runner: Any) -> None:
         """Put the real optimizer in, before a checkpoint is loaded. Raises RuleError and TrainingError."""
         wrapper = runner.optim_wrapper
+        if wrapper is None or isinstance(wrapper, Mapping) or self._plan is not None:
+            return  # nothing is trained: `val` and `test` come here too, of a configuration or of a trained run
         coming = getattr(wrapper, "optimizer", None)
         if not isinstance(coming, Coming):
             raise TrainingError(

@@ -40,7 +40,7 @@ class Still(BaseMetric):
         return {"a/b(c)": 1.0}
 
 
-def run(folder, rules=RULES, size=32, *, validate=False, resume=False, **settings):
+def run(folder, rules=RULES, size=32, *, validate=False, resume=False, act=runner.Runner.train, **settings):
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(size, 4), torch.randint(2, (size,)))
     sampler, collate = {"type": "DefaultSampler", "shuffle": False}, {"type": "default_collate"}
@@ -62,7 +62,7 @@ def run(folder, rules=RULES, size=32, *, validate=False, resume=False, **setting
     made = runner.Runner(
         **given, work_dir=str(folder), train_dataloader=loader, resume=resume, experiment_name=name
     )
-    made.train()
+    act(made)
     return made, next(h for h in made._hooks if isinstance(h, LayerRulesHook)).schedule
 
 
@@ -103,6 +103,15 @@ def test_a_loop_of_iterations_counts_steps(tmp_path, seen):
     _, schedule = run(tmp_path, rules, train_cfg={"by_epoch": False, "max_iters": 6})
     assert [trains for _, trains in seen] == [False] * 2 + [True] * 4
     assert schedule.plan.clock.total == 6
+
+
+def test_evaluating_makes_no_optimizer(tmp_path, seen):
+    """mmengine calls `before_run` for it too: behind a run, and of a configuration that is not trained at all."""
+    made, schedule = run(tmp_path, validate=True)
+    made.val()
+    assert schedule.last_epoch == schedule.plan.clock.total == len(seen)
+    _, never = run(tmp_path, validate=True, act=runner.Runner.val)
+    assert (never, len(seen)) == (None, schedule.last_epoch)
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, seen):

@@ -95,31 +95,12 @@ def check_expanded(
     }
     rules = [clause for clause, _, _ in gathered.clauses]
     settings = SettingsChecker(lets, optimizer, named, rules, found)
-    clauses: list[CheckedClause] = []
-    left_out: list[LeftOut] = []
-    for statement, included, stage in gathered.clauses:
-        selectors.begin()
-        checked = _check_clause(len(clauses), statement, included, stage, selectors, settings, lets, found)
-        if checked is not None:
-            clauses.append(checked)
-        else:
-            left_out += selectors.left_out(not isinstance(statement, s.RuleStatement))
-    expectations: list[CheckedExpectation] = []
-    for expected, stage in gathered.expectations:
-        selectors.begin()
-        holds = _check_expectation(expected, stage, selectors, settings, lets, found)
-        if holds is not None:
-            expectations.append(holds)
-        else:
-            left_out += selectors.left_out(freezes=False)
+    clauses, left_out = _check_clauses(gathered, selectors, settings, lets, found)
+    expectations, not_expected = _check_expectations(gathered, selectors, settings, lets, found)
     settings.unused(found)
     _check_model(gathered.model, found)
     check_stages(gathered.stages, lets, found)
-    steps = _whole(gathered.steps, lets, found)
-    if steps is not None and gathered.epochs is not None and gathered.steps is not None:
-        message = "the length of the run is given twice, in epochs and in steps"
-        related = (Related("the epochs are here", gathered.epochs.span),)
-        found.error("LR009", message, gathered.steps.span, "keep one of them", related=related)
+    steps = _check_steps(gathered, lets, found)
     return CheckedRules(
         source=source,
         sources=tuple(expansion.sources),
@@ -133,12 +114,54 @@ def check_expanded(
         stages=tuple(gathered.stages),
         lets=lets,
         groups=groups,
-        clauses=tuple(clauses),
-        expectations=tuple(expectations),
+        clauses=clauses,
+        expectations=expectations,
         diagnostics=tuple(in_order(found, expansion.sources)),
         complete=not has_errors(found),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *not_expected),
     )
+
+
+def _check_clauses(
+    gathered: _Gathered, selectors: SelectorChecker, settings: SettingsChecker, lets: Lets, found: Findings
+) -> tuple[tuple[CheckedClause, ...], list[LeftOut]]:
+    """The clauses that are without fault, numbered in order, and the selectors of the others."""
+    clauses: list[CheckedClause] = []
+    left_out: list[LeftOut] = []
+    for statement, included, stage in gathered.clauses:
+        selectors.begin()
+        checked = _check_clause(len(clauses), statement, included, stage, selectors, settings, lets, found)
+        if checked is not None:
+            clauses.append(checked)
+        else:
+            left_out += selectors.left_out(not isinstance(statement, s.RuleStatement))
+    return tuple(clauses), left_out
+
+
+def _check_expectations(
+    gathered: _Gathered, selectors: SelectorChecker, settings: SettingsChecker, lets: Lets, found: Findings
+) -> tuple[tuple[CheckedExpectation, ...], list[LeftOut]]:
+    """The expectations that are without fault, and the selectors of the others."""
+    expectations: list[CheckedExpectation] = []
+    left_out: list[LeftOut] = []
+    for expected, stage in gathered.expectations:
+        selectors.begin()
+        holds = _check_expectation(expected, stage, selectors, settings, lets, found)
+        if holds is not None:
+            expectations.append(holds)
+        else:
+            left_out += selectors.left_out(freezes=False)
+    return tuple(expectations), left_out
+
+
+def _check_steps(gathered: _Gathered, lets: Lets, found: Findings) -> int | None:
+    """The length of the run in steps, which must not be given in epochs too."""
+    steps = _whole(gathered.steps, lets, found)
+    if steps is not None and gathered.epochs is not None and gathered.steps is not None:
+        message = "the length of the run is given twice, in epochs and in steps"
+        related = (Related("the epochs are here", gathered.epochs.span),)
+        found.error("LR009", message, gathered.steps.span, "keep one of them", related=related)
+    return steps
 
 
 def _replace_lets(statements: dict[str, s.LetStatement], given: Mapping[str, Value], found: Findings) -> None:

@@ -144,7 +144,7 @@ class CascadeBuilder:
         """Of each sequence, the number of the first turn that a selector of it has."""
         self._freezes_made = count()
         self._parts: dict[int, dict[Part, bool]] = {}
-        """Of each setting that moves: which parts of its value do, by id."""
+        """Of each setting that moves: which parts of its value do, by their places."""
         self._said: set[tuple[str, Source | None, int]] = set()
         self._most = _FEWEST_VALUES + _VALUES_OF_A_CLASS * len(kinds)
         self._worked_out = 0

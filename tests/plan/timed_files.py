@@ -231,7 +231,7 @@ class Drawn:
         given: dict[str, Any] = {"warmup": self.time(), "warmup_type": self.shape()}
         if given["warmup_type"][0] == "exponential" or self.chance(2):
             given["warmup_start_factor"] = self.one(0.1, 0.5, 1.5)
-            if not factor and self.chance(2):
+            if not factor and kind != "constant" and self.chance(2):
                 del given["warmup_start_factor"]
                 given["warmup_lr"] = self.one(1e-3, 0.3)
         if kind not in ("constant", "inverse_sqrt", "plateau") and self.chance(3):

@@ -77,7 +77,7 @@ def _strict(rules: Rules) -> Rules:
     return rules
 
 
-class Findings(tuple[Diagnostic, ...]):
+class PrintedFindings(tuple[Diagnostic, ...]):
     """Findings in the order of the file: printed with their lines and carets, and shown so by notebooks."""
 
     __slots__ = ()
@@ -231,7 +231,7 @@ class Rules:
         from layerlr_dsl.plan.timeless import timeless
 
         found = (*checked.diagnostics, *timeless(checked))
-        self.diagnostics: tuple[Diagnostic, ...] = Findings(in_order(found, checked.sources))
+        self.diagnostics: tuple[Diagnostic, ...] = PrintedFindings(in_order(found, checked.sources))
 
     def __repr__(self) -> str:
         return f"<Rules {self.checked.source.name}: {len(self.checked.clauses)} statements>"
@@ -289,19 +289,21 @@ class Rules:
         epochs: float | None = None,
         steps_per_epoch: int | None = None,
         steps: int | None = None,
-    ) -> Findings:
+    ) -> PrintedFindings:
         """Every finding, worst or not; nothing is raised.
 
         Without a model, those of the language alone. A model or a length that cannot be is a finding too.
         """
         if model is None:
-            return Findings(self.diagnostics)
+            return PrintedFindings(self.diagnostics)
         try:
-            return Findings(self._plan(model, epochs, steps_per_epoch, steps, lenient=True).diagnostics)
+            return PrintedFindings(
+                self._plan(model, epochs, steps_per_epoch, steps, lenient=True).diagnostics
+            )
         except ModelError as fault:
-            return Findings((*self.diagnostics, error("LR210", str(fault), None, fault.help)))
+            return PrintedFindings((*self.diagnostics, error("LR210", str(fault), None, fault.help)))
         except ImpossibleTime as fault:
-            return Findings((*self.diagnostics, error("LR312", str(fault), None)))
+            return PrintedFindings((*self.diagnostics, error("LR312", str(fault), None)))
 
     def without_model(self, fault: ModelError) -> tuple[Diagnostic, ...]:
         """Every finding where the file's own model cannot be had; not twice where its name is at fault."""

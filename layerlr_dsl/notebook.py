@@ -14,7 +14,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from layerlr_dsl.api import Findings, Rules, parse
+from layerlr_dsl.api import PrintedFindings, Rules, parse
 from layerlr_dsl.language.diagnostics import RuleError, has_errors
 from layerlr_dsl.tools.numbers import plural
 
@@ -47,21 +47,21 @@ class CellMagic:
         if has_errors(found):
             raise RuleError(found)
         self.shell.user_ns[asked.name] = rules
-        self._tell(asked.name, rules, Findings(one for one in found if one.severity != "info"))
+        self._tell(asked.name, rules, PrintedFindings(one for one in found if one.severity != "info"))
         if asked.show:
             from IPython.display import display
 
             display(rules)  # type: ignore[no-untyped-call,unused-ignore]
 
-    def _checked(self, rules: Rules, asked: Any) -> Findings:
+    def _checked(self, rules: Rules, asked: Any) -> PrintedFindings:
         if asked.on is None:
-            return Findings(rules.diagnostics)
+            return PrintedFindings(rules.diagnostics)
         known: Mapping[str, Any] = self.shell.user_ns
         if asked.on not in known:
             _refuse(f"--on: there is no {asked.on!r} in this notebook")
         return rules.check(known[asked.on], asked.epochs, asked.steps_per_epoch)
 
-    def _tell(self, name: str, rules: Rules, found: Findings) -> None:
+    def _tell(self, name: str, rules: Rules, found: PrintedFindings) -> None:
         from IPython.display import display
 
         statements = plural(len(rules.checked.clauses), "statement")

@@ -56,7 +56,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
     import click
 
     from layerlr_dsl.cli.app import app
-    from layerlr_dsl.cli.exits import Findings
+    from layerlr_dsl.cli.exits import HasErrors
 
     # Not app.main(): it turns a closed pipe into exit status 1.
     try:
@@ -64,7 +64,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
             status = app.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except Findings as findings:
+    except HasErrors as findings:
         findings.show()
         return findings.status
     except click.ClickException as refusal:

@@ -98,7 +98,7 @@ def _page(plans: tuple[Plan, Plan], names: tuple[str, str], found: Changes) -> s
 
 
 def _plans(left: Input, right: Input, resolver: Resolver) -> tuple[Plan, Plan]:
-    """Both plans, for one model. Raises Refusal and Findings."""
+    """Both plans, for one model. Raises Refusal and HasErrors."""
     before, after = read(left), read(right)
     if resolver.model is None:
         named = resolver.resolve(right, after)

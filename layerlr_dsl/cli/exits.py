@@ -32,7 +32,7 @@ class Refusal(click.ClickException):
             write_error("\n".join(labelled("help", self.help, screen)))
 
 
-class Findings(click.ClickException):
+class HasErrors(click.ClickException):
     """Errors keep a command from doing its work: status 1 for those of a rule file, 2 of an argument."""
 
     def __init__(self, findings: Iterable[Diagnostic], status: int = 1) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.api import Rules
-from layerlr_dsl.cli.exits import Findings, Refusal
+from layerlr_dsl.cli.exits import HasErrors, Refusal
 from layerlr_dsl.cli.inputs import Input, read
 from layerlr_dsl.cli.options import Models, Run
 from layerlr_dsl.cli.terminal import waiting
@@ -153,7 +153,7 @@ def _folder(source: Source) -> Path | None:
 def planned(entry: Input, resolver: Resolver) -> tuple[Resolved, Plan]:
     """The plan of one input.
 
-    Raises Findings where a finding is an error, Refusal where the input cannot be read or there is no
+    Raises HasErrors where a finding is an error, Refusal where the input cannot be read or there is no
     model to plan for.
     """
     resolved = resolver.resolve(entry, read(entry))
@@ -162,9 +162,9 @@ def planned(entry: Input, resolver: Resolver) -> tuple[Resolved, Plan]:
 
 
 def plan_of(resolved: Resolved) -> Plan:
-    """The plan of what was checked. Raises Findings and Refusal, as `planned` does."""
+    """The plan of what was checked. Raises HasErrors and Refusal, as `planned` does."""
     if has_errors(resolved.findings):
-        raise Findings(resolved.findings)
+        raise HasErrors(resolved.findings)
     if resolved.plan is None:
         hint = 'give one with --model, or write `model "..."` in the file'
         raise Refusal(f"{resolved.entry.name}: names no model", hint)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from layerlr_dsl.cli.exits import Findings
+from layerlr_dsl.cli.exits import HasErrors
 from layerlr_dsl.cli.options import FolderName
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.printable import escape
@@ -66,7 +66,7 @@ def said() -> Iterator[None]:
     try:
         yield
     except RuleError as fault:
-        raise Findings(fault.diagnostics) from None
+        raise HasErrors(fault.diagnostics) from None
     except RunnerError as fault:
         if os.environ.get("LAYERLR_DEBUG") and fault.__cause__ is not None:
             raise

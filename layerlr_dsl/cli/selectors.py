@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from layerlr_dsl.cli.exits import Findings
+from layerlr_dsl.cli.exits import HasErrors
 from layerlr_dsl.language.checker import check
 from layerlr_dsl.language.diagnostics import Diagnostic, error
 from layerlr_dsl.language.source import Source, Span
@@ -25,7 +25,7 @@ def selected_rows(
     """The parameters that a selector covers, by row and in the order of the model, each by a covered name.
 
     A tied parameter is covered where any of its names is. `context` is a rule file whose groups and lets
-    the selector may use, `root` that of its includes. Raises Findings (status 2) where the selector is
+    the selector may use, `root` that of its includes. Raises HasErrors (status 2) where the selector is
     faulty or covers nothing.
     """
     before = "" if context is None else context.text.rstrip() + "\n"
@@ -36,7 +36,7 @@ def selected_rows(
     whole = isinstance(last, RuleStatement) and last.span.start == len(before) and len(last.settings) == 1
     if not whole or "\n" in selector:
         shown = Source("<selector>", selector)
-        raise Findings([error("LR001", "this is more than a selector", Span(shown, 0, len(selector)))], 2)
+        raise HasErrors([error("LR001", "this is more than a selector", Span(shown, 0, len(selector)))], 2)
     plan: Plan = resolve(rules, inventory, Clock(), lenient=True)
     # That a rule must agree on all names of a tied parameter is no concern of a selector that has no rule.
     _refuse((d for d in plan.diagnostics if d.code != "LR205"), selector, len(before))
@@ -65,7 +65,7 @@ def _refuse(findings: Iterable[Diagnostic], selector: str, start: int) -> None:
         if finding.severity == "error" and finding.span is not None and finding.span.end > start
     ]
     if errors:
-        raise Findings(errors, 2)
+        raise HasErrors(errors, 2)
 
 
 def _within(span: Span, shown: Source, start: int) -> Span:

@@ -16,8 +16,12 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.cli.terminal import Screen, write
+from layerlr_dsl.render.table import Column, table
+from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tuning.outcome import Outcome
+from layerlr_dsl.tuning.verdict import headings, rows, verdict
 
 if TYPE_CHECKING:
     from layerlr_dsl.tuning.arms import Arm
@@ -346,7 +350,7 @@ def _say(text: str) -> None:
 
 
 def _finish(outcome: Outcome, plan: Plan, subject: Subject, options: dict[str, Any]) -> int:
-    from layerlr_dsl.cli.render.tune import render
+    from layerlr_dsl.cli.tune import render
     from layerlr_dsl.tuning.results import write_results
 
     write("\n".join(["", *render(outcome, Screen.of_stdout())]))
@@ -361,3 +365,18 @@ def _how(plan: Plan, subject: Subject, outcome: Outcome) -> list[str]:
     said = [f"{subject.model} on {subject.data}; trials of {_length(plan)}"]
     weights = plan.settings.get("weights")
     return [*said, f"weights {weights}"] if weights else said
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+def render(outcome: Outcome, screen: Screen) -> list[str]:
+    """Lines that fit the screen."""
+    columns = [
+        Column(title, right=place > 1, elastic=place < 2) for place, title in enumerate(headings(outcome))
+    ]
+    lines = table(columns, rows(outcome), screen)
+    lines.append("")
+    for sentence in verdict(outcome):
+        lines += wrap(sentence, screen.width, 0, "  ")
+    return lines

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.inputs import read, single
+from layerlr_dsl.cli.inputs import Input, read, single
 from layerlr_dsl.cli.loopback import HOST, Board, Loopback
 from layerlr_dsl.cli.options import Models, Run, models_option, root_option, run_options
-from layerlr_dsl.cli.preview import Preview
+from layerlr_dsl.cli.resolving import Resolved, Resolver
 from layerlr_dsl.cli.terminal import write
+from layerlr_dsl.language.diagnostics import has_errors
+from layerlr_dsl.plots import html
+from layerlr_dsl.plots.network import drawing
+from layerlr_dsl.render import news
+
+if TYPE_CHECKING:
+    from layerlr_dsl.language.diagnostics import Diagnostic
+    from layerlr_dsl.plan.plan import Plan
 
 INTERVAL = 0.2
 
@@ -72,3 +84,76 @@ def _watch(preview: Preview, board: Board) -> None:
         time.sleep(INTERVAL)
         if preview.changed():
             board.post(preview.look())
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+class Preview:
+    """One rule file, looked at again and again."""
+
+    def __init__(self, entry: Input, model: Models | None, run: Run) -> None:
+        self.entry, self.model, self.run = entry, model, run
+        self.title = os.path.basename(entry.name)
+        self.shown: dict[str, Any] | None = None
+        """The last picture that could be drawn."""
+        self._seen = {entry.path: _saved(entry.path)}
+        """When each file that takes part was saved, as far as it was looked at."""
+        self._resolvers: dict[bool, Resolver] = {}
+
+    def look(self) -> dict[str, Any]:
+        """The news: `found`, `stale` (a sentence on the picture), and `drawing` where there is a new one."""
+        self._seen = {path: _saved(path) for path in self._seen}  # before it is read: no change is missed
+        try:
+            resolved, supposed = self._resolved()
+        except Refusal as refusal:
+            return self._undrawn((), news.fault(refusal.message, refusal.help))
+        for source in resolved.rules.sources:
+            self._seen.setdefault(str(source.path or self.entry.path), _saved(str(source.path)))
+        if has_errors(resolved.findings):
+            return self._undrawn(resolved.findings)
+        if resolved.plan is None:
+            missing = 'the file names no model: write `model "..."` in it, or give one with --model'
+            return self._undrawn(resolved.findings, news.fault(missing))
+        self.shown = self._drawn(resolved.plan, resolved.spec)
+        return news.drawn(resolved.findings, self.shown, supposed)
+
+    def page(self, told: dict[str, Any]) -> str:
+        """The whole page with some news in it."""
+        return html.following(self.title, {"drawing": self.shown, **told})
+
+    def changed(self) -> bool:
+        """Whether the file, or one that it includes, was saved since it was looked at."""
+        return any(_saved(path) != seen for path, seen in self._seen.items())
+
+    def _resolved(self) -> tuple[Resolved, bool]:
+        """What became of the file, and whether the length of the run had to be supposed. Raises Refusal."""
+        source = read(self.entry)
+        resolved = self._resolver(False).resolve(self.entry, source)
+        unknown = resolved.plan is not None and resolved.plan.clock.total is None
+        if not unknown:
+            return resolved, False
+        return self._resolver(True).resolve(self.entry, source), True
+
+    def _resolver(self, supposed: bool) -> Resolver:
+        """The same each time: it remembers models."""
+        if supposed not in self._resolvers:
+            run = self.run
+            if supposed:
+                run = Run(Fraction(news.SUPPOSED), run.steps_per_epoch, None, run.lets)
+            self._resolvers[supposed] = Resolver(self.model, run)
+        return self._resolvers[supposed]
+
+    def _drawn(self, plan: Plan, spec: str | None) -> dict[str, Any]:
+        return html.data(drawing(plan, f"{self.title} on {spec}"))
+
+    def _undrawn(self, found: Sequence[Diagnostic], *said: dict[str, Any]) -> dict[str, Any]:
+        return news.undrawn(found, self.shown is not None, *said)
+
+
+def _saved(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.importers.clocks import clocked
+from layerlr_dsl.api import Plan, parse
 from layerlr_dsl.importers.description import Description, LeftOut, SourceFault
 from layerlr_dsl.importers.fitting import fitted
+from layerlr_dsl.importers.geometric import CLOSE
 from layerlr_dsl.importers.live import Live, describe, read_optimizer
-from layerlr_dsl.importers.proof import differences
 from layerlr_dsl.importers.reading import Node, read
 from layerlr_dsl.importers.registry import Kind, kind_of, kinds
 from layerlr_dsl.importers.writing import text_of_description
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.diagnostics import Diagnostic, has_errors
+from layerlr_dsl.language.printing import text_of
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.plan.resolve import resolve
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.printable import first_line, shown
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -111,3 +116,93 @@ def _finished(told: Description, name: str, live: Live | None, against: str) -> 
     if live is None:
         return Imported(text, told.kind, told.left_out, None, ())
     return Imported(text, told.kind, told.left_out, against, tuple(differences(text, live)))
+
+
+# ---------------------------------------------------------------- clocks
+
+
+def clocked(told: Description, steps_per_epoch: int | None) -> Description:
+    """The same with the steps of an epoch; without them, less what of its schedule counts steps."""
+    if steps_per_epoch is not None:
+        return replace(told, steps_per_epoch=steps_per_epoch)
+    if told.schedule is None or told.steps is not None or not _counts_steps(told.schedule):
+        return told
+    reason = "counts steps, and the source does not say how many an epoch has: --steps-per-epoch does"
+    left = (*told.left_out, LeftOut(f"`schedule {text_of(told.schedule)}`: {reason}"))
+    return replace(told, schedule=_without_warmup(told.schedule), left_out=left)
+
+
+def _counts_steps(sequence: s.ScheduleSequence) -> bool:
+    return any(_in_steps(argument) for part in sequence.parts for argument in part.factory.arguments)
+
+
+def _in_steps(argument: s.Argument) -> bool:
+    values = argument.value if isinstance(argument.value, tuple) else (argument.value,)
+    return any(isinstance(value, s.Duration) and value.unit == "steps" for value in values)
+
+
+def _without_warmup(sequence: s.ScheduleSequence) -> s.ScheduleSequence | None:
+    """The decay alone; None where that counts steps too."""
+    parts = []
+    for part in sequence.parts:
+        kept = tuple(one for one in part.factory.arguments if not one.name.startswith("warmup"))
+        parts.append(replace(part, factory=replace(part.factory, arguments=kept)))
+    left = replace(sequence, parts=tuple(parts))
+    return None if _counts_steps(left) else left
+
+
+# ---------------------------------------------------------------- held against the groups it came from
+
+
+def planned(text: str, inventory: Inventory) -> Plan:
+    """The plan of a rule text, what depends on a length that nobody said left open."""
+    rules = parse(text, filename="<import>")
+    plan: Plan = resolve(
+        rules.checked, inventory, rules.clock(), lenient=True, before=rules.diagnostics, kind=Plan
+    )
+    return plan
+
+
+def findings(text: str, inventory: Inventory) -> tuple[Diagnostic, ...]:
+    """What `validate` would say of a rule text, notes aside."""
+    return tuple(d for d in planned(text, inventory).diagnostics if d.severity != "info")
+
+
+def differences(text: str, live: Live) -> list[str]:
+    """Where the rules and an optimizer's groups differ, one line a parameter; none where they are the same.
+
+    Those of parameters that do not train are alike whatever they say.
+    """
+    plan = planned(text, live.inventory)
+    if has_errors(plan.diagnostics):
+        return [d.message for d in plan.diagnostics if d.severity == "error"]
+    told = plan.to_json()["parameters"]
+    frozen = {name: bool(options["frozen"]) for name, options in plan.at(epoch=0).items()}
+    return [line for row in range(len(live.inventory)) for line in _differences(live, row, told, frozen)]
+
+
+def _differences(live: Live, row: int, told: Mapping[str, Any], frozen: Mapping[str, bool]) -> Iterator[str]:
+    name = live.inventory.names[row]
+    trains = live.trains[row]
+    if frozen[name] == trains:
+        yield f"{shown(name)}: {'frozen by the rules' if trains else 'trained by the rules'}"
+    if not trains:
+        return
+    ours = told[name]["options"]
+    for option, value in (live.options[row] or {}).items():
+        known = live.info.options.get(option)
+        found = ours.get(option, None if known is None else known.default)
+        if not _same(found, value):
+            yield f"{shown(name)}: {option} {_spelled(found)}, not {_spelled(value)}"
+
+
+def _spelled(value: object) -> str:
+    return spelled(value, 17)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return one == other or abs(one - other) <= CLOSE * max(abs(one), abs(other))
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from typing import Any
 
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.plan import Plan
@@ -11,7 +12,6 @@ from layerlr_dsl.plots.chart import of_network
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
 from layerlr_dsl.plots.svg import draw
-from layerlr_dsl.render import coloured
 from layerlr_dsl.render import plan as table
 from layerlr_dsl.render.text import render_all
 from layerlr_dsl.tools.screen import Screen
@@ -32,7 +32,7 @@ def of_plan(plan: Plan) -> str:
 
 def of_rules(text: str, found: Sequence[Diagnostic]) -> str:
     """The text in colours with the numbers of its lines, and the findings below it."""
-    lines = coloured.lines(text) or [""]
+    lines = coloured(text) or [""]
     width = len(str(len(lines)))
     numbered = "\n".join(f"{number:>{width}}  {line}" for number, line in enumerate(lines, 1))
     return f'<div><pre style="{_PRE}">{numbered}</pre>{of_findings(found) if found else ""}</div>'
@@ -51,3 +51,64 @@ def of_findings(found: Iterable[Diagnostic]) -> str:
 def pre(text: str) -> str:
     """Text as it stands, in a fixed-width face."""
     return f'<pre style="{_PRE}">{escape(text)}</pre>'
+
+
+# ---------------------------------------------------------------- rules in colours
+
+
+_COLOURS = {
+    "Comment": ("comment", "#6e7781", "font-style:italic"),
+    "Keyword": ("keyword", "#8250df", "font-weight:600"),
+    "Operator.Word": ("keyword", "#8250df", "font-weight:600"),
+    "Operator": ("operator", "#8250df", ""),
+    "Name.Tag": ("def", "#0969da", ""),
+    "Name.Attribute": ("attribute", "#bf5700", ""),
+    "Name.Class": ("variable-2", "#1a7f37", ""),
+    "Name.Function": ("variable-2", "#1a7f37", ""),
+    "Literal": ("number", "#0a7d7d", ""),
+}
+"""By token: the colour of that name in JupyterLab's theme, one for elsewhere that is read on white and on black,
+and what tells it apart without colours."""
+
+
+def coloured(text: str) -> list[str]:
+    """The lines of a rule text as HTML; in one colour where Pygments, or its lexer, is not there."""
+    lexer = _lexer()
+    if lexer is None:
+        return [escape(line) for line in text.splitlines()]
+    found = [""]
+    for token, value in lexer.get_tokens(text):
+        for number, part in enumerate(value.split("\n")):
+            if number:
+                found.append("")
+            found[-1] += _span(token, part)
+    return found[: len(text.splitlines())]
+
+
+def _lexer() -> Any:
+    try:
+        from pygments.lexers import get_lexer_by_name
+        from pygments.util import ClassNotFound
+    except ImportError:
+        return None
+    try:
+        return get_lexer_by_name("layerlr", stripnl=False)
+    except ClassNotFound:
+        return None
+
+
+def _span(token: Any, text: str) -> str:
+    style = next((_COLOURS[name] for name in _names(token) if name in _COLOURS), None)
+    if style is None or not text.strip():
+        return escape(text)
+    name, colour, more = style
+    said = f"color:var(--jp-mirror-editor-{name}-color,{colour});{more}".rstrip(";")
+    return f'<span style="{said}">{escape(text)}</span>'
+
+
+def _names(token: Any) -> Iterator[str]:
+    """A token's name and those of the kinds it belongs to: `Operator.Word`, `Operator`."""
+    parts = list(token)
+    while parts:
+        yield ".".join(parts)
+        parts.pop()

@@ -6,17 +6,61 @@ stops before it has trained anything; and whenever a module or parameter was rep
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
 from layerlr_dsl.model.walk import walk
 from layerlr_dsl.training import compiling, parallel
 from layerlr_dsl.training.binding import Binding
+from layerlr_dsl.training.errors import TrainingError, listed
 from layerlr_dsl.training.flags import FlagCheck
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.hooks import weakly
-from layerlr_dsl.training.probing import Probe
+
+
+class _Look:
+    """Forward pre-hook that notes a training module running without autograd; harmless in a copied model."""
+
+    def __init__(self, name: str, seen: set[str]) -> None:
+        self.name = name
+        self.seen = seen
+
+    def __call__(self, module: nn.Module, inputs: Any) -> None:
+        if module.training and not torch.is_grad_enabled():
+            self.seen.add(self.name)
+
+
+class Probe:
+    """Watches one training step of `modules`, which own parameters that train but got no gradient."""
+
+    def __init__(self, modules: dict[str, nn.Module]) -> None:
+        self.modules = modules
+        self.seen: set[str] = set()
+        self._handles = [
+            module.register_forward_pre_hook(_Look(name, self.seen)) for name, module in modules.items()
+        ]
+
+    def close(self) -> None:
+        """Stop watching. Raises TrainingError for modules that ran without autograd and still have no gradient."""
+        for handle in self._handles:
+            handle.remove()
+        deaf = [
+            name for name, module in self.modules.items() if name in self.seen and not any(_gradients(module))
+        ]
+        if deaf:
+            raise TrainingError(
+                f"no gradient reaches {listed(deaf)}, which train: they ran without autograd. Reentrant activation "
+                "checkpointing does that behind a frozen layer; use checkpoint(..., use_reentrant=False) "
+                "(transformers: gradient_checkpointing_kwargs={'use_reentrant': False})"
+            )
+
+
+def _gradients(module: nn.Module) -> Iterable[bool]:
+    return (p.grad is not None for p in module.parameters(recurse=False) if p.requires_grad)
+
 
 ATTEMPTS = 3
 

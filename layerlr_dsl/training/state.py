@@ -6,22 +6,27 @@ saved beside it (`param_names`), and a hook before loading puts everything where
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
 
+from layerlr_dsl.optim.joint_state import without_parameter
 from layerlr_dsl.optim.several import Several, parts_of
-from layerlr_dsl.training.as_built import AsBuilt
+from layerlr_dsl.tools.records import record
 from layerlr_dsl.training.errors import StateNotCarried
 from layerlr_dsl.training.hooks import remove
 from layerlr_dsl.training.saved_state import (
+    IMPLEMENTATION,
     LABELS,
     MADE_BY,
+    RATES,
+    STRUCTURE,
     Carried,
     SavedState,
     rearranged,
@@ -31,6 +36,7 @@ from layerlr_dsl.training.saved_state import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 
 class StateByName:
@@ -242,3 +248,55 @@ def _with_labels(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, 
         for group, own in zip(groups, saved, strict=True)
     ]
     return {**state_dict, "param_groups": labelled}
+
+
+# ---------------------------------------------------------------- as it was built
+
+
+BY_SCHEDULERS = RATES | {"max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum"}
+"""What schedulers of torch write into groups: not the optimizer's to begin afresh with."""
+
+
+@record
+class AsBuilt:
+    """groups: the options of each. loose: state that hangs on no parameter."""
+
+    groups: Sequence[Mapping[str, Any]]
+    loose: Mapping[Any, Any]
+
+    @classmethod
+    def of(cls, optimizer: Optimizer) -> AsBuilt:
+        """Note an optimizer as it is now."""
+        groups = [
+            {key: copy.deepcopy(group[key]) for key in _kept(group)} for group in optimizer.param_groups
+        ]
+        return cls(groups, copy.deepcopy(without_parameter(optimizer)))
+
+    def restore(
+        self, optimizer: Optimizer, parameters: Collection[Tensor], planned: Sequence[Set[str]]
+    ) -> None:
+        """Drop the state of `parameters`, and put the groups that hold nothing else back to what they were.
+
+        planned: the options of each group that the rules decide, which stay as they are.
+        """
+        for parameter in parameters:
+            optimizer.state.pop(parameter, None)
+        fresh = set(map(id, parameters))
+        whole = [all(id(p) in fresh for p in group["params"]) for group in optimizer.param_groups]
+        for place, (group, built) in enumerate(zip(optimizer.param_groups, self.groups, strict=False)):
+            if whole[place]:
+                _put_back(group, built, planned[place] if place < len(planned) else frozenset())
+        if all(whole):
+            optimizer.state.update(copy.deepcopy(dict(self.loose)))
+
+
+def _put_back(group: dict[str, Any], built: Mapping[str, Any], decided: Set[str]) -> None:
+    for key in _kept(group) - decided:
+        if key in built:
+            group[key] = copy.deepcopy(built[key])
+        else:
+            del group[key]  # such as a count of steps, which begins when it is missed
+
+
+def _kept(group: Mapping[str, Any]) -> Set[str]:
+    return group.keys() - STRUCTURE - IMPLEMENTATION - BY_SCHEDULERS

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.formatting import format_text
+from layerlr_dsl.language.parser import parse
+from layerlr_dsl.language.source import Source
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tuning.arms import Arm
 from layerlr_dsl.tuning.outcome import Outcome, Standing
 from layerlr_dsl.tuning.verdict import headings, rows, verdict
-from layerlr_dsl.tuning.winner import texts
 
 RESULTS, PICTURE, BEST = "tune.json", "tune.png", "best.lr"
 
@@ -119,3 +125,46 @@ def _drawn(outcome: Outcome, title: str, path: Path) -> Path | None:
     except (ImportError, OSError):
         return None
     return path
+
+
+# ---------------------------------------------------------------- the winner's text
+
+
+def texts(
+    arm: Arm, values: Mapping[str, object], evidence: Sequence[str], root: Path | None
+) -> dict[str, str]:
+    """The files of an arm by their paths beside each other, its own first; included ones as they are.
+
+    A `let` of an included file gets its value there, and `epochs` in the arm's own file that of its trials.
+    """
+    from layerlr_dsl.runner.folder import rule_texts
+
+    chosen = {**arm.fixed, **values}
+    sources = arm.load({}, root).checked.sources
+    found = {name: with_values(text, chosen) for name, text in rule_texts(sources).items()}
+    first = next(iter(found))
+    if arm.epochs is not None:
+        found[first] = with_epochs(found[first], arm.epochs)
+    comments = "".join(f"# {escape(line)}".rstrip() + "\n" for line in evidence)
+    found[first] = format_text(Source(first, f"{comments}\n{found[first]}"))
+    return found
+
+
+def with_values(text: str, values: Mapping[str, object]) -> str:
+    """A rule text with other constants in its `let`s, all else as it stands."""
+    file, _ = parse(Source("<winner>", text))
+    for statement in reversed(file.statements):
+        if isinstance(statement, s.LetStatement) and statement.name in values:
+            span = statement.value.span
+            text = text[: span.start] + spelled(values[statement.name], 4) + text[span.end :]
+    return text
+
+
+def with_epochs(text: str, epochs: float) -> str:
+    """A rule text with another length, where it gives one."""
+    file, _ = parse(Source("<winner>", text))
+    for statement in file.statements:
+        if isinstance(statement, s.EpochsStatement):
+            span = statement.value.span
+            text = text[: span.start] + spelled(epochs) + text[span.end :]
+    return text

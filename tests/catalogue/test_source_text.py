@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from layerlr_dsl.catalogue import other_packages
+from layerlr_dsl.catalogue.other_packages import NOT_A_LITERAL, Parameter, constructor
 from layerlr_dsl.catalogue.signatures import options_of
-from layerlr_dsl.catalogue.source_text import NOT_A_LITERAL, Parameter, constructor
 
 
 @pytest.fixture

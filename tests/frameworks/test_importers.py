@@ -11,7 +11,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.importers import import_text
-from layerlr_dsl.importers.proof import findings
+from layerlr_dsl.importers.importing import findings
 from layerlr_dsl.model.inventory import Inventory
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.importers import Imported, SourceFault, import_text, kinds
-from layerlr_dsl.importers.proof import findings
+from layerlr_dsl.importers.importing import findings
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.model.inventory import Inventory

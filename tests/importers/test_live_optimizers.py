@@ -15,7 +15,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.importers import SourceFault, import_optimizer
-from layerlr_dsl.importers.proof import findings
+from layerlr_dsl.importers.importing import findings
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source

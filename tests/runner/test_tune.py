@@ -235,7 +235,7 @@ def test_one_length_by_time_is_for_all_processes_of_a_study(layerlr, tmp_path, f
 def test_a_winner_found_by_time_says_how_long_its_trials_were(tmp_path, files):
     """As its own `epochs`, where it has that line."""
     from layerlr_dsl.tuning.arms import Arm
-    from layerlr_dsl.tuning.winner import texts
+    from layerlr_dsl.tuning.results import texts
 
     files[1].write_text("epochs 30  # long\nlet base = 1e-2\n** -> lr base\n")
     (text,) = texts(Arm("top", files[1], epochs=12.0), {"base": 0.03}, [], None).values()

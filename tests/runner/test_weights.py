@@ -11,9 +11,9 @@ from published import LITE0, minilm
 from torch import nn
 
 from layerlr_dsl.runner import weight_files
-from layerlr_dsl.runner.conversion import efficientnet_lite0
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.models import build_model
+from layerlr_dsl.runner.weight_files import efficientnet_lite0
 from layerlr_dsl.runner.weights import load_weights
 
 DAISY = 985

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from layerlr_dsl.cli.render.tune import render
+from layerlr_dsl.cli.tune import render
 from layerlr_dsl.tools.screen import Screen
 from layerlr_dsl.tuning.arms import Arm
 from layerlr_dsl.tuning.outcome import Interval, Outcome, Scored, Standing, Trial, best_of

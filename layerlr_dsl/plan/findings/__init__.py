@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language.checker import in_order
 from layerlr_dsl.language.diagnostics import Diagnostic
-from layerlr_dsl.plan.findings import moving, optimizers, overriding, schedules, selectors, stages, time
+from layerlr_dsl.plan.findings import moving, optimizers, overriding, selectors, time
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.plan.resolution import Resolution
 
 
-FAMILIES = (selectors, overriding, stages, moving, optimizers, time, schedules)
+FAMILIES = (selectors, overriding, moving, optimizers, time)
 
 
 def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = ()) -> tuple[Diagnostic, ...]:

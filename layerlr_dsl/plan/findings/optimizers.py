@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.catalogue import optimizers
-from layerlr_dsl.language.check_settings import implausible_rate
+from layerlr_dsl.language.check_optimizers import implausible_rate
 from layerlr_dsl.language.diagnostics import Diagnostic, Related, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.plan.behaviour import Behaviour

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from filelock import FileLock
 
 
 class Missing(Exception):
@@ -20,17 +21,24 @@ def unpacked(package: str, cache: Path) -> Path:
     """The folder with the files of `deb:NAME`, `npm:NAME` or `pip:NAME`. Raises Missing."""
     kind, _, name = package.partition(":")
     folder = cache / "packages" / kind / name.replace("/", "+")
-    if not folder.exists():
-        fetched = folder.with_name(f"{folder.name}.{os.getpid()}")
-        shutil.rmtree(fetched, ignore_errors=True)
-        fetched.mkdir(parents=True)
-        try:
-            _FETCH[kind](name, fetched)
-        except (OSError, subprocess.CalledProcessError, StopIteration) as fault:
-            shutil.rmtree(fetched)
-            raise Missing(f"{package} cannot be had: {_why(fault)}") from None
-        fetched.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # the study's processes begin at the same task
+        if not folder.exists():
+            _fetch(package, folder)
     return folder
+
+
+def _fetch(package: str, folder: Path) -> None:
+    kind, _, name = package.partition(":")
+    fetched = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir()
+    try:
+        _FETCH[kind](name, fetched)
+    except (OSError, subprocess.CalledProcessError, StopIteration) as fault:
+        shutil.rmtree(fetched)
+        raise Missing(f"{package} cannot be had: {_why(fault)}") from None
+    fetched.rename(folder)
 
 
 def _why(fault: BaseException) -> str:

@@ -140,8 +140,16 @@ def load(folder: Path, names: Sequence[str] = (LAST, PREVIOUS)) -> Found | None:
         except Unusable as fault:
             skipped.append(f"{path}: {fault}")
     if skipped:
-        raise RunnerError("no checkpoint can be used\n  " + "\n  ".join(skipped))
+        raise RunnerError("no checkpoint can be used\n  " + "\n  ".join(skipped), _way_out(folder))
     return None
+
+
+def _way_out(folder: Path) -> str | None:
+    """What is left to try where the list of checksums condemns every file: it may be the one that is damaged."""
+    if not checksums.listed(folder):
+        return None
+    listed = folder / checksums.CHECKSUMS_FILE
+    return f"if {listed} is what was damaged, remove it: then each file's own checksums count"
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from layerlr_dsl.tools.nearest import nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
+NAMED = 5
 ACCURACY = Metric("accuracy", share=True, title="acc")
 
 
@@ -103,6 +104,18 @@ def check_labels(labels: Tensor, outputs: int, name: str) -> None:
         )
 
 
+def untaught(data: Data) -> list[str]:
+    """What to say of classes that have no training sample; nothing of data whose samples must be read for it."""
+    if data.class_names is None or data.labels is None or data.preparation is None:
+        return []
+    missing = sorted(set(range(len(data.class_names))) - set(data.labels()))
+    if not missing:
+        return []
+    names = ", ".join(data.class_names[number] for number in missing[:NAMED])
+    more = ", ..." if len(missing) > NAMED else ""
+    return [f"warning: no training sample of {names}{more}: nothing will be learned of that"]
+
+
 def class_weights(text: str, data: Data) -> Tensor:
     """How much the loss of each class counts, shape (classes,).
 
@@ -129,6 +142,8 @@ def class_weights(text: str, data: Data) -> Tensor:
                 f"did you mean {near}?" if near else "write `balanced`, or NAME=WEIGHT with commas between",
             )
         weights[names.index(name)] = _weight(part, number)
+    if not weights.any():
+        raise RunnerError("--class-weights: no class has a weight above 0, so nothing would train")
     return weights
 
 

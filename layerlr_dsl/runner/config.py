@@ -115,7 +115,7 @@ def stored(folder: Path) -> dict[str, Any]:
         ) from None
     except (ValidationError, TypeError):
         raise RunnerError(f"{path} cannot be read as the configuration of a run") from None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise RunnerError(f"{path} cannot be read: {fault}") from None
 
 

@@ -288,7 +288,7 @@ class Live:
         line.add_column(ratio=1)
         line.add_column(no_wrap=True, justify="right")
         line.add_row(
-            f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}{_stage(now)}",
+            Text(f"epoch {now.epoch} of 0..{math.ceil(now.epochs) - 1}, {now.what}{_stage(now)}"),
             ProgressBar(total=max(1, now.steps), completed=now.step),
             f"{now.step}/{now.steps}",
         )
@@ -331,7 +331,7 @@ def _fitting(groups: Sequence[GroupRow], room: int) -> tuple[list[GroupRow], lis
 
 def for_stream(*, plain: bool = False) -> Live | Plain:
     """The display that fits standard output."""
-    console = Enduring()
+    console = Enduring(emoji=False)  # `imagefolder:one:` holds no picture
     lasting = plain or in_cell() or console.is_dumb_terminal
     if console.is_terminal and not lasting:
         return Live(console)

@@ -9,7 +9,7 @@ from typing import Any
 from layerlr_dsl.runner.data import Data, Samples
 from layerlr_dsl.runner.errors import RunnerError
 
-LOOK_AT = 4
+LOOK_AT = 16
 Fingerprint = dict[str, Any]
 
 

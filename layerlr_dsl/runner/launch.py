@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
 
 # what a checkpoint of odd content does to the code that takes it in
-ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
+ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, StopIteration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _taken(folder: Path) -> RunnerError:
     try:
         owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
         pid, host, since = int(owner["pid"]), str(owner["host"]), str(owner["since"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass  # it has only just begun, or the file is damaged: the lock alone counts
     else:
         message += f": process {pid} on {host}, since {since}"

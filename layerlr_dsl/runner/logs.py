@@ -48,10 +48,19 @@ def open_logs(kinds: Sequence[LogKind], folder: Path, columns: Columns, past: Se
 
 
 def past_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none where it is not there."""
+    """The rows of a file of JSON lines, but for lines that were damaged; none where it is not there."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [row for row in map(_row, lines) if row is not None]
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and {"kind", "step"} <= row.keys() else None
 
 
 class Columns:

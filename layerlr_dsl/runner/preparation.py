@@ -9,6 +9,10 @@ from typing import Any
 
 from layerlr_dsl.runner.errors import RunFailed
 from layerlr_dsl.runner.libraries import library
+from layerlr_dsl.tools.numbers import spelled
+
+WHITE = {"I": 65535.0, "F": 1.0}
+"""The brightest value of images whose pixels are no bytes, by the mode that PIL reads them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,29 @@ class Preparation:
 
 
 def _three_channels(image: Any) -> Any:
-    return image.convert("RGB")
+    """The image with 8 bits for each of three channels. Raises ValueError for values that have no place there.
+
+    PIL cuts all that is above 255 off, which makes most grey images of 16 bits white.
+    """
+    white = WHITE.get(image.mode.partition(";")[0])
+    return (image if white is None else _eight_bits(image, white)).convert("RGB")
+
+
+def _eight_bits(image: Any, white: float) -> Any:
+    import numpy
+    from PIL import Image
+
+    values = numpy.asarray(image, dtype=numpy.float64)
+    low, high = float(values.min()), float(values.max())
+    if not 0 <= low <= high <= white:
+        raise ValueError(
+            f"its values go from {spelled(low, 4)} to {spelled(high, 4)}, not from 0 to {spelled(white, 5)}"
+        )
+    return Image.fromarray((values * (255 / white)).round().astype(numpy.uint8))
 
 
 def _grey(image: Any) -> Any:
-    return image.convert("L").convert("RGB")
+    return _three_channels(image).convert("L").convert("RGB")
 
 
 def read_image(path: str | Path) -> Any:
@@ -55,7 +77,7 @@ def read_image(path: str | Path) -> Any:
 
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return _three_channels(image)
     except UnidentifiedImageError:
         raise RunFailed(f"{path} cannot be read as an image: no format that is known") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:

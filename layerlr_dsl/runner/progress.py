@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -66,9 +67,15 @@ class Progress:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Progress:
-        """What a checkpoint says. Raises ValueError where a number is none."""
+        """What a checkpoint says. Raises ValueError where something is missing, or a number is none."""
         from pydantic import TypeAdapter
 
-        known = {f.name for f in fields(cls)}
-        given = {key: value for key, value in stored.items() if key in known}
-        return TypeAdapter(cls).validate_python(given)
+        known = [f.name for f in fields(cls)]
+        missing = [name for name in known if name not in stored]
+        if missing:
+            raise ValueError(f"the progress lacks {', '.join(missing)}")
+        made = TypeAdapter(cls).validate_python({name: stored[name] for name in known})
+        counts = (made.epoch, made.step, made.total, made.count, made.metrics_size, made.seconds)
+        if not all(0 <= number < math.inf for number in counts):
+            raise ValueError("the progress counts below 0, or not at all")
+        return made

@@ -42,7 +42,7 @@ def _another(folder):
 def _changed(folder):
     for path in folder.rglob("*.png"):
         Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
-    return "training: other samples, as a look at 4 of 8 shows"
+    return "training: other samples, as a look at 8 of 8 shows"
 
 
 def _renamed(folder):

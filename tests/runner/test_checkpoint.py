@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -117,6 +118,18 @@ def test_no_flip_anywhere_passes(tmp_path):
         found = checkpoint.load(tmp_path)
         assert found.path.name == "previous.pt", at
         assert "is damaged" in found.skipped[0]
+
+
+def test_where_the_list_condemns_every_file_the_way_out_is_told(tmp_path):
+    """The list itself may be what was damaged."""
+    _two_checkpoints(tmp_path)
+    listed = tmp_path / "checkpoints.sha256"
+    listed.write_text(re.sub("[0-9a-f]{64}", "0" * 64, listed.read_text()))
+    with pytest.raises(RunnerError) as caught:
+        checkpoint.load(tmp_path)
+    assert "remove it" in str(caught.value.help)
+    listed.unlink()
+    assert checkpoint.load(tmp_path).path.name == "last.pt"
 
 
 def test_the_list_of_checksums_is_what_sha256sum_checks(tmp_path):

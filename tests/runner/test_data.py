@@ -19,6 +19,7 @@ from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.datasets.split import stratified
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
 from layerlr_dsl.runner.models import check_fit
+from layerlr_dsl.runner.preparation import read_image
 from layerlr_dsl.runner.tasks import FirstLook
 
 
@@ -122,6 +123,21 @@ def test_a_broken_image_is_named(tmp_path):
     loaded = datasets.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16), validation=0.01))
     with pytest.raises(RunFailed, match=r"a/0\.png cannot be read as an image"):
         _batch(loaded.train, len(loaded.train)), _batch(loaded.validation, len(loaded.validation))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "white"),
+    [("a.png", "uint16", 65535), ("a.tif", "int32", 65535), ("a.tif", "float32", 1)],
+)
+def test_pixels_that_are_no_bytes_keep_their_grey(tmp_path, name, kind, white):
+    """PIL's own conversion cuts off what is above 255: nearly all of such an image would be white or black."""
+    Image.fromarray(numpy.array([[0, white / 4, white]]).astype(kind)).save(tmp_path / name)
+    image = numpy.asarray(read_image(tmp_path / name))
+    assert image.shape == (1, 3, 3)
+    assert image[0, :, 0].tolist() == [0, 64, 255]
+    Image.fromarray(numpy.array([[0, 3 * white]], "float32")).save(tmp_path / "odd.tif")
+    with pytest.raises(RunFailed, match=r"odd\.tif cannot be read as an image: its values go from 0 to"):
+        read_image(tmp_path / "odd.tif")
 
 
 def test_augmented_samples_depend_on_their_key_alone(tmp_path):

@@ -15,6 +15,7 @@ from layerlr_dsl.runner.display import (
     Plain,
     clock_text,
     epoch_text,
+    for_stream,
     headings,
 )
 from layerlr_dsl.runner.tasks import LOSS, Metric
@@ -79,6 +80,12 @@ def test_names_from_a_model_cannot_steer_the_terminal():
     text = "\n".join(picture(now(groups=evil)))
     assert "[red]layer[/red]" in text
     assert "\x1b[2J" not in text
+
+
+def test_no_name_becomes_a_picture(capsys):
+    """A folder `one` of images is `imagefolder:one:` before its samples are counted."""
+    for_stream(plain=True).note("imagefolder:one: 3 samples")
+    assert capsys.readouterr().out == "imagefolder:one: 3 samples\n"
 
 
 def test_a_pipe_gets_plain_lines_with_one_heading():

@@ -75,6 +75,17 @@ def test_a_log_may_be_asked_for_when_a_run_goes_on(tmp_path, rules, layerlr):
     assert len(_table(out)) == len(_jsonl(out))
 
 
+def test_lines_that_a_crash_left_unreadable_do_not_stop_a_run(tmp_path, rules, layerlr):
+    """Zeroed blocks in the log of metrics: the other rows stand in the table."""
+    out = tmp_path / "run"
+    assert layerlr(*settings(rules, out)).status == 0
+    whole = (out / "metrics.jsonl").read_bytes()
+    (out / "metrics.jsonl").write_bytes(b"\x00" * 40 + b"\n{}\n" + whole[44:])
+    ran = layerlr(*again(out, "--log", "csv", "--epochs", 4))
+    assert ran.status == 0, ran.err
+    assert len((out / "metrics.csv").read_text().splitlines()) > 20
+
+
 def test_a_loss_that_is_no_number_is_an_empty_cell(tmp_path, rules, layerlr):
     """As it is null in the JSON lines."""
     rules.write_text("** -> lr 1e-2\n")

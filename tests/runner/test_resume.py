@@ -187,6 +187,7 @@ def test_a_second_ctrl_c_leaves_the_last_checkpoint_as_it_was(whole, layerlr, mo
         ("progress", {"epoch": "x"}),
         ("schedule", {}),
         ("rules", 7),
+        ("rules", {}),
         ("rng", 1),
     ],
 )
@@ -197,6 +198,29 @@ def test_a_checkpoint_of_odd_content_is_a_sentence(whole, layerlr, part, odd):
     assert ran.status == 2, ran
     assert "last.pt does not fit this run" in ran.err
     assert "internal error" not in ran.err
+
+
+@pytest.mark.parametrize(("name", "odd"), [("total", None), ("step", -1), ("seconds", float("nan"))])
+def test_progress_that_cannot_be_is_a_sentence(whole, layerlr, name, odd):
+    """A count that is missing (None here) must not begin anew at 0 under the weights of a later step."""
+    state = content(whole)
+    state["progress"][name] = odd
+    if odd is None:
+        del state["progress"][name]
+    replace_checkpoint(whole, state)
+    ran = layerlr(*again(whole, "--epochs", 4))
+    assert ran.status == 2, ran
+    assert "last.pt does not fit this run" in ran.err
+    assert name in ran.err or "counts below 0" in ran.err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\x00", '{"a":' + "[" * 100_000])
+def test_a_configuration_that_cannot_be_read_is_a_sentence(whole, layerlr, text):
+    """Whatever lies in a folder that someone else may have written."""
+    (whole / "config.json").write_text(text)
+    ran = layerlr(*again(whole, "--epochs", 4))
+    assert ran.status == 2, ran
+    assert "config.json cannot be read" in ran.err
 
 
 @pytest.mark.parametrize("key", ["model", "data", "task"])

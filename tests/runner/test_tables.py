@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from layerlr_dsl.runner import datasets
-from layerlr_dsl.runner.classification import Classification, class_weights
+from layerlr_dsl.runner.classification import Classification, class_weights, untaught
 from layerlr_dsl.runner.data import Request, Wanted
 from layerlr_dsl.runner.errors import RunnerError
 
@@ -111,8 +111,9 @@ def test_a_table_that_is_no_text_is_a_sentence(tmp_path):
     """A spreadsheet saved under the wrong name."""
     path = _table(tmp_path, "")
     path.write_bytes(b"PK\x03\x04\xff\xfe\x00")
-    with pytest.raises(RunnerError, match="cannot be read as a table"):
+    with pytest.raises(RunnerError, match="cannot be read as a table") as caught:
         _load(path)
+    assert "UTF-8" in str(caught.value.help)
     with pytest.raises(RunnerError, match="no such file"):
         _load(tmp_path / "nowhere.csv")
 
@@ -135,6 +136,13 @@ def test_a_plain_path_is_a_folder_of_images(tmp_path, monkeypatch):
         assert loaded.class_names == ("a", "b")
     with pytest.raises(RunnerError, match=r"unknown data 'flower'[\s\S]*a folder of images"):
         _load("flower")
+
+
+def test_a_class_without_a_training_sample_is_told(tmp_path):
+    """Its one image went to the validation part; the figures alone would not say why it is never found."""
+    assert untaught(_load(_folder(tmp_path / "enough"))) == []
+    (told,) = untaught(_load(_folder(tmp_path / "few", ("a", "b", "c"), 1)))
+    assert "no training sample of c" in told
 
 
 def test_a_test_folder_is_no_validation_set(tmp_path):
@@ -204,6 +212,7 @@ def test_weights_may_be_said_by_name():
         ("bee=x", "a weight is a number"),
         ("bee=-1", "a weight is a number"),
         ("bee=nan", "a weight is a number"),
+        ("ant=0,bee=0,cat=0", "nothing would train"),
         ("", "write `balanced`"),
     ],
 )

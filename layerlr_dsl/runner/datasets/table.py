@@ -85,7 +85,9 @@ def _lines(path: Path) -> Iterator[Line]:
             yield from _told(path, ((rows.line_num, row) for row in rows if any(map(str.strip, row))))
     except OSError as fault:
         raise RunnerError(f"{path}: {(fault.strerror or str(fault)).lower()}") from None
-    except (UnicodeDecodeError, csv.Error) as fault:
+    except UnicodeDecodeError as fault:
+        raise RunnerError(f"{path} cannot be read as a table: {fault}", "save it as text in UTF-8") from None
+    except csv.Error as fault:
         raise RunnerError(f"{path} cannot be read as a table: {fault}", FORM) from None
 
 

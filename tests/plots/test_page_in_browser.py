@@ -65,7 +65,7 @@ def test_scrubbing_recolours_and_frozen_is_hatched(tmp_path: Path) -> None:
     first, second, third, spoken = driven(PAGE, steps, tmp_path)
     assert first[0] == [True, True]
     assert second[0] == [False, False]
-    assert first[1].startswith("epoch 0: 67%")
+    assert first[1].startswith("epoch 1: 67%")
     assert second[1].startswith("epoch 6: 81%")
     assert third.startswith("epoch 5")
     assert spoken == third
@@ -282,3 +282,19 @@ def test_what_is_out_of_sight_is_recoloured_when_it_is_shown(tmp_path: Path) -> 
     blocks, seen, printed = driven(opened, steps, tmp_path, wait=4000)
     assert 0 < seen < blocks / 2
     assert printed == blocks == 200
+
+
+@pytest.mark.parametrize(
+    ("schedule", "opens"),
+    [
+        ("cosine(warmup=2 epochs)", "epoch 2"),
+        ("cosine", "epoch 0"),
+        ("cosine(warmup=2 epochs, warmup_lr=1e-4)", "epoch 0"),
+    ],
+)
+def test_the_first_view_has_rates(tmp_path: Path, schedule: str, opens: str) -> None:
+    """A warm-up that begins at nothing is shown at its end; what has rates from the start, at the start."""
+    page = html.draw(drawing(plan_of(f"schedule {schedule}\n** -> lr 1e-3\n"), "t"))
+    now, grey = driven(page, 'done([text("now"), document.querySelectorAll("[style*=zero]").length])', tmp_path)
+    assert now.startswith(f"{opens}:")
+    assert grey <= 1  # the legend has a 0 where the scale has one

@@ -1,7 +1,7 @@
 const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
-const state = { k: 0, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
+const state = { k: -1, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
 let blocks, root, paths, kindsOf, runsOf, bars, lines, rows, cursor, stopMark, colours, dark;
 
 // ------------------------------------------------------------ small tools
@@ -754,6 +754,7 @@ function findings({ found, stale, lost }) {
 }
 function begin() {
   const open = state.opened;
+  state.k = state.k < 0 ? opening() : Math.min(state.k, data.times.length - 1);
   blocks = unfolded();
   kindsOf = new Map(); runsOf = new Map(); paths = new Map(); stopMark = null;
   root = nodeOf(null, [["", data.root]]);
@@ -773,13 +774,20 @@ function begin() {
   $("at").step = data.end / 1000;
   rearranged();
   if (paths.has(state.chosen) && paths.get(state.chosen).element) select(paths.get(state.chosen));
-  show(Math.min(state.k, data.times.length - 1));
+  show(state.k);
+}
+function opening() {
+  // The beginning, but where a warm-up begins at nothing, its end: a page in grey tells nothing.
+  const top = k => Math.max(0, ...data.curves.map(({ groups: [group] }) => data.groups[group].trains && !frozen(group, k) ? value(0, group, k) : 0));
+  let k = 0;
+  if (!top(k)) while (k + 1 < data.times.length && top(k + 1) > top(k)) k++;
+  return k;
 }
 function replaced(fresh) {
   const drawn = !!data.blocks, at = drawn ? data.times[state.k] : 0;
   if (drawn) state.opened = [...paths.values()].filter(node => node.open).map(node => node.path);
   data = fresh;
-  state.k = last(data.times, at);
+  if (drawn) state.k = last(data.times, at);
   if (state.rule >= data.rules.length) state.rule = -1;
   document.body.classList.remove("empty");
   begin();

@@ -118,6 +118,13 @@ def test_a_chosen_block_tells_its_rules_and_a_chosen_rule_its_blocks(tmp_path: P
     assert "covers 2 tensors of 21 tensors" in covered
 
 
+def test_tensors_inside_a_block_are_called_by_their_place_in_it(tmp_path: Path) -> None:
+    """Not by their last names, which are all `weight`."""
+    steps = 'block("blocks.{0..3}").focus(); done(text("details"));'
+    told = driven(PAGE, steps, tmp_path)
+    assert "0.linear.weight, 0.norm.weight" in told
+
+
 def test_the_keyboard_goes_through_the_blocks(tmp_path: Path) -> None:
     """Down, End, Home, left to the parent; one stop of Tab for the whole tree."""
     steps = """
@@ -295,6 +302,8 @@ def test_what_is_out_of_sight_is_recoloured_when_it_is_shown(tmp_path: Path) -> 
 def test_the_first_view_has_rates(tmp_path: Path, schedule: str, opens: str) -> None:
     """A warm-up that begins at nothing is shown at its end; what has rates from the start, at the start."""
     page = html.draw(drawing(plan_of(f"schedule {schedule}\n** -> lr 1e-3\n"), "t"))
-    now, grey = driven(page, 'done([text("now"), document.querySelectorAll("[style*=zero]").length])', tmp_path)
+    now, grey = driven(
+        page, 'done([text("now"), document.querySelectorAll("[style*=zero]").length])', tmp_path
+    )
     assert now.startswith(f"{opens}:")
     assert grey <= 1  # the legend has a 0 where the scale has one

@@ -1,4 +1,4 @@
-const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3;
+const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3, MOST_NAMES = 4;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
 const state = { k: -1, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
@@ -164,10 +164,10 @@ function runs(number) {
 function add(found, kind, count, numel, leaves) {
   const old = found.get(kind);
   if (!old) found.set(kind, { count, numel, leaves: new Set(leaves) });
-  else { old.count += count; old.numel += numel; for (const leaf of leaves) if (old.leaves.size < 5) old.leaves.add(leaf); }
+  else { old.count += count; old.numel += numel; for (const leaf of leaves) if (old.leaves.size < MOST_NAMES) old.leaves.add(leaf); }
 }
 function gathered(children, found) {
-  for (const [, child] of children) for (const [kind, one] of kinds(child)) add(found, kind, one.count, one.numel, one.leaves);
+  for (const [segment, child] of children) for (const [kind, one] of kinds(child)) add(found, kind, one.count, one.numel, [...one.leaves].map(leaf => `${segment}.${leaf}`));
   return found;
 }
 function kinds(number) {
@@ -436,7 +436,7 @@ function details() {
 }
 function namesOf(node, kind, { count, leaves }) {
   const tensors = node.many ? [] : blocks[node.members[0][1]][1].filter(tensor => tensor[3] === kind);
-  if (tensors.length !== count) return `${counted(count, "tensor")}: ${[...leaves].slice(0, 4).join(", ")}${leaves.size > 4 ? ", ..." : ""}`;
+  if (tensors.length !== count) return `${counted(count, "tensor")}: ${[...leaves].join(", ")}${leaves.size < count ? ", …" : ""}`;
   return tensors.map(tensor => `${tensor[0]} (${tensor[1].join("×") || "scalar"})${tensor[4] ? `, tied to ${tensor[4]}` : ""}`).join(", ");
 }
 function explained(node, kind, one) {
@@ -524,7 +524,7 @@ function chart() {
   const svg = $("chart"), measure = Math.max(state.measure, 0), { low, high } = colours.ranges[measure];
   dark = matchMedia("(prefers-color-scheme: dark)").matches && !state.printing;
   width = state.printing ? 760 : Math.max(svg.clientWidth || 1140, 300);
-  left = Math.round(Math.min(Math.max(width * 0.24, 96), 260));
+  left = Math.round(Math.min(Math.max(width * 0.26, 116), 260));
   right = width - (width > 700 ? 150 : 12);
   const fans = measure === 0 ? data.curves.flatMap(curve => curve.fan.flatMap(band => band.map(point => point[1]))) : [];
   const least = Math.max(Math.min(low, ...fans), low / 20);
@@ -540,9 +540,13 @@ function chart() {
   draw(svg, "text", { x: right, y: foot + 31, "text-anchor": "end" }, data.unit);
   draw(svg, "text", { x: 2, y: 12 }, `${data.measures[measure].label}${width > 520 ? " (log scale)" : ""}`);
   for (const at of data.boundaries) draw(svg, "line", { x1: x(at), x2: x(at), y1: top_, y2: foot, class: "boundary" });
-  for (const at of new Set(data.markers.map(marker => marker.at))) {
+  let told = -Infinity;
+  for (const at of [...new Set(data.markers.map(marker => marker.at))].sort((a, b) => a - b)) {
     draw(svg, "line", { x1: x(at), x2: x(at), y1: top_ - 6, y2: foot, class: "marker" });
-    draw(svg, "text", { x: Math.min(x(at) + 4, right - 110), y: top_ - 8, class: "note" }, "assumed from here on");
+    const place = Math.min(x(at) + 4, right - 110);
+    if (place < told + 120) continue;
+    told = place;
+    draw(svg, "text", { x: place, y: top_ - 8, class: "note" }, "assumed from here on");
   }
   const defs = draw(svg, "defs", {}), clip = draw(defs, "clipPath", { id: "within" });
   draw(clip, "rect", { x: left, y: top_ - 2, width: right - left + 2, height: bottom - top_ + 2 });

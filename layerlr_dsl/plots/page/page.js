@@ -1,8 +1,8 @@
-const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3;
+const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3, MOST_NAMES = 4;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
-const state = { k: 0, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
-let blocks, root, paths, kindsOf, runsOf, live, lines, rows, cursor, stopMark, colours;
+const state = { k: -1, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
+let blocks, root, paths, kindsOf, runsOf, bars, lines, rows, cursor, stopMark, colours, dark;
 
 // ------------------------------------------------------------ small tools
 
@@ -164,10 +164,10 @@ function runs(number) {
 function add(found, kind, count, numel, leaves) {
   const old = found.get(kind);
   if (!old) found.set(kind, { count, numel, leaves: new Set(leaves) });
-  else { old.count += count; old.numel += numel; for (const leaf of leaves) if (old.leaves.size < 5) old.leaves.add(leaf); }
+  else { old.count += count; old.numel += numel; for (const leaf of leaves) if (old.leaves.size < MOST_NAMES) old.leaves.add(leaf); }
 }
 function gathered(children, found) {
-  for (const [, child] of children) for (const [kind, one] of kinds(child)) add(found, kind, one.count, one.numel, one.leaves);
+  for (const [segment, child] of children) for (const [kind, one] of kinds(child)) add(found, kind, one.count, one.numel, [...one.leaves].map(leaf => `${segment}.${leaf}`));
   return found;
 }
 function kinds(number) {
@@ -267,49 +267,60 @@ function ownTensors(node) {
   return [node.own];
 }
 function rearranged() {
-  live = new Map();
-  for (const segment of $("tree").querySelectorAll(".bar:not([hidden]) > i")) {
-    const group = data.kinds[segment.dataset.kind][0];
-    if (!live.has(group)) live.set(group, { colour: "", segments: [] });
-    live.get(group).segments.push(segment);
-  }
+  watched(bars);
+  bars = [...$("tree").querySelectorAll(".bar:not([hidden])")].map(node => ({
+    node, away: false, parts: [...node.children].map(segment => ({ segment, group: data.kinds[segment.dataset.kind][0], colour: "" })),
+  }));
+  watched(bars, true);
   const items = visible();
   if (!items.some(item => item.tabIndex === 0) && items.length) items[0].tabIndex = 0;
   cover();
-  recolour();
+  refresh();
   markStop(true);
 }
 function visible() { return [...$("tree").querySelectorAll("[role=treeitem]")]; }
 
 // ------------------------------------------------------------ time
 
-function recolour() {
-  for (const [group, one] of live) {
-    const now = colour(group, state.k);
-    if (now === one.colour) continue;
-    const whole = !one.colour || one.colour === "still" || now === "still";
-    one.colour = now;
-    if (whole) for (const segment of one.segments) paint(segment, now);
-    else for (const segment of one.segments) segment.style.background = now;
+// What is out of sight is brought up to date when it comes into sight, so that a frame costs what it shows.
+const held = new WeakMap();
+const sight = new IntersectionObserver(entries => {
+  for (const { target, isIntersecting } of entries) if (held.has(target)) held.get(target).away = !isIntersecting;
+  refresh();
+}, { rootMargin: "25%" });
+function watched(list, on) {
+  for (const one of list || []) { if (on) { held.set(one.node, one); sight.observe(one.node); } else sight.unobserve(one.node); }
+}
+function refresh() {
+  const now = new Map(), seen = one => state.printing || !one.away;
+  for (const bar of bars) if (seen(bar)) for (const part of bar.parts) {
+    if (!now.has(part.group)) now.set(part.group, colour(part.group, state.k));
+    recolour(part, now.get(part.group));
   }
+  rows.forEach((row, n) => { if (seen(row)) rewrite(row, n); });
+}
+function recolour(part, now) {
+  if (now === part.colour) return;
+  const whole = !part.colour || part.colour === "still" || now === "still";
+  part.colour = now;
+  if (whole) paint(part.segment, now); else part.segment.style.background = now;
+}
+function rewrite(row, n) {
+  const now = value(Math.max(state.measure, 0), n, state.k), text = now === null ? "" : spelled(now), still = frozen(n, state.k);
+  if (row.text !== text) row.rate.textContent = row.text = text;
+  if (row.still !== still) row.node.classList.toggle("asleep", row.still = still);
 }
 function show(k) {
   state.k = k;
   $("at").value = data.times[k];
   const at = data.times[k], stretch = stretchAt(at);
-  recolour();
+  refresh();
   const stage = data.stages.length ? `${data.stages[last(data.stages.map(one => one[1]), at)][0]}, ` : "";
   const words = `${stage}${moment(at)}: ${shared(root.numel ? stretch[2] / root.numel : 0)} of parameters train`;
   $("now").value = words;
   $("at").setAttribute("aria-valuetext", words);
   $("bands").lastChild.style.left = `${100 * at / data.end}%`;
   cursor.setAttribute("transform", `translate(${x(at)} 0)`);
-  rows.forEach((row, n) => {
-    const now = state.measure < 0 ? value(0, n, k) : value(state.measure, n, k), text = now === null ? "" : spelled(now);
-    if (row.text !== text) row.rate.textContent = row.text = text;
-    const still = frozen(n, k);
-    if (row.still !== still) row.row.classList.toggle("asleep", row.still = still);
-  });
   markStop(false);
   if (!state.playing) details();
 }
@@ -425,7 +436,7 @@ function details() {
 }
 function namesOf(node, kind, { count, leaves }) {
   const tensors = node.many ? [] : blocks[node.members[0][1]][1].filter(tensor => tensor[3] === kind);
-  if (tensors.length !== count) return `${counted(count, "tensor")}: ${[...leaves].slice(0, 4).join(", ")}${leaves.size > 4 ? ", ..." : ""}`;
+  if (tensors.length !== count) return `${counted(count, "tensor")}: ${[...leaves].join(", ")}${leaves.size < count ? ", …" : ""}`;
   return tensors.map(tensor => `${tensor[0]} (${tensor[1].join("×") || "scalar"})${tensor[4] ? `, tied to ${tensor[4]}` : ""}`).join(", ");
 }
 function explained(node, kind, one) {
@@ -505,14 +516,15 @@ function short(text, room) {
 function labelled([name, remark]) { return remark ? `${name} (${remark})` : name; }
 function courseColour(number) {
   // The part of the scale that stands out from the paper: dark on white, light on black.
-  const [from, to] = matchMedia("(prefers-color-scheme: dark)").matches && !state.printing ? [0.35, 1] : [0, 0.59];
+  const [from, to] = dark ? [0.35, 1] : [0, 0.59];
   return scale(from + (to - from) * data.curves[number].place);
 }
 function curveOf(group) { return data.curves.findIndex(curve => curve.groups.includes(group)); }
 function chart() {
   const svg = $("chart"), measure = Math.max(state.measure, 0), { low, high } = colours.ranges[measure];
+  dark = matchMedia("(prefers-color-scheme: dark)").matches && !state.printing;
   width = state.printing ? 760 : Math.max(svg.clientWidth || 1140, 300);
-  left = Math.round(Math.min(Math.max(width * 0.24, 96), 260));
+  left = Math.round(Math.min(Math.max(width * 0.26, 116), 260));
   right = width - (width > 700 ? 150 : 12);
   const fans = measure === 0 ? data.curves.flatMap(curve => curve.fan.flatMap(band => band.map(point => point[1]))) : [];
   const least = Math.max(Math.min(low, ...fans), low / 20);
@@ -528,9 +540,13 @@ function chart() {
   draw(svg, "text", { x: right, y: foot + 31, "text-anchor": "end" }, data.unit);
   draw(svg, "text", { x: 2, y: 12 }, `${data.measures[measure].label}${width > 520 ? " (log scale)" : ""}`);
   for (const at of data.boundaries) draw(svg, "line", { x1: x(at), x2: x(at), y1: top_, y2: foot, class: "boundary" });
-  for (const at of new Set(data.markers.map(marker => marker.at))) {
+  let told = -Infinity;
+  for (const at of [...new Set(data.markers.map(marker => marker.at))].sort((a, b) => a - b)) {
     draw(svg, "line", { x1: x(at), x2: x(at), y1: top_ - 6, y2: foot, class: "marker" });
-    draw(svg, "text", { x: Math.min(x(at) + 4, right - 110), y: top_ - 8, class: "note" }, "assumed from here on");
+    const place = Math.min(x(at) + 4, right - 110);
+    if (place < told + 120) continue;
+    told = place;
+    draw(svg, "text", { x: place, y: top_ - 8, class: "note" }, "assumed from here on");
   }
   const defs = draw(svg, "defs", {}), clip = draw(defs, "clipPath", { id: "within" });
   draw(clip, "rect", { x: left, y: top_ - 2, width: right - left + 2, height: bottom - top_ + 2 });
@@ -540,9 +556,11 @@ function chart() {
   if (measure === 0) data.curves.forEach((curve, n) => fan(svg, curve, courseColour(n), y));
   const drawn = new Map();
   lines = data.curves.map((curve, n) => {
-    const nodes = [];
+    const nodes = [], courses = new Set();
     for (const group of curve.groups) for (const waiting of [true, false]) {
-      if (!data.measures[measure].curves[group] || (waiting && !data.groups[group].trains)) continue;
+      const course = `${waiting} ${data.measures[measure].curves[group]} ${data.groups[group].frozen}`;
+      if (!data.measures[measure].curves[group] || (waiting && !data.groups[group].trains) || courses.has(course)) continue;
+      courses.add(course);
       const d = path(group, measure, waiting, y), key = `${waiting} ${d}`;
       if (!d) continue;
       if (!drawn.has(key)) drawn.set(key, draw(svg, "path", { d, class: waiting ? "curve waiting" : "curve", stroke: courseColour(n), "clip-path": "url(#within)" }));
@@ -630,11 +648,12 @@ function point(curve) {
   lines.forEach(nodes => nodes.forEach(node => node.classList.remove("on")));
   if (curve >= 0) lines[curve].forEach(node => node.classList.add("on"));
   const groups = curve >= 0 ? new Set(data.curves[curve].groups) : new Set();
-  rows.forEach((row, n) => row.row.classList.toggle("on", groups.has(n)));
+  rows.forEach((row, n) => row.node.classList.toggle("on", groups.has(n)));
 }
 function table() {
   const body = $("groups"), listed = data.groups.slice(0, MOST_ROWS);
   body.replaceChildren();
+  watched(rows);
   rows = listed.map((one, n) => {
     const row = body.insertRow(), name = make("th", "name"), swatch = make("span", "swatch"), curve = curveOf(n);
     name.scope = "row";
@@ -646,8 +665,9 @@ function table() {
     row.append(name, make("td", "number", one.tensors.toLocaleString("en")), make("td", "number", one.numel.toLocaleString("en")), rate, make("td", "optimizer", one.optimizer), make("td", "schedule", one.schedule));
     row.addEventListener("mouseenter", () => point(curve));
     row.addEventListener("mouseleave", () => point(-1));
-    return { row, rate, text: null, still: null };
+    return { node: row, away: false, rate, text: null, still: null };
   });
+  watched(rows, true);
   $("more").textContent = data.groups.length > listed.length ? `${data.groups.length - listed.length} more groups are neither drawn nor listed here` : "";
   $("assumed").replaceChildren(...[...new Set(data.markers.map(marker => marker.text))].map(text => make("li", "", text)));
 }
@@ -701,7 +721,7 @@ function measures() {
 function measured() {
   state.measure = Number($("measure").value);
   $("measured").textContent = data.measures[Math.max(state.measure, 0)].label;
-  for (const one of live.values()) one.colour = "";
+  for (const bar of bars) for (const part of bar.parts) part.colour = "";
   legend();
   chart();
   show(state.k);
@@ -738,6 +758,7 @@ function findings({ found, stale, lost }) {
 }
 function begin() {
   const open = state.opened;
+  state.k = state.k < 0 ? opening() : Math.min(state.k, data.times.length - 1);
   blocks = unfolded();
   kindsOf = new Map(); runsOf = new Map(); paths = new Map(); stopMark = null;
   root = nodeOf(null, [["", data.root]]);
@@ -757,13 +778,20 @@ function begin() {
   $("at").step = data.end / 1000;
   rearranged();
   if (paths.has(state.chosen) && paths.get(state.chosen).element) select(paths.get(state.chosen));
-  show(Math.min(state.k, data.times.length - 1));
+  show(state.k);
+}
+function opening() {
+  // The beginning, but where a warm-up begins at nothing, its end: a page in grey tells nothing.
+  const top = k => Math.max(0, ...data.curves.map(({ groups: [group] }) => data.groups[group].trains && !frozen(group, k) ? value(0, group, k) : 0));
+  let k = 0;
+  if (!top(k)) while (k + 1 < data.times.length && top(k + 1) > top(k)) k++;
+  return k;
 }
 function replaced(fresh) {
   const drawn = !!data.blocks, at = drawn ? data.times[state.k] : 0;
   if (drawn) state.opened = [...paths.values()].filter(node => node.open).map(node => node.path);
   data = fresh;
-  state.k = last(data.times, at);
+  if (drawn) state.k = last(data.times, at);
   if (state.rule >= data.rules.length) state.rule = -1;
   document.body.classList.remove("empty");
   begin();

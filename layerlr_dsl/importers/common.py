@@ -78,12 +78,24 @@ def _take(made: Setup, option: str, value: Any, line: Line) -> None:
     elif not known.algorithmic:
         return
     else:
-        problem = catalogue.problem(made.info, option, value)
-        if problem is not None:
-            raise SourceFault(f"`{option}` of {made.info.name} {problem}", line)
-        made.arguments[option] = value
+        made.arguments[option] = checked_option(made, option, value, line)
 
 
+def checked_option(made: Setup, option: str, value: Any, line: Line) -> Any:
+    """The value, if the optimizer would take it. Raises SourceFault."""
+    problem = "must be a finite number" if _too_large(value) else catalogue.problem(made.info, option, value)
+    if problem is not None:
+        raise SourceFault(f"`{option}` of {made.info.name} {problem}", line)
+    return value
+
+
+def _too_large(value: Any) -> bool:
+    """Whether a whole number is beyond what a float can be, which no optimizer's check expects."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(one, int) and abs(one) > _LARGEST for one in numbers)
+
+
+_LARGEST = 10**300
 _MOST_DIGITS = 10
 
 

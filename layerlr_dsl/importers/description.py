@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -70,6 +71,7 @@ class Stage:
     length: s.Duration | None = None
     until: s.Condition | None = None
     fresh: bool = False
+    line: Line = None
 
 
 @record
@@ -87,3 +89,5 @@ class Description:
     stages: tuple[Stage, ...] = ()
     model: str | None = None
     left_out: tuple[LeftOut, ...] = field(default=())
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    """Where the source says what the other fields hold: `optimizer`, `schedule`, `epochs`, `steps`."""

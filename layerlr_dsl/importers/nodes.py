@@ -58,11 +58,26 @@ def call(function: str, *arguments: Plain) -> s.Call:
     return s.Call(HERE, function, HERE, tuple(value(argument) for argument in arguments))
 
 
+def called_with_keywords(function: str, *arguments: Plain, **keywords: Plain) -> s.Call:
+    """A call such as `ramp(..., endpoint=true)`, or of a schedule as a function."""
+    named = tuple(_argument(word, plain) for word, plain in keywords.items())
+    return s.Call(HERE, function, HERE, tuple(value(argument) for argument in arguments), named)
+
+
+def point(when: s.Duration, plain: Plain) -> s.Tuple:
+    """A point of a `ramp`."""
+    return s.Tuple(HERE, (when, value(plain)))
+
+
 # ---------------------------------------------------------------- conditions
 
 
 def compared(attribute: str, operator: Any, plain: Plain) -> s.Comparison:
     return s.Comparison(HERE, operator, name(attribute), value(plain))
+
+
+def less(left: Plain, right: Plain) -> s.Comparison:
+    return s.Comparison(HERE, "<", value(left), value(right))
 
 
 def module_is(word: str) -> s.Is:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +20,9 @@ from layerlr_dsl.tools.printable import first_line, shown
 LARGEST = 4_000_000
 """Characters; no configuration that a person wrote has more."""
 _DEEPEST = 60
+_MOST = 10**15
+"""Steps, epochs, layers: more than these is a slip of the pen."""
+_LARGEST_NUMBER = 1e300
 Data: TypeAlias = Any
 
 
@@ -66,13 +70,55 @@ class Section:
             return default
         return found.plain()
 
-    def number(self, key: str, default: Any = None) -> Any:
-        """A number. Raises SourceFault for anything else."""
+    def number(self, key: str, default: Any = None, least: float = -inf) -> Any:
+        """A finite number of `least` or more. Raises SourceFault for anything else."""
         value = self.take(key, default)
-        if isinstance(value, str):
-            value = _number(value)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise SourceFault(f"`{shown(self._path(key))}` must be a number", self.line(key))
+        if value is None:
+            return None
+        value = self._number(key, value, self.line(key))
+        if value < least:
+            raise SourceFault(f"`{shown(self._path(key))}` must be {least:g} or more", self.line(key))
+        return value
+
+    def whole(self, key: str, default: Any = None, least: float = 0) -> Any:
+        """A whole number of `least` or more. Raises SourceFault for anything else."""
+        value = self.number(key, default, least)
+        if value is not None and (value != int(value) or abs(value) > _MOST):
+            raise SourceFault(f"`{shown(self._path(key))}` must be a whole number", self.line(key))
+        return None if value is None else int(value)
+
+    def numbers(self, key: str, default: tuple[float, ...] = ()) -> tuple[Any, ...]:
+        """A list of finite numbers. Raises SourceFault for anything else, and for an empty list."""
+        found = self.nodes(key)
+        if not found and key in self and self.node.value[key].value is not None:
+            raise SourceFault(f"`{shown(self._path(key))}` must not be empty", self.line(key))
+        return tuple(self._number(key, node.plain(), node.line) for node in found) or default
+
+    def text(self, key: str, default: Any = None) -> Any:
+        """A text. Raises SourceFault for anything else."""
+        value = self.take(key, default)
+        if value is not None and not isinstance(value, str):
+            raise SourceFault(f"`{shown(self._path(key))}` must be a text", self.line(key))
+        return value
+
+    def texts(self, key: str) -> list[Node]:
+        """A list of texts, each with its line. Raises SourceFault for anything else."""
+        found = self.nodes(key)
+        for node in found:
+            if not isinstance(node.value, str):
+                told = f"`{shown(self._path(key))}` must be a list of texts, and this is {_kind(node.value)}"
+                raise SourceFault(told, node.line)
+        return found
+
+    def _number(self, key: str, value: Any, line: Line) -> int | float:
+        told = f"`{shown(self._path(key))}`"
+        if isinstance(value, Unread):
+            raise SourceFault(f"{told} is `{shown(value, 60)}`, which is no plain number", line)
+        value = _number(value) if isinstance(value, str) else value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SourceFault(f"{told} must be a number", line)
+        if not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
+            raise SourceFault(f"{told} must be a finite number", line)
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -137,6 +183,13 @@ def as_section(node: Node, name: str = "") -> Section:
     if not isinstance(node.value, dict):
         raise SourceFault(f"`{shown(name or 'the file')}` must be a mapping of names to values", node.line)
     return Section(node, name)
+
+
+def _kind(value: Any) -> str:
+    """A value of the wrong kind in words."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return "empty" if value is None else f"`{shown(str(value), 30)}`"
 
 
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*)?\.?[0-9]*([eE][-+]?[0-9]+)?")

@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.description import Description, Freeze, LeftOut, Rule, Stage
+from layerlr_dsl.importers.description import Description, Freeze, LeftOut, Line, Rule, Stage
+from layerlr_dsl.importers.holding import hold
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.printing import text_of
@@ -20,16 +21,21 @@ _WIDTH = 98
 
 
 def text_of_description(told: Description, source: str, notes: Iterable[str] = ()) -> str:
-    """The rule file, what could not be carried over in comments at its head."""
+    """The rule file, what could not be carried over in comments at its head.
+
+    Raises SourceFault, with the line in the source, where that says what no rule file may say.
+    """
     head = [f"Imported from {escape(source)} ({told.kind}).", *notes]
     comments = [line for text in head for line in _comment(text)]
     missing = [entry for entry in told.left_out if entry.matters]
     if missing:
         comments += ["#", "# Not carried over:"]
         comments += [line for entry in missing for line in _comment(_listed(entry, source), "- ", "  ")]
-    blocks = [text_of(s.File(Source("", ""), tuple(part), ())) for part in _parts(told) if part]
-    body = "\n".join(blocks)
-    return format_text(Source("<import>", "\n".join(comments) + "\n" + body))
+    parts = list(_parts(told))
+    blocks = [text_of(s.File(Source("", ""), tuple(one for one, _ in part), ())) for part in parts if part]
+    written = Source("<import>", "\n".join([*comments, *blocks]))
+    hold(written, [line for part in parts for _, line in part])
+    return format_text(written)
 
 
 def _listed(entry: LeftOut, source: str) -> str:
@@ -45,27 +51,34 @@ def _comment(text: str, first: str = "", rest: str = "") -> list[str]:
 # ---------------------------------------------------------------- statements
 
 
-def _parts(told: Description) -> Iterator[list[s.Statement]]:
+_Placed: TypeAlias = tuple[s.Statement, Line]
+"""A statement, and the line of the source that it comes from."""
+
+
+def _parts(told: Description) -> Iterator[list[_Placed]]:
     """Statements, a blank line between the parts."""
     yield list(_head(told))
-    yield [nodes.let(word, plain) for word, plain in told.lets] + list(_setting(told))
-    yield [_statement(rule) for rule in told.rules]
+    yield [
+        *((nodes.let(word, plain), told.lines.get("schedule")) for word, plain in told.lets),
+        *_setting(told),
+    ]
+    yield [(_statement(rule), rule.line) for rule in told.rules]
     for stage in told.stages:
-        yield [_heading(stage), *(_statement(rule) for rule in stage.rules)]
+        yield [(_heading(stage), stage.line), *((_statement(rule), rule.line) for rule in stage.rules)]
 
 
-def _head(told: Description) -> Iterator[s.Statement]:
-    yield s.VersionStatement(nodes.HERE, s.Number(nodes.HERE, "1"))
+def _head(told: Description) -> Iterator[_Placed]:
+    yield s.VersionStatement(nodes.HERE, s.Number(nodes.HERE, "1")), None
     if told.model is not None:
-        yield s.ModelStatement(nodes.HERE, s.String(nodes.HERE, told.model))
+        yield s.ModelStatement(nodes.HERE, s.String(nodes.HERE, told.model)), None
     lengths = (
-        (s.EpochsStatement, told.epochs),
-        (s.StepsStatement, told.steps),
-        (s.StepsPerEpochStatement, told.steps_per_epoch),
+        (s.EpochsStatement, "epochs", told.epochs),
+        (s.StepsStatement, "steps", told.steps),
+        (s.StepsPerEpochStatement, "steps_per_epoch", told.steps_per_epoch),
     )
-    for statement, number in lengths:
+    for statement, key, number in lengths:
         if number is not None:
-            yield statement(nodes.HERE, nodes.value(_plain(number)))
+            yield statement(nodes.HERE, nodes.value(_plain(number))), told.lines.get(key)
 
 
 def _plain(number: Any) -> Any:
@@ -73,11 +86,11 @@ def _plain(number: Any) -> Any:
     return int(number) if whole else float(number)
 
 
-def _setting(told: Description) -> Iterator[s.Statement]:
+def _setting(told: Description) -> Iterator[_Placed]:
     if told.optimizer is not None:
-        yield s.OptimizerStatement(nodes.HERE, told.optimizer)
+        yield s.OptimizerStatement(nodes.HERE, told.optimizer), told.lines.get("optimizer")
     if told.schedule is not None:
-        yield s.ScheduleStatement(nodes.HERE, told.schedule)
+        yield s.ScheduleStatement(nodes.HERE, told.schedule), told.lines.get("schedule")
 
 
 def _heading(stage: Stage) -> s.StageStatement:

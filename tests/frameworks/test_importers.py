@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -75,36 +76,122 @@ def test_mmengines_groups(paramwise: dict[str, Any]) -> None:
     assert findings(made.text, Inventory.of(model)) == ()
 
 
-@pytest.mark.parametrize(
-    ("parts", "own"),
-    [
-        ([{"type": "MultiStepLR", "milestones": [4, 8], "gamma": 0.5}], "MultiStepLR"),
-        ([{"type": "StepLR", "step_size": 3, "gamma": 0.5}], "StepLR"),
-        ([{"type": "CosineAnnealingLR", "T_max": 12, "eta_min": 1e-4}], "CosineAnnealingLR"),
-        ([{"type": "PolyLR", "power": 0.9, "eta_min": 0, "end": 12}], "PolyLR"),
+EPOCHS, PER_EPOCH = 12, 10
+
+
+def _rise(end: int, **more: Any) -> dict[str, Any]:
+    return {"type": "LinearLR", "start_factor": 1e-3, "by_epoch": False, "begin": 0, "end": end, **more}
+
+
+def _cosine(**more: Any) -> dict[str, Any]:
+    return {"type": "CosineAnnealingLR", **more}
+
+
+CONVERTED = {"by_epoch": True, "convert_to_iter_based": True}
+SCHEDULES: dict[str, list[dict[str, Any]]] = {
+    "drops": [{"type": "MultiStepLR", "milestones": [4, 8], "gamma": 0.5}],
+    "drops from later on, cut off": [{"type": "MultiStepLR", "milestones": [3, 9], "begin": 2, "end": 10}],
+    "steps": [{"type": "StepLR", "step_size": 3, "gamma": 0.5}],
+    "mmdet": [_rise(25), {"type": "MultiStepLR", "begin": 0, "end": 12, "milestones": [8, 11]}],
+    "drops within the warm-up": [
+        _rise(50),
+        {"type": "MultiStepLR", "by_epoch": False, "milestones": [20, 70]},
     ],
-)
-def test_mmengines_schedules_epoch_by_epoch(parts: list[dict[str, Any]], own: str) -> None:
-    """Stepped once an epoch by its own schedulers."""
-    pytest.importorskip("mmengine")
+    "rise by epochs": [
+        {"type": "LinearLR", "start_factor": 0.1, "end": 4},
+        {"type": "MultiStepLR", "milestones": [8]},
+    ],
+    "rise converted": [
+        {"type": "LinearLR", "start_factor": 0.1, "end": 4, **CONVERTED},
+        {"type": "MultiStepLR", "milestones": [8]},
+    ],
+    "cosine": [_cosine(T_max=12, eta_min=1e-4)],
+    "cosine by a share": [_cosine(T_max=12, end=12, eta_min_ratio=0.1, **CONVERTED)],
+    "cosine that ends": [_cosine(T_max=8, end=8, eta_min=1e-3)],
+    "cosine that ends, converted": [_cosine(T_max=8, end=8, eta_min=1e-3, **CONVERTED)],
+    "cosine that is cut off": [_cosine(T_max=20)],
+    "cosine that rises again": [_cosine(T_max=5)],
+    "cosine behind a gap": [_rise(15), _cosine(begin=30, end=120, by_epoch=False)],
+    "rtmdet": [_rise(20), _cosine(begin=6, end=12, T_max=6, eta_min=5e-4, **CONVERTED)],
+    "mmpretrain": [_rise(3, **CONVERTED), _cosine(begin=3, eta_min=1e-5)],
+    "mae": [_rise(3, **CONVERTED), _cosine(begin=3, end=12, T_max=9, **CONVERTED)],
+    "yolox but for its warm-up": [
+        _cosine(begin=2, T_max=10, end=10, eta_min=5e-4, **CONVERTED),
+        {"type": "ConstantLR", "factor": 1, "begin": 10, "end": 12},
+    ],
+    "poly": [{"type": "PolyLR", "power": 0.9}],
+    "poly that ends": [{"type": "PolyLR", "power": 2.0, "end": 6, "eta_min": 1e-3}],
+    "poly that ends, converted": [{"type": "PolyLR", "power": 0.5, "end": 6, "eta_min": 1e-4, **CONVERTED}],
+    "exponential": [_rise(13), {"type": "ExponentialLR", "gamma": 0.9}],
+    "exponential by steps": [
+        {"type": "ExponentialLR", "gamma": 0.99, "by_epoch": False, "begin": 5, "end": 50}
+    ],
+    "linear fall": [{"type": "LinearLR", "start_factor": 1.0, "end_factor": 0.1, "begin": 4, "end": 9}],
+    "constant": [{"type": "ConstantLR", "factor": 0.5, "begin": 0, "end": 4, "by_epoch": False}],
+    "three": [
+        _rise(10),
+        {
+            "type": "LinearLR",
+            "start_factor": 1.0,
+            "end_factor": 0.2,
+            "by_epoch": False,
+            "begin": 10,
+            "end": 60,
+        },
+        _cosine(begin=60, end=120, by_epoch=False),
+    ],
+    "mmseg": [
+        _rise(15),
+        {"type": "PolyLR", "eta_min": 1e-5, "power": 0.9, "begin": 15, "end": 120, "by_epoch": False},
+    ],
+}
+
+
+def _by_mmengine(parts: list[dict[str, Any]]) -> list[float]:
+    """The rate at each step, by its own schedulers, with the end that its runner gives them."""
     from mmengine import optim
 
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1e-2)
+    made = []
+    for part in parts:
+        told = {"by_epoch": True, **part}
+        cls = getattr(optim, told.pop("type"))
+        told.setdefault("end", EPOCHS if told["by_epoch"] else EPOCHS * PER_EPOCH)
+        converted = told.pop("convert_to_iter_based", False)
+        make = functools.partial(cls.build_iter_from_epoch, epoch_length=PER_EPOCH) if converted else cls
+        made.append(make(optimizer, **told))
+    rates = []
+    for step in range(EPOCHS * PER_EPOCH):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for one in made:
+            if not one.by_epoch or (step + 1) % PER_EPOCH == 0:
+                one.step()
+    return rates
+
+
+OF_STEPS = [
+    name for name, parts in SCHEDULES.items() if not any(part.get("by_epoch", True) for part in parts)
+]
+RUNS = [*((name, False) for name in SCHEDULES), *((name, True) for name in OF_STEPS)]
+
+
+@pytest.mark.parametrize(("name", "iterations"), RUNS)
+def test_mmengines_schedules_step_by_step(name: str, iterations: bool) -> None:
+    """Alone, one behind the other and together, by epochs, by steps and converted, in runs that count either."""
+    pytest.importorskip("mmengine")
+    length = {"max_iters": EPOCHS * PER_EPOCH} if iterations else {"max_epochs": EPOCHS}
+    parts = SCHEDULES[name]
     config = {
         "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 1e-2}},
         "param_scheduler": parts,
-        "train_cfg": {"max_epochs": 12},
+        "train_cfg": length,
     }
-    made = import_text(json.dumps(config), "config.json")
-    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1e-2)
-    arguments = {key: value for key, value in parts[0].items() if key != "type"}
-    scheduler = getattr(optim, own)(optimizer, **arguments)
-    theirs = []
-    for _ in range(12):
-        theirs.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
+    made = import_text(json.dumps(config), "config.json", steps_per_epoch=None if iterations else PER_EPOCH)
+    assert made.left_out == ()
     plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
-    assert [plan.at(epoch=k)["weight"]["lr"] for k in range(12)] == pytest.approx(theirs, rel=1e-9)
+    ours = [plan.at(step=k)["weight"]["lr"] for k in range(EPOCHS * PER_EPOCH)]
+    assert ours == pytest.approx(_by_mmengine(parts), rel=1e-9, abs=1e-16)
 
 
 # ---------------------------------------------------------------- torchtitan

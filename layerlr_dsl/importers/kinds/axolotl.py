@@ -53,13 +53,13 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     """The rules of a configuration. Raises SourceFault."""
     top = as_section(root)
     left: list[LeftOut] = []
-    rate = top.number("learning_rate")
+    rate = top.number("learning_rate", None, 0)
     if rate is None:
-        raise SourceFault("there is no `learning_rate`", None)
+        raise SourceFault("there is no `learning_rate`", top.line("learning_rate"))
     made = optimizer_of(top, left, "optimizer")
     decay = made.arguments.get("weight_decay", 0.0)
-    steps = top.number("max_steps")
-    steps = int(steps) if steps and steps > 0 else None
+    steps = top.whole("max_steps", 0, -1)
+    steps = steps if steps > 0 else None
     rules = [Rule(nodes.selector(), {"lr": rate}), *_groups(top, rate, decay, left)]
     told = _schedule(root, rate, steps, left)
     left += top.refused(_LOOP)
@@ -72,6 +72,12 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         epochs=None if steps else top.number("num_epochs", 1.0),
         steps=steps,
         left_out=tuple(left),
+        lines={
+            "optimizer": top.line("optimizer"),
+            "schedule": top.line("lr_scheduler"),
+            "epochs": top.line("num_epochs"),
+            "steps": top.line("max_steps"),
+        },
     )
 
 
@@ -81,19 +87,19 @@ def _schedule(root: Node, rate: float, steps: int | None, left: list[LeftOut]) -
     top = as_section(Node(renamed, root.line))
     if "lr_scheduler_type" not in renamed:
         renamed["lr_scheduler_type"] = Node("cosine", root.line)
-    least = top.number("cosine_min_lr_ratio")
-    if least is not None and top.take("lr_scheduler_type") == "cosine":
+    least = top.number("cosine_min_lr_ratio", None, 0)
+    if least is not None and top.text("lr_scheduler_type") == "cosine":
         renamed["lr_scheduler_type"] = Node("cosine_with_min_lr", root.line)
         renamed["lr_scheduler_kwargs"] = Node({"min_lr_rate": Node(least)}, root.line)
     return schedule_of(top, rate, steps, left)
 
 
 def _groups(top: Section, rate: float, decay: float, left: list[LeftOut]) -> Iterator[Rule]:
-    ratio = top.number("loraplus_lr_ratio")
+    ratio = top.number("loraplus_lr_ratio", None, 0)
     if ratio is not None:
         yield from _loraplus(top, rate, ratio, decay)
         return
-    yield from _lr_groups(top)
+    yield from _lr_groups(top, left)
     special = any(key in top for key in ("embedding_lr", "embedding_lr_scale", "lr_groups"))
     plain = not_decayed(top.line("weight_decay"))
     if special:
@@ -104,21 +110,24 @@ def _groups(top: Section, rate: float, decay: float, left: list[LeftOut]) -> Ite
         yield plain
 
 
-def _lr_groups(top: Section) -> Iterator[Rule]:
+def _lr_groups(top: Section, left: list[LeftOut]) -> Iterator[Rule]:
     """The first module that stands in a name decides: so they are written from the last to the first."""
-    told = [(group, node) for group in top.sections("lr_groups") for node in group.nodes("modules")]
+    told = [(group, node) for group in top.sections("lr_groups") for node in group.texts("modules")]
     for group, node in reversed(told):
-        group.take("name")
-        rate = group.number("lr")
+        group.ignore("name")
+        rate = group.number("lr", None, 0)
         if rate is None:
             raise SourceFault(f"`{group.name}` has no `lr`", group.node.line)
-        yield Rule(
-            nodes.selector(containing(str(node.value))), {"lr": rate}, node.line, f"module `{node.value}`"
-        )
+        yield Rule(nodes.selector(containing(node.value)), {"lr": rate}, node.line, f"module `{node.value}`")
+    for group in top.sections("lr_groups"):
+        group.ignore("name", "modules", "lr")
+        if not group.texts("modules"):
+            raise SourceFault(f"`{group.name}` has no `modules`", group.node.line)
+        left += group.unknown()
 
 
 def _embeddings(top: Section, rate: float) -> Rule:
-    scale, own = top.number("embedding_lr_scale"), top.number("embedding_lr")
+    scale, own = top.number("embedding_lr_scale", None, 0), top.number("embedding_lr", None, 0)
     found = rate * scale if scale else own or rate
     which = nodes.selector(nodes.regex(".*(embed_tokens|lm_head).*|.*modules_to_save\\.default\\.weight"))
     key = "embedding_lr_scale" if scale else "embedding_lr"
@@ -128,7 +137,7 @@ def _embeddings(top: Section, rate: float) -> Rule:
 def _loraplus(top: Section, rate: float, ratio: float, decay: float) -> Iterator[Rule]:
     """LoRA's B (and single vectors) at `ratio` times the rate, embeddings at their own."""
     line = top.line("loraplus_lr_ratio")
-    own = top.number("loraplus_lr_embedding", 1e-6)
+    own = top.number("loraplus_lr_embedding", 1e-6, 0)
     flat = nodes.compared("ndim", "<=", 1)
     if decay:
         yield Rule(not_decayed(line).which, {"weight_decay": 0}, line, "")
@@ -142,7 +151,7 @@ def _loraplus(top: Section, rate: float, ratio: float, decay: float) -> Iterator
 
 def _freezes(top: Section, left: list[LeftOut]) -> Iterator[Freeze]:
     """Everything but what a pattern begins; a dot in a pattern is a dot."""
-    nodes_ = top.nodes("unfrozen_parameters")
+    nodes_ = top.texts("unfrozen_parameters")
     if not nodes_:
         return
     items = tuple(_unfrozen(node, left) for node in nodes_)
@@ -150,7 +159,7 @@ def _freezes(top: Section, left: list[LeftOut]) -> Iterator[Freeze]:
 
 
 def _unfrozen(node: Node, left: list[LeftOut]) -> s.Regex:
-    text = str(node.value)
+    text: str = node.value
     ranged = re.fullmatch(r"(.+)\[[0-9]*(:[0-9]*)?\]", text)
     if ranged:
         text = ranged[1]

@@ -60,20 +60,20 @@ def _stages(phases: list[Section], left: list[LeftOut]) -> Iterator[Stage]:
     rates: list[Rule] = []
     begin = 0
     for number, phase in enumerate(phases):
-        items = [_item(node) for node in phase.nodes("params")]
+        items = [_item(node) for node in phase.texts("params")]
         if not items:
             raise SourceFault(f"phase {number} has no `params`", phase.node.line)
         thawed += items
         if number:
-            rate = phase.number("lr", _BASE_MAX_LR)
+            rate = phase.number("lr", _BASE_MAX_LR, 0)
             rates.append(Rule(nodes.selector(*items), {"lr": rate}, phase.line("params"), f"phase {number}"))
         elif phase.take("lr") is not None:
             left.append(LeftOut("`lr` of phase 0 is ignored by finetuning-scheduler too", phase.line("lr")))
         freeze = Freeze(nodes.selector(exclude=tuple(thawed)), phase.line("params"), "")
         last = number == len(phases) - 1
-        end = None if last else phase.number("max_transition_epoch", -1)
+        end = None if last else phase.whole("max_transition_epoch", -1, -1)
         length, until = _ending(number, end, begin, last, left, phase)
-        begin = begin if end is None or end < 0 else int(end)
+        begin = begin if end is None or end < 0 else end
         phase.ignore("max_transition_epoch")
         left += phase.refused(
             {
@@ -82,11 +82,11 @@ def _stages(phases: list[Section], left: list[LeftOut]) -> Iterator[Stage]:
             }
         )
         left += phase.unknown()
-        yield Stage(f"phase{number}", (freeze, *rates), length, until)
+        yield Stage(f"phase{number}", (freeze, *rates), length, until, line=phase.node.line)
 
 
 def _ending(
-    number: int, end: float | None, begin: int, last: bool, left: list[LeftOut], phase: Section
+    number: int, end: int | None, begin: int, last: bool, left: list[LeftOut], phase: Section
 ) -> tuple[s.Duration | None, s.Condition | None]:
     if last:
         return None, None
@@ -103,7 +103,7 @@ def _ending(
             f"phase {number} may also end by FTSEarlyStopping: add `until METRIC stops ...`", phase.node.line
         )
     )
-    return nodes.epochs(int(end) - begin), None
+    return nodes.epochs(end - begin), None
 
 
 _LEAVES = ("weight", "bias")
@@ -111,7 +111,7 @@ _LEAVES = ("weight", "bias")
 
 def _item(node: Node) -> s.SelectorItem:
     """The full name of a parameter, or a regular expression that names begin with."""
-    text = str(node.value)
+    text: str = node.value
     plain = all(part.replace("_", "a").isalnum() for part in text.split("."))
     if plain and text.rpartition(".")[2] in _LEAVES:
         return nodes.named(text)

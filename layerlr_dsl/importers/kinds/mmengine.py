@@ -10,11 +10,20 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.common import Setup, containing, literal, plain_names, product, setup
+from layerlr_dsl.importers.common import (
+    Setup,
+    checked_option,
+    containing,
+    literal,
+    plain_names,
+    product,
+    setup,
+)
 from layerlr_dsl.importers.description import Description, LeftOut, Rule, SourceFault
+from layerlr_dsl.importers.mmengine_schedules import mmengine_schedule
 from layerlr_dsl.importers.reading import Node, Section, as_section
-from layerlr_dsl.importers.schedules import mmengine_schedule
 from layerlr_dsl.language import syntax as s
+from layerlr_dsl.language.printing import text_of
 
 if TYPE_CHECKING:
     import torch
@@ -49,29 +58,44 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         raise SourceFault("the optimizer has no `lr`", wrapper.line("optimizer"))
     rules = [Rule(nodes.selector(), {"lr": rate})]
     left = [*made.left_out]
-    constructor = str(wrapper.take("constructor", _DEFAULT[0])).rpartition(".")[2]
+    constructor = wrapper.text("constructor", _DEFAULT[0]).rpartition(".")[2]
     if paramwise is not None:
         rules += _rules(paramwise, constructor, made, left, wrapper, _backbone(top))
     left += _unsaid(wrapper)
-    schedule, length = mmengine_schedule(top, rate, left)
-    return Description(KIND, tuple(rules), made.factory, schedule=schedule, left_out=tuple(left), **length)
+    alike = len({text_of(nodes.value(rule.options.get("lr", rate))) for rule in rules}) == 1
+    over_time = mmengine_schedule(top, rate, alike, left)
+    return Description(
+        KIND,
+        tuple(rules),
+        made.factory,
+        lets=over_time.lets,
+        schedule=over_time.schedule,
+        epochs=over_time.epochs,
+        steps=over_time.steps,
+        left_out=tuple(left),
+        lines={
+            "optimizer": wrapper.line("optimizer"),
+            "schedule": top.line("param_scheduler"),
+            **dict.fromkeys(("epochs", "steps"), top.line("train_cfg")),
+        },
+    )
 
 
 def _backbone(top: Section) -> str:
     """The class of the backbone, where the file describes the model."""
     model = top.section("model")
     backbone = None if model is None else model.section("backbone")
-    return "" if backbone is None else str(backbone.take("type", ""))
+    return "" if backbone is None else backbone.text("type", "")
 
 
 def _optimizer(wrapper: Section) -> Setup:
     section = wrapper.section("optimizer")
     if section is None:
         raise SourceFault("`optim_wrapper` has no `optimizer`", wrapper.node.line)
-    kind = section.take("type")
+    kind = section.text("type")
     if kind is None:
         raise SourceFault("`optimizer` has no `type`", section.node.line)
-    named = str(kind).rpartition(".")[2]
+    named = kind.rpartition(".")[2]
     arguments = {key: section.take(key) for key in section.node.value if key != "type"}
     return setup(named, arguments, section.line("type"), {key: section.line(key) for key in arguments})
 
@@ -99,13 +123,13 @@ def _rules(
 
 def _default(paramwise: Section, made: Setup, left: list[LeftOut]) -> Iterator[Rule]:
     decay = made.arguments.get("weight_decay")
-    multipliers = {key: paramwise.number(key) for key in _MULTIPLIERS}
+    multipliers = {key: paramwise.number(key, None, 0) for key in _MULTIPLIERS}
     for key, factor in multipliers.items():
         if factor is not None and key != "bias_lr_mult" and decay is None:
             raise SourceFault(f"`{key}` needs a `weight_decay` of the optimizer", paramwise.line(key))
     yield from _by_kind(paramwise, multipliers, made)
     yield from _custom(paramwise, made, left)
-    if paramwise.take("bypass_duplicate", False):
+    if paramwise.flag("bypass_duplicate"):
         left.append(
             LeftOut(
                 "`bypass_duplicate`: needs no rule, a parameter that stands at several places is one",
@@ -171,21 +195,26 @@ def _holding(key: str) -> s.Selector:
 
 
 def _multiplied(entry: Section, made: Setup, left: list[LeftOut]) -> Iterator[tuple[str, Any]]:
-    lr = product(made.value("lr"), entry.number("lr_mult", 1.0))
-    yield "lr", entry.take("lr", lr)
+    lr = product(made.value("lr"), entry.number("lr_mult", 1.0, 0))
+    yield "lr", entry.number("lr", None, 0) if "lr" in entry else lr
     decay = made.arguments.get("weight_decay")
-    factor = entry.number("decay_mult", 1.0)
+    factor = entry.number("decay_mult", 1.0, 0)
     if decay is not None:
-        yield "weight_decay", entry.take("weight_decay", product(decay, factor))
+        own = entry.number("weight_decay", None, 0)
+        yield "weight_decay", product(decay, factor) if own is None else own
     elif "decay_mult" in entry:
         raise SourceFault("`decay_mult` needs a `weight_decay` of the optimizer", entry.line("decay_mult"))
     for key, node in entry.node.value.items():
         if key in ("lr_mult", "decay_mult", "lr", "weight_decay"):
             continue
         if key in made.info.options:
-            yield key, entry.take(key)
+            yield key, checked_option(made, key, _plain(entry.take(key)), node.line)
         else:
             left.append(LeftOut(f"`{entry.name}.{key}`: {made.info.name} reads no such option", node.line))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------- layer decay
@@ -196,20 +225,22 @@ def _layered(
 ) -> Iterator[Rule]:
     """Rates that fall towards the input, by the names that ConvNeXt, BEiT and MAE have in mmseg and mmdet."""
     old = constructor == "LayerDecayOptimizerConstructor"
-    layers = paramwise.number("num_layers")
-    ratio = paramwise.number("layer_decay_rate" if old else "decay_rate")
-    kind = "layer_wise_vit" if old else paramwise.take("decay_type", "layer_wise")
+    layers = paramwise.whole("num_layers", least=1)
+    ratio = paramwise.number("layer_decay_rate" if old else "decay_rate", least=0)
+    kind = "layer_wise_vit" if old else paramwise.text("decay_type", "layer_wise")
     if layers is None or ratio is None:
         raise SourceFault(f"{constructor} needs `num_layers` and `decay_rate`", paramwise.node.line)
+    if kind not in ("layer_wise", "stage_wise", "layer_wise_vit"):
+        raise SourceFault("`decay_type` is `layer_wise` or `stage_wise`", paramwise.line("decay_type"))
     base, line = made.value("lr"), paramwise.node.line
     if kind == "stage_wise":
-        levels = list(_stage_wise(int(layers)))
+        levels = list(_stage_wise(layers))
     elif old or "BEiT" in backbone or "MAE" in backbone:
-        levels = list(_of_transformer(int(layers)))
+        levels = list(_of_transformer(layers))
     elif "ConvNeXt" in backbone:
-        levels = list(_of_convnext(int(layers)))
+        levels = list(_of_convnext(layers))
     else:
-        levels = [*_of_transformer(int(layers)), *_of_convnext(int(layers))]
+        levels = [*_of_transformer(layers), *_of_convnext(layers)]
     for which, level in levels:
         yield Rule(which, {"lr": nodes.arithmetic(base, "*", nodes.arithmetic(ratio, "^", level))}, line, "")
     flat = nodes.any_of((nodes.compared("ndim", "==", 1), nodes.compared("name", "==", "bias")))

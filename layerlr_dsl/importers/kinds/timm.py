@@ -52,32 +52,33 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     top.ignore("layer_decay", "layer_decay_min_scale", "layer_decay_no_opt_scale")
     left += top.refused(_LOOP)
     left += top.misspelled()
-    spec = top.take("model")
+    spec = top.text("model")
     return Description(
         KIND,
         told.rules,
         told.optimizer,
         schedule=nodes.sequence(*schedule) if schedule else None,
         epochs=_epochs(top),
-        model=None if spec is None else _spec(top, str(spec)),
+        model=None if spec is None else _spec(top, spec),
         left_out=(*told.left_out, *left),
+        lines={"optimizer": top.line("opt"), "schedule": top.line("sched"), "epochs": top.line("epochs")},
     )
 
 
 def _spec(top: Section, called: str) -> str:
-    classes = top.number("num_classes")
-    return f"timm:{called}" + (f"(num_classes={int(classes)})" if classes else "")
+    classes = top.whole("num_classes")
+    return f"timm:{called}" + (f"(num_classes={classes})" if classes else "")
 
 
 def _rate(top: Section, left: list[LeftOut]) -> float:
     """`lr`, or what train.py makes of `lr_base` and the batch size of one process."""
-    rate = top.number("lr")
+    rate = top.number("lr", None, 0)
     if rate is not None:
         return float(rate)
-    base, size = top.number("lr_base", 0.1), top.number("lr_base_size", 256)
-    batch = top.number("batch_size", 128) * top.number("grad_accum_steps", 1)
-    adaptive = any(word in str(top.take("opt", "sgd")).lower() for word in ("ada", "lamb"))
-    scale = top.take("lr_base_scale") or ("sqrt" if adaptive else "linear")
+    base, size = top.number("lr_base", 0.1, 0), top.whole("lr_base_size", 256, 1)
+    batch = top.whole("batch_size", 128, 1) * top.whole("grad_accum_steps", 1, 1)
+    adaptive = any(word in top.text("opt", "sgd").lower() for word in ("ada", "lamb"))
+    scale = top.text("lr_base_scale") or ("sqrt" if adaptive else "linear")
     ratio = batch / size
     left.append(
         LeftOut(
@@ -89,7 +90,7 @@ def _rate(top: Section, left: list[LeftOut]) -> float:
 
 
 def _arguments(top: Section) -> dict[str, Any]:
-    called = str(top.take("opt", "sgd")).lower()
+    called = top.text("opt", "sgd").lower()
     made: dict[str, Any] = {"weight_decay": top.number("weight_decay", 2e-5)}
     if called in ("sgd", "momentum", "nesterov", "rmsprop", "rmsproptf"):
         made["momentum"] = top.number("momentum", 0.9)
@@ -97,13 +98,13 @@ def _arguments(top: Section) -> dict[str, Any]:
         made["nesterov"] = True
     if top.take("opt_eps") is not None:
         made["eps"] = top.number("opt_eps")
-    if top.take("opt_betas") is not None:
-        made["betas"] = tuple(top.take("opt_betas"))
+    if top.numbers("opt_betas"):
+        made["betas"] = top.numbers("opt_betas")
     return made
 
 
 def _by_arguments(top: Section, rate: float, left: list[LeftOut]) -> Description:
-    called = str(top.take("opt", "sgd")).lower()
+    called = top.text("opt", "sgd").lower()
     made = setup(_NAMES.get(called, called), _arguments(top), top.line("opt"), {})
     rules = [Rule(nodes.selector(), {"lr": rate})]
     if made.arguments.get("weight_decay"):
@@ -111,7 +112,7 @@ def _by_arguments(top: Section, rate: float, left: list[LeftOut]) -> Description
         shorter = (nodes.selector(where=nodes.compared("ndim", "<=", 1)),)
         rules.append(Rule(nodes.selector(where=flat), {"weight_decay": 0}, None, "", shorter))
         left.append(LeftOut("what the model lists in `no_weight_decay()`: known with the model only"))
-    if top.take("layer_decay") is not None:
+    if top.number("layer_decay", None, 0) is not None:
         message = (
             "`layer_decay`: which layer a parameter belongs to is known to timm's model only: give --model"
         )
@@ -140,7 +141,7 @@ def own(root: Node, model: nn.Module, rate: float | None = None) -> torch.optim.
     factory: Any = import_library("timm.optim")
     top = as_section(root)
     arguments = {key: value for key, value in root.plain().items() if value is not None}
-    arguments |= {"lr": rate if rate is not None else _rate(top, []), "opt": str(top.take("opt", "sgd"))}
+    arguments |= {"lr": rate if rate is not None else _rate(top, []), "opt": top.text("opt", "sgd")}
     arguments.setdefault("weight_decay", 2e-5)
     arguments.setdefault("momentum", 0.9)
     arguments["opt_args"] = arguments.get("opt_args") or {}
@@ -156,11 +157,13 @@ def own(root: Node, model: nn.Module, rate: float | None = None) -> torch.optim.
 
 
 def _epochs(top: Section) -> float | None:
-    epochs = top.number("epochs")
+    epochs = top.number("epochs", None, 0)
     if epochs is None:
         return None
-    ahead = top.number("warmup_epochs", 5) if top.take("warmup_prefix", False) else 0
-    after = top.number("cooldown_epochs", 0) if top.take("sched") in ("cosine", "poly", "tanh", None) else 0
+    ahead = top.number("warmup_epochs", 5, 0) if top.flag("warmup_prefix") else 0
+    after = (
+        top.number("cooldown_epochs", 0, 0) if top.text("sched") in ("cosine", "poly", "tanh", None) else 0
+    )
     return float(epochs + ahead + after)
 
 
@@ -168,7 +171,7 @@ def _schedule(
     top: Section, rate: float, left: list[LeftOut]
 ) -> Iterator[tuple[s.Factory, s.Duration | None]]:
     """The schedule, once an epoch unless `sched_on_updates`; what cools down behind it."""
-    kind = str(top.take("sched", "cosine"))
+    kind = top.text("sched", "cosine")
     for key, usual in _MORE_SCHEDULE.items():
         if top.number(key, usual) != usual:
             left.append(
@@ -182,9 +185,9 @@ def _schedule(
         return
     called = told.pop("")
     told |= _warm(top, rate, called)
-    if called != "constant" and not top.take("sched_on_updates", False):
+    if called != "constant" and not top.flag("sched_on_updates"):
         told["interval"] = nodes.name("epoch")
-    cool = top.number("cooldown_epochs", 0) if called in ("cosine", "polynomial") else 0
+    cool = top.number("cooldown_epochs", 0, 0) if called in ("cosine", "polynomial") else 0
     if not cool:
         yield nodes.factory(called, **told), None
         return
@@ -194,19 +197,19 @@ def _schedule(
 
 
 def _warm(top: Section, rate: float, called: str) -> dict[str, Any]:
-    length = top.number("warmup_epochs", 5)
+    length = top.number("warmup_epochs", 5, 0)
     if not length:
         return {}
-    start = top.number("warmup_lr", 1e-5)
+    start = top.number("warmup_lr", 1e-5, 0)
     told: dict[str, Any] = {"warmup": nodes.epochs(length), "warmup_start_factor": _share(start, rate)}
-    if called in ("cosine", "polynomial") and not top.take("warmup_prefix", False):
+    if called in ("cosine", "polynomial") and not top.flag("warmup_prefix"):
         told["warmup_prefix"] = False
     return told
 
 
 def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
-    least = top.number("min_lr", 0.0)
-    factor = top.number("decay_rate", 0.1)
+    least = top.number("min_lr", 0.0, 0)
+    factor = top.number("decay_rate", 0.1, 0)
     if kind in ("cosine", "poly"):
         yield "", {"cosine": "cosine", "poly": "polynomial"}[kind]
         if kind == "poly":
@@ -215,10 +218,10 @@ def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
             yield "floor", _share(least, rate)
     elif kind == "step":
         yield "", "step"
-        yield "every", nodes.epochs(top.number("decay_epochs", 90))
+        yield "every", nodes.epochs(top.number("decay_epochs", 90, 0))
         yield "gamma", factor
     elif kind == "multistep":
-        marks = top.take("decay_milestones", [90, 180, 270])
+        marks = top.numbers("decay_milestones", (90, 180, 270))
         yield "", "multistep"
         yield "at", tuple(nodes.epochs(mark - 1) for mark in marks)  # timm looks one epoch ahead here
         yield "gamma", factor

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KIND = "torchtitan"
 ABOUT = "torchtitan: `optimizer.param_groups` and `lr_scheduler` of a TOML or JSON configuration"
+_SHAPES = ("linear", "sqrt", "cosine")
 _EVERY = {".*", "", "^.*$", "^.*", ".*$"}
 
 
@@ -48,7 +49,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     if holder is not top:
         left += holder.unknown()
     length = top.section("training")
-    steps = None if length is None else length.number("steps")
+    steps = None if length is None else length.whole("steps", least=1)
     schedule = _schedule(top.section("lr_scheduler"), steps, left)
     return Description(
         KIND,
@@ -57,13 +58,18 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         schedule=schedule,
         steps=steps,
         left_out=tuple(left),
+        lines={
+            "optimizer": holder.line("param_groups"),
+            "schedule": top.line("lr_scheduler"),
+            "steps": None if length is None else length.line("steps"),
+        },
     )
 
 
 def _group(group: Section, left: list[LeftOut]) -> tuple[str, Setup]:
-    pattern, called = group.take("pattern"), group.take("optimizer_name")
+    pattern, called = group.text("pattern"), group.text("optimizer_name")
     for key, found in (("pattern", pattern), ("optimizer_name", called)):
-        if not isinstance(found, str):
+        if found is None:
             raise SourceFault(f"`{group.name}` has no `{key}`", group.node.line)
     options = group.section("optimizer_kwargs")
     arguments = {} if options is None else options.node.plain()
@@ -102,7 +108,7 @@ def _schedule(section: Section | None, steps: int | None, left: list[LeftOut]) -
     """Warm-up, a plateau, and a decay that ends one step behind the last."""
     if section is None:
         return None
-    warm = int(section.number("warmup_steps", 200))
+    warm = section.whole("warmup_steps", 200)
     told: dict[str, Any] = dict(_decay(section, steps, warm, left))
     if warm > 1:
         told |= {"warmup": nodes.steps(warm - 1), "warmup_start_factor": nodes.arithmetic(1, "/", warm)}
@@ -112,7 +118,7 @@ def _schedule(section: Section | None, steps: int | None, left: list[LeftOut]) -
 
 
 def _decay(section: Section, steps: int | None, warm: int, left: list[LeftOut]) -> Iterator[tuple[str, Any]]:
-    share = section.number("decay_ratio")
+    share = section.number("decay_ratio", None, 0)
     if steps is None:
         left.append(
             LeftOut("the length of the run is not in the file: the decay is a share of it", section.node.line)
@@ -121,6 +127,15 @@ def _decay(section: Section, steps: int | None, warm: int, left: list[LeftOut]) 
     else:
         decay = steps - warm if share is None else min(round(steps * share), steps - warm)
         yield "decay", nodes.steps(decay)
-    yield "decay_type", nodes.name(str(section.take("decay_type", "linear")))
-    if section.number("min_lr_factor", 0.0):
+    yield "decay_type", nodes.name(_shape(section))
+    if section.number("min_lr_factor", 0.0, 0):
         yield "floor", section.number("min_lr_factor")
+
+
+def _shape(section: Section) -> str:
+    """How the decay goes down."""
+    shape: str = section.text("decay_type", "linear")
+    if shape not in _SHAPES:
+        known = ", ".join(_SHAPES)
+        raise SourceFault(f"`{section.name}.decay_type` is one of {known}", section.line("decay_type"))
+    return shape

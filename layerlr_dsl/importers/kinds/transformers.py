@@ -48,12 +48,12 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     top = as_section(root)
     left: list[LeftOut] = []
     made = optimizer_of(top, left)
-    rate = top.number("learning_rate", 5e-5)
+    rate = top.number("learning_rate", 5e-5, 0)
     decay = made.arguments.get("weight_decay", 0.0)
     rules = [Rule(nodes.selector(), {"lr": rate})]
     if decay:
         rules.append(not_decayed(top.line("weight_decay")))
-    steps = int(top.number("max_steps", -1))
+    steps = top.whole("max_steps", -1, -1)
     schedule = schedule_of(top, rate, steps if steps > 0 else None, left)
     left += top.refused(_LOOP)
     left += top.misspelled()
@@ -66,12 +66,18 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         epochs=epochs,
         steps=steps if steps > 0 else None,
         left_out=tuple(left),
+        lines={
+            "optimizer": top.line("optim"),
+            "schedule": top.line("lr_scheduler_type"),
+            "epochs": top.line("num_train_epochs"),
+            "steps": top.line("max_steps"),
+        },
     )
 
 
 def optimizer_of(top: Section, left: list[LeftOut], key: str = "optim") -> Setup:
     """The optimizer by one of transformers' names for it."""
-    called = str(top.take(key, "adamw_torch")).lower()
+    called = top.text(key, "adamw_torch").lower()
     betas = (top.number("adam_beta1", 0.9), top.number("adam_beta2", 0.999))
     epsilon = top.number("adam_epsilon", 1e-8)
     line = top.line(key)
@@ -101,8 +107,8 @@ def schedule_of(
     top: Section, rate: float, steps: int | None, left: list[LeftOut]
 ) -> s.ScheduleSequence | None:
     """The schedule by transformers' name for it."""
-    kind = str(top.take("lr_scheduler_type", "linear")).lower()
-    warm = dict(warmup(top.number("warmup_steps", 0), top.number("warmup_ratio", 0)))
+    kind = top.text("lr_scheduler_type", "linear").lower()
+    warm = dict(warmup(top.number("warmup_steps", 0, 0), top.number("warmup_ratio", 0, 0)))
     more = top.take("lr_scheduler_kwargs", {})
     more = more if isinstance(more, dict) else {}
     told = dict(_curve(kind, more, rate, warm, steps))

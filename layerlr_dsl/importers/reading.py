@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from layerlr_dsl.importers.description import LeftOut, Line, SourceFault
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import first_line, shown
 
 LARGEST = 4_000_000
@@ -77,7 +78,7 @@ class Section:
             return None
         value = self._number(key, value, self.line(key))
         if value < least:
-            raise SourceFault(f"`{shown(self._path(key))}` must be {least:g} or more", self.line(key))
+            raise SourceFault(f"`{shown(self._path(key))}` must be {spelled(least)} or more", self.line(key))
         return value
 
     def whole(self, key: str, default: Any = None, least: float = 0) -> Any:

@@ -24,7 +24,13 @@ RULES = Path(__file__).parent.parent / "rules"
 VALIDATE = ["-m", "layerlr_dsl", "validate", str(RULES)]
 ONE = ["-m", "layerlr_dsl", "validate", str(RULES / "resnet18.lr")]
 FIFTEEN = [
-    *("bert_layer_decay", "bitfit", "convnext_layer_decay", "efficientnet_lite0_digits", "gradual_unfreezing"),
+    *(
+        "bert_layer_decay",
+        "bitfit",
+        "convnext_layer_decay",
+        "efficientnet_lite0_digits",
+        "gradual_unfreezing",
+    ),
     *("lora_plus", "lp_ft", "mobilenet_v3", "muon_adamw", "resnet18"),
     *("surgical", "swin_layer_decay", "ulmfit", "vit_b_16", "vit_layer_decay"),
 ]
@@ -57,7 +63,13 @@ def rows() -> list[Row]:
     files = sum(1 for _ in RULES.rglob("*.lr"))
     return [
         Row("layerlr validate, one file, warm", least["one"], least["imports"], floor, 2.0),
-        Row("layerlr validate, the fifteen files of the bound, warm", least["fifteen"], least["imports"], floor, 2.0),
+        Row(
+            "layerlr validate, the fifteen files of the bound, warm",
+            least["fifteen"],
+            least["imports"],
+            floor,
+            2.0,
+        ),
         Row(f"layerlr validate rules, warm: {files} files", least["validate"], least["imports"], floor, 2.0),
         Row("the same for the first time: models built", first, least["imports"], floor),
     ]

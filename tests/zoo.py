@@ -239,3 +239,22 @@ def same(left: Any, right: Any) -> bool:
     if hasattr(left, "__dict__"):
         return type(left) is type(right) and same(vars(left), vars(right))
     return bool(left == right)
+
+
+def resumes_by_itself(cls: type[Optimizer], way: Way) -> bool:
+    """Whether a run that is saved and loaded by the library alone ends as one that never stopped."""
+    try:
+        return resumes_exactly(cls, way, ours=False)
+    except Exception:
+        return False
+
+
+def carries_by_name(cls: type[Optimizer], way: Way) -> bool:
+    """Whether state that is loaded into groups in another order is each parameter's own, and steps on."""
+    first = begun(cls, way, ours=True)
+    first.go(0, STOP)
+    second = begun(cls, way, ours=True, order=-1)
+    second.load(first.saved())
+    carried = same(state_by_name(second.optimizer), state_by_name(first.optimizer))
+    second.go(STOP, STOP + 2)
+    return carried

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layerlr_dsl.model import inventory_file
 from layerlr_dsl.model.classes import ModuleClass
@@ -220,16 +220,5 @@ def _split_ties(found: Walk) -> dict[int, tuple[Alias, ...]]:
         else:
             alias = Alias(found.names[place], found.owners[place], found.leaves[place])
             aliases.setdefault(row, []).append(alias)
-    columns: tuple[list[Any], ...] = (
-        found.parameters,
-        found.names,
-        found.owners,
-        found.leaves,
-        found.shapes,
-        found.dtypes,
-        found.requires_grad,
-    )
-    for column in columns:
-        column[:] = [column[place] for place in keep]
-    found.lazy = {row for row, place in enumerate(keep) if place in found.lazy}
+    found.keep(keep)
     return {row: tuple(others) for row, others in aliases.items()}

@@ -45,6 +45,16 @@ class Walk:
     depthwise: set[int] = field(default_factory=set)  # modules
     statistics: set[int] = field(default_factory=set)  # modules
 
+    def keep(self, places: list[int]) -> None:
+        """Leave only these parameters, in this order, in all columns of parameters."""
+        for name in _OF_PARAMETERS:
+            column = getattr(self, name)
+            column[:] = [column[place] for place in places]
+        self.lazy = {row for row, place in enumerate(places) if place in self.lazy}
+
+
+_OF_PARAMETERS = ("parameters", "names", "owners", "leaves", "shapes", "dtypes", "requires_grad")
+
 
 class _Classes(dict[type, int]):
     """From a Python type to its row in the table of classes; wrappers have none (-1)."""

@@ -17,9 +17,13 @@ from layerlr_dsl.catalogue import optimizers
 Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
 
 
-def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as they are. Raises ValueError for the first that the optimizer `name` does not take."""
+def checked(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a constructor's arguments that are options of the optimizer `name`, in the constructor's order.
+
+    Raises ValueError for the first that the optimizer does not take.
+    """
     info = optimizers.known(name)
+    settings = {option: value for option, value in arguments.items() if option in info.options}
     for option, value in settings.items():
         if isinstance(value, Tensor):
             if value.numel() != 1:
@@ -28,7 +32,7 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{option} {wrong}, not {value!r}")
     if clash := optimizers.conflict(info, settings):
         raise ValueError(" ".join(clash))
-    return dict(settings)
+    return settings
 
 
 @dataclass(slots=True)

@@ -45,17 +45,7 @@ class LAMB(BucketOptimizer):
         maximize: bool = False,
         capturable: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "bias_correction": bias_correction,
-            "adapt": adapt,
-            "maximize": maximize,
-            "capturable": capturable,
-        }
-        super().__init__(params, checked("lamb", settings))
+        super().__init__(params, checked("lamb", locals()))
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         beta1, beta2 = group["betas"]

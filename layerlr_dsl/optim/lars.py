@@ -47,18 +47,7 @@ class LARS(BucketOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "dampening": dampening,
-            "nesterov": nesterov,
-            "trust_coefficient": trust_coefficient,
-            "eps": eps,
-            "adapt": adapt,
-            "maximize": maximize,
-        }
-        super().__init__(params, checked("lars", settings))
+        super().__init__(params, checked("lars", locals()))
 
     def _step_bucket(self, group: dict[str, Any], bucket: Bucket) -> None:
         updates = _scaled(group, bucket)

@@ -53,15 +53,7 @@ class LayerAdaptive(BucketOptimizer):
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-        }
-        super().__init__(params, checked("layer_adaptive", settings))
+        super().__init__(params, checked("layer_adaptive", locals()))
         self._pieces = Pieces()
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -82,6 +82,16 @@ class Factors:
         return schedule.rate
 
 
+@dataclass(slots=True)
+class _Due:
+    """A live group, what was last written to it, and what it is to be until the next change."""
+
+    group: dict[str, Any]
+    track: Track
+    planned: Group
+    state: GroupState
+
+
 class Writer:
     """Carries the options of a plan over to the live groups of an optimizer.
 
@@ -132,21 +142,14 @@ class Writer:
             planned, state = self.plan.groups[track.follows], states[track.follows]
             driven = planned.behaviour.scheduled or ""
             for option in planned.given - {driven}:
-                self._prepare(group, track, planned, state, option, stretches)
-            self._prepare_driven(group, track, planned, state, driven, stretches, tick)
+                self._prepare(_Due(group, track, planned, state), option, stretches)
+            self._prepare_driven(_Due(group, track, planned, state), driven, stretches, tick)
         self._hot = [*(run.writer() for run in self._runs.values()), *self._special]
         self.write(tick)
         self._watch(param_groups)
 
-    def _prepare(
-        self,
-        group: dict[str, Any],
-        track: Track,
-        planned: Group,
-        state: GroupState,
-        option: str,
-        stretches: Stretches,
-    ) -> None:
+    def _prepare(self, due: _Due, option: str, stretches: Stretches) -> None:
+        group, track, planned, state = due.group, due.track, due.planned, due.state
         product = state.products.get(option)
         value = state.options.get(option)
         moves = product is not None and bool(product.movers)
@@ -164,16 +167,8 @@ class Writer:
         else:
             track.options[option] = group[option] = value
 
-    def _prepare_driven(
-        self,
-        group: dict[str, Any],
-        track: Track,
-        planned: Group,
-        state: GroupState,
-        option: str,
-        stretches: Stretches,
-        tick: int,
-    ) -> None:
+    def _prepare_driven(self, due: _Due, option: str, stretches: Stretches, tick: int) -> None:
+        group, track, planned, state = due.group, due.track, due.planned, due.state
         product = state.products.get(option) if option in planned.given else None
         moves = product is not None and bool(product.movers)
         base = float(state.options[option]) if option in planned.given else track.initial

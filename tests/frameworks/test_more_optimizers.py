@@ -1,7 +1,7 @@
 """Optimizers of packages beyond the project's own extras: `make test-frameworks` installs them."""
 
 import pytest
-from zoo import CANNOT, STOP, WAYS, Way, begun, optimizers, resumes_exactly, same, state_by_name
+from zoo import CANNOT, WAYS, Way, carries_by_name, optimizers, resumes_by_itself, resumes_exactly
 
 PACKAGES = ("schedulefree", "prodigyopt", "lion_pytorch", "bitsandbytes.optim", "torchao.optim")
 
@@ -33,20 +33,10 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(name, unsaid):
 @pytest.mark.parametrize("name", [name for name in CAN if not WAYS.get(name, Way()).one_group])
 def test_state_goes_by_name_into_other_groups(name):
     """bitsandbytes loads without torch's hooks, by place: what is arranged must be arranged before."""
-    way = WAYS.get(name, Way())
-    first = begun(FOUND[name], way, ours=True)
-    first.go(0, STOP)
-    second = begun(FOUND[name], way, ours=True, order=-1)
-    second.load(first.saved())
-    assert same(state_by_name(second.optimizer), state_by_name(first.optimizer))
-    second.go(STOP, STOP + 2)
+    assert carries_by_name(FOUND[name], WAYS.get(name, Way()))
 
 
 @pytest.mark.parametrize("name", [name for name in FOUND if name in CANNOT])
 def test_what_is_said_to_be_impossible_is(name):
     """The list of what the libraries themselves cannot do stays true."""
-    try:
-        done = resumes_exactly(FOUND[name], WAYS.get(name, Way()), ours=False)
-    except Exception as error:
-        done = error
-    assert done is not True
+    assert not resumes_by_itself(FOUND[name], WAYS.get(name, Way()))

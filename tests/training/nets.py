@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,16 @@ def seeded(make: type[nn.Module] = Net, seed: int = 0) -> nn.Module:
 
 def images(seed: int = 0, size: int = 6) -> Tensor:
     return torch.randn(size, 2, 4, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def train(model: nn.Module, optimizer: Any, schedule: Any, start: int, stop: int) -> None:
+    """The steps from `start` to `stop`, each with its own images and its own chance."""
+    for step in range(start, stop):
+        torch.manual_seed(step)
+        model(images(step)).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
 
 
 def resolve(rules: str, model: nn.Module, epochs: float | None = 4, steps: int | None = 2) -> Plan:

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
-from nets import Net, images, resolve, seeded
+from nets import Net, resolve, seeded, train
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_optimizer_state_dict,
@@ -32,15 +32,6 @@ def made(seed=0, make=None, rules=RULES):
     plan = resolve(rules, model)
     optimizer = plan.optimizer(model) if make is None else make(plan.param_groups(model))
     return model, optimizer, plan.schedule(model, optimizer)
-
-
-def train(model, optimizer, schedule, start, stop):
-    for step in range(start, stop):
-        torch.manual_seed(step)
-        model(images(step)).square().sum().backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
 
 
 def weights(model):

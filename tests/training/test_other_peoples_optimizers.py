@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from nets import images, moved, resolve, seeded, snapshot
+from nets import moved, resolve, seeded, snapshot, train
 from torch import nn
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
@@ -12,15 +12,6 @@ from layerlr_dsl.optim import build
 from layerlr_dsl.training.errors import ModelMismatch, ScheduleWarning
 
 RULES = "schedule cosine\n** -> lr 1e-2\nfreeze stem until epoch 1\nfreeze mid from epoch 2"
-
-
-def train(model, optimizer, schedule, start, stop):
-    for step in range(start, stop):
-        torch.manual_seed(step)
-        model(images(step)).square().sum().backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
 
 
 # ---------------------------------------------------------------- their own rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -58,11 +58,13 @@ def check_optimizer_statement(
     return CheckedOptimizer(info, settings, statement.span, statement.name)
 
 
-def find_optimizer(factory: s.Factory, found: Findings) -> OptimizerInfo | None:
-    """The table entry of a named optimizer, or a finding with the near miss."""
+def find_optimizer(
+    factory: s.Factory, found: Findings, further: Collection[str] = ()
+) -> OptimizerInfo | None:
+    """The table entry of a named optimizer, or a finding with the near miss. further: what else may be meant."""
     info = optimizers.find(factory.name)
     if info is None:
-        near = nearest(factory.name.lower(), optimizers.names())
+        near = nearest(factory.name, further) or nearest(factory.name.lower(), optimizers.names())
         help = f"did you mean `{near}`?" if near else "any of torch.optim's, such as `adamw`, `sgd`, `muon`"
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         found.error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix)
@@ -183,11 +185,11 @@ class SettingsChecker:
         self._infos = list(named.values())
 
     def check(
-        self, statement: s.RuleStatement, captures: frozenset[str] | None, missing: Missing
+        self, statement: s.RuleStatement, captures: frozenset[str], missing: Missing
     ) -> tuple[CheckedSetting, ...]:
         """The rule's settings, arguments of its own optimizer laid out as settings before the others."""
         seen: dict[str, s.Setting] = {}
-        names = Names(self._lets, captures or frozenset(), True, missing, time=True, model=True)
+        names = Names(self._lets, captures, True, missing, time=True, model=True)
         rule = _Judged(statement, names, self._infos)
         own = next((x for x in statement.settings if x.option == "optimizer" and not x.quoted), None)
         if own is not None:
@@ -223,7 +225,7 @@ class SettingsChecker:
         assert isinstance(setting.value, s.Factory)
         if setting.value.name in self._further:
             return self._further_optimizer(setting, setting.value, rule)
-        info = find_optimizer(setting.value, self._found)
+        info = find_optimizer(setting.value, self._found, self._further)
         if info is None:
             return None
         _given_once(setting.value, self._found)

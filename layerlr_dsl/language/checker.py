@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, attempt, check_expression, constant
@@ -25,7 +26,7 @@ from layerlr_dsl.language.checked import (
 )
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, has_errors
 from layerlr_dsl.language.expressions import Scope, Value
-from layerlr_dsl.language.faults import too_many_waiting
+from layerlr_dsl.language.faults import too_many_turns, too_many_waiting
 from layerlr_dsl.language.includes import CLAUSES, Expansion, expand
 from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.names import RESERVED
@@ -35,6 +36,7 @@ from layerlr_dsl.language.vocabulary import ATTRIBUTES
 from layerlr_dsl.tools.nearest import nearest
 
 _MOST_WAITING = 100
+_MOST_TURNS = 5_000
 """Stages that may wait for a metric."""
 _OF_LENGTH = "the length of the run is a constant"
 
@@ -54,6 +56,8 @@ class _Gathered:
     stage_names: dict[str, s.StageStatement] = field(default_factory=dict)
     waiting: int = 0
     """Stages that wait for a metric."""
+    turns: int = 0
+    """Turns of all sequences."""
     after: s.AfterStagesStatement | None = None
     lets: dict[str, s.LetStatement] = field(default_factory=dict)
     groups: dict[str, s.GroupStatement] = field(default_factory=dict)
@@ -99,7 +103,7 @@ def check_expanded(
     expectations, not_expected = _check_expectations(gathered, selectors, settings, lets, found)
     settings.unused(found)
     _check_model(gathered.model, found)
-    check_stages(gathered.stages, lets, found)
+    stages = check_stages(gathered.stages, lets, found)
     steps = _check_steps(gathered, lets, found)
     return CheckedRules(
         source=source,
@@ -111,15 +115,22 @@ def check_expanded(
         optimizer=optimizer,
         optimizers=named,
         schedules=gathered.schedules,
-        stages=tuple(gathered.stages),
+        stages=stages,
         lets=lets,
         groups=groups,
         clauses=clauses,
         expectations=expectations,
-        diagnostics=tuple(in_order(found, expansion.sources)),
+        diagnostics=tuple(in_order(_causes(found), expansion.sources)),
         complete=not has_errors(found),
         left_out=(*left_out, *not_expected),
     )
+
+
+def _causes(found: Findings) -> Iterator[Diagnostic]:
+    """The findings, less those that only follow from another."""
+    codes = {one.code for one in found}
+    complete = not has_errors(found)
+    return (one for one in found if not unsaid(one.code, codes, complete))
 
 
 def _check_clauses(
@@ -205,6 +216,8 @@ def _gather(statements: list[tuple[s.Statement, bool]], found: Findings) -> _Gat
         elif isinstance(statement, s.GroupStatement):
             _define(gathered.groups, statement, found)
         elif isinstance(statement, CLAUSES):
+            if _too_many_turns(statement, gathered, found):
+                continue
             _refuse_own_optimizer(statement, gathered.stage, found)
             gathered.clauses.append((statement, included, gathered.stage))
         elif included:
@@ -274,6 +287,16 @@ def _head(gathered: _Gathered, statement: s.Heading, found: Findings) -> None:
         message = f"stage `{statement.name}` is named twice"
         found.error("LR102", message, statement.name_span, "rename one of them", related=related)
     gathered.stages.append(statement)
+
+
+def _too_many_turns(statement: s.Clause, gathered: _Gathered, found: Findings) -> bool:
+    """Whether a statement has more turns than a file may: each is held against all that cover the same."""
+    if not isinstance(statement, s.UnfreezeSequenceStatement):
+        return False
+    before, gathered.turns = gathered.turns, gathered.turns + len(statement.turns)
+    if before <= _MOST_TURNS < gathered.turns:
+        found.add(too_many_turns(statement.turns[_MOST_TURNS - before].span, _MOST_TURNS))
+    return gathered.turns > _MOST_TURNS
 
 
 def _misplaced(statement: s.Statement, gathered: _Gathered, found: Findings) -> bool:
@@ -395,7 +418,8 @@ def _check_clause(
     compiled = tuple(selectors.check(selector) for selector in written)
     checked: tuple[CheckedSetting, ...] = ()
     if isinstance(statement, s.RuleStatement):
-        captures = compiled[0].captures if compiled[0] is not None else None
+        first = compiled[0]
+        captures = selectors.bound(statement.selector) if first is None else first.captures
         checked = settings.check(statement, captures, selectors.missing_captures(compiled[0]))
         check_window(statement.window, lets, found)
     else:

@@ -129,6 +129,39 @@ def test_statistics_of_what_has_none_are_an_error(resnet18: Inventory, selector:
     assert [one.severity for one in found] == ([] if meant else ["error"])
 
 
+def _all_said(text: str, model: Inventory) -> list[tuple[str, str]]:
+    """Every finding that is more than a note, by its code and its place."""
+    found = Rules(check(Source("t.lr", text))).check(model)
+    return [(one.code, one.span.text if one.span else "") for one in found if one.severity != "info"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("layer<i-1> -> lr 0.1 * i", ("LR011", "<i-1>")),
+        ("layer<i>.{0 -> lr 0.1 * last(i)", ("LR011", "{0")),
+        ("layer<i>.. where i > 1 -> lr 0.1", ("LR011", ".")),
+        ("group g = layer<i>..\n@g -> lr 0.1 * i", ("LR011", ".")),
+        ("group g = layer<i>..\nlet n = last(@g)\n** -> lr n", ("LR011", ".")),
+        ("group g = layer<i>..\nunfreeze @g by i every 1 epoch", ("LR011", ".")),
+        ("stage a for some epochs\nfc -> lr 1\nstage b", ("LR101", "some")),
+        ("stage a for 0 epochs\nfc -> lr 1\nstage b for 1 epoch", ("LR312", "0")),
+        ("stage a until loss stops falling for 0 epochs\nfc -> lr 1\nstage b", ("LR312", "0")),
+        ('include "no.lr"\n@g -> lr base\nfreeze @h', ("LR113", '"no.lr"')),
+        ("optimizer critic = sgd(lr=0.1)\nfc -> optimizer critik", ("LR104", "critik")),
+    ],
+)
+def test_what_follows_from_a_fault_is_not_said(resnet18: Inventory, text: str, cause: tuple[str, str]) -> None:
+    """A capture of a pattern that cannot be read, a length that is none, names of a file that is not there."""
+    assert _all_said(f"epochs 9\n** -> lr 1e-3\n{text}", resnet18) == [cause]
+
+
+def test_a_name_that_is_not_known_is_said_beside_a_pattern_at_fault(resnet18: Inventory) -> None:
+    """The pattern was to bind `i`, and no `j`."""
+    said = _all_said("** -> lr 1e-3\nlayer<i>.. -> lr 0.1 * j", resnet18)
+    assert said == [("LR011", "."), ("LR101", "j")]
+
+
 def _codes(text: str, model: Inventory) -> set[str]:
     """The codes of everything that `validate` says of a file that may be at fault by itself."""
     return {one.code for one in Rules(check(Source("t.lr", text))).check(model)}
@@ -188,7 +221,17 @@ def test_a_warm_up_that_is_only_described_is_an_error(resnet18: Inventory, argum
 
 
 def test_lets_that_double_with_each_other_are_refused(resnet18: Inventory) -> None:
-    """Sixty lines would be a value of 2^60 parts, worked out at every step."""
+    """Sixty lines would be a value of 2^60 parts, worked out at every step; the first too many is named, once."""
     chain = "".join(f"let a{k + 1} = a{k} + a{k}\n" for k in range(60))
     text = f"steps 10\nlet a0 = progress\n{chain}** -> lr 1e-3 * a60"
-    assert "LR007" in {found.code for found in layerlr.parse(text).check(resnet18)}
+    assert _all_said(text, resnet18) == [("LR007", "a9")]
+    few = "".join(f"let a{k + 1} = a{k} + a{k}\n" for k in range(8))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{few}** -> lr 1e-3 * a8", resnet18) == []
+
+
+def test_a_long_chain_of_lets_that_move_is_refused(resnet18: Inventory) -> None:
+    """Each is laid into the next, so that a value would lie as deep as the chain is long."""
+    chain = "".join(f"let a{k + 1} = a{k} * 1\n** -> lr a{k}\n" for k in range(2_000))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{chain}", resnet18) == [("LR007", "a75")]
+    short = "".join(f"let a{k + 1} = a{k} * 1\n" for k in range(74))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{short}** -> lr a74", resnet18) == []

@@ -98,6 +98,51 @@ def test_a_star_that_covers_less_than_two_says_how_much_less(resnet18: Inventory
     assert not _said("** -> lr 1\n**.bias, layer1.*.bn1 -> weight_decay 0", resnet18, "LR215")
 
 
+def test_a_star_behind_except_is_looked_at_too(resnet18: Inventory) -> None:
+    """What is left out is as narrow as what is covered."""
+    [found] = _said("** -> lr 1\n** except *.bias -> weight_decay 0.1", resnet18, "LR215")
+    assert "covers 2 of the 21" in found.message
+
+
+def test_a_rate_that_grows_beyond_belief_is_found(resnet18: Inventory) -> None:
+    """At its greatest, which a plausible start does not show; SGD may have any."""
+    text = "epochs 9\n** -> lr 1e-3\nfc -> lr ramp((0%, 0), (50%, {}), (100%, 0))"
+    [found] = _said(text.format("1e2"), resnet18, "LR129")
+    assert "100 at its greatest for `fc.weight`" in found.message
+    assert not _said(text.format("1"), resnet18, "LR129")
+    assert not _said("optimizer sgd\n" + text.format("1e2"), resnet18, "LR129")
+
+
+def test_what_lies_beyond_the_run_is_one_finding_of_each_kind(resnet18: Inventory) -> None:
+    """A shorter run has one cause: the first place is named, the others are shown beside it."""
+    windows = "".join(f"fc -> lr 1e-3 from epoch {k}\n" for k in (7, 8, 9))
+    freezes = "".join(f"freeze layer{k} until epoch {10 + k}\n" for k in (1, 2, 3, 4))
+    text = f"epochs 5\n** -> lr 1e-3\n{windows}{freezes}"
+    [opens], [closes] = _said(text, resnet18, "LR302"), _said(text, resnet18, "LR304")
+    assert "`epoch 7` is never reached: the run ends at epoch 5; 2 other places likewise" in opens.message
+    assert "3 other places likewise" in closes.message
+    assert [one.span.text for one in closes.related] == ["epoch 12", "epoch 13", "epoch 14"]
+    assert not _said(text.replace("epochs 5", "epochs 99"), resnet18, "LR302")
+
+
+@pytest.mark.parametrize(
+    ("sequence", "masked"),
+    [
+        ("fc then **", "fc"),
+        ("layer4 then layer3 then layer4", "layer4"),
+        ("layer4.1 then layer4 then **", "layer4.1"),
+        ("** then fc", None),
+        ("fc then ** except fc", None),
+        ("layer<i> by i descending then conv1", None),
+        ("fc, layer4 then layer4", None),
+    ],
+)
+def test_a_turn_that_thaws_nothing_is_named(resnet18: Inventory, sequence: str, masked: str | None) -> None:
+    """A later turn covers the same, and each layer thaws once: at the last of its turns."""
+    found = _said(f"epochs 9\n** -> lr 1e-3\nunfreeze {sequence} every 1 epoch", resnet18, "LR308")
+    assert [one.span.text for one in found if one.span] == ([masked] if masked else [])
+
+
 def test_turns_that_never_come_are_one_finding(resnet18: Inventory) -> None:
     """A run too short for a sequence has one cause: the first turn is named, the others are shown beside it."""
     text = (
@@ -151,7 +196,9 @@ def _all_said(text: str, model: Inventory) -> list[tuple[str, str]]:
         ("optimizer critic = sgd(lr=0.1)\nfc -> optimizer critik", ("LR104", "critik")),
     ],
 )
-def test_what_follows_from_a_fault_is_not_said(resnet18: Inventory, text: str, cause: tuple[str, str]) -> None:
+def test_what_follows_from_a_fault_is_not_said(
+    resnet18: Inventory, text: str, cause: tuple[str, str]
+) -> None:
     """A capture of a pattern that cannot be read, a length that is none, names of a file that is not there."""
     assert _all_said(f"epochs 9\n** -> lr 1e-3\n{text}", resnet18) == [cause]
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.language.check_settings import implausible_rate
 from layerlr_dsl.language.diagnostics import Diagnostic, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
@@ -162,6 +163,7 @@ class _Look:
                 found = self.extremes[alike] = _extremes(bare, ticks, stretches)
             scaled = found if product.scale is None else [value * product.scale for value in found]
             if all(self._problem(place, value) is None for value in scaled):
+                yield from self._implausible(place, scaled)
                 return
         except (Fault, OverflowError):
             pass  # the search for the first tick says where
@@ -174,6 +176,16 @@ class _Look:
     def _problem(self, place: _Place, value: Value) -> str | None:
         info = self.plan.optimizers[place.behaviour.optimizer].info
         return optimizers.problem(info, place.option, value) if place.option in info.options else None
+
+    def _implausible(self, place: _Place, values: Sequence[Value]) -> Iterator[Diagnostic]:
+        """LR129 for the greatest of some values that are allowed."""
+        info = self.plan.optimizers[place.behaviour.optimizer].info
+        great = [value for value in values if optimizers.implausible(info, place.option, value)]
+        if great:
+            span = _span(_deciding(place, place.ticks[0]))
+            yield implausible_rate(
+                place.option, great[-1], span, info.name, f" at its greatest for `{place.name}`"
+            )
 
     def _first(self, place: _Place, product: Product, stretches: Stretches) -> Iterator[Diagnostic]:
         for tick in place.ticks:

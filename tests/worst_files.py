@@ -60,6 +60,9 @@ WORST: dict[str, Callable[[int], str]] = {
     "empty stages": _repeated("stage s{n} for 1 step\n"),
     "stages behind a metric": _repeated("stage s{n} until x stops falling for 1 epoch\nfc -> lr .1\n"),
     "regular expressions": _repeated("/(a|b|.)*[0-9]{1,60}{n}x?.*/ -> lr 0.1\n"),
+    "regular expressions in a condition": _joined(
+        "** where ndim == 9", " or path matches /a{1,50}{n}b/", " -> lr 0.1\n"
+    ),
     "stars": _repeated("*a*a*a*a*a*a*a*a*a*w*{n}?,** -> lr 0.1\n"),
     "double stars": _repeated("**.**.**.**.**.**.w*{n},** -> lr 0.1\n"),
     "one pattern of stars": _joined("freeze ", "*e**.", "*\n"),
@@ -79,6 +82,7 @@ WORST: dict[str, Callable[[int], str]] = {
     "groups in groups": _repeated("group g{m} = @g{n}, fc\n", HEAD + "group g0 = fc\n", "freeze @g9\n"),
     "lets in lets": _repeated("let n{m} = n{n} + n{n}\n", HEAD + "let n0 = 0\n", "fc -> lr n9\n"),
     "moving lets": _repeated("let n{m} = n{n} * 1\n", HEAD + "let n0 = progress\n", "fc -> lr n100\n"),
+    "moving lets, all used": _repeated("let n{m} = n{n} * 1\n** -> lr n{m}\n", HEAD + "let n0 = progress\n"),
     "expectations": _repeated("expect ** lr == 0.1\n", HEAD + "** -> lr 0.1\n"),
     "expectations of what moves": _repeated("expect ** lr < 1\n", HEAD + "** -> lr 0.1 * (1 - progress)\n"),
     "expectations at times": _repeated("expect ** lr < 1 at step {n}\n", HEAD + "** -> lr 0.1 * progress\n"),
@@ -89,6 +93,7 @@ WORST: dict[str, Callable[[int], str]] = {
     "optimizers": _repeated("fc -> optimizer adamw(lr=0.{n}1)\n"),
     "named optimizers": _repeated("optimizer o{n} = adamw(lr=0.{n}1)\nfc -> optimizer o{n}\n"),
     "schedules": _repeated("fc -> schedule step(every=1{n} steps)\n"),
+    "schedules that are lets": _repeated("let s{n} = cosine(warmup={n} steps) * 0.5\nfc -> schedule s{n}\n"),
     "restarts": lambda size: HEAD + "** -> lr 0.1\nschedule cosine_restarts(every=1 step)\n",
     "excepts": _joined("freeze ** except fc", ", layer1.{n}", "\n"),
     "items": _joined("freeze fc", ", layer{n}", "\n"),

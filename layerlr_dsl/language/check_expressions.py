@@ -182,6 +182,8 @@ def _unknown(node: s.Name, names: Names) -> Diagnostic:
         help = "the class of the owner is asked for with `module is Conv2d`"
     elif names.time and node.name in CALLED:
         help = f"a schedule is called: `{node.name}()`"
+    elif node.name in (*FUNCTIONS, *CAPTURE_FUNCTIONS):
+        help = f"a function is called: `{node.name}(...)`"
     elif near is not None:
         help = f"did you mean `{near}`?"
     elif names.reason is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.signatures import PARAMETER_GROUPS, OptimizerInfo
@@ -52,11 +52,13 @@ def check_optimizer_statement(
     return CheckedOptimizer(info, settings, statement.span, statement.name)
 
 
-def find_optimizer(factory: s.Factory, found: Findings) -> OptimizerInfo | None:
-    """The table entry of a named optimizer, or a finding with the near miss."""
+def find_optimizer(
+    factory: s.Factory, found: Findings, further: Collection[str] = ()
+) -> OptimizerInfo | None:
+    """The table entry of a named optimizer, or a finding with the near miss. further: what else may be meant."""
     info = optimizers.find(factory.name)
     if info is None:
-        near = nearest(factory.name.lower(), optimizers.names())
+        near = nearest(factory.name, further) or nearest(factory.name.lower(), optimizers.names())
         help = f"did you mean `{near}`?" if near else "any of torch.optim's, such as `adamw`, `sgd`, `muon`"
         fix = Fix(f"replace by `{near}`", (Edit(factory.name_span, near),)) if near else None
         found.error("LR104", f"unknown optimizer `{factory.name}`", factory.name_span, help, fix=fix)

@@ -19,6 +19,7 @@ from layerlr_dsl.language.checked import (
 from layerlr_dsl.language.diagnostics import Diagnostic, Findings, warning
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, RESERVED
+from layerlr_dsl.language.needs import own_captures
 from layerlr_dsl.language.patterns import CompiledPattern, PatternFault, compile_pattern
 from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
@@ -68,7 +69,12 @@ class SelectorChecker:
         part = self._found.part()
         include = [self._item(item) for item in selector.include]
         exclude = [self._item(item) for item in selector.exclude]
-        captures = frozenset(name for item in include if item is not None for name in self._captures(item))
+        whole = all(include)
+        captures = (
+            frozenset(name for item in include if item is not None for name in self._captures(item))
+            if whole
+            else self.bound(selector)
+        )
         self._check_capture_names(captures, selector.span)
         checked = CheckedSelector(
             selector.span,
@@ -83,10 +89,16 @@ class SelectorChecker:
         if selector.where is not None:
             names = Names(self._lets, captures, True, self.missing_captures(checked), model=True)
             check_expression(selector.where, names, self._found)
-        if not part.clean or not all(include) or not all(exclude):
+        if not part.clean or not whole or not all(exclude):
             return None
         self._found.add(*_filtered_alike(selector))
         return checked
+
+    def bound(self, selector: s.Selector) -> frozenset[str]:
+        """The captures of a selector, those included that an item at fault was to bind."""
+        of_groups = self._lets.groups
+        groups = (item.name for item in selector.include if isinstance(item, s.GroupRef))
+        return own_captures(selector).union(*(of_groups.get(name, frozenset()) for name in groups))
 
     def missing_captures(
         self, selector: CheckedSelector | None
@@ -95,8 +107,10 @@ class SelectorChecker:
         if selector is None:
             return {}
         missing: dict[str, s.Pattern | s.Regex | s.GroupRef] = {}
-        for item in selector.include:
-            for name in selector.captures - self._captures(item):
+        captured = [self._captures(item) for item in selector.include]
+        bound = frozenset[str]().union(*captured)
+        for item, own in zip(selector.include, captured, strict=True):
+            for name in bound - own:
                 missing.setdefault(name, s.Pattern(item.span, item.span.text))
         return missing
 

@@ -90,11 +90,11 @@ class SettingsChecker:
         self._infos = list(named.values())
 
     def check(
-        self, statement: s.RuleStatement, captures: frozenset[str] | None, missing: Missing
+        self, statement: s.RuleStatement, captures: frozenset[str], missing: Missing
     ) -> tuple[CheckedSetting, ...]:
         """The rule's settings, arguments of its own optimizer laid out as settings before the others."""
         seen: dict[str, s.Setting] = {}
-        names = Names(self._lets, captures or frozenset(), True, missing, time=True, model=True)
+        names = Names(self._lets, captures, True, missing, time=True, model=True)
         rule = _Judged(statement, names, self._infos)
         own = next((x for x in statement.settings if x.option == "optimizer" and not x.quoted), None)
         if own is not None:
@@ -130,7 +130,7 @@ class SettingsChecker:
         assert isinstance(setting.value, s.Factory)
         if setting.value.name in self._further:
             return self._further_optimizer(setting, setting.value, rule)
-        info = find_optimizer(setting.value, self._found)
+        info = find_optimizer(setting.value, self._found, self._further)
         if info is None:
             return None
         given_once(setting.value, self._found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from layerlr_dsl.language import syntax as s
@@ -72,13 +73,14 @@ def _number(
     return part.clean
 
 
-def check_stages(stages: Sequence[s.StageStatement], lets: Lets, found: Findings) -> None:
-    """Check headings: lengths and conditions, and that each stage but the last comes to an end."""
+def check_stages(
+    stages: Sequence[s.StageStatement], lets: Lets, found: Findings
+) -> tuple[s.StageStatement, ...]:
+    """Check headings: lengths and conditions, and that each stage but the last comes to an end.
+
+    What is returned has no length and no condition that is at fault.
+    """
     for number, stage in enumerate(stages):
-        if stage.length is not None:
-            check_duration(stage.length, lets, found, positive=True)
-        if stage.until is not None:
-            _check_condition(stage.until, lets, found)
         if stage.fresh and not number:
             help = "leave out `fresh optimizer`"
             message = f"the optimizer is fresh when stage `{stage.name}` begins: it is the first"
@@ -87,3 +89,18 @@ def check_stages(stages: Sequence[s.StageStatement], lets: Lets, found: Findings
             message = f"stage `{stage.name}` has no end, and another stage follows"
             help = f"write `stage {stage.name} for 5 epochs`, or `until val_loss stops falling for 3 epochs`"
             found.error("LR316", message, stage.span, help)
+    return tuple([_sound(stage, lets, found) for stage in stages])
+
+
+def _sound(stage: s.StageStatement, lets: Lets, found: Findings) -> s.StageStatement:
+    length = found.part()
+    if stage.length is not None:
+        check_duration(stage.length, lets, found, positive=True)
+        if not length.clean:
+            stage = replace(stage, length=None)
+    until = found.part()
+    if stage.until is not None:
+        _check_condition(stage.until, lets, found)
+        if not until.clean:
+            stage = replace(stage, until=None)
+    return stage

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, attempt, check_expression, constant
@@ -65,7 +66,7 @@ def check_expanded(
     expectations, not_expected = _check_expectations(gathered, selectors, settings, lets, found)
     settings.unused(found)
     _check_model(gathered.model, found)
-    check_stages(gathered.stages, lets, found)
+    stages = check_stages(gathered.stages, lets, found)
     steps = _check_steps(gathered, lets, found)
     return CheckedRules(
         source=source,
@@ -77,15 +78,22 @@ def check_expanded(
         optimizer=optimizer,
         optimizers=named,
         schedules=gathered.schedules,
-        stages=tuple(gathered.stages),
+        stages=stages,
         lets=lets,
         groups=groups,
         clauses=clauses,
         expectations=expectations,
-        diagnostics=tuple(in_order(found, expansion.sources)),
+        diagnostics=tuple(in_order(_causes(found), expansion.sources)),
         complete=not has_errors(found),
         left_out=(*left_out, *not_expected),
     )
+
+
+def _causes(found: Findings) -> Iterator[Diagnostic]:
+    """The findings, less those that only follow from another."""
+    codes = {one.code for one in found}
+    complete = not has_errors(found)
+    return (one for one in found if not unsaid(one.code, codes, complete))
 
 
 def _check_clauses(
@@ -225,7 +233,8 @@ def _check_clause(
     compiled = tuple(selectors.check(selector) for selector in written)
     checked: tuple[CheckedSetting, ...] = ()
     if isinstance(statement, s.RuleStatement):
-        captures = compiled[0].captures if compiled[0] is not None else None
+        first = compiled[0]
+        captures = selectors.bound(statement.selector) if first is None else first.captures
         checked = settings.check(statement, captures, selectors.missing_captures(compiled[0]))
         check_window(statement.window, lets, found)
     else:

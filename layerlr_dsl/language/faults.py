@@ -260,5 +260,14 @@ def too_many_waiting(span: Span, most: int) -> Diagnostic:
     )
 
 
+def too_many_turns(span: Span, most: int) -> Diagnostic:
+    return error(
+        "LR007",
+        f"more than {most:,} turns",
+        span,
+        "say them with a capture, as in `layers.<i> by i`, which has a turn for each value",
+    )
+
+
 def too_many(span: Span, most: int) -> Diagnostic:
     return error("LR001", f"more than {most:,} faults: reading ends here", span, "is this a rule file?")

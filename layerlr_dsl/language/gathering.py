@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Findings, Related
-from layerlr_dsl.language.faults import too_many_waiting
+from layerlr_dsl.language.faults import too_many_turns, too_many_waiting
 from layerlr_dsl.language.includes import CLAUSES
 from layerlr_dsl.language.names import RESERVED
 from layerlr_dsl.language.source import Span
@@ -15,6 +15,8 @@ from layerlr_dsl.language.vocabulary import ATTRIBUTES
 
 _MOST_WAITING = 100
 """Stages that may wait for a metric."""
+_MOST_TURNS = 5_000
+"""Turns of all sequences: each is held against all that cover the same."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Gathered:
     stage_names: dict[str, s.StageStatement] = field(default_factory=dict)
     waiting: int = 0
     """Stages that wait for a metric."""
+    turns: int = 0
+    """Turns of all sequences."""
     after: s.AfterStagesStatement | None = None
     lets: dict[str, s.LetStatement] = field(default_factory=dict)
     groups: dict[str, s.GroupStatement] = field(default_factory=dict)
@@ -58,6 +62,8 @@ def gather(statements: list[tuple[s.Statement, bool]], found: Findings) -> Gathe
         elif isinstance(statement, s.GroupStatement):
             _define(gathered.groups, statement, found)
         elif isinstance(statement, CLAUSES):
+            if _too_many_turns(statement, gathered, found):
+                continue
             _refuse_own_optimizer(statement, gathered.stage, found)
             gathered.clauses.append((statement, included, gathered.stage))
         elif included:
@@ -127,6 +133,16 @@ def _head(gathered: Gathered, statement: s.Heading, found: Findings) -> None:
         message = f"stage `{statement.name}` is named twice"
         found.error("LR102", message, statement.name_span, "rename one of them", related=related)
     gathered.stages.append(statement)
+
+
+def _too_many_turns(statement: s.Clause, gathered: Gathered, found: Findings) -> bool:
+    """Whether a statement goes beyond the turns that a file may have."""
+    if not isinstance(statement, s.UnfreezeSequenceStatement):
+        return False
+    before, gathered.turns = gathered.turns, gathered.turns + len(statement.turns)
+    if before <= _MOST_TURNS < gathered.turns:
+        found.add(too_many_turns(statement.turns[_MOST_TURNS - before].span, _MOST_TURNS))
+    return gathered.turns > _MOST_TURNS
 
 
 def _misplaced(statement: s.Statement, gathered: Gathered, found: Findings) -> bool:

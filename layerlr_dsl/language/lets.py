@@ -190,6 +190,7 @@ def check_lets(
         time=True,
         model=True,
     )
+    sizes = _Sizes(lets)
     for name in lets.order:
         if name in lets.shaky or lets.rests_on_a_fault(lets[name]):
             lets.void(name)
@@ -198,9 +199,45 @@ def check_lets(
         check_expression(lets[name], names, found)
         if part.clean:
             _sort_in(lets, statements[name], found)
+            sizes.bound(statements[name], found)
         if not part.clean:
             lets.void(name)
     return lets
+
+
+_MOST_LAID_IN, _DEEPEST = 1_000, 75
+"""So many moving `let`s may be laid into one value in all, and so many into each other."""
+
+
+class _Sizes:
+    """How much lies in each name that moves: it is laid in, with all that it names, wherever it is used."""
+
+    def __init__(self, lets: Lets) -> None:
+        self._lets = lets
+        self._parts: dict[str, int] = {}
+        self._depths: dict[str, int] = {}
+
+    def bound(self, statement: s.LetStatement, found: Findings) -> None:
+        """LR007 for the first name of a chain that is too much; what rests on it is nobody's fault."""
+        name = statement.name
+        if name not in self._lets.moving:
+            return
+        inner = [
+            node.name
+            for node in names_in(statement.value)
+            if isinstance(node, (s.Name, s.Subscript)) and node.name in self._parts
+        ]
+        self._parts[name] = 1 + sum(self._parts[other] for other in inner)
+        self._depths[name] = 1 + max((self._depths[other] for other in inner), default=0)
+        help = "name fewer `let`s that move in it"
+        if self._parts[name] > _MOST_LAID_IN:
+            message = (
+                f"`{name}` has too many parts that move: more than {_MOST_LAID_IN:,}, all `let`s laid in"
+            )
+            found.error("LR007", message, statement.name_span, help)
+        elif self._depths[name] > _DEEPEST:
+            message = f"`{name}` is the last of more than {_DEEPEST} `let`s that move and name each other"
+            found.error("LR007", message, statement.name_span, help)
 
 
 def _sort_in(lets: Lets, statement: s.LetStatement, found: Findings) -> None:

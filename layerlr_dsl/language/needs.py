@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.language.questions import names_in
+
+_BINDS = re.compile(r"<\s*([A-Za-z_]\w*)")
 
 
 class Needs:
@@ -84,7 +87,7 @@ def _apart(circles: list[list[str]]) -> list[list[str]]:
 
 def captures_of(groups: Mapping[str, s.GroupStatement]) -> dict[str, frozenset[str]]:
     """The captures that each group binds, those of groups in it included."""
-    own = {name: _own_captures(statement.selector) for name, statement in groups.items()}
+    own = {name: own_captures(statement.selector) for name, statement in groups.items()}
     order, _ = Needs({}, groups).sorted()
     found: dict[str, frozenset[str]] = {}
     for node in order:
@@ -94,12 +97,13 @@ def captures_of(groups: Mapping[str, s.GroupStatement]) -> dict[str, frozenset[s
     return found
 
 
-def _own_captures(selector: s.Selector) -> frozenset[str]:
+def own_captures(selector: s.Selector) -> frozenset[str]:
+    """What the patterns of a selector bind; of one at fault, as far as it can be read."""
     found: set[str] = set()
     for item in selector.include:
         if isinstance(item, s.Pattern):
             try:
                 found |= compile_pattern(item.text).captures
-            except PatternFault:
-                continue  # said where the group is compiled
+            except PatternFault:  # said where the selector is compiled, and once is enough
+                found.update(_BINDS.findall(item.text))
     return frozenset(found)

@@ -19,6 +19,9 @@ Bindings: TypeAlias = tuple[tuple[str, int], ...]
 _DIGITS = re.compile(r"[0-9]+")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 _FROM_THE_END = re.compile(r"(-?)([0-9]+)\.\.(-?)([0-9]+)")
+_TRIED_RANGE = re.compile(r"([0-9]+)\s*(?:\.{2,}|-|:|,\s*\.{2,}\s*,?|to)\s*([0-9]+)")
+_OPEN_RANGE = re.compile(r"([0-9]+)\s*(?:\.{2,}|-|:)")
+_BARE_RANGE = re.compile(r"([0-9]+)\.{2,3}([0-9]+)(?![0-9\w])")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_NUMBER = 10**18
 MAX_PATTERN = 10_000
@@ -230,7 +233,7 @@ def _segment(text: str, start: int) -> tuple[Segment, int]:
             "empty segment in a selector",
             min(start, len(text) - 1),
             min(start + 1, len(text)),
-            "remove the extra dot",
+            _between_numbers(text, start) or "remove the extra dot",
         )
     literal = _join(parts)
     return Segment(tuple(parts), literal), at
@@ -277,15 +280,17 @@ def _one_of(text: str, at: int) -> tuple[Part, int]:
         raise PatternFault("unclosed `[`", at, len(text), "close it with `]`")
     content = text[body:end]
     if "." in content:
-        raise PatternFault("a dot cannot stand inside `[ ]`: it always ends a segment", at, end + 1)
+        message = "a dot cannot stand inside `[ ]`: it always ends a segment"
+        raise PatternFault(message, at, end + 1, _range_meant(content) if ".." in content else None)
     ranges: list[tuple[str, str]] = []
     i = 0
     while i < len(content):
         if i + 2 < len(content) and content[i + 1] == "-":
             if content[i] > content[i + 2]:
-                raise PatternFault(
-                    f"empty range `{content[i : i + 3]}`", at, end + 1, "put the smaller end first"
-                )
+                help = "put the smaller end first"
+                if content.startswith(":-"):
+                    help = "count with a capture, as in `layers.<i> where i <= last(i) - 1`"
+                raise PatternFault(f"empty range `{content[i : i + 3]}`", at, end + 1, help)
             ranges.append((content[i], content[i + 2]))
             i += 3
         else:
@@ -316,7 +321,8 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
             "numbers in names are not counted from the end", at, end + 1, _last_of(text, at, end, counted)
         )
     if ".." in body:
-        raise PatternFault(f"`{{{body}}}` is no range of whole numbers", at, end + 1, "write it as `{0..5}`")
+        message = f"`{{{body}}}` is no range of whole numbers"
+        raise PatternFault(message, at, end + 1, _range_meant(body))
     if not body:
         raise PatternFault("nothing stands between `{` and `}`", at, end + 1, "write `{a,b}` or `{0..5}`")
     if "." in body:
@@ -324,6 +330,25 @@ def _braces(text: str, at: int) -> tuple[Part, int]:
             "a dot cannot stand inside `{ }`", at, end + 1, "write the selectors as a list: a.b, c.d"
         )
     return Alternatives(tuple(_choice(text, at + 1, body))), end + 1
+
+
+def _range_meant(body: str) -> str:
+    """How a range of numbers is written that was tried in another way."""
+    both = _TRIED_RANGE.fullmatch(body)
+    open_end = _OPEN_RANGE.fullmatch(body)
+    if both:
+        return f"write `{{{both[1]}..{both[2]}}}`"
+    if open_end:
+        return f"give both ends, as in `{{{open_end[1]}..{_bound(open_end[1]) + 5}}}`, or write `<i>` and `where i >= {open_end[1]}`"
+    return "write it as `{0..5}`"
+
+
+def _between_numbers(text: str, at: int) -> str | None:
+    """`layer1..3`: a range that lacks its braces."""
+    found = _BARE_RANGE.search(text)
+    if found is None or not found.start() < at < found.end():
+        return None
+    return f"write `{text[: found.start()]}{{{found[1]}..{found[2]}}}{text[found.end() :]}`"
 
 
 def _last_of(text: str, at: int, end: int, counted: re.Match[str]) -> str:
@@ -366,5 +391,6 @@ def _capture(text: str, at: int) -> tuple[Part, int]:
         raise PatternFault("unclosed `<`", at, len(text), "close it with `>`")
     name = text[at + 1 : end]
     if not _CAPTURE.fullmatch(name):
-        raise PatternFault(f"`<{name}>` is no capture", at, end + 1, "a capture is a name, such as `<i>`")
+        help = _range_meant(name) if name[:1].isdigit() else "a capture is a name, such as `<i>`"
+        raise PatternFault(f"`<{name}>` is no capture", at, end + 1, help)
     return Capture(name), end + 1

@@ -75,9 +75,13 @@ def _joined(found: Match, separator: str = ", ") -> str:
 
 
 def _turns(found: Match) -> str:
-    names = re.split(r"\s*(?:,|>|->|\bthen\b|\band\b)\s*|\s+", found["names"].strip())
     every = (found["every"] or "").strip() or "every 1 epoch"
-    return f"unfreeze {' then '.join(name for name in names if name)} {every}"
+    return f"{_turns_of(found)} {every}"
+
+
+def _turns_of(found: Match) -> str:
+    names = re.split(r"\s*(?:,|>|->|\bthen\b|\band\b)\s*|\s+", found["names"].strip())
+    return f"unfreeze {' then '.join(name for name in names if name)}"
 
 
 def _window(found: Match) -> str:
@@ -213,6 +217,20 @@ PHRASES: tuple[Phrase, ...] = (
         rf"(?P<head>un-?freeze|thaw)\s+(?P<names>{_LIST})\s+every\s+epoch",
         "`every` has a number, and turns are joined with `then`",
         lambda found: f"unfreeze {' then '.join(re.split(r', *', found['names']))} every 1 epoch",
+    ),
+    _phrase(
+        rf"(?:un-?freeze|thaw)\s+(?P<names>{_NAME}(?:\s*(?:,|>|\bthen\b)\s*{_NAME})+)\s+"
+        r"(?:each|per|once\s+(?:an?|per|each|every))\s+(?P<unit>epoch|step)",
+        "`every` says how far turns are apart",
+        lambda found: f"{_turns_of(found)} every 1 {found['unit']}",
+    ),
+    _phrase(
+        r"(?P<head>(?:un)?freeze\s+)?(?P<stem>[A-Za-z_][\w.]*?)(?P<low>\d+)\s*(?:\bto\b|\bthrough\b|-(?!>)|:|\.\.)\s*"
+        r"(?P=stem)?(?P<high>\d+)(?P<rest>\s*->.*|\s+(?:until|from|at)\s.*|)",
+        "a range of numbers stands in braces",
+        lambda found: (
+            f"{found['head'] or ''}{found['stem']}{{{found['low']}..{found['high']}}}{found['rest']}"
+        ),
     ),
     _phrase(
         rf"(?:for|while|on|at|in|during)\s+epoch\s+(?P<n>\d+)\s*:?\s*(?P<what>(?:un)?freeze)\s+(?P<names>{_LIST})",

@@ -22,7 +22,9 @@ _LACKS = (
 )
 
 
-@lru_cache(maxsize=512)
+@lru_cache(
+    maxsize=8192
+)  # more than a file of 100 KB holds in a `where`: each is asked of every parameter in turn
 def full_match(pattern: str) -> Callable[[str], bool]:
     """A test of the whole of a text against `pattern`. Raises RegexFault."""
     import re2

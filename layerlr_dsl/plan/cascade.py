@@ -17,7 +17,7 @@ from layerlr_dsl.language.diagnostics import Diagnostic, Findings, Related, erro
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS
 from layerlr_dsl.language.patterns import Bindings
-from layerlr_dsl.language.questions import names_in
+from layerlr_dsl.language.questions import moves, names_in
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
 from layerlr_dsl.plan.matching import Decider, Row, RowClass, Selected
@@ -463,6 +463,8 @@ def with_values(expression: s.Expression, scope: Scope) -> str:
             continue
         text = node.span.excerpt
         if isinstance(node, s.Call) and node.function not in CAPTURE_FUNCTIONS:
+            continue
+        if moves(node, scope.lets, scope.captures):
             continue
         try:
             shown.setdefault(text, spelled(evaluate(node, scope)))

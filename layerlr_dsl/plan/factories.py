@@ -43,6 +43,10 @@ class TimeArguments:
             return self.word(argument)
         if kind == "lengths" and isinstance(value, s.Tuple):
             return tuple(self._length_or_number(item) for item in value.items)
+        if kind in ("length", "lengths") and isinstance(value, s.Name) and value.name in ("epoch", "step"):
+            message = f"`{value.name}` is a time, and `{argument.name}` is a stretch of it"
+            found = error("LR120", message, value.span, f"write {argument.name}=1 {value.name}")
+            raise Faulty([found])
         return self._length_or_number(value) if kind in ("length", "lengths") else self._plain(value)
 
     def _length_or_number(self, value: s.Expression) -> object:

@@ -119,6 +119,13 @@ class NearMisses:
             return NearMiss.of("**")
         if (kind := self._kind(text)) is not None:
             return NearMiss(f"a selector names layers; those of a kind are `** where module is {kind}`")
+        counted = _counted(text)
+        if counted is not None:
+            written = f"`{shortened(counted[0], _LONGEST)} where {counted[1]}`"
+            if self._covers_any(counted[0]):
+                return NearMiss(f"write {written}")
+            there = self._off_the_tree(counted[0], compile_pattern(counted[0]))
+            return NearMiss(f"counted from the end it is written as in {written}; {there.help}")
         for meant in _rewritten(text, top):
             if self._covers_any(meant):
                 return NearMiss.of(meant)
@@ -262,7 +269,8 @@ def _numbers(stem: str, names: Iterable[str]) -> list[int]:
 
 
 _INDEX = re.compile(r"\[(\d+)\]")
-_INDEX_RANGE = re.compile(r"\[(\d+)[:-](\d+)\]")
+_SUBSCRIPT = re.compile(r"(?<=[^.])\[(?:(\d+(?:,\d+)*)|(\d*):(\d*)|(\d+)-(\d+))\]")
+_FROM_THE_END = re.compile(r"(?<=[^.])\[(?:-(?P<one>\d+)|-(?P<last>\d+):|:-(?P<but>\d+)|(?P<on>\d+):)\]")
 _BRACED = re.compile(r"\{(\d+)(?:-|:|,?\.\.\.,?)(\d+)\}")
 _DASHED = re.compile(r"(?<![\w{\[-])(\w*?)(\d+)[-:](\w*?)(\d+)(?![\w}\]-])")
 _WRAPPER = re.compile(
@@ -271,8 +279,39 @@ _WRAPPER = re.compile(
 
 
 def _dotted(text: str) -> str:
-    """`layers[11]`, as Python has it, with its index as a segment: `layers.11`."""
-    return _INDEX.sub(r".\1", text)
+    """`layers[11]`, as Python has it, with its index or slice as a segment: `layers.11`."""
+    return _SUBSCRIPT.sub(_subscript, text)
+
+
+def _subscript(found: re.Match[str]) -> str:
+    numbers, begin, end, low, high = found.groups()
+    if numbers is not None:
+        return f".{{{numbers}}}" if "," in numbers else f".{numbers}"
+    if low is not None:
+        return f".{{{low}..{high}}}"
+    if end:  # a slice ends before its end
+        first, last = int(begin or 0), int(end) - 1
+        return f".{first}" if first == last else f".{{{first}..{last}}}"
+    return found[0] if begin else ".*"
+
+
+def _counted(text: str) -> tuple[str, str] | None:
+    """`layers[-1]`: the pattern with a capture in its place, and what holds of that."""
+    found = _FROM_THE_END.search(text)
+    if found is None:
+        return None
+    one, last, but, on = found.groups()
+    place = f"last(i) - {int(one) - 1}" if one and int(one) > 1 else "last(i)"
+    condition = (
+        f"i == {place}"
+        if one
+        else f"i > last(i) - {last}"
+        if last
+        else f"i <= last(i) - {but}"
+        if but
+        else f"i >= {on}"
+    )
+    return f"{text[: found.start()]}.<i>{text[found.end() :]}", condition
 
 
 def _rewritten(text: str, top: tuple[str, ...]) -> Iterator[str]:
@@ -284,7 +323,6 @@ def _rewritten(text: str, top: tuple[str, ...]) -> Iterator[str]:
         _dotted(text),
         _INDEX.sub(r"_\1", text),
         _INDEX.sub(r"\1", text),
-        _INDEX_RANGE.sub(r".{\1..\2}", text),
         _BRACED.sub(r"{\1..\2}", text),
         _DASHED.sub(_range, text),
         text.replace("/", "."),

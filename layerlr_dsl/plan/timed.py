@@ -80,7 +80,7 @@ class Timed:
             if clause == -1
         )
         """The schedules of everything that no rule gives its own: the file's, then the stages'."""
-        self.found: tuple[Diagnostic, ...] = (*self.timeline.found, *found)
+        self.found: tuple[Diagnostic, ...] = (*self.timeline.all_found(), *found)
 
     def turn(self, clause: CheckedClause, number: int) -> Interval:
         """From when on a turn of `unfreeze A then B` trains, counted from 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
 
@@ -145,6 +145,8 @@ class Timeline:
     """The length of the run was made up, so nothing may be said that rests on it."""
     events: list[Event] = field(default_factory=list)
     found: Findings = field(default_factory=Findings)
+    late: list[Diagnostic] = field(default_factory=list)
+    """Of what lies beyond the run."""
     calendar: Calendar = field(init=False)
     _rounded: set[tuple[Source, int]] = field(default_factory=set)
     _nominal: Stretches | None = None
@@ -368,7 +370,7 @@ class Timeline:
         if opens_time is not None and opens is not None and opens >= total:
             message = f"`{opens_time.span.text}` is never reached: {what} ends at {end}"
             help = f"move it into {'the stage' if stage else 'the run'}, or give more {self._unit}"
-            self.found.warning("LR302", message, opens_time.span, help)
+            self.late.append(warning("LR302", message, opens_time.span, help))
         elif closes_time is not None and closes is not None and closes > total:
             lasts = (
                 plural(total / clock.ticks_per_epoch, "epoch")
@@ -377,11 +379,22 @@ class Timeline:
             )
             message = f"`{closes_time.span.text}` lies after the end of {what}, which has {lasts}"
             help = f"the window stays open to the end; shorten it, or give more {self._unit}"
-            self.found.warning("LR304", message, closes_time.span, help)
+            self.late.append(warning("LR304", message, closes_time.span, help))
 
     @property
     def _unit(self) -> str:
         return "epochs" if self.clock.knows_epochs else "steps"
+
+    def all_found(self) -> Iterator[Diagnostic]:
+        """Every finding; what lies beyond the run has one cause, and is one finding of each kind."""
+        yield from self.found
+        alike: dict[tuple[str, str | None], list[Diagnostic]] = {}
+        for one in self.late:
+            alike.setdefault((one.code, one.help), []).append(one)
+        for first, *others in alike.values():
+            more = f"; {plural(len(others), 'other place')} likewise" if others else ""
+            related = tuple(Related("likewise", one.span) for one in others if one.span is not None)
+            yield replace(first, message=first.message + more, related=related[:_MOST_LATE])
 
     def never_thaw(self, turns: Iterable[tuple[str, Span, Mark]], stage: int = 0) -> Iterator[Diagnostic]:
         """A warning of the turns of `unfreeze A then B` that lie after the run, or its stage.
@@ -441,7 +454,7 @@ class Timeline:
             if number and stretch.start == NEVER and before.end is not None:
                 message = f"stage {stage.name} never begins: the run ends at {self.clock.words(before.end)}"
                 help = f"shorten the stages before it, or give more {self._unit}"
-                self.found.warning("LR302", message, stage.span, help)
+                self.late.append(warning("LR302", message, stage.span, help))
             elif stretch.start < NEVER and stretch.end == stretch.start:
                 what = "step" if self.clock.counts_steps else "whole epoch"
                 message = f"stage {stage.name} holds no {what}, so nothing under it ever does anything"

@@ -87,6 +87,11 @@ def test_a_long_name_is_cut_in_the_message_and_not_in_the_fix(resnet18: Inventor
     ("written", "meant"),
     [
         ("layer4[0]", "layer4.0"),
+        ("layer4[0:2]", "layer4.{0..1}"),
+        ("layer4[:1]", "layer4.0"),
+        ("layer4[:]", "layer4.*"),
+        ("layer4[0,1].conv1", "layer4.{0,1}.conv1"),
+        ("layer4[0-1]", "layer4.{0..1}"),
         ("layer1-3", "layer{1..3}"),
         ("layer1-layer3", "layer{1..3}"),
         ("layer{1-3}", "layer{1..3}"),

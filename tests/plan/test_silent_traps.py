@@ -98,6 +98,51 @@ def test_a_star_that_covers_less_than_two_says_how_much_less(resnet18: Inventory
     assert not _said("** -> lr 1\n**.bias, layer1.*.bn1 -> weight_decay 0", resnet18, "LR215")
 
 
+def test_a_star_behind_except_is_looked_at_too(resnet18: Inventory) -> None:
+    """What is left out is as narrow as what is covered."""
+    [found] = _said("** -> lr 1\n** except *.bias -> weight_decay 0.1", resnet18, "LR215")
+    assert "covers 2 of the 21" in found.message
+
+
+def test_a_rate_that_grows_beyond_belief_is_found(resnet18: Inventory) -> None:
+    """At its greatest, which a plausible start does not show; SGD may have any."""
+    text = "epochs 9\n** -> lr 1e-3\nfc -> lr ramp((0%, 0), (50%, {}), (100%, 0))"
+    [found] = _said(text.format("1e2"), resnet18, "LR129")
+    assert "100 at its greatest for `fc.weight`" in found.message
+    assert not _said(text.format("1"), resnet18, "LR129")
+    assert not _said("optimizer sgd\n" + text.format("1e2"), resnet18, "LR129")
+
+
+def test_what_lies_beyond_the_run_is_one_finding_of_each_kind(resnet18: Inventory) -> None:
+    """A shorter run has one cause: the first place is named, the others are shown beside it."""
+    windows = "".join(f"fc -> lr 1e-3 from epoch {k}\n" for k in (7, 8, 9))
+    freezes = "".join(f"freeze layer{k} until epoch {10 + k}\n" for k in (1, 2, 3, 4))
+    text = f"epochs 5\n** -> lr 1e-3\n{windows}{freezes}"
+    [opens], [closes] = _said(text, resnet18, "LR302"), _said(text, resnet18, "LR304")
+    assert "`epoch 7` is never reached: the run ends at epoch 5; 2 other places likewise" in opens.message
+    assert "3 other places likewise" in closes.message
+    assert [one.span.text for one in closes.related] == ["epoch 12", "epoch 13", "epoch 14"]
+    assert not _said(text.replace("epochs 5", "epochs 99"), resnet18, "LR302")
+
+
+@pytest.mark.parametrize(
+    ("sequence", "masked"),
+    [
+        ("fc then **", "fc"),
+        ("layer4 then layer3 then layer4", "layer4"),
+        ("layer4.1 then layer4 then **", "layer4.1"),
+        ("** then fc", None),
+        ("fc then ** except fc", None),
+        ("layer<i> by i descending then conv1", None),
+        ("fc, layer4 then layer4", None),
+    ],
+)
+def test_a_turn_that_thaws_nothing_is_named(resnet18: Inventory, sequence: str, masked: str | None) -> None:
+    """A later turn covers the same, and each layer thaws once: at the last of its turns."""
+    found = _said(f"epochs 9\n** -> lr 1e-3\nunfreeze {sequence} every 1 epoch", resnet18, "LR308")
+    assert [one.span.text for one in found if one.span] == ([masked] if masked else [])
+
+
 def test_turns_that_never_come_are_one_finding(resnet18: Inventory) -> None:
     """A run too short for a sequence has one cause: the first turn is named, the others are shown beside it."""
     text = (
@@ -127,6 +172,41 @@ def test_statistics_of_what_has_none_are_an_error(resnet18: Inventory, selector:
     """A layer is meant where the selector covers it or a parameter of it."""
     found = _said(f"** -> lr 1e-3\nfreeze statistics of {selector}", resnet18, "LR209")
     assert [one.severity for one in found] == ([] if meant else ["error"])
+
+
+def _all_said(text: str, model: Inventory) -> list[tuple[str, str]]:
+    """Every finding that is more than a note, by its code and its place."""
+    found = Rules(check(Source("t.lr", text))).check(model)
+    return [(one.code, one.span.text if one.span else "") for one in found if one.severity != "info"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("layer<i-1> -> lr 0.1 * i", ("LR011", "<i-1>")),
+        ("layer<i>.{0 -> lr 0.1 * last(i)", ("LR011", "{0")),
+        ("layer<i>.. where i > 1 -> lr 0.1", ("LR011", ".")),
+        ("group g = layer<i>..\n@g -> lr 0.1 * i", ("LR011", ".")),
+        ("group g = layer<i>..\nlet n = last(@g)\n** -> lr n", ("LR011", ".")),
+        ("group g = layer<i>..\nunfreeze @g by i every 1 epoch", ("LR011", ".")),
+        ("stage a for some epochs\nfc -> lr 1\nstage b", ("LR101", "some")),
+        ("stage a for 0 epochs\nfc -> lr 1\nstage b for 1 epoch", ("LR312", "0")),
+        ("stage a until loss stops falling for 0 epochs\nfc -> lr 1\nstage b", ("LR312", "0")),
+        ('include "no.lr"\n@g -> lr base\nfreeze @h', ("LR113", '"no.lr"')),
+        ("optimizer critic = sgd(lr=0.1)\nfc -> optimizer critik", ("LR104", "critik")),
+    ],
+)
+def test_what_follows_from_a_fault_is_not_said(
+    resnet18: Inventory, text: str, cause: tuple[str, str]
+) -> None:
+    """A capture of a pattern that cannot be read, a length that is none, names of a file that is not there."""
+    assert _all_said(f"epochs 9\n** -> lr 1e-3\n{text}", resnet18) == [cause]
+
+
+def test_a_name_that_is_not_known_is_said_beside_a_pattern_at_fault(resnet18: Inventory) -> None:
+    """The pattern was to bind `i`, and no `j`."""
+    said = _all_said("** -> lr 1e-3\nlayer<i>.. -> lr 0.1 * j", resnet18)
+    assert said == [("LR011", "."), ("LR101", "j")]
 
 
 def _codes(text: str, model: Inventory) -> set[str]:
@@ -188,7 +268,17 @@ def test_a_warm_up_that_is_only_described_is_an_error(resnet18: Inventory, argum
 
 
 def test_lets_that_double_with_each_other_are_refused(resnet18: Inventory) -> None:
-    """Sixty lines would be a value of 2^60 parts, worked out at every step."""
+    """Sixty lines would be a value of 2^60 parts, worked out at every step; the first too many is named, once."""
     chain = "".join(f"let a{k + 1} = a{k} + a{k}\n" for k in range(60))
     text = f"steps 10\nlet a0 = progress\n{chain}** -> lr 1e-3 * a60"
-    assert "LR007" in {found.code for found in layerlr.parse(text).check(resnet18)}
+    assert _all_said(text, resnet18) == [("LR007", "a9")]
+    few = "".join(f"let a{k + 1} = a{k} + a{k}\n" for k in range(8))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{few}** -> lr 1e-3 * a8", resnet18) == []
+
+
+def test_a_long_chain_of_lets_that_move_is_refused(resnet18: Inventory) -> None:
+    """Each is laid into the next, so that a value would lie as deep as the chain is long."""
+    chain = "".join(f"let a{k + 1} = a{k} * 1\n** -> lr a{k}\n" for k in range(2_000))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{chain}", resnet18) == [("LR007", "a75")]
+    short = "".join(f"let a{k + 1} = a{k} * 1\n" for k in range(74))
+    assert _all_said(f"steps 10\nlet a0 = progress\n{short}** -> lr a74", resnet18) == []

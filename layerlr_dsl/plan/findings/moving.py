@@ -6,13 +6,14 @@ value are found, and what its factor makes of these decides.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from layerlr_dsl.catalogue import optimizers
+from layerlr_dsl.language.check_optimizers import implausible_rate
 from layerlr_dsl.language.diagnostics import Diagnostic, error, info
 from layerlr_dsl.language.expressions import Fault, Value
 from layerlr_dsl.language.source import Span
@@ -51,17 +52,45 @@ _LOOKED_AT_AGAIN = (
 
 @check
 def moving(plan: Plan) -> Iterator[Diagnostic]:
-    """The first tick at which an option that moves has no value, or one that its optimizer refuses."""
+    """The first tick at which what moves has no value, or one that is refused: options, then schedules."""
+    patience = _Patience()
     if any(behaviour.moving for behaviour in plan.behaviours):
-        look = _Look(plan)
+        look = _Look(plan, patience)
         for fired in _suppositions(plan):
             yield from look.at_all(fired)
-        yield from look.passed_over()
+    yield from _factors(plan, patience)
+    yield from patience.worn_out()
 
 
 def _suppositions(plan: Plan) -> list[Fired]:
     """Nothing has come true; then one metric condition after the other."""
     return [{}, *(fired for _, _, fired in plan.suppositions())]
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How much is left of it, and what was looked at only now and then."""
+
+    left: int = _PATIENCE
+    partly: list[tuple[Span, int, int]] = field(default_factory=list)
+    """Where, at how many ticks, and of how many."""
+
+    def some(self, ticks: Sequence[int], each: int, span: Callable[[], Span]) -> Sequence[int]:
+        """All of the ticks while patience lasts; then some, evenly spread, and both ends. each: letters at a tick."""
+        most = max(self.left // each, _FEWEST_TICKS)
+        chosen = ticks if len(ticks) <= most else [*ticks[:: -(-len(ticks) // most)], ticks[-1]]
+        self.left -= min(each * len(chosen), self.left)
+        if len(chosen) < len(ticks):
+            self.partly.append((span(), len(chosen), len(ticks)))
+        return chosen
+
+    def worn_out(self) -> Iterator[Diagnostic]:
+        """LR323: a note on the first value that was not looked at everywhere."""
+        for span, looked, ticks in self.partly[:1]:
+            others = {other for other, _, _ in self.partly} - {span}
+            more = f" ({plural(len(others), 'other value')} likewise)" if others else ""
+            message = f"looked at only at {looked:,} of {ticks:,} ticks: too much moves in this file{more}"
+            yield info("LR323", message, span, _LOOKED_AT_AGAIN)
 
 
 @record
@@ -80,14 +109,12 @@ class _Look:
     """Looks at each thing that moves once."""
 
     plan: Plan
+    patience: _Patience
     ticks: list[int] = field(init=False)
     names: dict[int, str] = field(init=False)
     said: set[tuple[str, int]] = field(default_factory=set)
     sound: set[object] = field(default_factory=set)
     extremes: dict[object, Extremes] = field(default_factory=dict)
-    patience: int = _PATIENCE
-    partly: list[tuple[Span, int, int]] = field(default_factory=list)
-    """Values that were looked at only now and then: where, at how many ticks, and of how many."""
 
     def __post_init__(self) -> None:
         self.ticks = self.plan.looked_at()
@@ -104,14 +131,6 @@ class _Look:
                         self.said.add(key)
                         yield finding
                     break
-
-    def passed_over(self) -> Iterator[Diagnostic]:
-        """LR323: a note on the first value that was not looked at everywhere."""
-        for span, looked, ticks in self.partly[:1]:
-            others = {other for other, _, _ in self.partly} - {span}
-            more = f" ({plural(len(others), 'other value')} likewise)" if others else ""
-            message = f"looked at only at {looked:,} of {ticks:,} ticks: too much moves in this file{more}"
-            yield info("LR323", message, span, _LOOKED_AT_AGAIN)
 
     def _over_time(
         self, number: int, behaviour: Behaviour, option: str, fired: Fired
@@ -144,25 +163,29 @@ class _Look:
                 found = self.extremes[alike] = _extremes(bare, ticks, stretches)
             scaled = found if product.scale is None else [value * product.scale for value in found]
             if all(self._problem(place, value) is None for value in scaled):
+                yield from self._implausible(place, scaled)
                 return
         except (Fault, OverflowError):
             pass  # the search for the first tick says where
         yield from self._first(place, product, stretches)
 
     def _some(self, product: Product, place: _Place) -> Sequence[int]:
-        """All of the ticks while patience lasts; then some, evenly spread, and both ends."""
-        ticks = place.ticks
         each = sum(len(mover.text) for mover in product.movers)
-        most = max(self.patience // each, _FEWEST_TICKS)
-        chosen = ticks if len(ticks) <= most else [*ticks[:: -(-len(ticks) // most)], ticks[-1]]
-        self.patience -= min(each * len(chosen), self.patience)
-        if len(chosen) < len(ticks):
-            self.partly.append((_span(_deciding(place, ticks[0])), len(chosen), len(ticks)))
-        return chosen
+        return self.patience.some(place.ticks, each, lambda: _span(_deciding(place, place.ticks[0])))
 
     def _problem(self, place: _Place, value: Value) -> str | None:
         info = self.plan.optimizers[place.behaviour.optimizer].info
         return optimizers.problem(info, place.option, value) if place.option in info.options else None
+
+    def _implausible(self, place: _Place, values: Sequence[Value]) -> Iterator[Diagnostic]:
+        """LR129 for the greatest of some values that are allowed."""
+        info = self.plan.optimizers[place.behaviour.optimizer].info
+        great = [value for value in values if optimizers.implausible(info, place.option, value)]
+        if great:
+            span = _span(_deciding(place, place.ticks[0]))
+            yield implausible_rate(
+                place.option, great[-1], span, info.name, f" at its greatest for `{place.name}`"
+            )
 
     def _first(self, place: _Place, product: Product, stretches: Stretches) -> Iterator[Diagnostic]:
         for tick in place.ticks:
@@ -224,29 +247,35 @@ def _not_to_be_had(fault: Fault | Faulty | UnknownTime, place: _Place) -> Iterat
 # ---------------------------------------------------------------- schedules that a file makes itself
 
 
-@check
-def factors(plan: Plan) -> Iterator[Diagnostic]:
+def _factors(plan: Plan, patience: _Patience) -> Iterator[Diagnostic]:
     """The first tick at which a `let` that serves as a schedule gives no factor."""
     made = [one for one in plan.timed.schedules.values() if any(map(_is_named, parts_of(one.nominal)))]
     looked: set[tuple[Scheduled, Stretch]] = set()
+    ticks = plan.looked_at() if made else []
     for fired in _suppositions(plan) if made else ():
         stretches = plan.timeline.stretches(fired)
         for scheduled in made:
             stretch = stretches[scheduled.stage]
             if stretch.start < NEVER and (scheduled, stretch) not in looked:
                 looked.add((scheduled, stretch))
-                yield from _no_factor(plan, scheduled, stretch)
+                yield from _no_factor(plan, scheduled, stretch, ticks, patience)
 
 
-def _is_named(schedule: Schedule) -> bool:
+def _is_named(schedule: Schedule) -> TypeGuard[NamedFactor]:
     return isinstance(schedule, NamedFactor)
 
 
-def _no_factor(plan: Plan, scheduled: Scheduled, stretch: Stretch) -> Iterator[Diagnostic]:
+def _no_factor(
+    plan: Plan, scheduled: Scheduled, stretch: Stretch, ticks: Sequence[int], patience: _Patience
+) -> Iterator[Diagnostic]:
     schedule = scheduled.on(stretch)
-    for tick in plan.looked_at():
-        if tick < stretch.start or (stretch.end is not None and tick > stretch.end):
-            continue
+    named = [part for part in parts_of(schedule) if _is_named(part)]
+    if not named:  # a stage that was cut short may have none left
+        return
+    end = len(ticks) if stretch.end is None else bisect_right(ticks, stretch.end)
+    within = ticks[bisect_left(ticks, stretch.start) : end]
+    each = max(len(part.key) for part in named)
+    for tick in patience.some(within, each, lambda: named[0].span):
         part, since = running(schedule, tick - stretch.start)
         try:
             if isinstance(part, NamedFactor):

@@ -82,7 +82,7 @@ def narrow_stars(resolution: Resolution) -> Iterator[Diagnostic]:
     }
     places = {text: place for place, text in enumerate(starred)}
     for selector in all_selectors(resolution.rules):
-        for item in selector.include:
+        for item in (*selector.include, *selector.exclude):
             if isinstance(item, PatternItem) and 0 < counts.get(item.text, 0) < covered[places[item.text]]:
                 meant = f"**.{item.text[2:]}"
                 message = f"`{item.text}` covers {counts[item.text]} of the {covered[places[item.text]]} parameters that `{meant}` covers"
@@ -196,7 +196,14 @@ def _nothing_left(selector: CheckedSelector, resolution: Resolution) -> Diagnost
     excluded = [k for k in included if any(decider.item_hits(k, item) for item in selector.exclude)]
     if len(excluded) == len(included) or selector.where is None:
         make = _maker(resolution, selector.span)
-        return make("LR209", "`except` leaves no parameter", selector.span, "remove an item after `except`")
+        help = "remove an item after `except`"
+        if selector.where is not None:
+            help = (
+                "`where` holds for the whole selector, not for what stands after `except` alone: name that part, "
+                f"`group left_out = {selector.exclude[-1].span.text} where {selector.where.span.excerpt}`, and write "
+                "`except @left_out`"
+            )
+        return make("LR209", "`except` leaves no parameter", selector.span, help)
     help = _unknown_class(selector.where, resolution) or "no parameter answers yes to it"
     make = _maker(resolution, selector.where.span)
     return make("LR209", "`where` leaves no parameter", selector.where.span, help)

@@ -213,6 +213,40 @@ def masked_ends(resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 @check
+def masked_turns(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Turns that thaw nothing, because a later turn of their sequence covers all of it too."""
+    sequences = {
+        clause.index
+        for clause in resolution.rules.clauses
+        if isinstance(clause.statement, s.UnfreezeSequenceStatement)
+    }
+    thawing: set[Span] = set()
+    masks: dict[Span, tuple[Span, str]] = {}
+    classes = zip(resolution.matches.classes, resolution.ruling.cascades, strict=True)
+    for kind, cascade in classes if sequences else ():
+        last: dict[int, Span] = {}
+        for effect in cascade.freezes:
+            if effect.clause in sequences and not effect.frozen:
+                before = last.get(effect.clause)
+                if before is not None:
+                    masks.setdefault(before, (effect.span, kind.row.name))
+                last[effect.clause] = effect.span
+        thawing.update(last.values())
+    for span, (mask, name) in sorted(masks.items(), key=lambda item: item[0].start):
+        if span not in thawing:
+            yield warning(
+                "LR308",
+                f"nothing thaws at this turn: `{mask.excerpt}` covers `{name}` too, and its turn comes later",
+                span,
+                "name each layer once"
+                if mask.text == span.text
+                else f"leave it out of the later turn: `{mask.excerpt} except {span.excerpt}`",
+                (Related("thaws here", mask),),
+            )
+            return
+
+
+@check
 def late_turns(resolution: Resolution) -> Iterator[Diagnostic]:
     """LR302: turns by a capture that lie after the run, or their stage."""
     turns: dict[int, dict[Mark, tuple[str, Span]]] = defaultdict(dict)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from layerlr_dsl.model import live
 from layerlr_dsl.training import copies
 from layerlr_dsl.training.errors import ModelMismatch, listed
-from layerlr_dsl.training.holding import bind, of_held
+from layerlr_dsl.training.holding import bind, of_held, require_ties
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,6 +96,7 @@ class Binding:
         """
         found = live.named_parameters(self.model)
         present = set(map(id, found.values()))  # under other names perhaps, as pruning leaves them
+        require_ties(self.plan.inventory, found, self.parameters)
         if all(id(old) in present or _whole(old, found.get(name)) for name, old in self.parameters.items()):
             return False
         now = bind(self.plan, self.model)

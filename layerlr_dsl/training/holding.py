@@ -27,16 +27,47 @@ def bind(plan: Plan, model: nn.Module) -> dict[str, nn.Parameter]:
     """The live parameter behind each canonical name of the plan that the model holds, in the inventory's order.
 
     Raises ModelMismatch listing what the model lacks, unless it may be a part of the whole; what a part has that the
-    plan does not know; and what has another shape. What a whole model has beyond the plan is left out.
+    plan does not know; what has another shape; and what was tied, or came apart, since the rules were resolved. What a
+    whole model has beyond the plan is left out.
     """
     found = live.named_parameters(model)
     held = _held(plan.inventory, found)
+    require_ties(plan.inventory, found, held)
     if is_part(plan, held):
         _require_part(plan, model, found, held)
     elif named(model):
         _require_known(plan.inventory, found, held)
     _require_shapes(plan.inventory, held)
     return held
+
+
+def require_ties(
+    inventory: Inventory, found: Mapping[str, nn.Parameter], held: Mapping[str, nn.Parameter]
+) -> None:
+    """Raise ModelMismatch where two names have become one tensor since the rules were resolved, or one tensor two.
+
+    Either way one of the names would be frozen, or left out, as nobody has said. found: the model's parameters by
+    each of their names; held: by the plan's.
+    """
+    first: dict[int, str] = {}
+    tied = [f"{name} and {first[id(p)]}" for name, p in held.items() if first.setdefault(id(p), name) != name]
+    if tied:
+        raise ModelMismatch(
+            f"{listed(tied)}: one tensor now, and two when the rules were resolved; tie weights first (tie_weights), then "
+            "resolve the rules"
+        )
+    names = inventory.names
+    pairs = [(names[row], alias.name) for row, others in inventory.aliases.items() for alias in others]
+    apart = [
+        f"{other} and {name}"
+        for name, other in pairs
+        if name in held and other in found and found[other] is not held[name]
+    ]
+    if apart:
+        raise ModelMismatch(
+            f"{listed(apart)}: two tensors now, and one when the rules were resolved; to_empty and "
+            "load_state_dict(assign=True) undo ties. Tie them again (tie_weights), or resolve the rules as they are now"
+        )
 
 
 def is_part(plan: Plan, names: Collection[str]) -> bool:

@@ -130,6 +130,8 @@ class Tempo:
         self.clock = clock
         self.moves = moves
         self._told: set[str] = set()
+        self._stays = (-1, 0)
+        """The tick that was named while the schedule stood at it, and the optimizer steps at that time."""
         self.told_of_epochs = False
         self.begin(0)
         self._fresh = True
@@ -195,6 +197,20 @@ class Tempo:
         total = self.clock.total
         if total is not None and tick > total and self.pace.steps and self.moves:
             self._tell("over", self._over(tick, total))
+
+    def stayed(self, tick: int) -> None:
+        """Look at a step of the schedule that named the tick at which it stands: once is how some begin."""
+        if self._stays[0] != tick:
+            self.begin(tick)
+            self._stays = (tick, self.pace.steps)
+        elif self.moves and self.clock.counts_steps and self.pace.steps - self._stays[1] >= EARLY:
+            self._tell(
+                "stays",
+                f"schedule.step({tick}) was called again and again, and the optimizer has taken "
+                f"{self.pace.steps - self._stays[1]} steps meanwhile: the number is of an optimizer step here, and not of an "
+                "epoch. Call schedule.step() without one after every optimizer.step() (Lightning: leave out "
+                "lr_scheduler_step), or resolve the rules without steps_per_epoch",
+            )
 
     def _look_for_epochs(self, steps: int) -> None:
         """Whether the schedule is stepped once for all the optimizer steps of an epoch."""

@@ -191,7 +191,7 @@ class _Loading:
     def entry(self) -> dict[str, Any]:
         """The group as it will be loaded; the states of its parameters go to `found`."""
         rows = self.saved.rows(self.names)
-        entry = self._options([self.saved.groups[row] for row in rows])
+        entry = self._options(rows)
         kin = [row for row in rows if self.saved.kinds[row] in (None, kind_of(self.optimizer))]
         counted = self._counted(kin, entry.keys())
         if not self._take_states({**entry, **counted}):
@@ -227,16 +227,24 @@ class _Loading:
         options = saved.keys() - STRUCTURE
         return self.optimizer.defaults.keys() <= options and options <= self.group.keys()
 
-    def _options(self, sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _options(self, rows: Sequence[int]) -> dict[str, Any]:
         """The options of the group after loading: saved values, except what the rules give."""
         entry = {key: value for key, value in self.group.items() if key != "params"}
-        for key in entry.keys() - self._kept_as_built(sources):
+        sources = [self.saved.groups[row] for row in rows]
+        kept = self._kept_as_built(sources)
+        if "lr" in self.decided and any(self._without_rules(row) for row in rows):
+            kept |= RATES
+        for key in entry.keys() - kept:
             values = [source[key] for source in sources if key in source]
             if not _all_equal(values):
                 self.found.options.append(f"{key} of {self._called()}")
             elif values:
                 entry[key] = _as_here(key, values[0], entry[key])
         return entry
+
+    def _without_rules(self, row: int) -> bool:
+        """Whether a saved group is of a plain optimizer without a scheduler: its rate is nothing to go on from."""
+        return self.saved.kinds[row] is None and "initial_lr" not in self.saved.groups[row]
 
     def _kept_as_built(self, sources: Sequence[Mapping[str, Any]]) -> Set[str]:
         kept = STRUCTURE | IMPLEMENTATION | (self.decided - {"lr"})

@@ -61,7 +61,10 @@ class Stepped(LRScheduler):
         self._enter()
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next optimizer step (or epoch), or to `epoch` where it is given."""
+        """Go on to the next optimizer step (or epoch), or to that of the number `epoch` where it is given.
+
+        Raises ValueError for a fraction of an epoch where steps are counted.
+        """
         if "accelerate.scheduler" in sys.modules and self._accelerate.repeats(sys._getframe(1)):
             return
         if self._loop is not None:
@@ -75,7 +78,15 @@ class Stepped(LRScheduler):
             self._writer.write(tick)
             self._tempo.went(tick)
         else:
-            self._go(tick if epoch is None else int(epoch))
+            self._go(tick if epoch is None else self._named(epoch))
+
+    def _named(self, tick: float) -> int:
+        if tick != int(tick) and self._tempo.clock.counts_steps:
+            raise ValueError(
+                f"schedule.step({tick:g}): the number is of an optimizer step here, and no fraction of an epoch. Call "
+                "schedule.step() without one after every optimizer.step()"
+            )
+        return int(tick)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         """What containers such as SequentialLR call in place of `step()`."""
@@ -88,7 +99,9 @@ class Stepped(LRScheduler):
         if begins:
             groups = self.optimizer.param_groups
             _set_rates(groups, [group["initial_lr"] for group in groups])  # as SequentialLR has each begin
-        if begins or tick != self._at + 1:
+        if not begins and tick == self._at:
+            self._tempo.stayed(tick)
+        elif begins or tick != self._at + 1:
             self._tempo.begin(tick)
         else:
             self._tempo.moved(tick, self._forwards())

@@ -209,3 +209,37 @@ def test_what_is_no_model_is_said(held):
     """A number is neither a module nor a parameter."""
     with pytest.raises(ModelError, match="int"):
         of_inventory().optimizer(held)
+
+
+def test_weights_that_were_tied_after_the_rules_were_resolved_are_an_error():
+    """`tie_weights` behind `resolve`: the rules freeze one name and train the other, and there is one tensor."""
+    model = Tower()
+    plan = resolve("** -> lr 1e-2\nfreeze layers.0 until epoch 1", model, epochs=2)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    model.head.weight = model.layers[0].weight
+    with pytest.raises(
+        ModelMismatch, match=r"head\.weight and layers\.0\.weight: one tensor now, and two when"
+    ):
+        plan.schedule(model, plan.optimizer(model))
+    model(torch.randn(8, 4)).sum().backward()
+    with pytest.raises(ModelMismatch, match="one tensor now"):
+        optimizer.step()
+    assert schedule.frozen == {"layers.0.weight", "layers.0.bias"}
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_tie_that_came_apart_is_an_error(training):
+    """`load_state_dict(assign=True)` makes two tensors of one; the second would train by no rule, and stand still."""
+    model = Tower()
+    model.head.weight = model.layers[0].weight
+    plan = resolve("** -> lr 1e-2", model)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    model.head.weight = nn.Parameter(model.head.weight.detach().clone())
+    model(torch.randn(8, 4)).sum().backward()
+    with pytest.raises(
+        ModelMismatch, match=r"head\.weight and layers\.0\.weight: two tensors now, and one when"
+    ):
+        optimizer.step() if training else plan.optimizer(model)
+    assert not schedule.frozen

@@ -127,6 +127,22 @@ def test_a_rate_changed_in_the_file_is_the_rate_after_loading():
     assert {g["lr"] for g in edited.param_groups} == {2e-3}
 
 
+@pytest.mark.parametrize("with_schedule", [True, False])
+def test_the_rate_of_a_plain_optimizer_does_not_take_the_place_of_the_rules(with_schedule):
+    """Whoever goes on by rules from a checkpoint of plain AdamW wants its moments, and the rates of the rules."""
+    model = seeded()
+    plain = torch.optim.AdamW(model.named_parameters(), lr=1e-5)
+    model(images(0)).square().sum().backward()
+    plain.step()
+    plan = resolve(BROAD, model)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer) if with_schedule else None
+    optimizer.load_state_dict(plain.state_dict())
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
+    assert same_state(plain, optimizer)
+    assert schedule is None or schedule.carried.complete
+
+
 @pytest.mark.parametrize("order", ["optimizer first", "schedule first"])
 def test_a_resumed_run_ends_with_the_same_bits(order):
     """Weights, moments and rates of a resumed run equal those of one that never stopped."""

@@ -55,6 +55,37 @@ def test_a_schedule_of_steps_that_is_stepped_once_an_epoch_is_told_of_after_one(
     assert len(told()) == 1
 
 
+def test_a_step_that_is_told_the_epoch_where_steps_are_counted_is_told_of(told):
+    """`lr_scheduler_step` as Lightning's documentation has it for timm: `scheduler.step(epoch=self.current_epoch)`."""
+    model, optimizer, schedule = made()
+    for _ in range(5):
+        backward(model)
+        optimizer.step()
+        schedule.step(epoch=0)
+    assert len(told()) == 1
+    assert "the number is of an optimizer step here" in told()[0]
+
+
+def test_a_step_that_names_each_optimizer_step_is_right(told):
+    """timm's `step_update(num_updates)`, which says the same number throughout an accumulation."""
+    model, optimizer, schedule = made()
+    for batch in range(24):
+        backward(model)
+        if batch % 4 == 3:
+            optimizer.step()
+        schedule.step((batch + 1) // 4)
+    assert not told()
+    assert schedule.last_epoch == 6
+
+
+def test_a_fraction_of_an_epoch_is_refused_where_steps_are_counted():
+    """`scheduler.step(epoch + i / iters)`, as for CosineAnnealingWarmRestarts: cut to whole ticks, it would stand still."""
+    model, optimizer, schedule = made()
+    train(model, optimizer, schedule, 1)
+    with pytest.raises(ValueError, match=r"step\(0\.5\): the number is of an optimizer step"):
+        schedule.step(0.5)
+
+
 def test_an_optimizer_that_is_trained_without_its_schedule_is_told_of(told):
     """`optimizers=(optimizer, None)`: in the first epoch, before anything could have thawed."""
     model, optimizer, schedule = made()

@@ -10,7 +10,7 @@ from layerlr_dsl.plots import chart as c
 from layerlr_dsl.plots.chart import Chart, Lane, Strip
 from layerlr_dsl.plots.colours import depth
 from layerlr_dsl.plots.series import Picture, Series
-from layerlr_dsl.tools.cells import cells, clip, pad, pad_left, shorten, shorten_all, wrap
+from layerlr_dsl.tools.cells import cells, clip, pad, pad_left, shorten, shorten_all, shorten_name, wrap
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record
@@ -181,7 +181,7 @@ def _labelled(chart: Chart, beside: int, screen: Screen) -> list[tuple[Lane, str
 def _cut(name: str, room: int, screen: Screen) -> str:
     """An indented name, cut without its indent."""
     indent = clip(name, min(len(name) - len(name.lstrip()), max(room - 6, 0)))
-    return indent + shorten(name.lstrip(), room - len(indent), screen.ellipsis)
+    return indent + shorten_name(name.lstrip(), room - len(indent), screen.ellipsis)
 
 
 def _lane(chart: Chart, lane: Lane, label: str, across: int, screen: Screen) -> str:
@@ -230,8 +230,8 @@ def _notes(chart: Chart, screen: Screen) -> list[str]:
     zero = any(
         rate == 0 and not still for one in strips for rate, still in zip(one.rates, one.frozen, strict=True)
     )
-    rates = f"{known.levels[-1]} {spelled(high, 6)}"
-    notes = [f"{known.levels[0]} {spelled(low, 6)} to {rates}" if low < high else rates]
+    rates = f"{known.levels[-1]} {spelled(high, 3)}"
+    notes = [f"{known.levels[0]} {spelled(low, 3)} to {rates}" if low < high else rates]
     if zero:
         notes[0] += f"  {known.zero} 0"
     if any(any(one.frozen) for one in strips):

@@ -213,10 +213,10 @@ def rate_ticks(low: float, high: float) -> list[float]:
 
 
 def time_ticks(end: float, most: int) -> list[float]:
-    """Round times from 0 on, not more than `most`."""
+    """Round times from 0 on, not more than `most`; whole ones are ints, which are spelled out."""
     for step in (10**power * head for power in range(-3, 12) for head in (1, 2, 5)):
         if (step >= 1 or end < 2) and end / step + 1 <= max(most, 2):
-            return [float(k * step) for k in range(int(end / step + 1e-9) + 1)]
+            return [k * step for k in range(int(end / step + 1e-9) + 1)]
     return [0.0]
 
 

@@ -12,7 +12,7 @@ from layerlr_dsl.plots import chart as c
 from layerlr_dsl.plots.chart import Chart, Lane, Strip
 from layerlr_dsl.plots.colours import depth, rgb
 from layerlr_dsl.plots.labels import Label
-from layerlr_dsl.tools.cells import cells, shorten, wrap
+from layerlr_dsl.tools.cells import cells, shorten, shorten_name, wrap
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.words import short
 
@@ -164,7 +164,7 @@ def _ends(axes: Axes, chart: Chart) -> None:
     """The names of curves at their right end, where there is room."""
     for end in c.ends(chart, 0.045):
         style: dict[str, Any] = {"fontsize": 7.5, "color": end.colour, "va": "center"}
-        text = plain(escape(shorten(end.text, _MOST_END)))
+        text = plain(escape(shorten_name(end.text, _MOST_END)))
         axes.text(1.008, end.place, text, transform=axes.transAxes, **style)
 
 
@@ -253,7 +253,7 @@ def _written(axes: Axes, lane: Lane, y: float, sizes: _Sizes) -> None:
 
 
 def _cut(label: Label, letters: int) -> tuple[str, str]:
-    name = shorten(label.name, letters)
+    name = shorten_name(label.name, letters)
     room = letters - cells(name) - 2
     return name, shorten(label.remark, room) if label.remark and room >= 6 else ""
 

@@ -15,7 +15,7 @@ from layerlr_dsl.plots import chart as c
 from layerlr_dsl.plots.chart import Chart, Lane, Strip
 from layerlr_dsl.plots.colours import depth
 from layerlr_dsl.plots.series import Series
-from layerlr_dsl.tools.cells import cells, shorten, wrap
+from layerlr_dsl.tools.cells import cells, shorten, shorten_name, wrap
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape as printable
 from layerlr_dsl.tools.words import short
@@ -96,7 +96,7 @@ class _Canvas:
             self._curve(self.picture.drawn(curve), depth(curve.place))
         self.parts.append("</g>")
         for end in c.ends(self.chart, 13 / CURVES):
-            text = shorten(printable(end.text), ENDS // 7)
+            text = shorten_name(printable(end.text), ENDS // 7)
             self.parts.append(_text(WIDTH + 6, bottom - end.place * CURVES + 4, text, f"fill:{end.colour}"))
         self.y = bottom + 12
 
@@ -133,7 +133,7 @@ class _Canvas:
             self.parts.append(f'<rect {square} fill="{lane.strips[0].colour}"/>')
             indent += 16
         room = max((self.left - 62 - indent) // 7, 8)
-        name = shorten(printable(lane.label.name), room)
+        name = shorten_name(printable(lane.label.name), room)
         self.parts.append(_text(indent, middle, name, "font-family:ui-monospace,monospace"))
         beside = room - cells(name) - 2
         if lane.label.remark and beside >= 6:

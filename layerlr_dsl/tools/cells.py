@@ -43,9 +43,23 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     return head + ellipsis + tail
 
 
+def shorten_name(text: str, width: int, ellipsis: str = "…") -> str:
+    """A dotted name cut to at most `width` cells: what is outermost goes first, but no number, then the middle."""
+    if cells(text) <= width:
+        return text
+    head, dot, rest = text.partition(".")
+    while dot and head.isidentifier():
+        text = ellipsis + rest
+        if cells(text) <= width:
+            break
+        head, dot, rest = rest.partition(".")
+    return shorten(text, width, ellipsis)
+
+
 def shorten_all(texts: Sequence[str], width: int, ellipsis: str = "…") -> list[str]:
-    """Texts cut to `width` cells in the one way that keeps most of them distinct: at the start, middle or end."""
+    """Texts cut to `width` cells in the one way that keeps most of them distinct: as names, or at one place."""
     ways = [
+        [shorten_name(text, width, ellipsis) for text in texts],
         [_cut_start(text, width, ellipsis) for text in texts],
         [shorten(text, width, ellipsis) for text in texts],
         [_cut_start(text[::-1], width, ellipsis[::-1])[::-1] for text in texts],

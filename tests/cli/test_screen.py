@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from layerlr_dsl.tools.cells import cells, clip, shorten, shorten_all, wrap
+from layerlr_dsl.tools.cells import cells, clip, shorten, shorten_all, shorten_name, wrap
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.screen import Screen, columns, wants_colour
 
@@ -58,6 +58,23 @@ def test_clip_does_not_split_a_wide_character() -> None:
 def test_shorten_keeps_both_ends() -> None:
     """A cut name shows where it starts and where it ends."""
     assert shorten("encoder.layers.11.mlp.weight", 15) == "encoder….weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "shown"),
+    [
+        ("encoder.layers.11.mlp.weight", 28, "encoder.layers.11.mlp.weight"),
+        ("encoder.layers.11.mlp.weight", 15, "…11.mlp.weight"),
+        ("encoder.layers.11.mlp.weight", 10, "…11.m…ight"),
+        ("encoder.layers.7.{mlp, norm}", 10, "…7.{m…orm}"),
+        ("a_class_token, projection", 12, "a_clas…ction"),
+    ],
+)
+def test_a_name_loses_its_outermost_modules_first_and_its_number_last(
+    name: str, width: int, shown: str
+) -> None:
+    """What tells the blocks of a network apart is in the middle of their names."""
+    assert shorten_name(name, width) == shown
 
 
 def test_shorten_all_keeps_names_distinct() -> None:

@@ -21,10 +21,11 @@ from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
 from layerlr_dsl.plots import Picture, characters, figure, picture, svg
-from layerlr_dsl.plots.chart import of_groups, of_network
+from layerlr_dsl.plots.chart import of_groups, of_network, time_ticks
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
 from layerlr_dsl.tools.cells import cells
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.screen import Screen
 
 HERE = Path(__file__).parent
@@ -271,3 +272,9 @@ def test_a_backend_that_is_there_is_left_as_it_is() -> None:
         text=True,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_thousands_of_steps_are_whole_numbers_on_the_time_axis() -> None:
+    """`2000`, as one says it, and not `2e3`."""
+    shown = [spelled(at) for at in time_ticks(10_000, 6)]
+    assert shown == ["0", "2000", "4000", "6000", "8000", "10000"]

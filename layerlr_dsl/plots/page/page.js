@@ -509,6 +509,8 @@ let left = 64, right = 1124, width = 1140;
 const top_ = 22, bottom = 262, LANE = 17;
 function x(at) { return left + (right - left) * at / data.end; }
 function short(text, room) {
+  // The outermost modules go first, but no number; then the middle.
+  for (let rest = text, found; text.length > room && (found = rest.match(/^[A-Za-z_]\w*\.(.+)$/));) text = `…${rest = found[1]}`;
   if (text.length <= room) return text;
   const head = Math.max(Math.ceil((room - 1) / 2), 1);
   return `${text.slice(0, head)}…${text.slice(text.length - Math.max(room - 1 - head, 0))}`;

@@ -54,8 +54,8 @@ def _drops_in_warmup(told: Description, steps_per_epoch: int) -> Iterator[LeftOu
     """Drops that come, now that the units can be compared, before the warm-up is over."""
     for part in () if told.schedule is None else told.schedule.parts:
         given = {argument.name: argument.value for argument in part.factory.arguments}
-        drops = given.get("at", given.get("every"))
-        drops = drops if isinstance(drops, tuple) else (drops,)
+        found = given.get("at", given.get("every"))
+        drops = found if isinstance(found, tuple) else (found,)
         ticks = [
             _ticks(one, steps_per_epoch)
             for one in (given.get("warmup"), *drops)

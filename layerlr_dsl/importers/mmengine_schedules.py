@@ -268,9 +268,8 @@ class _Reader:
                 lets.append((f"{word}{place + 1}" if place else word, factor))
         if len(lets) < 2:
             return (nodes.schedule(lets[0][0]), tuple(lets)) if lets else (None, ())
-        whole = reduce(
-            lambda left, right: nodes.arithmetic(left, "*", right), (nodes.name(n) for n, _ in lets)
-        )
+        names: list[s.Expression] = [nodes.name(name) for name, _ in lets]
+        whole = reduce(lambda left, right: nodes.arithmetic(left, "*", right), names)
         return nodes.schedule("factor"), (*lets, ("factor", whole))
 
     def linear(self, part: _Part) -> Any:

@@ -230,6 +230,9 @@ def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
 
 
 def _share(part: float, whole: float) -> Any:
+    """A rate as a share of the rate."""
+    if not whole:
+        return 0
     share = part / whole
     short = float(spelled(share, 6))
     return short if short == share else nodes.arithmetic(part, "/", whole)

@@ -187,32 +187,62 @@ warmup_lr: 1.0e-05
 """
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nmin_lr: 1.0e-04\n",
-        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nwarmup_prefix: true\ncooldown_epochs: 4\nmin_lr: 1.0e-04\n",
-        "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\n",
-        "sched: multistep\nepochs: 20\nwarmup_epochs: 0\ndecay_milestones: [8, 15]\n",
-        "sched: poly\nepochs: 20\nwarmup_epochs: 2\ndecay_rate: 2.0\n",
-        "sched: constant\nepochs: 20\nwarmup_epochs: 2\n",
-    ],
-)
-def test_timm_schedules_epoch_by_epoch(more: str) -> None:
-    """As its train.py steps them, once an epoch."""
+TIMM_SCHEDULES = [
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nwarmup_prefix: true\ncooldown_epochs: 4\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 8\nwarmup_epochs: 2\nlr_cycle_limit: 3\nlr_cycle_decay: 0.5\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 6\nwarmup_epochs: 2\nwarmup_prefix: true\nlr_cycle_limit: 2\nlr_cycle_mul: 2.0\n",
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 0\nlr_k_decay: 1.5\ncooldown_epochs: 3\nmin_lr: 1.0e-04\n",
+    "sched: tanh\nepochs: 20\nwarmup_epochs: 3\nmin_lr: 1.0e-05\n",
+    "sched: tanh\nepochs: 9\nwarmup_epochs: 3\nwarmup_prefix: true\nlr_cycle_limit: 2\ncooldown_epochs: 2\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 2.4\ndecay_rate: 0.5\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\nwarmup_prefix: true\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 0\ndecay_milestones: [8, 15]\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 3\ndecay_milestones: [8, 15]\nwarmup_prefix: true\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 9\ndecay_milestones: [4, 15]\n",
+    "sched: poly\nepochs: 20\nwarmup_epochs: 2\ndecay_rate: 2.0\n",
+    "sched: poly\nepochs: 10\nwarmup_epochs: 2\ndecay_rate: 0.5\nlr_cycle_limit: 2\nlr_k_decay: 2.0\n",
+    "sched: constant\nepochs: 20\nwarmup_epochs: 2\n",
+    "sched: wsd\nepochs: 22\nwarmup_epochs: 2\nmin_lr: 1.0e-05\n",
+    "sched: wsd\nepochs: 20\nwarmup_epochs: 2\ndecay_epochs: 6\nlr_decay_fn: cosine\nwarmup_prefix: true\n",
+    "sched: rsqrt\nepochs: 23\nwarmup_epochs: 3\nmin_lr: 1.0e-05\ncooldown_epochs: 2\n",
+]
+UPDATES = 4
+
+
+@pytest.mark.parametrize("updates", [False, True], ids=["by epochs", "by updates"])
+@pytest.mark.parametrize("more", TIMM_SCHEDULES)
+def test_timm_schedules_step_by_step(more: str, updates: bool) -> None:
+    """As its train.py steps them: once an epoch, or with `sched_on_updates` once an update."""
     yaml = import_module("yaml")
     timm = with_torchvision(lambda: import_module("timm.scheduler"))
-    made = import_text(TIMM + more, "args.yaml")
-    told = dict(yaml.safe_load(TIMM + more))
+    text = TIMM + more + f"sched_on_updates: {str(updates).lower()}\n"
+    made = import_text(text, "args.yaml", steps_per_epoch=UPDATES)
+    told = dict(yaml.safe_load(text))
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=RATE)
-    scheduler, epochs = timm.create_scheduler_v2(optimizer, **timm.scheduler_kwargs(SimpleNamespace(**told)))
+    keywords = timm.scheduler_kwargs(SimpleNamespace(**told))
+    keywords["decay_epochs"] = told.get("decay_epochs")
+    scheduler, epochs = timm.create_scheduler_v2(optimizer, updates_per_epoch=UPDATES, **keywords)
     theirs = []
-    for epoch in range(epochs):
+    for update in range(epochs * UPDATES):
         theirs.append(optimizer.param_groups[0]["lr"])
-        scheduler.step(epoch + 1)
+        scheduler.step_update(update + 1)
+        if (update + 1) % UPDATES == 0:
+            scheduler.step((update + 1) // UPDATES)
     plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
-    ours = [plan.at(epoch=k)["weight"]["lr"] for k in range(epochs)]
-    assert ours == pytest.approx(theirs, rel=1e-9)
+    assert plan.clock.total == len(theirs)
+    ours = [plan.at(step=k)["weight"]["lr"] for k in range(len(theirs))]
+    wrong = [
+        k
+        for k, (one, other) in enumerate(zip(ours, theirs, strict=True))
+        if one != pytest.approx(other, rel=1e-9)
+    ]
+    told_of = [entry.what for entry in made.left_out if "one step earlier" in entry.what]
+    marks = [mark * UPDATES - 1 for mark in told.get("decay_milestones", [])] if told_of else []
+    assert set(wrong) <= {
+        mark + UPDATES * told["warmup_epochs"] * told.get("warmup_prefix", 0) for mark in marks
+    }
 
 
 def test_timms_arguments_with_its_model_give_its_own_groups() -> None:

@@ -139,7 +139,7 @@ def _cycling(given: _Given, left: list[LeftOut]) -> _Made:
 def _fall(given: _Given, bend: float, limit: int, multiply: float) -> Lets:
     """`fall`, and what it needs: which cycle it is, and how much of that is done."""
     lets: list[tuple[str, Any]] = []
-    share = nodes.arithmetic(given.since, "/", _plain(given.own))
+    share: Any = nodes.arithmetic(given.since, "/", _plain(given.own))
     top: Any = 1
     if limit > 1:
         decay = given.top.number("lr_cycle_decay", 0.1, 0)
@@ -183,7 +183,8 @@ def _drops(given: _Given, left: list[LeftOut]) -> _Made:
     """step and multistep."""
     if given.kind == "step":
         every = given.top.number("decay_epochs", 90, 0)
-        told, marks = {"every": nodes.epochs(_plain(every))}, [every]
+        told: dict[str, Any] = {"every": nodes.epochs(_plain(every))}
+        marks = [every]
     else:
         # timm looks one epoch ahead here
         marks = sorted(mark - given.held for mark in given.top.numbers("decay_milestones", (90, 180, 270)))
@@ -261,16 +262,24 @@ def _stable(given: _Given, left: list[LeftOut]) -> _Made:
         raise SourceFault(
             "`rsqrt` needs a `lr_stable_timescale` where nothing warms up", given.top.line("sched")
         )
-    slow = nodes.arithmetic(
-        nodes.arithmetic(1, "+", nodes.arithmetic(given.since, "/", _plain(scale))), "^", -0.5
-    )
-    slow = nodes.call("max", slow, given.floor) if given.floor else slow
-    gone = nodes.arithmetic(nodes.arithmetic(given.since, "-", _plain(own - decay)), "/", _plain(decay))
-    gone = nodes.call("min", 1, nodes.call("max", 0, gone))
+    slow, gone = _slow(given, scale), _gone(given, own - decay, decay)
     height = nodes.arithmetic(nodes.name("slow"), "-", given.floor) if given.floor else nodes.name("slow")
     value = nodes.arithmetic(height, "*", _left(fall, gone))
     value = nodes.arithmetic(given.floor, "+", value) if given.floor else value
     return _warmed(given, (("slow", slow), ("fall", value)))
+
+
+def _slow(given: _Given, scale: float) -> Any:
+    """1 over the root of the time."""
+    since = nodes.arithmetic(1, "+", nodes.arithmetic(given.since, "/", _plain(scale)))
+    slow = nodes.arithmetic(since, "^", -0.5)
+    return nodes.call("max", slow, given.floor) if given.floor else slow
+
+
+def _gone(given: _Given, begins: float, lasts: float) -> Any:
+    """How much of the decay is done."""
+    share = nodes.arithmetic(nodes.arithmetic(given.since, "-", _plain(begins)), "/", _plain(lasts))
+    return nodes.call("min", 1, nodes.call("max", 0, share))
 
 
 def _left(fall: str, gone: Any) -> Any:

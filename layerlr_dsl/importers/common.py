@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,11 +166,3 @@ def not_decayed(line: Line) -> Rule:
         nodes.selector(where=nodes.any_of((flat, nodes.module_is("norm")))),
     )
     return Rule(nodes.selector(where=condition), {"weight_decay": 0}, line, "weight decay", shorter)
-
-
-def warmup(steps: Any, ratio: Any) -> Iterator[tuple[str, s.Duration]]:
-    """The warm-up as transformers counts it: steps where there are any, else a share of the run."""
-    if steps and steps >= 1:
-        yield "warmup", nodes.steps(int(steps))
-    elif steps or ratio:
-        yield "warmup", nodes.percent(steps or ratio)

@@ -75,40 +75,52 @@ def test_transformers_decays_what_its_trainer_decays() -> None:
     clean(made, model)
 
 
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "linear": {"warmup_steps": 10},
-    "cosine": {"warmup_steps": 0.1},
-    "constant": {"warmup_steps": 10},
-    "constant_with_warmup": {"warmup_steps": 10},
-    "inverse_sqrt": {"warmup_steps": 10},
-    "polynomial": {"warmup_steps": 10, "lr_scheduler_kwargs": {"power": 2.0, "lr_end": 1e-6}},
-    "cosine_with_min_lr": {"warmup_steps": 10, "lr_scheduler_kwargs": {"min_lr": 1e-4}},
-    "cosine_with_restarts": {"warmup_steps": 10, "lr_scheduler_kwargs": {"num_cycles": 3}},
-    "warmup_stable_decay": {
-        "warmup_steps": 10,
-        "lr_scheduler_kwargs": {"num_decay_steps": 30, "min_lr_ratio": 0.1},
-    },
-}
+SCHEDULES: list[tuple[str, float, dict[str, Any]]] = [
+    ("linear", 10, {}),
+    ("linear", 0, {}),
+    ("cosine", 0.1, {}),
+    ("cosine", 10, {"num_cycles": 1.5}),
+    ("cosine", 0, {"num_cycles": 0.25}),
+    ("constant", 10, {}),
+    ("constant_with_warmup", 10, {}),
+    ("inverse_sqrt", 10, {}),
+    ("inverse_sqrt", 0, {}),
+    ("inverse_sqrt", 10, {"timescale": 25}),
+    ("polynomial", 10, {}),
+    ("polynomial", 10, {"power": 2.0, "lr_end": 1e-6}),
+    ("cosine_with_min_lr", 10, {"min_lr": 1e-4}),
+    ("cosine_with_min_lr", 10, {"min_lr_rate": 0.1, "num_cycles": 1.0}),
+    ("cosine_warmup_with_min_lr", 10, {"min_lr_rate": 0.1}),
+    ("cosine_warmup_with_min_lr", 10, {"min_lr": 1e-4, "warmup_lr_rate": 0.05}),
+    ("cosine_warmup_with_min_lr", 0, {"min_lr_rate": 0.1}),
+    ("cosine_warmup_with_min_lr", 1, {"min_lr_rate": 0.1}),
+    ("cosine_with_restarts", 10, {}),
+    ("cosine_with_restarts", 10, {"num_cycles": 3}),
+    ("cosine_with_restarts", 9, {"num_cycles": 4}),
+    ("warmup_stable_decay", 10, {"num_decay_steps": 30, "min_lr_ratio": 0.1}),
+    ("warmup_stable_decay", 10, {"num_decay_steps": 30, "decay_type": "linear", "warmup_type": "cosine"}),
+    ("warmup_stable_decay", 10, {"num_decay_steps": 30, "num_stable_steps": 60, "decay_type": "1-sqrt"}),
+]
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
-def test_transformers_schedules_step_by_step(kind: str) -> None:
-    """Every rate of a run of 100 steps."""
-    more = SCHEDULES[kind]
+@pytest.mark.parametrize(("kind", "warm", "kwargs"), SCHEDULES)
+def test_transformers_schedules_step_by_step(kind: str, warm: float, kwargs: dict[str, Any]) -> None:
+    """Every rate of a run of 100 steps, its arguments given as a mapping or as JSON."""
     arguments = {
         "learning_rate": RATE,
         "lr_scheduler_type": kind,
         "max_steps": 100,
         "adam_beta1": 0.9,
-        **more,
+        "warmup_steps": warm,
     }
-    made = import_text(json.dumps(arguments), "args.json")
+    made = import_text(json.dumps({**arguments, "lr_scheduler_kwargs": kwargs}), "args.json")
+    assert made == import_text(
+        json.dumps({**arguments, "lr_scheduler_kwargs": json.dumps(kwargs)}), "args.json"
+    )
     assert made.left_out == ()
     clean(made)
     optimization = import_module("transformers.optimization")
     optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=RATE)
-    warm = more["warmup_steps"]
-    kwargs = more.get("lr_scheduler_kwargs")
     schedule = optimization.get_scheduler(
         kind, optimizer, int(warm * 100) if warm < 1 else warm, 100, scheduler_specific_kwargs=kwargs
     )
@@ -119,6 +131,28 @@ def test_transformers_schedules_step_by_step(kind: str) -> None:
         schedule.step()
     plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
     assert [plan.at(step=k)["weight"]["lr"] for k in range(100)] == pytest.approx(theirs, rel=1e-9, abs=1e-15)
+
+
+def test_a_plateau_of_transformers_waits_for_what_its_trainer_reports() -> None:
+    """torch's ReduceLROnPlateau, told `eval_loss` after each evaluation."""
+    arguments = {"lr_scheduler_type": "reduce_lr_on_plateau", "max_steps": 4, "learning_rate": RATE}
+    kwargs = {"factor": 0.5, "patience": 0, "min_lr": 1e-5}
+    made = import_text(
+        json.dumps({**arguments, "lr_scheduler_kwargs": kwargs}), "args.json", kind="transformers"
+    )
+    model = nn.Linear(1, 1)
+    plan = layerlr.parse(made.text).resolve(model)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    theirs = torch.optim.SGD(model.parameters(), lr=RATE)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **kwargs)
+    for loss in (3.0, 2.0, 2.5, 2.4):
+        optimizer.step()
+        schedule.step()
+        schedule.report(eval_loss=loss)
+        plateau.step(loss)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-12)
+    assert theirs.param_groups[0]["lr"] < RATE
 
 
 def test_steps_of_warmup_in_a_run_of_epochs_need_the_steps_of_an_epoch() -> None:
@@ -153,32 +187,62 @@ warmup_lr: 1.0e-05
 """
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nmin_lr: 1.0e-04\n",
-        "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nwarmup_prefix: true\ncooldown_epochs: 4\nmin_lr: 1.0e-04\n",
-        "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\n",
-        "sched: multistep\nepochs: 20\nwarmup_epochs: 0\ndecay_milestones: [8, 15]\n",
-        "sched: poly\nepochs: 20\nwarmup_epochs: 2\ndecay_rate: 2.0\n",
-        "sched: constant\nepochs: 20\nwarmup_epochs: 2\n",
-    ],
-)
-def test_timm_schedules_epoch_by_epoch(more: str) -> None:
-    """As its train.py steps them, once an epoch."""
+TIMM_SCHEDULES = [
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 5\nwarmup_prefix: true\ncooldown_epochs: 4\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 8\nwarmup_epochs: 2\nlr_cycle_limit: 3\nlr_cycle_decay: 0.5\nmin_lr: 1.0e-04\n",
+    "sched: cosine\nepochs: 6\nwarmup_epochs: 2\nwarmup_prefix: true\nlr_cycle_limit: 2\nlr_cycle_mul: 2.0\n",
+    "sched: cosine\nepochs: 20\nwarmup_epochs: 0\nlr_k_decay: 1.5\ncooldown_epochs: 3\nmin_lr: 1.0e-04\n",
+    "sched: tanh\nepochs: 20\nwarmup_epochs: 3\nmin_lr: 1.0e-05\n",
+    "sched: tanh\nepochs: 9\nwarmup_epochs: 3\nwarmup_prefix: true\nlr_cycle_limit: 2\ncooldown_epochs: 2\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 2.4\ndecay_rate: 0.5\n",
+    "sched: step\nepochs: 20\nwarmup_epochs: 3\ndecay_epochs: 6\ndecay_rate: 0.5\nwarmup_prefix: true\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 0\ndecay_milestones: [8, 15]\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 3\ndecay_milestones: [8, 15]\nwarmup_prefix: true\n",
+    "sched: multistep\nepochs: 20\nwarmup_epochs: 9\ndecay_milestones: [4, 15]\n",
+    "sched: poly\nepochs: 20\nwarmup_epochs: 2\ndecay_rate: 2.0\n",
+    "sched: poly\nepochs: 10\nwarmup_epochs: 2\ndecay_rate: 0.5\nlr_cycle_limit: 2\nlr_k_decay: 2.0\n",
+    "sched: constant\nepochs: 20\nwarmup_epochs: 2\n",
+    "sched: wsd\nepochs: 22\nwarmup_epochs: 2\nmin_lr: 1.0e-05\n",
+    "sched: wsd\nepochs: 20\nwarmup_epochs: 2\ndecay_epochs: 6\nlr_decay_fn: cosine\nwarmup_prefix: true\n",
+    "sched: rsqrt\nepochs: 23\nwarmup_epochs: 3\nmin_lr: 1.0e-05\ncooldown_epochs: 2\n",
+]
+UPDATES = 4
+
+
+@pytest.mark.parametrize("updates", [False, True], ids=["by epochs", "by updates"])
+@pytest.mark.parametrize("more", TIMM_SCHEDULES)
+def test_timm_schedules_step_by_step(more: str, updates: bool) -> None:
+    """As its train.py steps them: once an epoch, or with `sched_on_updates` once an update."""
     yaml = import_module("yaml")
     timm = with_torchvision(lambda: import_module("timm.scheduler"))
-    made = import_text(TIMM + more, "args.yaml")
-    told = dict(yaml.safe_load(TIMM + more))
+    text = TIMM + more + f"sched_on_updates: {str(updates).lower()}\n"
+    made = import_text(text, "args.yaml", steps_per_epoch=UPDATES)
+    told = dict(yaml.safe_load(text))
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=RATE)
-    scheduler, epochs = timm.create_scheduler_v2(optimizer, **timm.scheduler_kwargs(SimpleNamespace(**told)))
+    keywords = timm.scheduler_kwargs(SimpleNamespace(**told))
+    keywords["decay_epochs"] = told.get("decay_epochs")
+    scheduler, epochs = timm.create_scheduler_v2(optimizer, updates_per_epoch=UPDATES, **keywords)
     theirs = []
-    for epoch in range(epochs):
+    for update in range(epochs * UPDATES):
         theirs.append(optimizer.param_groups[0]["lr"])
-        scheduler.step(epoch + 1)
+        scheduler.step_update(update + 1)
+        if (update + 1) % UPDATES == 0:
+            scheduler.step((update + 1) // UPDATES)
     plan = layerlr.parse(made.text).resolve(nn.Linear(1, 1))
-    ours = [plan.at(epoch=k)["weight"]["lr"] for k in range(epochs)]
-    assert ours == pytest.approx(theirs, rel=1e-9)
+    assert plan.clock.total == len(theirs)
+    ours = [plan.at(step=k)["weight"]["lr"] for k in range(len(theirs))]
+    wrong = [
+        k
+        for k, (one, other) in enumerate(zip(ours, theirs, strict=True))
+        if one != pytest.approx(other, rel=1e-9)
+    ]
+    told_of = [entry.what for entry in made.left_out if "one step earlier" in entry.what]
+    marks = [mark * UPDATES - 1 for mark in told.get("decay_milestones", [])] if told_of else []
+    assert set(wrong) <= {
+        mark + UPDATES * told["warmup_epochs"] * told.get("warmup_prefix", 0) for mark in marks
+    }
 
 
 def test_timms_arguments_with_its_model_give_its_own_groups() -> None:

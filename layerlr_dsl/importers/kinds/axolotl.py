@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.importers import nodes
 from layerlr_dsl.importers.common import begun, containing, not_decayed
 from layerlr_dsl.importers.description import Description, Freeze, LeftOut, Rule, SourceFault
-from layerlr_dsl.importers.kinds.transformers import optimizer_of, schedule_of
+from layerlr_dsl.importers.kinds.transformers import optimizer_of
 from layerlr_dsl.importers.reading import Node, Section, as_section
+from layerlr_dsl.importers.transformers_schedules import Lets, transformers_schedule
 from layerlr_dsl.language import syntax as s
 
 if TYPE_CHECKING:
@@ -61,14 +62,15 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     steps = top.whole("max_steps", 0, -1)
     steps = steps if steps > 0 else None
     rules = [Rule(nodes.selector(), {"lr": rate}), *_groups(top, rate, decay, left)]
-    told = _schedule(root, rate, steps, left)
+    schedule, lets = _schedule(root, rate, steps, left)
     left += top.refused(_LOOP)
     left += top.misspelled(("lr_scheduler", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"))
     return Description(
         KIND,
         (*rules, *_freezes(top, left)),
         made.factory,
-        schedule=told,
+        lets,
+        schedule,
         epochs=None if steps else top.number("num_epochs", 1.0),
         steps=steps,
         left_out=tuple(left),
@@ -81,7 +83,9 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     )
 
 
-def _schedule(root: Node, rate: float, steps: int | None, left: list[LeftOut]) -> s.ScheduleSequence | None:
+def _schedule(
+    root: Node, rate: float, steps: int | None, left: list[LeftOut]
+) -> tuple[s.ScheduleSequence | None, Lets]:
     """As transformers', by axolotl's names for the same."""
     renamed = {_NAMES.get(key, key): node for key, node in root.value.items()}
     top = as_section(Node(renamed, root.line))
@@ -91,7 +95,7 @@ def _schedule(root: Node, rate: float, steps: int | None, left: list[LeftOut]) -
     if least is not None and top.text("lr_scheduler_type") == "cosine":
         renamed["lr_scheduler_type"] = Node("cosine_with_min_lr", root.line)
         renamed["lr_scheduler_kwargs"] = Node({"min_lr_rate": Node(least)}, root.line)
-    return schedule_of(top, rate, steps, left)
+    return transformers_schedule(top, rate, steps, left)
 
 
 def _groups(top: Section, rate: float, decay: float, left: list[LeftOut]) -> Iterator[Rule]:

@@ -6,7 +6,6 @@ a parameter belongs to is known to timm's models alone: layer decay needs the mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,8 @@ from layerlr_dsl.importers import nodes
 from layerlr_dsl.importers.common import setup
 from layerlr_dsl.importers.description import Description, LeftOut, Rule, SourceFault
 from layerlr_dsl.importers.reading import Node, Section, as_section
-from layerlr_dsl.language import syntax as s
+from layerlr_dsl.importers.timm_schedules import timm_schedule
 from layerlr_dsl.model.errors import ModelError
-from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +30,6 @@ _LOOP = {
     "model_ema": "averaging weights is a matter of the training loop",
     "opt_args": "further arguments of the optimizer: add them to the `optimizer` statement",
 }
-_MORE_SCHEDULE = {"lr_cycle_limit": 1, "lr_k_decay": 1.0}
 _NAMES = {"momentum": "sgd", "nesterov": "sgd", "sgd": "sgd", "rmsproptf": "rmsprop", "nadamw": "nadam"}
 
 
@@ -48,7 +45,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     rate = _rate(top, left)
     groups = _by_timm(root, model, rate)
     told = _by_arguments(top, rate, left) if groups is None else groups
-    schedule = tuple(_schedule(top, rate, left))
+    over_time = timm_schedule(top, rate, left)
     top.ignore("layer_decay", "layer_decay_min_scale", "layer_decay_no_opt_scale")
     left += top.refused(_LOOP)
     left += top.misspelled()
@@ -57,8 +54,9 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         KIND,
         told.rules,
         told.optimizer,
-        schedule=nodes.sequence(*schedule) if schedule else None,
-        epochs=_epochs(top),
+        lets=over_time.lets,
+        schedule=over_time.schedule,
+        epochs=over_time.epochs,
         model=None if spec is None else _spec(top, spec),
         left_out=(*told.left_out, *left),
         lines={"optimizer": top.line("opt"), "schedule": top.line("sched"), "epochs": top.line("epochs")},
@@ -151,85 +149,3 @@ def own(root: Node, model: nn.Module, rate: float | None = None) -> torch.optim.
     except (ValueError, AssertionError, KeyError, TypeError) as fault:
         raise SourceFault(f"timm itself refuses these arguments: {fault}", top.line("opt")) from None
     return optimizer
-
-
-# ---------------------------------------------------------------- time
-
-
-def _epochs(top: Section) -> float | None:
-    epochs = top.number("epochs", None, 0)
-    if epochs is None:
-        return None
-    ahead = top.number("warmup_epochs", 5, 0) if top.flag("warmup_prefix") else 0
-    after = (
-        top.number("cooldown_epochs", 0, 0) if top.text("sched") in ("cosine", "poly", "tanh", None) else 0
-    )
-    return float(epochs + ahead + after)
-
-
-def _schedule(
-    top: Section, rate: float, left: list[LeftOut]
-) -> Iterator[tuple[s.Factory, s.Duration | None]]:
-    """The schedule, once an epoch unless `sched_on_updates`; what cools down behind it."""
-    kind = top.text("sched", "cosine")
-    for key, usual in _MORE_SCHEDULE.items():
-        if top.number(key, usual) != usual:
-            left.append(
-                LeftOut(f"`{key}`: cycles and bent curves are to be written as a moving `let`", top.line(key))
-            )
-    told = dict(_curve(kind, top, rate))
-    if kind == "none":
-        return
-    if not told:
-        left.append(LeftOut(f"`sched` `{kind}`: no schedule here is the same", top.line("sched")))
-        return
-    called = told.pop("")
-    told |= _warm(top, rate, called)
-    if called != "constant" and not top.flag("sched_on_updates"):
-        told["interval"] = nodes.name("epoch")
-    cool = top.number("cooldown_epochs", 0, 0) if called in ("cosine", "polynomial") else 0
-    if not cool:
-        yield nodes.factory(called, **told), None
-        return
-    epochs = _epochs(top)
-    yield nodes.factory(called, **told), nodes.epochs((epochs or 300) - cool)
-    yield nodes.factory("constant", factor=told.get("floor", 0)), None
-
-
-def _warm(top: Section, rate: float, called: str) -> dict[str, Any]:
-    length = top.number("warmup_epochs", 5, 0)
-    if not length:
-        return {}
-    start = top.number("warmup_lr", 1e-5, 0)
-    told: dict[str, Any] = {"warmup": nodes.epochs(length), "warmup_start_factor": _share(start, rate)}
-    if called in ("cosine", "polynomial") and not top.flag("warmup_prefix"):
-        told["warmup_prefix"] = False
-    return told
-
-
-def _curve(kind: str, top: Section, rate: float) -> Iterator[tuple[str, Any]]:
-    least = top.number("min_lr", 0.0, 0)
-    factor = top.number("decay_rate", 0.1, 0)
-    if kind in ("cosine", "poly"):
-        yield "", {"cosine": "cosine", "poly": "polynomial"}[kind]
-        if kind == "poly":
-            yield "power", factor
-        if least:
-            yield "floor", _share(least, rate)
-    elif kind == "step":
-        yield "", "step"
-        yield "every", nodes.epochs(top.number("decay_epochs", 90, 0))
-        yield "gamma", factor
-    elif kind == "multistep":
-        marks = top.numbers("decay_milestones", (90, 180, 270))
-        yield "", "multistep"
-        yield "at", tuple(nodes.epochs(mark - 1) for mark in marks)  # timm looks one epoch ahead here
-        yield "gamma", factor
-    elif kind == "constant":
-        yield "", "constant"
-
-
-def _share(part: float, whole: float) -> Any:
-    share = part / whole
-    short = float(spelled(share, 6))
-    return short if short == share else nodes.arithmetic(part, "/", whole)

@@ -5,15 +5,13 @@ Source: `Trainer.create_optimizer`, `get_decay_parameter_names` and `optimizatio
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.common import Setup, not_decayed, setup, warmup
+from layerlr_dsl.importers.common import Setup, not_decayed, setup
 from layerlr_dsl.importers.description import Description, LeftOut, Rule
 from layerlr_dsl.importers.reading import Node, Section, as_section
-from layerlr_dsl.language import syntax as s
+from layerlr_dsl.importers.transformers_schedules import transformers_schedule
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +52,7 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     if decay:
         rules.append(not_decayed(top.line("weight_decay")))
     steps = top.whole("max_steps", -1, -1)
-    schedule = schedule_of(top, rate, steps if steps > 0 else None, left)
+    schedule, lets = transformers_schedule(top, rate, steps if steps > 0 else None, left)
     left += top.refused(_LOOP)
     left += top.misspelled()
     epochs = None if steps > 0 else top.number("num_train_epochs", 3.0)
@@ -62,8 +60,9 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
         KIND,
         tuple(rules),
         made.factory,
-        schedule=schedule,
-        epochs=epochs,
+        lets,
+        schedule,
+        epochs,
         steps=steps if steps > 0 else None,
         left_out=tuple(left),
         lines={
@@ -101,89 +100,6 @@ def optimizer_of(top: Section, left: list[LeftOut], key: str = "optim") -> Setup
     made = setup(name or called, arguments, line, {"weight_decay": top.line("weight_decay")})
     left += made.left_out
     return made
-
-
-def schedule_of(
-    top: Section, rate: float, steps: int | None, left: list[LeftOut]
-) -> s.ScheduleSequence | None:
-    """The schedule by transformers' name for it."""
-    kind = top.text("lr_scheduler_type", "linear").lower()
-    warm = dict(warmup(top.number("warmup_steps", 0, 0), top.number("warmup_ratio", 0, 0)))
-    more = top.take("lr_scheduler_kwargs", {})
-    more = more if isinstance(more, dict) else {}
-    told = dict(_curve(kind, more, rate, warm, steps))
-    if not told:
-        message = f"`lr_scheduler_type` `{kind}` with what it is given: no schedule here is the same"
-        left.append(LeftOut(message, top.line("lr_scheduler_type")))
-        return None
-    called = told.pop("")
-    return nodes.schedule(called, **{**({} if kind == "constant" else warm), **told})
-
-
-def _curve(
-    kind: str, more: dict[str, Any], rate: float, warm: dict[str, Any], steps: int | None
-) -> Iterator[tuple[str, Any]]:
-    """The schedule's name under "", and its arguments; nothing where there is none."""
-    if kind in ("linear", "cosine") and not more:
-        yield "", kind
-    elif kind in ("constant", "constant_with_warmup"):
-        yield "", "constant"
-    elif kind == "inverse_sqrt":
-        yield "", "inverse_sqrt"
-        if more.get("timescale") or not warm:
-            yield "timescale", nodes.steps(more.get("timescale") or 10_000)
-    elif kind == "polynomial":
-        yield "", "polynomial"
-        yield "power", more.get("power", 1.0)
-        yield "floor", nodes.arithmetic(more.get("lr_end", 1e-7), "/", rate)
-    elif kind == "cosine_with_min_lr" and "num_cycles" not in more:
-        yield "", "cosine"
-        yield from _floor(more, rate)
-    elif kind == "cosine_with_restarts":
-        yield from _restarts(more, warm, steps)
-    elif kind == "warmup_stable_decay":
-        yield from _wsd(more, warm)
-
-
-def _floor(more: dict[str, Any], rate: float) -> Iterator[tuple[str, Any]]:
-    if "min_lr" in more:
-        yield "floor", nodes.arithmetic(more["min_lr"], "/", rate)
-    elif "min_lr_rate" in more:
-        yield "floor", more["min_lr_rate"]
-
-
-def _restarts(more: dict[str, Any], warm: dict[str, Any], steps: int | None) -> Iterator[tuple[str, Any]]:
-    cycles = int(more.get("num_cycles", 1))
-    if cycles == 1:
-        yield "", "cosine"
-    elif steps is not None:
-        ahead = _steps_of(warm, steps)
-        if (steps - ahead) % cycles == 0:
-            yield "", "cosine_restarts"
-            yield "every", nodes.steps((steps - ahead) // cycles)
-
-
-def _steps_of(warm: dict[str, Any], steps: int) -> int:
-    if "warmup" not in warm:
-        return 0
-    number = warm["warmup"].value.exact
-    return int(number) if warm["warmup"].unit == "steps" else math.ceil(steps * number / 100)
-
-
-def _wsd(more: dict[str, Any], warm: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    kinds = (more.get("warmup_type", "linear"), more.get("decay_type", "cosine"))
-    if "num_decay_steps" not in more or "num_stable_steps" in more or kinds[0] != "linear":
-        return
-    if kinds[1] not in ("cosine", "linear") or "num_cycles" in more:
-        return
-    least = more.get("min_lr_ratio", 0)
-    yield "", "wsd"
-    yield "decay", nodes.steps(int(more["num_decay_steps"]))
-    yield "decay_type", nodes.name(kinds[1])
-    if least:
-        yield "floor", least
-        if warm:
-            yield "warmup_start_factor", least
 
 
 def own(root: Node, model: nn.Module) -> torch.optim.Optimizer | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from effect.design import Claim, Study, Unit
@@ -94,6 +94,24 @@ def difference(arm: Reported, other: Reported, measure: Measure) -> Interval | N
     pairs = [(measure(arm.by_seed[seed]), measure(other.by_seed[seed])) for seed in both(arm, other)]
     gains = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
     return Interval.of(gains) if gains else None
+
+
+def baseline(study: Study, standings: Sequence[Reported], arm: Reported) -> Reported | None:
+    """What an arm is held against: one rate, on the same task at the same length."""
+    place = (arm.unit.task, arm.unit.epochs)
+    return next(
+        (
+            one
+            for one in standings
+            if one.unit.arm.name == study.baseline and (one.unit.task, one.unit.epochs) == place
+        ),
+        None,
+    )
+
+
+def points(gain: Interval) -> str:
+    """`+1.2 ± 0.4`, in points."""
+    return f"{gain.mean * 100:+.1f}" + ("" if gain.half is None else f" ± {gain.half * 100:.1f}")
 
 
 def saved(arm: Reported, other: Reported) -> Interval | None:

@@ -11,7 +11,19 @@ from typing import Any
 from effect import pictures
 from effect.arms import STUDY
 from effect.design import Claim, Study, Unit
-from effect.figures import Measure, Reported, Tested, difference, reported, score, seconds, shift, verdicts
+from effect.figures import (
+    Measure,
+    Reported,
+    Tested,
+    baseline,
+    difference,
+    points,
+    reported,
+    score,
+    seconds,
+    shift,
+    verdicts,
+)
 from effect.record import TRIALS, Figures, Key, Record
 from effect.work import ABOUT, SKIPPED
 from layerlr_dsl.tools.numbers import plural
@@ -127,23 +139,11 @@ def _against_baseline(
 ) -> list[tuple[Reported, Interval]]:
     found = []
     for arm in standings:
-        base = _baseline(study, standings, arm)
+        base = baseline(study, standings, arm)
         gain = difference(arm, base, measure) if base is not None and base is not arm else None
         if gain is not None:
             found.append((arm, gain))
     return found
-
-
-def _baseline(study: Study, standings: Sequence[Reported], arm: Reported) -> Reported | None:
-    return next(
-        (
-            one
-            for one in standings
-            if one.unit.arm.name == study.baseline
-            and (one.unit.task, one.unit.epochs) == (arm.unit.task, arm.unit.epochs)
-        ),
-        None,
-    )
 
 
 def _named(arms: Iterable[Reported]) -> str:
@@ -184,7 +184,7 @@ def _places(standings: Sequence[Reported]) -> list[Unit]:
 def _row(study: Study, standings: Sequence[Reported], arm: Reported) -> tuple[str, ...]:
     if arm.best is None:
         return (arm.unit.arm.name, "every rate diverged", *[""] * (len(HEADINGS) - 2))
-    base = _baseline(study, standings, arm)
+    base = baseline(study, standings, arm)
     gains = [
         difference(arm, base, measure) if base not in (None, arm) else None for measure in (score, shift)
     ]  # type: ignore[arg-type]
@@ -215,9 +215,7 @@ def _points(gain: Interval | None) -> str:
     """`+1.2 ± 0.4`, in points, in bold where the interval does not hold 0."""
     if gain is None:
         return ""
-    half = "" if gain.half is None else f" ± {gain.half * 100:.1f}"
-    text = f"{gain.mean * 100:+.1f}{half}"
-    return f"**{text}**" if gain.sure else text
+    return f"**{points(gain)}**" if gain.sure else points(gain)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -13,11 +13,11 @@ import numpy
 import pytest
 import tiny_study
 import torch
-from effect import __main__, advice, arms, data, networks, packages, report
+from effect import __main__, advice, arms, data, networks, packages, report, searching
 from effect.design import Study, Unit
-from effect.figures import Reported, difference, reported, saved, score, verdicts
+from effect.figures import Reported, against, difference, reported, saved, score, verdicts
 from effect.files import bare, text
-from effect.record import TRIALS, Figures, Key, Record
+from effect.record import TRIALS, Figures, Key, Record, searches
 from effect.tuning import tuned
 from effect.work import Worker
 from filelock import FileLock
@@ -378,6 +378,41 @@ def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
     """Nobody wrote a figure by hand, and no trial was left out."""
     folder = Path(report.__file__).parent
     assert (folder / report.NAME).read_text("utf-8") == report.results(folder)
+
+
+# ---------------------------------------------------------------- the search
+
+
+def test_a_search_keeps_to_a_tenth_of_the_grid_and_is_reported_on_other_seeds(
+    whole: Path, tmp_path: Path
+) -> None:
+    """It is run once, counted by the processor, and its winner's seeds are those of all arms."""
+    cache = with_trials(tmp_path, whole)
+    study = replace(tiny_study.study(), searched=(("tiny", 2),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "spent", lambda *given: 15.0)
+        told = run(study, cache)
+        assert run(study, cache) == [line for line in told if "tune found" in line]
+    (found,) = searches(cache)
+    assert found.seconds <= 1.1 * searching.PART * found.grid
+    assert set(found.tried) == {"plain", "head"}
+    seen = against(study, Record(cache / TRIALS).all(), found)
+    assert seen is not None
+    assert sorted(seen.winner.by_seed) == [1, 2, 3]
+    assert seen.chosen.best is not None
+    assert seen.chosen.best.score >= seen.best.best.score  # type: ignore[union-attr]
+    said = report.write(cache, tmp_path / "out", study).read_text()
+    assert f"| tiny, 2 epochs | {found.grid:.0f} | {found.seconds:.0f} |" in said
+    assert report.results(tmp_path / "out", study) == said
+
+
+def test_a_grid_that_is_not_complete_is_compared_with_nothing(whole: Path, tmp_path: Path) -> None:
+    """A tenth of what is there yet would be less than a tenth of the grid."""
+    cache = with_trials(tmp_path, whole, arms="plain")
+    study = replace(tiny_study.study(), searched=(("tiny", 2),))
+    worker = Worker(study, study.units(("core",)), cache, lambda line: None)
+    worker.search(study.tasks[0], 2)
+    assert searches(cache) == []
 
 
 # ---------------------------------------------------------------- advice

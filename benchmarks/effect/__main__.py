@@ -30,7 +30,19 @@ def main() -> int:
     from effect.report import write
 
     print(f"results: {write(given.cache, given.to)}")
+    if given.to == HERE:
+        _advise()
     return 0
+
+
+def _advise() -> None:
+    """Have starters, recipes and docs say what the results say."""
+    from effect import advice
+    from effect.figures import reported
+    from effect.record import Record
+
+    for path in advice.write(reported(STUDY, Record(HERE / TRIALS).all())):
+        print(f"brought up to date: {path.relative_to(advice.ROOT)}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -293,4 +293,5 @@ STUDY = Study(
     claims=CLAIMS,
     tuning=(11, 12),
     reporting=(1, 2, 3, 4, 5),
+    searched=(("letters", 6), ("fashion", 6), ("glosses", 6), ("clipart", 6)),
 )

@@ -90,7 +90,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The whole of it. `points` are tried on a grid before it may grow."""
+    """The whole of it. `points` are tried on a grid before it may grow; `searched` are tasks and lengths at which
+    `layerlr tune` is held against the grid."""
 
     tasks: tuple[Task, ...]
     arms: tuple[Arm, ...]
@@ -98,6 +99,7 @@ class Study:
     claims: tuple[Claim, ...]
     tuning: tuple[int, ...]
     reporting: tuple[int, ...]
+    searched: tuple[tuple[str, int], ...] = ()
     points: int = 3
     baseline: str = "plain"
 

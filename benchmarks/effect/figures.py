@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from effect.design import Claim, Study, Unit
-from effect.record import Figures, Key
+from effect.record import Figures, Found, Key
 from effect.tuning import Tuned, tuned
 from layerlr_dsl.tuning.outcome import Interval
 
@@ -94,6 +94,63 @@ def difference(arm: Reported, other: Reported, measure: Measure) -> Interval | N
     pairs = [(measure(arm.by_seed[seed]), measure(other.by_seed[seed])) for seed in both(arm, other)]
     gains = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
     return Interval.of(gains) if gains else None
+
+
+def baseline(study: Study, standings: Sequence[Reported], arm: Reported) -> Reported | None:
+    """What an arm is held against: one rate, on the same task at the same length."""
+    place = (arm.unit.task, arm.unit.epochs)
+    return next(
+        (
+            one
+            for one in standings
+            if one.unit.arm.name == study.baseline and (one.unit.task, one.unit.epochs) == place
+        ),
+        None,
+    )
+
+
+def points(gain: Interval) -> str:
+    """`+1.2 ± 0.4`, in points."""
+    return f"{gain.mean * 100:+.1f}" + ("" if gain.half is None else f" ± {gain.half * 100:.1f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The winner of a search beside the grid: what the grid chooses by validation, and what proved best in the test."""
+
+    found: Found
+    winner: Reported
+    chosen: Reported
+    best: Reported
+
+
+def against(study: Study, known: Mapping[Key, Figures], found: Found) -> Against | None:
+    """None until the winner was run with all seeds for reporting, and the grid is complete."""
+    standings = [
+        one
+        for one in reported(study, known)
+        if (one.unit.task.name, one.unit.epochs) == (found.task, found.epochs)
+        and one.unit.arm.name in found.tried
+        and one.best is not None
+    ]
+    winner = next(
+        (_with_base(study, known, one, found) for one in standings if one.unit.arm.name == found.arm), None
+    )
+    if winner is None or len(winner.by_seed) < len(study.reporting):
+        return None
+    chosen = max(standings, key=lambda one: one.best.score if one.best else 0.0)
+    best = max(standings, key=lambda one: one.mean(score) or 0.0)
+    return Against(found, winner, chosen, best)
+
+
+def _with_base(study: Study, known: Mapping[Key, Figures], arm: Reported, found: Found) -> Reported:
+    """An arm with the base rate of a search in the place of the grid's."""
+    unit = arm.unit
+    own = _newest(
+        {k: f for k, f in known.items() if (k.task, k.arm, k.epochs) == (found.task, found.arm, found.epochs)}
+    )
+    seeds = {seed: own[key] for seed in study.reporting if (key := (found.base, seed, "report")) in own}
+    return Reported(unit, None, seeds, len(own))
 
 
 def saved(arm: Reported, other: Reported) -> Interval | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-TRIALS = "trials.jsonl"
+TRIALS, SEARCHES = "trials.jsonl", "searches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,23 @@ class Figures:
     memory: int
     trains: float
     wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to: the arm and base rate that it would have one use, and what it took.
+
+    grid and seconds are of the processor; tried counts trials by arm; score is that of validation.
+    """
+
+    task: str
+    epochs: int
+    arm: str
+    base: float
+    score: float
+    grid: float
+    seconds: float
+    tried: Mapping[str, int]
 
 
 def about() -> dict[str, str]:
@@ -103,3 +120,21 @@ def _read(lines: list[bytes]) -> Iterator[tuple[Key, Figures]]:
             Key(**{name: said[name] for name in Key.__slots__}),
             Figures(**{name: said[name] for name in Figures.__slots__}),
         )
+
+
+def searches(folder: Path) -> list[Found]:
+    """What was found by the searches that a folder holds."""
+    paths = sorted((folder / SEARCHES).glob("*.json"))
+    return [Found(**json.loads(path.read_text("utf-8"))) for path in paths]
+
+
+def search_path(folder: Path, task: str, epochs: int) -> Path:
+    return folder / SEARCHES / f"{task}-{epochs}.json"
+
+
+def keep_search(found: Found, folder: Path) -> Found:
+    """Write a search into its place in a folder."""
+    path = search_path(folder, found.task, found.epochs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(found)) + "\n", "utf-8")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +65,11 @@ class _Costs:
         self.shares.append(sum(p.numel() for p in trained) / total)
 
 
-def train(network: Network, samples: Samples, setting: Setting) -> Trained:
+Look = Callable[[nn.Module, int], None]
+"""Sees the model after an epoch, counted from 1."""
+
+
+def train(network: Network, samples: Samples, setting: Setting, look: Look | None = None) -> Trained:
     """Train a copy of the network as the rules say. Ends early, not `finite`, where the loss is no number."""
     inputs = network.inputs(samples.inputs)
     some = slice(None, None, max(1, len(inputs) // 64))
@@ -81,10 +85,12 @@ def train(network: Network, samples: Samples, setting: Setting) -> Trained:
     costs = _Costs()
     torch.manual_seed(setting.seed)
     began, finite = time.process_time(), True
-    for _ in range(setting.epochs):
+    for epoch in range(setting.epochs):
         finite = _epoch(model, batches, optimizer, schedule, costs)
         if not finite:
             break
+        if look is not None:
+            look(model, epoch + 1)
     seconds = time.process_time() - began
     return Trained(model, seconds, costs.most, sum(costs.shares) / len(costs.shares), finite)
 

@@ -16,11 +16,12 @@ Try = Callable[[float, int], Figures]
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The best base rate, all that were tried, and whether the best lies at the edge of them."""
+    """The best base rate, all that were tried, whether the best lies at the edge of them, and its mean score."""
 
     base: float
     tried: tuple[float, ...]
     at_edge: bool
+    score: float = math.nan
 
 
 def tuned(grid: Range, points: int, seeds: Sequence[int], attempt: Try) -> Tuned | None:
@@ -37,7 +38,7 @@ def tuned(grid: Range, points: int, seeds: Sequence[int], attempt: Try) -> Tuned
     best = _best(merits)
     if merits[best][0] == -math.inf:
         return None
-    return Tuned(best, tuple(sorted(merits)), best in (min(merits), max(merits)))
+    return Tuned(best, tuple(sorted(merits)), best in (min(merits), max(merits)), merits[best][0])
 
 
 def _best(merits: dict[float, tuple[float, float]]) -> float:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from effect import data, files, networks
+from effect import data, files, networks, searching
 from effect.data import Data, draw
 from effect.design import Study, Task, Unit
+from effect.figures import reported
 from effect.networks import Network
 from effect.packages import Missing
 from effect.progress import Progress
-from effect.record import TRIALS, Figures, Key, Record, about, digest
+from effect.record import TRIALS, Figures, Found, Key, Record, about, digest, keep_search, searches
 from effect.trial import Setting, scored, train
 from effect.tuning import tuned
+from layerlr_dsl.runner.errors import RunnerError
 
 SKIPPED, ABOUT = "skipped", "about.json"
 
@@ -68,10 +71,53 @@ class Worker:
             except Missing as fault:
                 self._skip(unit.task, str(fault))
 
+        for name, epochs in self.study.searched:
+            for task in self.study.tasks:
+                if task.name == name and task in {unit.task for unit in self.units}:
+                    self.search(task, epochs)
+
+    def search(self, task: Task, epochs: int) -> None:
+        """What `layerlr tune` finds here, once the grid is complete, unless it is known or another process has it in hand."""
+        names = searching.family_of(self.study, task.network)
+        units = [
+            u
+            for u in self.study.units(("core",))
+            if (u.task, u.epochs) == (task, epochs) and u.arm.name in names
+        ]
+        done = [one.unit for one in reported(self.study, self.record.all())]
+        if not units or any(unit not in done for unit in units):
+            return
+        with suppress(Timeout), FileLock(self._locked(f"{task.name}-{epochs}-search"), timeout=0):
+            known = [f for f in searches(self.cache) if (f.task, f.epochs) == (task.name, epochs)]
+            try:
+                self._report_found(known[0] if known else self._found(task, epochs), units)
+            except RunnerError as fault:
+                self.tell(f"{task.name}, {epochs} epochs: tune found nothing: {fault}")
+
+    def _found(self, task: Task, epochs: int) -> Found:
+        spent = searching.spent(self.study, task, epochs, self.record.all())
+        return keep_search(searching.search(self.study, task, epochs, self.bench.of(task), spent), self.cache)
+
+    def _report_found(self, found: Found, units: list[Unit]) -> None:
+        """The winner of a search on the seeds for reporting."""
+        unit = next(unit for unit in units if unit.arm.name == found.arm)
+        self.tell(f"{found.task}, {found.epochs} epochs: tune found {found.arm}, base {found.base:g}")
+        attempt = self._attempt(unit)
+        for seed in self.study.reporting:
+            attempt.report(found.base, seed)
+
     def _lock(self, unit: Unit) -> Path:
+        return self._locked(f"{unit.task.name}-{unit.epochs}-{unit.arm.name}")
+
+    def _locked(self, name: str) -> Path:
         folder = self.cache / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{unit.task.name}-{unit.epochs}-{unit.arm.name}.lock"
+        return folder / f"{name}.lock"
+
+    def _attempt(self, unit: Unit) -> Attempt:
+        found, network = self.bench.of(unit.task)
+        rules = files.text(unit.arm, unit.task.network, network, unit.epochs)
+        return Attempt(self, unit, found, network, rules)
 
     def _skip(self, task: Task, why: str) -> None:
         path = self.cache / SKIPPED / task.name
@@ -81,11 +127,8 @@ class Worker:
         path.write_text(why + "\n", "utf-8")
 
     def _unit(self, unit: Unit) -> None:
-        found, network = self.bench.of(unit.task)
+        attempt = self._attempt(unit)
         (self.cache / SKIPPED / unit.task.name).unlink(missing_ok=True)
-        attempt = Attempt(
-            self, unit, found, network, files.text(unit.arm, unit.task.network, network, unit.epochs)
-        )
         attempt.keep_rules()
         best = tuned(unit.arm.grid, self.study.points, self.study.tuning, attempt.tune)
         if best is None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+
+HELD = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
+
 
 def short(number: int) -> str:
     """`512`, `64 k`, `11.7 M`, `70 B`: three digits at most."""
@@ -23,3 +27,9 @@ def share(part: float) -> str:
     if percent < 0.1:
         return "<0.1%"
     return f"{min(percent, 99.9):.1f}%" if percent >= 99 or percent < 9.95 else f"{percent:.0f}%"
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """A text in lines, later ones indented; a number stays with its `±`."""
+    lines = textwrap.wrap(text.replace(" ± ", HELD), width, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace(HELD, " ± ") for line in lines]

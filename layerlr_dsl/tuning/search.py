@@ -176,11 +176,11 @@ class Search:
         return (needed if begins else spans[arm.name] or usual) <= self._budget.left(SEARCH)
 
     def _span(self, name: str) -> float | None:
-        """How long a trial of an arm takes."""
+        """How long a trial of an arm takes, by the clock of the budget."""
         seconds = [
-            t.duration.total_seconds()
+            t.user_attrs["seconds"]
             for t in self._trials(name)
-            if t.duration and t.state.name in ("COMPLETE", "PRUNED")
+            if "seconds" in t.user_attrs and t.state.name in ("COMPLETE", "PRUNED")
         ]
         return max(seconds, default=None)
 
@@ -292,7 +292,6 @@ class Search:
             raise optuna.TrialPruned from None
         except OutOfTime:
             trial.set_user_attr("left_out", "the budget was used up")
-            trial.set_user_attr("seconds", self._budget.gone - began)
             raise
         except (RunFailed, NotFinite) as fault:
             why = str(getattr(fault, "message", fault))
@@ -302,6 +301,8 @@ class Search:
         except Exception as fault:
             self._raised.append(fault)
             raise
+        finally:
+            trial.set_user_attr("seconds", self._budget.gone - began)
         trial.set_user_attr("scored", asdict(scored))
         self._tell(
             f"{label}: {self._settings.metric} {score_text(scored.value, self._settings.share)} in {scored.seconds:.0f} s"

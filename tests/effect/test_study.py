@@ -13,11 +13,11 @@ import numpy
 import pytest
 import tiny_study
 import torch
-from effect import __main__, arms, data, networks, packages, report
+from effect import __main__, advice, arms, data, networks, packages, report, searching
 from effect.design import Study, Unit
-from effect.figures import Reported, difference, reported, saved, score, verdicts
+from effect.figures import Reported, against, difference, reported, saved, score, verdicts
 from effect.files import bare, text
-from effect.record import TRIALS, Figures, Key, Record
+from effect.record import TRIALS, Figures, Key, Record, searches
 from effect.tuning import tuned
 from effect.work import Worker
 from filelock import FileLock
@@ -378,3 +378,71 @@ def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
     """Nobody wrote a figure by hand, and no trial was left out."""
     folder = Path(report.__file__).parent
     assert (folder / report.NAME).read_text("utf-8") == report.results(folder)
+
+
+# ---------------------------------------------------------------- the search
+
+
+def test_a_search_keeps_to_a_tenth_of_the_grid_and_is_reported_on_other_seeds(
+    whole: Path, tmp_path: Path
+) -> None:
+    """It is run once, counted by the processor, and its winner's seeds are those of all arms."""
+    cache = with_trials(tmp_path, whole)
+    study = replace(tiny_study.study(), searched=(("tiny", 2),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "spent", lambda *given: 15.0)
+        told = run(study, cache)
+        assert run(study, cache) == [line for line in told if "tune found" in line]
+    (found,) = searches(cache)
+    assert found.seconds <= 1.1 * searching.PART * found.grid
+    assert set(found.tried) == {"plain", "head"}
+    seen = against(study, Record(cache / TRIALS).all(), found)
+    assert seen is not None
+    assert sorted(seen.winner.by_seed) == [1, 2, 3]
+    assert seen.chosen.best is not None
+    assert seen.chosen.best.score >= seen.best.best.score  # type: ignore[union-attr]
+    said = report.write(cache, tmp_path / "out", study).read_text()
+    assert f"| tiny, 2 epochs | {found.grid:.0f} | {found.seconds:.0f} |" in said
+    assert report.results(tmp_path / "out", study) == said
+
+
+def test_a_grid_that_is_not_complete_is_compared_with_nothing(whole: Path, tmp_path: Path) -> None:
+    """A tenth of what is there yet would be less than a tenth of the grid."""
+    cache = with_trials(tmp_path, whole, arms="plain")
+    study = replace(tiny_study.study(), searched=(("tiny", 2),))
+    worker = Worker(study, study.units(("core",)), cache, lambda line: None)
+    worker.search(study.tasks[0], 2)
+    assert searches(cache) == []
+
+
+# ---------------------------------------------------------------- advice
+
+
+def test_starters_recipes_and_docs_say_what_the_trials_say() -> None:
+    """The numbers in their comments are those of the record, all of them."""
+    found = reported(arms.STUDY, Record(Path(report.__file__).parent / TRIALS).all())
+    assert advice.stale(found) == []
+    assert {advice.ROOT / "rules" / f"{name}.lr" for name in advice.RECIPES} <= set(
+        advice.ROOT.glob("rules/*.lr")
+    )
+
+
+def test_every_recipe_that_cites_a_tested_claim_says_what_was_seen() -> None:
+    """A paper's recipe without a word of the trial would recommend what the study may not support."""
+    assert {recipe for claim in arms.CLAIMS for recipe in claim.recipes} == set(advice.RECIPES)
+
+
+def test_what_was_seen_takes_the_place_of_what_was_said_before() -> None:
+    """However long either is; the rest of the comment, and the rules, stay."""
+    bare = "# A recipe.\n#\n# Its paper.\nversion 1\n# a rule\n** -> lr 1\n"
+    long = ", ".join(f"task{n} +1{n}.0 ± 2.{n}" for n in range(9))
+    first = advice.with_line(bare, "head", f"6 epochs: {long}")
+    assert max(map(len, first.splitlines())) <= advice.WIDTH
+    assert not any(line.endswith("±") for line in first.splitlines())
+    second = advice.with_line(first, "head", "6 epochs: letters -3.0 ± 1.0")
+    assert second == bare.replace(
+        "paper.\n",
+        "paper.\n#\n# This project's study: head against one tuned rate, points of test accuracy: "
+        "6 epochs: letters -3.0 ± 1.0.\n",
+    )
+    assert advice.with_line(second, "head", f"6 epochs: {long}") == first

@@ -260,3 +260,10 @@ def test_tokens_and_positions_are_not_decayed_and_move_with_the_stem(name: str) 
         assert (at[parameter]["weight_decay"] == 0) is (value.ndim <= 1 or parameter in undecayed)
     stem = {"cls_token", "pos_embed", "reg_token", "dist_token", "patch_embed.proj.weight"} & at.keys()
     assert len({at[parameter]["lr"] for parameter in stem}) == 1
+
+
+def test_a_style_says_what_was_seen_of_it_and_the_plain_one_that_it_comes_first() -> None:
+    """The study's numbers stand in the comments, so that nobody takes a style for proven."""
+    inventory = Inventory.of(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)))
+    assert "Against one tuned rate in this project's study" in starter(inventory, "decay", "python:a:b", True)
+    assert "One rate for everything comes first" in starter(inventory, "plain", "python:a:b", True)

@@ -1,0 +1,120 @@
+"""What `layerlr tune` finds in a tenth of the grid's time: the built-in family on a task, and the winner on the study's seeds.
+
+Both sides are counted in processor seconds of training and validation, so that it does not matter what else the
+machine does: the grid's over all trials of the family's arms that the study ran, the search's as its budget.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from effect import files
+from effect.data import Data, Samples, draw
+from effect.design import Study, Task
+from effect.networks import Network
+from effect.record import Figures, Found, Key
+from effect.trial import Setting, scored, train
+from layerlr_dsl.tuning import family
+from layerlr_dsl.tuning.arms import Arm, Candidate
+from layerlr_dsl.tuning.budget import Budget
+from layerlr_dsl.tuning.outcome import Scored
+from layerlr_dsl.tuning.report import Report
+from layerlr_dsl.tuning.search import Search, Settings
+
+PART = 0.1
+"""Of the grid's time."""
+SEED = 21
+"""Of the search: neither one for tuning nor one for reporting."""
+
+
+def family_of(study: Study, network: str) -> list[str]:
+    """The arms that `layerlr tune` compares where it is given no files."""
+    return [arm.name for arm in study.arms if arm.name in family.STYLES and network in arm.networks]
+
+
+def search(study: Study, task: Task, epochs: int, made: tuple[Data, Network], spent: float) -> Found:
+    """Let the search have a tenth of what the grid spent, and what the grid's validation would take.
+
+    spent: seconds of the grid's training. Raises RunnerError where it comes to nothing.
+    """
+    data, network = made
+    names = family_of(study, task.network)
+    with tempfile.TemporaryDirectory() as folder:
+        arms = _arms(study, names, task, network, epochs, Path(folder))
+        trainer = Trainer(task, data, network, epochs)
+        whole = spent + trainer.validation_seconds() * len(names) * study.points * len(study.tuning)
+        budget = Budget(PART * whole, time.process_time)
+        settings = Settings(trials=None, seed=SEED, metric="accuracy", share=True)
+        outcome = Search(arms, trainer, settings, budget).run()
+    winner = outcome.winner
+    assert winner is not None
+    assert winner.best is not None
+    assert winner.best.scored is not None
+    tried = {one.arm.name: len(one.trials) + len(one.finals) for one in outcome.standings}
+    base = winner.best.values["base"]
+    return Found(
+        task.name, epochs, winner.arm.name, base, winner.best.scored.value, whole, budget.gone, tried
+    )
+
+
+def _arms(
+    study: Study, names: list[str], task: Task, network: Network, epochs: int, folder: Path
+) -> list[Arm]:
+    """The family as rule files, each with the range that `layerlr tune` gives it."""
+    made = []
+    for arm in (one for one in study.arms if one.name in names):
+        path = folder / f"{arm.name}.lr"
+        path.write_text(files.text(arm, task.network, network, epochs), "utf-8")
+        made.append(Arm(arm.name, path, family.rates(arm.name)))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """The study's own training, as the search wants it: told of validation at half of its length, and at the end."""
+
+    task: Task
+    data: Data
+    network: Network
+    epochs: int
+
+    def __call__(self, candidate: Candidate, report: Report) -> Scored:
+        """Train a candidate. Raises what ends it early."""
+        began = time.process_time()
+        training, validation = draw(self.data, self.task, candidate.seed)
+        seen: list[tuple[float, float]] = []
+
+        def look(model: nn.Module, epoch: int) -> None:
+            report.alive()
+            if epoch in (self.epochs // 2, self.epochs):
+                seen.append(scored(self.network, model, validation))
+                report(seen[-1][0], epoch)
+
+        rules = candidate.arm.rules.read_text("utf-8")
+        setting = Setting(rules, candidate.values, self.epochs, self.task.batch, candidate.seed)
+        done = train(self.network, training, setting, look)
+        value, loss = seen[-1] if done.finite and seen else (float("nan"), None)
+        return Scored(value, loss, time.process_time() - began, done.trains)
+
+    def validation_seconds(self) -> float:
+        """What validation takes of the processor once."""
+        _, validation = draw(self.data, self.task, SEED)
+        began = time.process_time()
+        self._look_at(validation)
+        return time.process_time() - began
+
+    def _look_at(self, samples: Samples) -> None:
+        scored(self.network, self.network.model, samples)
+
+
+def spent(study: Study, task: Task, epochs: int, known: Mapping[Key, Figures]) -> float:
+    """Processor seconds of training in all trials of the family's arms."""
+    names = family_of(study, task.network)
+    own = (f for k, f in known.items() if (k.task, k.epochs) == (task.name, epochs) and k.arm in names)
+    return sum(figures.seconds for figures in own)

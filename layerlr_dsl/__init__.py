@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from layerlr_dsl.api import Configured, Plan, Rules, configured, load, parse
     from layerlr_dsl.language.diagnostics import Diagnostic, RuleError
     from layerlr_dsl.model.inventory import Inventory
+    from layerlr_dsl.tools.version import __version__
     from layerlr_dsl.tuning import tune
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Configured",
@@ -35,6 +34,7 @@ _HOMES = {
     "Plan": "layerlr_dsl.api",
     "RuleError": "layerlr_dsl.language.diagnostics",
     "Rules": "layerlr_dsl.api",
+    "__version__": "layerlr_dsl.tools.version",
     "configured": "layerlr_dsl.api",
     "load": "layerlr_dsl.api",
     "parse": "layerlr_dsl.api",

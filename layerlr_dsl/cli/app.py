@@ -80,13 +80,9 @@ def _unknown(name: str) -> str:
 def _print_version(ctx: click.Context, parameter: click.Parameter, asked: bool) -> None:
     if not asked or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from layerlr_dsl.tools.version import __version__
 
-    try:
-        found = version("layerlr-dsl")
-    except PackageNotFoundError:
-        found = "(run from a checkout)"
-    click.echo(f"layerlr {found}")
+    click.echo(f"layerlr {__version__}")
     ctx.exit()
 
 

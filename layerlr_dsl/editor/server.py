@@ -26,6 +26,7 @@ from layerlr_dsl.editor.findings import Snapshot
 from layerlr_dsl.editor.link import Builds, Link, LinkDown
 from layerlr_dsl.editor.session import Session
 from layerlr_dsl.model.spec_syntax import located
+from layerlr_dsl.tools.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +112,7 @@ class Server(LanguageServer):
     """Open documents, and the processes that work for them."""
 
     def __init__(self) -> None:
-        from importlib.metadata import version
-
-        super().__init__("layerlr", version("layerlr-dsl"), protocol_cls=Protocol)
+        super().__init__("layerlr", __version__, protocol_cls=Protocol)
         self.settings = Settings()
         self.documents: dict[str, Open] = {}
         self.link = Link()

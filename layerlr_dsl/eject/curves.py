@@ -104,7 +104,7 @@ def _shared(curve: Curve, least: Term, peak: Term) -> Lines:
     if curve.end < FOREVER and not isinstance(curve, (shapes.Constant, Plateau)):
         last = peak * _last(curve, least)
         lines += [f"if t >= {curve.end}:", f"    return {last.text}"]
-    more, share = _FORMULAS[type(curve)](curve)
+    more, share = _FORMULAS.get(type(curve), _unwritten)(curve)
     return [*lines, *more, f"return {(peak * _bounded(curve, share, least)).text}"]
 
 
@@ -147,9 +147,13 @@ def _polynomial(curve: shapes.Polynomial) -> tuple[Lines, Term]:
     return [], left if curve.power == 1.0 else call("pow", left, number(curve.power))
 
 
+def _unwritten(curve: Curve) -> tuple[Lines, Term]:
+    raise CannotEject(f"the schedule {curve.name} has no formula for a page yet")
+
+
 def _falling(curve: shapes.Falling) -> tuple[Lines, Term]:
     if curve.along is not shapes.cosine:
-        raise CannotEject(f"the schedule {curve.name} has no formula for a page yet")
+        return _unwritten(curve)
     return [], number(0.5) * (ONE + call("cos", name("pi") * _p(curve)))
 
 

@@ -12,6 +12,7 @@ from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.tools.atomic import write_atomically
+from layerlr_dsl.tools.version import __version__
 
 if TYPE_CHECKING:
     from layerlr_dsl.api import Plan
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 def summary(config: TrainConfig, progress: Progress, task: Task, facts: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run as plain data; `facts` are added as they are."""
     import torch
-
-    from layerlr_dsl import __version__
 
     return {
         "version": 1,

@@ -79,8 +79,8 @@ def interval_text(interval: Interval, as_share: bool) -> str:
 
 def gain_text(gain: Interval, as_share: bool) -> str:
     """`+1.2 ± 0.4 points`."""
-    factor = 100 if as_share else 1
-    text = f"{gain.mean * factor:+.1f}" if as_share else f"{gain.mean:+.3g}"
+    plus = "+" if gain.mean >= 0 else ""
+    text = f"{gain.mean * 100:+.1f}" if as_share else f"{plus}{spelled(gain.mean, 3)}"
     half = "" if gain.half is None else f" ± {_size(gain.half, as_share)}"
     return f"{text}{half} points" if as_share else f"{text}{half}"
 

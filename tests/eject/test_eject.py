@@ -22,7 +22,8 @@ from timed_files import METRICS, files, lengths
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.api import Plan
-from layerlr_dsl.eject import CannotEject, ejected
+from layerlr_dsl.eject import CannotEject, curves, ejected
+from layerlr_dsl.plan.schedules import shapes
 
 EXAMPLES = int(os.environ.get("EJECT_EXAMPLES", "6"))
 HEAD = "optimizer adamw(weight_decay=0.05)\n** -> lr 1e-2\n"
@@ -132,6 +133,14 @@ def test_generated_files_train_as_the_plan_does(worker: Worker, data: st.DataObj
     per_epoch = plan.clock.ticks_per_epoch if plan.clock.knows_epochs else 1
     asked = plan.clock.total + 2, 2, values if "report" in page else [], per_epoch
     assert difference(worker.run(page, model, *asked), by_the_plan(plan, model, *asked)) is None
+
+
+def test_a_curve_that_no_page_can_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever adds a schedule need not teach `eject` to write it at once."""
+    plan = layerlr.parse("schedule polynomial(power=2)\n" + HEAD).resolve(seeded(), 4, 2)
+    monkeypatch.delitem(curves._FORMULAS, shapes.Polynomial)
+    with pytest.raises(CannotEject, match="polynomial has no formula"):
+        page_of(plan)
 
 
 @pytest.mark.parametrize(

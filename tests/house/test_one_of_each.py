@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from imports import modules
+from imports import PACKAGE, modules
 
 from layerlr_dsl.catalogue.schedules import SCHEDULES
 from layerlr_dsl.plan.schedules.registry import MAKERS
+from layerlr_dsl.tools.version import __version__
 
 TAKEN_APART = {"split", "rsplit", "partition", "rpartition", "splitlines", "removeprefix", "removesuffix"}
 SEARCHED = {"search", "match", "fullmatch", "findall", "finditer", "sub"}
@@ -61,6 +62,14 @@ def test_no_finding_is_read_back_out_of_its_own_words() -> None:
         return node.func.attr in SEARCHED and any(map(prose, node.args))
 
     assert {name for name in _where(taken_apart) if not name.startswith("runner.")} == set()
+
+
+def test_the_version_is_that_of_what_is_built() -> None:
+    """It is said once in the package, and once to whoever builds it."""
+    assert f'\nversion = "{__version__}"\n' in (PACKAGE.parent / "pyproject.toml").read_text("utf-8")
+    assert _where(lambda node: isinstance(node, ast.Constant) and node.value == __version__) == {
+        "tools.version"
+    }
 
 
 def test_the_plan_treats_all_options_alike() -> None:

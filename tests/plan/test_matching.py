@@ -92,6 +92,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
         each([True, True, False], size),
         aliases,
         lazy,
+        depthwise=frozenset(row for row, one in enumerate(each([False, True], modules)) if one),
     )
 
 

@@ -51,7 +51,8 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
     inventory = stated_inventory(model)
     if not len(inventory):
         raise Refusal(f"{spelled(model)}: this model has no parameters")
-    text = starter(inventory, style, *as_named(model, output))
+    named = (model, False) if isinstance(model, dict) else as_named(model, output)
+    text = starter(inventory, style, *named)
     if output is None:
         click.echo(text, nl=False)
         return 0

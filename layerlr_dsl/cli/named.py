@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from layerlr_dsl.cli.options import Models
 
-
-def as_named(model: Models, output: str | None) -> tuple[Models, bool]:
+def as_named(model: str, output: str | None) -> tuple[str, bool]:
     """The spec as the file may spell it, and whether it may name it at all.
 
-    Files may not run code (`python:`), folders and inventories must lie beside or below them, and of several
-    models they name none.
+    Files may not run code (`python:`), and folders and inventories must lie beside or below them.
     """
-    if isinstance(model, dict):
-        return model, False
     spec = model.strip()
     if spec.startswith(("torchvision:", "timm:")):
         return spec, True

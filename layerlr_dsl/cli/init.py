@@ -8,15 +8,15 @@ import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.named import as_named
-from layerlr_dsl.cli.options import model_option
+from layerlr_dsl.cli.options import Models, own_models_option
 from layerlr_dsl.cli.outputs import write_output
-from layerlr_dsl.cli.resolving import stated_inventory
+from layerlr_dsl.cli.resolving import spelled, stated_inventory
 from layerlr_dsl.cli.terminal import write
 from layerlr_dsl.starters import STYLES, starter
 
 
 @click.command("init")
-@model_option(required=True)
+@own_models_option
 @click.option(
     "--style",
     type=click.Choice(list(STYLES)),
@@ -26,7 +26,7 @@ from layerlr_dsl.starters import STYLES, starter
 )
 @click.option("-o", "--output", metavar="FILE", help="Where to write; without it, standard output.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
-def command(model: str, style: str, output: str | None, force: bool) -> int:
+def command(model: Models, style: str, output: str | None, force: bool) -> int:
     """Write a starting file for a model, commented, that validates clean.
 
     \b
@@ -44,13 +44,15 @@ def command(model: str, style: str, output: str | None, force: bool) -> int:
     Examples:
         layerlr init --model torchvision:resnet18 -o my.lr
         layerlr init --model timm:vit_small_patch16_224 --style decay
+        layerlr init --model unet=python:mine:unet --model text=hf:./encoder
     """
     if output is not None and os.path.isfile(output) and not force:
         raise Refusal(f"{output}: exists already", "--force overwrites it")
     inventory = stated_inventory(model)
     if not len(inventory):
-        raise Refusal(f"{model}: this model has no parameters")
-    text = starter(inventory, style, *as_named(model, output))
+        raise Refusal(f"{spelled(model)}: this model has no parameters")
+    named = (model, False) if isinstance(model, dict) else as_named(model, output)
+    text = starter(inventory, style, *named)
     if output is None:
         click.echo(text, nl=False)
         return 0

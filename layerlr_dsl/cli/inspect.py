@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from layerlr_dsl.cli.options import format_option
+from layerlr_dsl.cli.options import Models, format_option, models_of
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.resolving import stated_inventory
 from layerlr_dsl.cli.terminal import Screen, write, write_json
@@ -16,25 +16,29 @@ from layerlr_dsl.model.inventory_file import dumps
 
 
 @click.command("inspect")
-@click.argument("spec", type=click.Path(readable=False), metavar="SPEC")
+@click.argument(
+    "spec", type=click.Path(readable=False), nargs=-1, required=True, callback=models_of, metavar="SPEC..."
+)
 @click.option("--select", metavar="SELECTOR", help="Show what this selector covers.")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show no modules deeper than this.")
 @click.option("--all", "every", is_flag=True, help="Repeat blocks that are built alike.")
 @format_option("text", "json")
 @click.option("-o", "--output", metavar="FILE", help="Write the inventory (names, classes, shapes) as JSON.")
 def command(
-    spec: str, select: str | None, depth: int | None, every: bool, form: str, output: str | None
+    spec: Models, select: str | None, depth: int | None, every: bool, form: str, output: str | None
 ) -> int:
     """Show a model's module tree: name, class, parameters with their shapes, ties.
 
     SPEC is torchvision:NAME(kwargs), timm:NAME(kwargs), hf:FOLDER, python:package.module:callable, or a
     stored inventory (*.json). Models are built without memory for their weights where they allow it.
+    Several under one plan are KEY=SPEC each, and their names begin with the key.
 
     \b
     Examples:
         layerlr inspect torchvision:resnet18
         layerlr inspect torchvision:resnet18 --select "layer4.* where ndim > 1"
         layerlr inspect hf:./my-bert -o bert.json
+        layerlr inspect unet=unet.json text=bert.json
     """
     from layerlr_dsl.cli.selectors import selected_rows
 

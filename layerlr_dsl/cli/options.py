@@ -58,29 +58,32 @@ Models = str | dict[str, str]
 _KEYED = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
 
 
-def model_option(required: bool = False) -> Callable[[Command], Command]:
-    told = MODEL_HELP if required else MODEL_HELP + OWN_MODEL
-    return click.option("--model", "model", metavar="SPEC", required=required, help=told)
+def model_option() -> Callable[[Command], Command]:
+    return click.option("--model", "model", metavar="SPEC", help=MODEL_HELP + OWN_MODEL)
 
 
 def models_option(command: Command) -> Command:
     """--model, once with a SPEC or repeated with KEY=SPEC, as one argument `model`."""
+    return _models_option(MODEL_HELP + OWN_MODEL + SEVERAL_MODELS, required=False)(command)
+
+
+def own_models_option(command: Command) -> Command:
+    """As `models_option`, for commands whose model no file names."""
+    return _models_option(MODEL_HELP + SEVERAL_MODELS, required=True)(command)
+
+
+def _models_option(told: str, required: bool) -> Callable[[Command], Command]:
     return click.option(
-        "--model",
-        "model",
-        metavar="SPEC",
-        multiple=True,
-        callback=_models,
-        help=MODEL_HELP + OWN_MODEL + SEVERAL_MODELS,
-    )(command)
+        "--model", "model", metavar="SPEC", multiple=True, required=required, callback=models_of, help=told
+    )
 
 
-def _models(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> Models | None:
+def models_of(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> Models | None:
     keyed = [_KEYED.fullmatch(spec) for spec in given]
     if not any(keyed):
         if len(given) > 1:
             raise click.BadParameter(
-                f"several models need a key each, such as --model a={given[0]} --model b={given[1]}.",
+                f"several models need a key each, such as a={given[0]} and b={given[1]}.",
                 ctx,
                 param,
             )

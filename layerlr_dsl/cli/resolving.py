@@ -111,8 +111,6 @@ class Resolver:
     @cached_property
     def _stated(self) -> Inventory:
         """What the command line names. Raises Refusal."""
-        if isinstance(self.model, dict):
-            return joined({key: stated_inventory(spec) for key, spec in self.model.items()})
         return stated_inventory(self.model or "")
 
     def _named(self, written: str, beside: Path | None, root: Path | None) -> Inventory:
@@ -138,8 +136,10 @@ def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventor
         return inventory_of_spec(spec, root=root, allow_python=allow_python, progress=begin)
 
 
-def stated_inventory(spec: str) -> Inventory:
-    """The inventory of a model named on the command line. Raises Refusal."""
+def stated_inventory(spec: Models) -> Inventory:
+    """The inventory of a model named on the command line, of several under their keys. Raises Refusal."""
+    if isinstance(spec, dict):
+        return joined({key: stated_inventory(one) for key, one in spec.items()})
     try:
         return load_inventory(spec, None, True)
     except ModelError as fault:

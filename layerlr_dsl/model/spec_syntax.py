@@ -60,7 +60,10 @@ def parse_spec(spec: str, *, root: Path | None = None, allow_python: bool = Fals
     kind, colon, rest = text.partition(":")
     if not colon or kind not in get_args(Kind) or kind == "inventory":
         if text.endswith(".json"):
-            return Spec("inventory", "", path=_path(text, root, allow_python), given=text)
+            path = _path(text, root, allow_python)
+            if (keyed := _keyed(text)) is not None and not path.exists():
+                raise keyed
+            return Spec("inventory", "", path=path, given=text)
         raise _unknown_form(text, kind if colon else "")
     if kind == "hf":
         if not rest:
@@ -95,13 +98,20 @@ def located(spec: str, beside: Path | None, root: Path | None) -> str:
     return f"{text[: len(text) - len(path)]}{found.relative_to(inside)}" if near else spec
 
 
-def _unknown_form(text: str, kind: str) -> ModelError:
+def _keyed(text: str) -> ModelError | None:
+    """What is wrong with `KEY=SPEC` where no key belongs; None for anything else."""
     key, equals, bare = text.partition("=")
-    if equals and _KEY.fullmatch(key):
-        return ModelError(
-            f"`{shown(key, 80)}=` names one of several models under one plan, and only one can be given here",
-            f"write `{shown(bare, 80)}` without the key",
-        )
+    if not equals or not _KEY.fullmatch(key):
+        return None
+    return ModelError(
+        f"`{shown(key, 80)}=` names one of several models under one plan, and only one can be given here",
+        f"write `{shown(bare, 80)}` without the key",
+    )
+
+
+def _unknown_form(text: str, kind: str) -> ModelError:
+    if (keyed := _keyed(text)) is not None:
+        return keyed
     meant = nearest(kind, ("torchvision", "timm", "hf", "python")) if kind else None
     if meant:
         rest = text.partition(":")[2]

@@ -9,7 +9,7 @@ first and then everything after LP-FT (Kumar et al. 2022), Muon for hidden matri
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from layerlr_dsl.language.formatting import format_text
@@ -47,21 +47,25 @@ class Subject:
         return bool(self.inventory.statistics)
 
 
-def starter(inventory: Inventory, style: str, spec: str, nameable: bool) -> str:
+def starter(inventory: Inventory, style: str, spec: str | Mapping[str, str], nameable: bool) -> str:
     """The text of a starting file. `nameable` says that a file may name the model by `spec`.
+
+    spec: of one model, or of several by the keys that their names begin with, which no file may name.
 
     Raises KeyError for an unknown style.
     """
     subject = Subject(inventory, anatomy(inventory))
     epochs, body = STYLES[style](subject)
+    specs = [spec] if isinstance(spec, str) else [f"{key}={one}" for key, one in spec.items()]
+    given = " ".join(f"--model '{escape(one)}'" for one in specs)
     head = [
-        f"# A starting file for {escape(spec)}, style `{style}`.",
+        f"# A starting file for {escape(', '.join(specs))}, style `{style}`.",
         "# `layerlr plan` shows what it does, `layerlr explain` why.",
         *_evidence(style),
         "version 1",
-        f'model "{_escaped(spec)}"'
+        f'model "{_escaped(specs[0])}"'
         if nameable
-        else f"# a file may not name this model: pass --model '{escape(spec)}'",
+        else f"# a file may not name {'this model' if len(specs) == 1 else 'several models'}: pass {given}",
         f"epochs {epochs}",
         "",
     ]

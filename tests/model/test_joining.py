@@ -75,6 +75,32 @@ def test_commands_take_several_models_under_keys(two: dict[str, str], command: l
     assert said in result.out
 
 
+def test_a_starting_file_and_the_tree_are_those_of_several_models(
+    two: dict[str, str], tmp_path: Path
+) -> None:
+    """What `init` writes for them validates with the models that its comment names; `inspect` takes them as they are."""
+    models = [f"unet={two['model']}", f"text={two['model']}"]
+    options = [word for model in models for word in ("--model", model)]
+    path = tmp_path / "start.lr"
+    assert layerlr("init", *options, "--style", "layered", "-o", str(path)).status == 0
+    assert " ".join(f"--model '{model}'" for model in models) in path.read_text()
+    assert layerlr("validate", str(path), *options, "--strict").status == 0
+    tree = layerlr("inspect", *models).out
+    assert all(name in tree for name in ("├─ unet", "└─ text"))
+    assert "need a key each" in layerlr("inspect", two["model"], two["model"]).err
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("eject", []), ("train", ["--data", "digits"]), ("tune", ["--data", "digits"])],
+)
+def test_what_is_of_one_model_says_so(two: dict[str, str], command: str, options: list[str]) -> None:
+    """A page, a run and trials are those of one model; the key is what is in the way."""
+    ran = layerlr(command, two["rules"], "--model", f"unet={two['model']}", *options)
+    assert ran.status == 2
+    assert "only one can be given here" in " ".join(ran.err.split())
+
+
 @pytest.mark.parametrize(
     ("models", "said"),
     [

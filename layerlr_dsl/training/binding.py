@@ -67,12 +67,19 @@ class Binding:
     @property
     def owned(self) -> dict[str, nn.Parameter]:
         """Those whose `requires_grad` is the plan's to set."""
+        return {name: p for name, p in self._planned().items() if can_train(p)}
+
+    @property
+    def fixed(self) -> dict[str, nn.Parameter]:
+        """Those that the plan freezes at some time, and that cannot have a gradient."""
+        return {name: p for name, p in self._planned().items() if not can_train(p)}
+
+    def _planned(self) -> dict[str, nn.Parameter]:
         return {
             name: self.parameters[name]
             for group in self.plan.groups
             if group.planned
             for name in group.parameters
-            if can_train(self.parameters[name])
         }
 
     @property

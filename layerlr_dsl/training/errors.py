@@ -24,13 +24,22 @@ class FrozenMoved(TrainingError):
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
         super().__init__(
-            f"frozen, but moved: {listed(self.names)}; something other than this optimizer wrote to them, such as an "
-            "average of weights that was copied over them "
-            "(after loading weights on purpose, load them through model.load_state_dict)"
+            f"frozen, but moved: {listed(self.names)}; something other than this optimizer wrote to them, such as "
+            f"{_writer(self.names)} (after loading weights on purpose, load them through model.load_state_dict)"
         )
 
     def __reduce__(self) -> tuple[type[FrozenMoved], tuple[tuple[str, ...]]]:
         return (FrozenMoved, (self.names,))
+
+
+def _writer(names: Iterable[str]) -> str:
+    """What most likely wrote to frozen tensors, from their names."""
+    if any(".base_layer." in name for name in names):
+        return (
+            "peft's merge_adapter, whose sum unmerge_adapter takes off again with rounding: merge a copy of the model, or "
+            "save the weights before and load them after"
+        )
+    return "an average of weights that was copied over them"
 
 
 class RanksDiffer(TrainingError):

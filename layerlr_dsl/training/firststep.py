@@ -124,7 +124,7 @@ class FirstStep:
         """Take up parameters that were replaced, and freeze them as the old ones were."""
         if self.binding.refresh(param_groups):
             way = parallel.way_to_freeze(self.binding.model, self.binding.parameters.values())
-            self.freezer.rebind(self.binding.owned, way)
+            self.freezer.rebind(self.binding.owned, way, self.binding.fixed)
             self._flags.renew()
 
     def _check_buckets(self) -> None:

@@ -8,6 +8,7 @@ optimizer step drops what a loop may have put back.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -118,7 +119,8 @@ class Freezer:
     """Which of the plan's parameters are frozen now, and everything that keeps them so.
 
     parameters: the live objects by canonical name, of the groups whose `requires_grad` the plan owns.
-    for_ever: those of them that never train. way: see `parallel.way_to_freeze`.
+    for_ever: those of them that never train. way: see `parallel.way_to_freeze`. fixed: what the plan may freeze and
+    cannot have a gradient, as quantised weights.
     """
 
     def __init__(
@@ -127,9 +129,11 @@ class Freezer:
         parameters: dict[str, nn.Parameter],
         for_ever: Collection[str],
         way: parallel.Freezing,
+        fixed: dict[str, nn.Parameter],
     ) -> None:
         self.root = root
         self.parameters = parameters
+        self.fixed = fixed
         self.for_ever = frozenset(for_ever)
         self.way = way
         self.state = Frozen()
@@ -160,7 +164,7 @@ class Freezer:
         self.guard.frozen = [parameter for name, parameter in self.parameters.items() if name in self.frozen]
         self.modules.parameters = self.guard.frozen
         self.modules.idle = self._idle(found)
-        parallel.renew_shards(self.root, [self.parameters[name] for name in thawed])
+        parallel.renew_shards(self.root, [p for name, p in self.parameters.items() if name in thawed])
         self._hold_modules(found)
         self.remember()
         return True
@@ -170,6 +174,10 @@ class Freezer:
         for handle in self._silenced:
             handle.remove()
         self._silenced = []
+
+    @property
+    def _planned(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return chain(self.parameters.items(), self.fixed.items())
 
     def by_flag(self, name: str) -> bool:
         """Whether a parameter freezes by losing its flag."""
@@ -203,12 +211,12 @@ class Freezer:
         flags.note(found, taken | (before - set(map(id, self.parameters.values()))))
 
     def _hold_modules(self, found: Walk) -> None:
-        planned = {id(self.parameters[name]) for name in self.frozen}
+        planned = {id(p) for name, p in self._planned if name in self.frozen}
         owned = set(map(id, self.parameters.values()))
         standing = Standing(
             planned | self._frozen_by_the_model(found, owned),
             planned,
-            {id(self.parameters[name]) for name in self.state.updating},
+            {id(p) for name, p in self._planned if name in self.state.updating},
             {id(p) for name, p in zip(found.names, found.parameters, strict=True) if name in self.state.held},
             self.state.modules,
         )
@@ -237,12 +245,14 @@ class Freezer:
         self.__dict__.update(state)
         self.modules.lead(self.root)
         # Copies and pickles of parameters come without their hooks.
-        for name in self.frozen:
+        for name in self.frozen & self.parameters.keys():
             self._hold(name, self.parameters[name], True)
 
-    def rebind(self, parameters: dict[str, nn.Parameter], way: parallel.Freezing) -> None:
+    def rebind(
+        self, parameters: dict[str, nn.Parameter], way: parallel.Freezing, fixed: dict[str, nn.Parameter]
+    ) -> None:
         """Take other objects for the same names, and freeze them as before."""
-        self.parameters, self.way = parameters, way
+        self.parameters, self.way, self.fixed = parameters, way, fixed
         self._applied = False
         self._digests = {}
         self.apply(self.state)
@@ -254,7 +264,7 @@ class Freezer:
         """
         if self.way == "soft unless for ever":
             held = parallel.reduced(reducer)
-            if any(id(self.parameters[name]) in held for name in self.for_ever):
+            if any(id(p) in held for name, p in self.parameters.items() if name in self.for_ever):
                 self.way = "soft"
                 self._applied = False
                 self.apply(self.state)
@@ -303,7 +313,10 @@ class Freezer:
         return len(checked)
 
     def _standing_still(self) -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self.parameters.items():
+        for (
+            name,
+            parameter,
+        ) in self.parameters.items():  # libraries repack the bytes of what is `fixed` as they run
             if name in self.frozen and readable(parameter):
                 yield name, parameter
         if not self.modules.modules:

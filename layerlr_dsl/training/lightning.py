@@ -22,7 +22,7 @@ except ImportError:
     from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
 
 from layerlr_dsl.api import Configured
-from layerlr_dsl.training import following
+from layerlr_dsl.training import callers, following
 from layerlr_dsl.training.averages import hold_in_callback
 from layerlr_dsl.training.errors import ScheduleWarning
 from layerlr_dsl.training.schedule import LayerSchedule
@@ -46,7 +46,8 @@ def configure(
     model: the part of the module that the rules speak of, the whole module if not given. optimizer: a
     class to use in place of the file's. The length of the run and the optimizer steps of an epoch come
     from the module's trainer, and the schedule follows them should they change before or while it trains;
-    where neither they nor `max_steps` are known, the schedule steps once an epoch.
+    where neither they nor `max_steps` are known, the schedule steps once an epoch. Where one trainer fits again,
+    the schedule begins at the epoch that the trainer is in.
     """
     model = module if model is None else model
     _hold_averages(module.trainer)
@@ -54,8 +55,22 @@ def configure(
     made = plan.optimizer(model) if optimizer is None else optimizer(plan.param_groups(model))  # type: ignore[call-arg]
     if not any(isinstance(callback, FollowTrainer) for callback in module.trainer.callbacks):
         module.trainer.callbacks.append(FollowTrainer())
-    schedule = {"scheduler": plan.schedule(model, made), "interval": _interval(plan.clock.counts_steps)}
-    return {"optimizer": made, "lr_scheduler": schedule}
+    schedule = plan.schedule(model, made)
+    _go_on(schedule, module.trainer.current_epoch)
+    config = {"scheduler": schedule, "interval": _interval(plan.clock.counts_steps)}
+    return {"optimizer": made, "lr_scheduler": config}
+
+
+def _go_on(schedule: LayerSchedule, epoch: int) -> None:
+    """Begin at the epoch that a trainer has reached in an earlier `fit`: it counts on, and callbacks go by that."""
+    if epoch == 0 or not schedule.plan.clock.knows_epochs or callers.tries():
+        return
+    schedule.relength(epoch=epoch)
+    text = (
+        f"the trainer goes on at epoch {epoch} with a new optimizer, and the rules' schedule goes on with it: what they do "
+        "before that is over. Where they are to begin again, make a new Trainer"
+    )
+    warnings.warn(text, ScheduleWarning, stacklevel=3)
 
 
 def run_length(trainer: Any) -> dict[str, Any]:

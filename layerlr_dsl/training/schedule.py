@@ -76,7 +76,8 @@ class LayerSchedule(Stepped):
         gone = copies.leave_out(plan, model, innermost(optimizer))
         self._binding = Binding(plan, model, optimizer.param_groups)
         way = parallel.way_to_freeze(model, self._binding.parameters.values())
-        self._freezer = Freezer(live.unwrap(model), self._binding.owned, (), way)
+        owned, fixed = self._binding.owned, self._binding.fixed
+        self._freezer = Freezer(live.unwrap(model), owned, (), way, fixed)
         self._first_step = FirstStep(self._binding, self._freezer)
         self._pending = PendingGradients()
         self._pace = Pace()

@@ -1,5 +1,6 @@
 """Lightning's loops and callbacks around a schedule: what it does in each, and what it warns of."""
 
+import math
 import warnings
 
 import pytest
@@ -405,3 +406,15 @@ def test_a_second_fit_of_the_same_module_thaws_again():
     assert not torch.equal(before, net.backbone[0].weight)
     assert net.backbone[1].training
     assert told == []
+
+
+def test_a_second_fit_of_the_same_trainer_goes_on_at_its_epoch():
+    """Lightning makes a new optimizer and counts epochs on: what was thawed is not frozen again for the rest."""
+    net = Net(THAW)
+    trainer, _ = fit(net, max_epochs=3)
+    net.seen.clear()
+    trainer.fit_loop.max_epochs = 4
+    with pytest.warns(ScheduleWarning, match="goes on at epoch 3 with a new optimizer"):
+        trainer.fit(net)
+    assert [trains for _, trains, _ in net.seen] == [True] * 4
+    assert net.seen[0][2] == pytest.approx(1e-2 * (1 + math.cos(math.pi * 0.75)) / 2)

@@ -7,6 +7,7 @@ import torch
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.model.torchvision_compat import with_torchvision
+from layerlr_dsl.training.errors import FrozenMoved
 
 RULES = """** -> lr 1e-2
 unfreeze bert.encoder.layer.1 then bert.encoder.layer.0 every 1 epoch starting at epoch 1
@@ -53,3 +54,19 @@ def test_base_weights_that_their_user_trains_are_the_rules_to_freeze() -> None:
     plan = layerlr.parse("** -> lr 1e-2\nfreeze bert.encoder.layer.0 until epoch 1").resolve(model, epochs=3)
     assert plan.at(epoch=0)[name]["frozen"] is True
     assert plan.at(epoch=1)[name]["frozen"] is False
+
+
+def test_a_base_weight_that_a_merge_moved_is_named_with_the_merge() -> None:
+    """`unmerge_adapter` takes off with rounding what `merge_adapter` added: the proof says so, and not "an average"."""
+    torch.manual_seed(0)
+    model = adapted()
+    for name, parameter in model.named_parameters():
+        if "lora" in name:
+            torch.nn.init.normal_(parameter)
+    plan = layerlr.parse("** -> lr 1e-2\nfreeze bert").resolve(model)
+    schedule = plan.schedule(model, plan.optimizer(model))
+    schedule.verify()
+    model.merge_adapter()
+    model.unmerge_adapter()
+    with pytest.raises(FrozenMoved, match=r"base_layer\.weight.*merge_adapter"):
+        schedule.verify()

@@ -541,6 +541,19 @@ def test_every_dtype_is_digested_by_its_bits(dtype):
     assert not torch.equal(digest(ones), digest(twos))
 
 
+def test_what_cannot_have_a_gradient_freezes_and_thaws_with_the_rest():
+    """A quantised layer under a freeze: some of it are integers."""
+    model = seeded(Stack)
+    model.layers[0].packed = nn.Parameter(torch.ones(4, dtype=torch.int8), requires_grad=False)
+    plan = resolve("** -> lr 1e-2\nfreeze layers.0 until epoch 1", model, epochs=2)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    assert schedule.frozen == {"layers.0.packed", "layers.0.weight"}
+    schedule.step(schedule.plan.tick(epoch=1))
+    assert schedule.frozen == {"layers.0.packed"}  # it came without a flag
+    assert not model.layers[0].packed.requires_grad
+
+
 def test_a_tied_parameter_is_frozen_under_all_its_names():
     """One tensor under two names is one parameter; both places end in eval."""
     model = nn.Module()

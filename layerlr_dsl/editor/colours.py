@@ -1,13 +1,14 @@
 """Puts the words of the language into what editors colour by: `python -m layerlr_dsl.editor.colours`.
 
 The TextMate grammar and the tree-sitter query are written by hand; their lists of attributes, families and functions
-are those of the language. The VS Code extension carries the same grammar, and Helix the query under its own names.
+are those of the language. The VS Code extension carries the same grammar, and Helix, Zed and Emacs the query under
+their own names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from layerlr_dsl.catalogue.schedules import CALLED
@@ -50,7 +51,36 @@ _HELIX = {
     "@number": "@constant.numeric",
     "@boolean": "@constant.builtin.boolean",
 }
-"""Captures that Helix has other names for."""
+_ZED = {
+    "@variable.builtin": "@variable.special",
+    "@string.regexp": "@string.regex",
+}
+_EMACS = {
+    "@comment": "comment",
+    "@keyword": "keyword",
+    "@keyword.operator": "keyword",
+    "@type": "type",
+    "@type.builtin": "type",
+    "@tag": "function-name",
+    "@label": "constant",
+    "@attribute": "property-name",
+    "@function": "function-call",
+    "@constant": "constant",
+    "@variable": "variable-use",
+    "@variable.parameter": "variable-name",
+    "@variable.builtin": "builtin",
+    "@number": "number",
+    "@boolean": "constant",
+    "@string": "string",
+    "@string.regexp": "regexp",
+    "@operator": "operator",
+    "@punctuation.bracket": "bracket",
+    "@punctuation.delimiter": "delimiter",
+    "@punctuation.special": "misc-punctuation",
+}
+"""Captures that editors have other names for; of Emacs, the faces."""
+_MATCH = re.compile(r'\(#match\? (@[\w.]+) "\^\(([\w|]*)\)\$"\)')
+_NO_MATCH = re.compile(r' \(#not-match\? @[\w.]+ "[^"]*"\)')
 
 
 def query_with_names(query: str) -> str:
@@ -59,16 +89,32 @@ def query_with_names(query: str) -> str:
     return _KNOWN_NAMES.sub(lambda found: found[1] + names, query)
 
 
-def helix_query(query: str) -> str:
-    """The same query in the terms of Helix' themes."""
-    return re.sub(r"@[\w.]+", lambda found: _HELIX.get(found[0], found[0]), query)
+def renamed(query: str, names: Mapping[str, str]) -> str:
+    """The same query under other names."""
+    return re.sub(r"@[\w.]+", lambda found: names.get(found[0], found[0]), query)
+
+
+def emacs_query(query: str) -> str:
+    """The same query with faces as names, and matching as Emacs 29 has it.
+
+    It knows no other regular expressions than its own, and no matching not: the first pattern that colours a word
+    is the one that counts.
+    """
+    query = _MATCH.sub(lambda found: f'(#match "^\\\\({_any_of(found[2])}\\\\)$" {found[1]})', query)
+    faces = {name: f"@font-lock-{face}-face" for name, face in _EMACS.items()}
+    return renamed(_NO_MATCH.sub("", query), faces)
+
+
+def _any_of(words: str) -> str:
+    return words.replace("|", r"\\|")
 
 
 def queries() -> dict[Path, str]:
     """What each file of the query should hold."""
     path = grammar_folder() / "queries" / "highlights.scm"
     query = query_with_names(path.read_text(encoding="utf-8"))
-    return {path: query, path.parent / "helix" / path.name: helix_query(query)}
+    own = {"helix": renamed(query, _HELIX), "zed": renamed(query, _ZED), "emacs": emacs_query(query)}
+    return {path: query, **{path.parent / editor / path.name: text for editor, text in own.items()}}
 
 
 if __name__ == "__main__":

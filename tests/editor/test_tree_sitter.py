@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.catalogue.schedules import names as schedule_names
-from layerlr_dsl.editor import colours
+from layerlr_dsl.editor import colours, zed
 from layerlr_dsl.editor.treesitter import grammar_folder
 from layerlr_dsl.language.machine import machine
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS
@@ -68,6 +68,11 @@ LOOSER = {
     "a unit that touches",
     "an argument behind those with names",
 }
+ZED_COLOURS = {
+    "attribute", "boolean", "comment", "constant", "function", "keyword", "label", "number", "operator",
+    "punctuation", "string", "tag", "type", "variable",
+}  # fmt: skip
+"""What Zed's themes know, of what the query may name."""
 WHOLE_FILE = {"LR008", "LR009", "LR010"}
 """Findings on statements that are right by themselves, and on characters."""
 
@@ -262,11 +267,88 @@ def test_every_token_is_coloured_once(parser: Any, query: Any) -> None:
 
 
 def test_the_words_in_the_queries_are_those_of_today(language: Any) -> None:
-    """`python -m layerlr_dsl.editor.colours` writes them; Helix' query is the same under its own names."""
+    """`python -m layerlr_dsl.editor.colours` writes them; other editors' queries are the same under their own names."""
     for path, text in colours.queries().items():
         assert path.read_text(encoding="utf-8") == text
-        tree_sitter.Query(language, text)
+        # Emacs puts the expression before the name.
+        tree_sitter.Query(language, re.sub(r' \(#match "[^"]*" @[\w-]+\)', "", text))
     tree_sitter.Query(language, (FOLDER / "queries" / "folds.scm").read_text(encoding="utf-8"))
+
+
+def test_zed_gets_an_extension_with_a_grammar_it_can_fetch(tmp_path: Path, language: Any) -> None:
+    """As Zed takes it: the revision by itself out of the repository, and a query of names that it colours."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    folder = zed.write(tmp_path / "zed")
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 is the first to read TOML")
+    about = tomllib.loads((folder / "extension.toml").read_text(encoding="utf-8"))
+    grammar = about["grammars"]["layerlr"]
+    for command in (
+        ["init", "-q"],
+        ["fetch", "-q", "--depth", "1", grammar["repository"], grammar["rev"]],
+        ["checkout", "-q", grammar["rev"]],
+    ):
+        subprocess.run(["git", *command], cwd=_new(tmp_path / "built"), check=True)
+    assert (tmp_path / "built" / "src" / "parser.c").read_bytes() == (
+        FOLDER / "src" / "parser.c"
+    ).read_bytes()
+    config = tomllib.loads((folder / "languages/layerlr/config.toml").read_text(encoding="utf-8"))
+    assert (config["grammar"], config["path_suffixes"]) == ("layerlr", ["lr"])
+    query = (folder / "languages/layerlr/highlights.scm").read_text(encoding="utf-8")
+    tree_sitter.Query(language, query)
+    assert {name.split(".")[0] for name in re.findall(r"@([\w.]+)", query)} <= ZED_COLOURS
+    assert {"@string.regex", "@variable.special"} <= set(query.split())
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def test_zed_writes_over_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder with files in it is refused in a sentence."""
+    (tmp_path / "mine").write_text("x")
+    assert zed.main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}: is not empty\n"
+
+
+def _emacs() -> str | None:
+    """An Emacs with tree-sitter, which is 29 or later and built with it."""
+    emacs = shutil.which("emacs")
+    asked = "(kill-emacs (if (and (fboundp 'treesit-available-p) (treesit-available-p)) 0 1))"
+    if emacs is None or subprocess.run([emacs, "-Q", "--batch", "--eval", asked]).returncode:
+        return None
+    return emacs
+
+
+def test_emacs_colours_by_the_grammar(tmp_path: Path, language: Any) -> None:
+    """The mode in a real Emacs: each word of a line has the face of what it is."""
+    emacs = _emacs()
+    if emacs is None:
+        pytest.skip("needs an Emacs with tree-sitter")
+    library = tmp_path / "libtree-sitter-layerlr.so"
+    sources = [str(FOLDER / "src" / name) for name in ("parser.c", "scanner.c")]
+    assert COMPILER is not None
+    subprocess.run(
+        [COMPILER, "-O1", "-shared", "-fPIC", f"-I{FOLDER / 'src'}", *sources, "-o", str(library)], check=True
+    )
+    (tmp_path / "a.lr").write_text("a.<i> where ndim == 1 -> lr max(1, i)  # one\n")
+    program = f"""
+(setq treesit-extra-load-path '("{tmp_path}"))
+(load "{FOLDER / "emacs" / "layerlr-ts-mode.el"}" nil t)
+(find-file "{tmp_path / "a.lr"}")
+(font-lock-ensure)
+(dolist (word '("a.<" "where" "ndim" "lr" "max" "1," "i)" "one"))
+  (goto-char (point-min))
+  (search-forward word)
+  (princ (format "%s " (get-text-property (match-beginning 0) 'face))))
+"""
+    done = subprocess.run(
+        [emacs, "-Q", "--batch", "--eval", f"(progn {program})"], capture_output=True, text=True
+    )
+    faces = [face.removeprefix("font-lock-").removesuffix("-face") for face in done.stdout.split()]
+    wanted = "function-name keyword builtin property-name function-call number variable-use comment"
+    assert faces == wanted.split(), done.stderr
 
 
 # ---------------------------------------------------------------- packaging

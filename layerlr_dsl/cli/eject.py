@@ -36,7 +36,9 @@ def command(file: str, model: str | None, run: Run, root: str | None, output: st
     try:
         text = ejected(plan, str(resolved.spec))
     except CannotEject as fault:
-        raise Refusal(str(fault), "keep layerlr for this, or write it another way") from None
+        for reason in fault.reasons[:-1]:
+            Refusal(reason).show()
+        raise Refusal(fault.reasons[-1], "keep layerlr for this, or write it another way") from None
     if output is None:
         click.echo(text, nl=False)
         return 0

@@ -10,6 +10,7 @@ from itertools import count
 from layerlr_dsl.eject.layout import Items, Loop, Node, literal, pattern
 from layerlr_dsl.eject.names import check, patterns_of
 from layerlr_dsl.eject.overtime import OverTime
+from layerlr_dsl.eject.refusals import Refusals
 from layerlr_dsl.plan.behaviour import base_options
 from layerlr_dsl.plan.plan import Group, Plan
 
@@ -39,13 +40,13 @@ class Entry:
         return (*names, rates, self.more, self.rules)
 
 
-def entries_of(plan: Plan, over_time: OverTime) -> list[Entry]:
-    """Every group of the plan."""
+def entries_of(plan: Plan, over_time: OverTime, refusals: Refusals) -> list[Entry]:
+    """Every group of the plan, less what cannot be said of it."""
     several = len({group.optimizer for group in plan.groups}) > 1
-    return [_entry(plan, group, over_time, several) for group in plan.groups]
+    return [_entry(plan, group, over_time, several, refusals) for group in plan.groups]
 
 
-def _entry(plan: Plan, group: Group, over_time: OverTime, several: bool) -> Entry:
+def _entry(plan: Plan, group: Group, over_time: OverTime, several: bool, refusals: Refusals) -> Entry:
     names = plan.inventory.names
     patterns = patterns_of(group.parameters, names)
     check(patterns, group.parameters, names)
@@ -55,13 +56,15 @@ def _entry(plan: Plan, group: Group, over_time: OverTime, several: bool) -> Entr
     for option in sorted(group.options, key=lambda option: (option != "lr", option)):
         driven = group.behaviour.scheduled == option and group.kind == "trains"
         if option in group.given or driven:
-            text = over_time.option(group, option)
-            if text != literal(usual.get(option)):
-                options.append((option, text))
+            with refusals.kept():
+                text = over_time.option(group, option)
+                if text != literal(usual.get(option)):
+                    options.append((option, text))
     more = []
-    frozen = over_time.frozen(group)
-    if frozen is not None:
-        more.append(("frozen", frozen))
+    with refusals.kept():
+        frozen = over_time.frozen(group)
+        if frozen is not None:
+            more.append(("frozen", frozen))
     if several:
         more.insert(0, ("optimizer", str(sorted({g.optimizer for g in plan.groups}).index(group.optimizer))))
     return Entry(group.name, tuple(patterns), tuple(options), tuple(more), _places(plan, group))

@@ -255,7 +255,7 @@ class OverTime:
 
     def refuse_statistics(self, behaviour: Behaviour) -> None:
         """Raise CannotEject where statistics go their own way behind a metric condition."""
-        for effect in behaviour.statistics:
+        for effect in behaviour.statistics if behaviour.conditional else ():
             if effect.own or not effect.held:
                 span = self.plan.rules.clauses[effect.clause].span
                 raise CannotEject("statistics held by themselves in a group behind a metric condition", span)

@@ -14,7 +14,7 @@ from layerlr_dsl.eject.groups import entries_of, rates_name, table
 from layerlr_dsl.eject.layout import WIDTH, Items, laid_out, literal, pattern, wrapped
 from layerlr_dsl.eject.names import patterns_of
 from layerlr_dsl.eject.overtime import OverTime
-from layerlr_dsl.eject.refusals import CannotEject
+from layerlr_dsl.eject.refusals import CannotEject, Refusals
 from layerlr_dsl.plan.behaviour import FreezeState
 from layerlr_dsl.plan.cascade import OptimizerChoice
 from layerlr_dsl.plan.ruling import ruling
@@ -37,7 +37,7 @@ def ejected(plan: Plan, of: str) -> str:
 
     Raises CannotEject for what plain PyTorch cannot say, or this cannot write.
     """
-    _refuse(plan)
+    refusals = Refusals(list(_refused(plan)))
     waits = bool(plan.events) or any(
         one.schedule.plateaus() and list(one.schedule.plateaus())
         for group in plan.groups
@@ -46,8 +46,9 @@ def ejected(plan: Plan, of: str) -> str:
     )
     functions = Functions(plan.timeline.stretches({}))
     over_time = OverTime(plan, functions, "t, m" if waits else "t")
-    entries = entries_of(plan, over_time)
-    modules = _modules(plan, over_time)
+    entries = entries_of(plan, over_time, refusals)
+    modules = _modules(plan, over_time, refusals)
+    refusals.check()
     shown = _short_names(plan)
     parts = runtime.Parts(
         waits=waits,
@@ -74,25 +75,20 @@ def ejected(plan: Plan, of: str) -> str:
     return "\n".join([*head, *body]) + "\n"
 
 
-def _refuse(plan: Plan) -> None:
-    for index in _used(plan):
-        choice = plan.optimizers[index]
+def _refused(plan: Plan) -> Iterator[str]:
+    """What the page has no words for, whatever the groups."""
+    used = [plan.optimizers[index] for index in _used(plan)]
+    for choice in used:
         if not choice.info.target.startswith("torch.optim:"):
-            raise CannotEject(
-                f"the optimizer {choice.called} is not torch's own, and the page needs torch alone",
-                choice.span,
-            )
+            told = f"the optimizer {choice.called} is not torch's own, and the page needs torch alone"
+            yield str(CannotEject(told, choice.span))
+    fills = [choice.info.name for choice in used if choice.info.name in _FILLS_STATE]
     for stage in plan.timeline.calendar.stages:
         if stage.until is not None:
-            raise CannotEject(
-                f"stage {stage.name} ends when a metric says so, and the numbers of the stages behind it hang on when",
-                stage.span,
-            )
-        fills = [
-            plan.optimizers[i].info.name for i in _used(plan) if plan.optimizers[i].info.name in _FILLS_STATE
-        ]
+            told = f"stage {stage.name} ends when a metric says so, and the numbers of the stages behind it hang on when"
+            yield str(CannotEject(told, stage.span))
         if stage.fresh and fills:
-            raise CannotEject(f"a fresh optimizer, as {fills[0]} keeps state from the start", stage.span)
+            yield str(CannotEject(f"a fresh optimizer, as {fills[0]} keeps state from the start", stage.span))
 
 
 def _used(plan: Plan) -> list[int]:
@@ -219,14 +215,14 @@ def _constants(plan: Plan, modules: Iterable[tuple[list[str], str, bool]]) -> li
     return lines
 
 
-def _modules(plan: Plan, over_time: OverTime) -> list[tuple[list[str], str, bool]]:
+def _modules(plan: Plan, over_time: OverTime, refusals: Refusals) -> list[tuple[list[str], str, bool]]:
     """Names of modules that stand still, or go on, by themselves, when, and which of both."""
     by_when: dict[tuple[str, bool], list[str]] = {}
-    for name, steps in _without_parameters(plan):
+    for name, steps in _without_parameters(plan, refusals):
         if any(steps.values):
             by_when.setdefault((over_time.when(steps), True), []).append(name)
     for name, behaviour in _norms(plan):
-        if behaviour.conditional:
+        with refusals.kept():
             over_time.refuse_statistics(behaviour)
         states = behaviour.unfolded().freeze
         for attribute, still in (("held", True), ("statistics", False)):
@@ -240,7 +236,7 @@ def _modules(plan: Plan, over_time: OverTime) -> list[tuple[list[str], str, bool
     return [(patterns_of(found, names), when, still) for (when, still), found in by_when.items()]
 
 
-def _without_parameters(plan: Plan) -> Iterator[tuple[str, Stepwise[bool]]]:
+def _without_parameters(plan: Plan, refusals: Refusals) -> Iterator[tuple[str, Stepwise[bool]]]:
     """Modules without parameters, such as dropout, and when the rules hold them still."""
     matches = plan.matches
     ruled = ruling(plan.decider, plan.timed, matches.module_classes)
@@ -248,8 +244,9 @@ def _without_parameters(plan: Plan) -> Iterator[tuple[str, Stepwise[bool]]]:
         behaviour = ruled.behaviours[ruled.behaviour_of_class[kind]]
         if behaviour.conditional:
             clause = plan.rules.clauses[behaviour.freezes[0].clause if behaviour.freezes else 0]
-            raise CannotEject(f"{row.name}, which has no parameters, waits for a metric", clause.span)
-        if behaviour.freezes or behaviour.statistics:
+            told = f"{row.name}, which has no parameters, waits for a metric"
+            refusals.reasons.append(str(CannotEject(told, clause.span)))
+        elif behaviour.freezes or behaviour.statistics:
             states, norm = behaviour.unfolded().freeze, row.is_a("norm")
             pairs = zip(states.ticks, states.values, strict=True)
             steps = Stepwise.of((tick, _still(state, norm=bool(norm))) for tick, state in pairs)

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
 from layerlr_dsl.language.source import Span
 
 
 class CannotEject(Exception):
-    """Nothing is written: `message` says what cannot be said, `place` where it stands (`file:line`)."""
+    """Nothing is written: what cannot be said, and where it stands (`file:line`); `reasons` has each by itself."""
 
     def __init__(self, message: str, span: Span | None = None) -> None:
-        self.message = message
-        self.place = None if span is None else span.place
-        super().__init__(message if span is None else f"{span.place}: {message}")
+        place = "" if span is None else f"{span.place}: "
+        self.reasons: tuple[str, ...] = (f"{place}{message}",)
+        super().__init__(self.reasons[0])
+
+    @classmethod
+    def of_all(cls, reasons: Iterable[str]) -> CannotEject:
+        """One for all reasons, each of them once."""
+        made = cls("")
+        made.reasons = tuple(dict.fromkeys(reasons))
+        made.args = ("\n".join(made.reasons),)
+        return made
+
+
+@dataclass
+class Refusals:
+    """Collects what cannot be said, so that all of it is told at once."""
+
+    reasons: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Go on behind what cannot be said."""
+        try:
+            yield
+        except CannotEject as fault:
+            self.reasons += fault.reasons
+
+    def check(self) -> None:
+        """Raise CannotEject if there is anything."""
+        if self.reasons:
+            raise CannotEject.of_all(self.reasons)

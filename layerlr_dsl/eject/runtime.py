@@ -66,8 +66,8 @@ class Group:
 
     def of(self, named: dict[str, nn.Parameter]) -> list[nn.Parameter]:
         """Those whose full name is one of the patterns."""
-        pattern = re.compile("|".join(self.patterns))
-        return [one for name, one in named.items() if pattern.fullmatch(name)]
+        pattern = "|".join(self.patterns)
+        return [one for name, one in named.items() if re.fullmatch(pattern, name)]
 '''
     return [*lines, "", *_lines(at)]
 
@@ -113,23 +113,27 @@ def _fits(lines: Sequence[str]) -> bool:
 def schedule(parts: Parts) -> list[str]:
     """The class that sets options, freezes and thaws."""
     optimizer = "optimizers: list[Optimizer]" if parts.several else "optimizer: Optimizer"
+    held = optimizer.partition(":")[0]
     lines = _lines(f'''
 class Schedule:
     """Sets options{", freezes and thaws" if parts.freezes else ""} as time goes by."""
 
     def __init__(self, model: nn.Module, {optimizer}) -> None:
         self.model = model
-        self.optimizers = {"optimizers" if parts.several else "[optimizer]"}
+        self.{held} = {held}
         self.t = 0
 ''')
     if parts.waits:
         lines.append("        self.metrics = Metrics()")
     if parts.freezes:
         lines += _lines(_FREEZING_INIT)
+        lines += _lines(_HOOKS if parts.several else _HOOK)
+    if parts.modules:
+        lines.append("        self._alone: list[bool] = []  # of MODULES, those that count now")
     lines.append("        self._apply()")
     lines += ["", *_lines(_STEP)]
     if parts.fresh:
-        lines += _lines(_FRESH)
+        lines += _lines(_FRESH_ALL if parts.several else _FRESH)
     lines.append("        self._apply()")
     lines += ["", *_report()] if parts.waits else []
     lines += ["", *_state(parts), "", *_apply(parts)]
@@ -141,14 +145,18 @@ class Schedule:
 
 
 _FREEZING_INIT = """
-        self._names: list[str] | None = None
-        self._frozen: list[nn.Parameter] = []
+        self._frozen: set[nn.Parameter] = set()
         self._still: set[nn.Module] = set()  # in eval, since they are frozen
         self._trained: set[nn.Module] = set()  # of them, those to train again
-        # Whatever a loop does, no gradient moves what is frozen.
-        for one in self.optimizers:
-            one.register_step_pre_hook(lambda *_: self._drop_gradients())
         model.register_forward_pre_hook(lambda *_: self._hold())
+        # Whatever a loop does, no gradient moves what is frozen.
+"""
+_HOOK = """
+        optimizer.register_step_pre_hook(lambda *_: self._drop_gradients())
+"""
+_HOOKS = """
+        for one in optimizers:
+            one.register_step_pre_hook(lambda *_: self._drop_gradients())
 """
 _STEP = '''
     def step(self) -> None:
@@ -156,6 +164,10 @@ _STEP = '''
         self.t += 1
 '''
 _FRESH = """
+        if self.t in FRESH:
+            self.optimizer.state.clear()
+"""
+_FRESH_ALL = """
         if self.t in FRESH:
             for one in self.optimizers:
                 one.state.clear()
@@ -185,42 +197,45 @@ def _state(parts: Parts) -> list[str]:
 
 
 def _apply(parts: Parts) -> list[str]:
-    now = f"min(self.t, {parts.over - 1})  # the last stage is over then" if parts.over else "self.t"
-    arguments = "t, self.metrics" if parts.waits else "t"
-    lines = _lines(f'''
+    t = "t" if parts.over else "self.t"
+    arguments = f"{t}, self.metrics" if parts.waits else t
+    lines = _lines('''
     def _apply(self) -> None:
         """Put everything in the state that it has at step t."""
-        t = {now}
-        groups = {{group.name: group for group in GROUPS}}
-        live = [live for one in self.optimizers for live in one.param_groups]
-        for one in live:
-            one.update(groups[one["name"]].at({arguments}))
 ''')
+    if parts.over:
+        lines.append(f"        t = min(self.t, {parts.over - 1})  # the last stage is over then")
+    lines.append("        groups = {group.name: group for group in GROUPS}")
+    if parts.freezes:
+        lines.append("        before, self._frozen = self._frozen, set()")
+    live = "self.optimizer.param_groups"
+    if parts.several:
+        live = "[live for one in self.optimizers for live in one.param_groups]"
+    lines += _lines(f"""
+        for live in {live}:
+            group = groups[live["name"]]
+            live.update(group.at({arguments}))
+""")
     if not parts.freezes:
         return lines
-    names = f"[g.name for g in GROUPS if g.frozen and g.frozen({arguments})]"
-    lines.append(f"        names = {names}")
-    if parts.modules:
-        lines.append(f"        alone = [when({arguments}) for _, when, _ in MODULES]")
-        lines.append("        names, self._alone = names + [str(alone)], alone")
-    return [
-        *lines,
-        *_lines("""
-        if names == self._names:
-            return
-        self._names, self._frozen = names, []
-        for one in live:
-            if groups[one["name"]].frozen:
-                frozen = one["name"] in names
-                self._frozen += one["params"] if frozen else []
-                for parameter in one["params"]:
-                    parameter.requires_grad = not frozen
-        self._drop_gradients()
-        self._find_still()
-"""),
-    ]
+    lines += _lines(f"""
+            if group.frozen:
+                for parameter in live["params"]:
+                    parameter.requires_grad = not group.frozen({arguments})
+                    if not parameter.requires_grad:
+                        self._frozen.add(parameter)
+""")
+    if not parts.modules:
+        return [*lines, *_lines(_CHANGED.format("before != self._frozen"))]
+    alone = f"        alone, self._alone = self._alone, [when({arguments}) for _, when, _ in MODULES]"
+    return [*lines, alone, *_lines(_CHANGED.format("(before, alone) != (self._frozen, self._alone)"))]
 
 
+_CHANGED = """
+        if {}:
+            self._drop_gradients()
+            self._find_still()
+"""
 _FREEZING = '''
     def _drop_gradients(self) -> None:
         for parameter in self._frozen:
@@ -228,12 +243,11 @@ _FREEZING = '''
 
     def _find_still(self) -> None:
         """Find the modules all of whose parameters are frozen, and all that is in them."""
-        ours = set(self._frozen)
         before, self._still = self._still, set()
         for module in self.model.modules():
             own = set(module.parameters())
             trains = module is self.model or any(one.requires_grad for one in own)
-            if own & ours and not trains:
+            if own & self._frozen and not trains:
                 self._still.update(module.modules())
 '''
 _MODULES = """

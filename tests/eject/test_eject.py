@@ -125,7 +125,7 @@ def test_generated_files_train_as_the_plan_does(worker: Worker, data: st.DataObj
     try:
         page = page_of(plan)
     except CannotEject as fault:
-        event(f"refused: {fault.message[:30]}")
+        event(f"refused: {fault.reasons[0][:40]}")
         assume(False)
     values = data.draw(
         st.lists(st.fixed_dictionaries({m: st.sampled_from([1.0, 2.0, 3.0]) for m in METRICS}), min_size=1)
@@ -162,7 +162,24 @@ def test_what_cannot_be_said_is_refused_with_its_place(rules: str, said: str) ->
     plan = layerlr.parse(rules).resolve(seeded(), epochs=4, steps_per_epoch=4)
     with pytest.raises(CannotEject) as refused:
         page_of(plan)
-    assert str(refused.value).startswith(said)
+    assert refused.value.reasons[0].startswith(said)
+
+
+def test_all_that_cannot_be_said_is_told_at_once() -> None:
+    """Each reason once, with its place, whatever part of the page it would have stood in."""
+    rules = (
+        "optimizer lamb\nschedule cosine(min_lr=1e-5)\n** -> lr 1e-3\n"
+        "head -> lr 1e-2 until val stops falling for 1 epochs\n"
+        "freeze drop until val stops falling for 1 epochs\n"
+        "freeze statistics of norm until val stops falling for 1 epochs\n"
+        "stage a until val stops falling for 2 epochs\nfreeze stem\n"
+        "stage b until val stops falling for 2 epochs\nstage c"
+    )
+    plan = layerlr.parse(rules).resolve(seeded(), epochs=8, steps_per_epoch=4)
+    with pytest.raises(CannotEject) as refused:
+        page_of(plan)
+    places = [int(reason.split(":")[1]) for reason in refused.value.reasons]
+    assert sorted(places) == [1, 2, 5, 6, 7, 9]
 
 
 def test_a_page_goes_on_from_its_state(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Frozen, slotted dataclasses that cost a quarter of the time to define.
 
 A command defines some two hundred of them before it does anything, and `dataclass` compiles six methods
-for each. Only the constructor is compiled here; all other methods are the same for every record.
+for each. Only constructors are compiled here, one for all records that differ in names alone; all other
+methods are the same for every record.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -62,27 +65,44 @@ def _getter(names: list[str]) -> Any:
 
 
 def _constructor(made: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
+    ordered = sorted((f for f in fields if f.init), key=lambda field: field.kw_only is True)
     # Slots are set as descriptors: `object.__setattr__` would look each name up again.
-    known: dict[str, Any] = {"_absent": dataclasses.MISSING}
-    arguments, by_name, lines = ["self"], ["*"], []
-    for field in fields:
-        name = value = field.name
-        if field.default is not dataclasses.MISSING:
-            known[f"_default_{name}"] = field.default
-            name += f"=_default_{name}"
-        elif field.default_factory is not dataclasses.MISSING:
-            known[f"_make_{name}"] = field.default_factory
-            value = f"_make_{name}() if {name} is _absent else {name}"
-            name += "=_absent"
-        if field.init:
-            (by_name if field.kw_only else arguments).append(name)
-            known[f"_set_{field.name}"] = getattr(made, field.name).__set__
-            lines.append(f" _set_{field.name}(self, {value})")
-    if hasattr(made, "__post_init__"):
-        lines.append(" self.__post_init__()")
-    arguments += by_name if len(by_name) > 1 else []
-    exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), known)
-    return known["__init__"]
+    known: dict[str, Any] = {"absent": dataclasses.MISSING}
+    kinds: list[tuple[bool, bool]] = []
+    by_name: dict[str, Any] = {}
+    for number, field in enumerate(ordered):
+        known[f"set{number}"] = getattr(made, field.name).__set__
+        known[f"make{number}"] = field.default_factory
+        kinds.append((field.kw_only is True, field.default_factory is not dataclasses.MISSING))
+        if field.default is not dataclasses.MISSING or kinds[-1][1]:
+            by_name[field.name] = field.default
+        elif not field.kw_only and by_name:
+            raise TypeError(f"non-default argument {field.name!r} follows default argument")
+    names = tuple(field.name for field in ordered)
+    positional = [by_name.pop(f.name) for f in ordered if not f.kw_only and f.name in by_name]
+    code = _code(tuple(kinds), hasattr(made, "__post_init__")).replace(co_varnames=("self", *names))
+    constructor = FunctionType(code, known, "__init__", tuple(positional))
+    constructor.__kwdefaults__ = by_name
+    return constructor
+
+
+@cache
+def _code(kinds: tuple[tuple[bool, bool], ...], then: bool) -> CodeType:
+    """What all records do whose arguments are alike but for their names: to compile takes longer than all else.
+
+    kinds: of each argument, whether it is given by name alone, and whether something makes what is not given.
+    """
+    arguments, lines = ["self"], []
+    for number, (by_name, makes) in enumerate(kinds):
+        arguments += ["*"] if by_name and "*" not in arguments else []
+        arguments.append(f"a{number}")
+        value = f"make{number}() if a{number} is absent else a{number}" if makes else f"a{number}"
+        lines.append(f" set{number}(self, {value})")
+    lines += [" self.__post_init__()"] if then else []
+    named: dict[str, Any] = {}
+    exec(f"def __init__({', '.join(arguments)}):\n" + "\n".join(lines or [" pass"]), named)
+    code: CodeType = named["__init__"].__code__
+    return code
 
 
 # ---------------------------------------------------------------- methods that all records share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, replace
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -127,3 +128,33 @@ def test_missing_and_superfluous_arguments_are_refused() -> None:
         Ours()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="twice"):
         Ours("a", twice=1)  # type: ignore[call-arg]
+
+
+@record
+class Size:
+    of: int
+    by: list[int] = field(default_factory=lambda: [2])
+
+
+@record
+class Weight:
+    kilograms: int
+    since: list[int] = field(default_factory=lambda: [3])
+
+
+def test_records_of_one_shape_keep_their_own_names_and_defaults() -> None:
+    """They share what is compiled of a constructor, and nothing else."""
+    assert (Size(of=1).by, Weight(kilograms=1).since) == ([2], [3])
+    assert [*signature(Size).parameters] == ["of", "by"]
+    with pytest.raises(TypeError, match="kilograms"):
+        Weight()  # type: ignore[call-arg]
+
+
+def test_what_must_be_given_stands_in_front() -> None:
+    """As dataclasses have it: the default would be taken for the one behind it."""
+    with pytest.raises(TypeError, match="second"):
+
+        @record
+        class Wrong:
+            first: int = 1
+            second: int  # type: ignore[misc]

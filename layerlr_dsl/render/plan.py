@@ -150,7 +150,7 @@ def _phases(view: Overview, plan: Plan, screen: Screen) -> list[str]:
 
 
 def _frozen(row: PhaseRow) -> str:
-    held = [f"statistics of {_called(row.held)}"] if row.held else []
+    held = ["statistics"] if row.held else []  # whose, the file says: names would fill the line
     frozen = [_called(row.frozen)] if row.frozen else []
     return ", ".join([*frozen, *held]) or "nothing"
 

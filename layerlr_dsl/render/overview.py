@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.plan import Group, Phase, Plan
+from layerlr_dsl.plan.course import Product
+from layerlr_dsl.plan.plan import Group, GroupState, Phase, Plan
+from layerlr_dsl.render.shapes import Shapes
 from layerlr_dsl.tools.numbers import in_words, spelled
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record
@@ -47,6 +50,8 @@ class PhaseRow:
     numel: int
     share: float
     frozen: tuple[str, ...]
+    held: tuple[str, ...]
+    """Groups that train while the running statistics of their layers stand still."""
     backward: Backward | None
     """None where the order in which the model runs is not known."""
 
@@ -66,7 +71,8 @@ class Overview:
 
 def overview(plan: Plan) -> Overview:
     """Everything that the text form shows."""
-    courses = [_courses(plan, place) for place in range(len(plan.groups))]
+    shapes = Shapes(plan)
+    courses = [_courses(plan, place, shapes) for place in range(len(plan.groups))]
     varying = _varying(plan.groups, courses)
     total = sum(group.numel for group in plan.groups) or 1
     groups = tuple(
@@ -85,21 +91,28 @@ def overview(plan: Plan) -> Overview:
     )
 
 
-def _courses(plan: Plan, place: int) -> dict[str, str]:
+def _courses(plan: Plan, place: int, shapes: Shapes) -> dict[str, str]:
     """Each option of a group as it goes through the phases: `0.01`, `0.01 > 0.001`, or `0.04 to 0.4` if it moves."""
-    values: dict[str, list[str]] = {}
-    for phase in plan.phases:
-        if phase.when is not None:
-            continue
-        last = _last_tick(plan, phase)
-        state, ending = plan.state(phase.start)[place], plan.state(last)[place]
-        for name, option in state.options.items():
-            words = in_words(option, 4)
-            product = state.products.get(name)
-            if product is not None and product.movers and last > phase.start:
-                words += f" to {in_words(ending.options[name], 4)}"
-            values.setdefault(name, []).append(words)
-    return {name: " > ".join(key for key, _ in groupby(course)) for name, course in values.items()}
+    phases = [phase for phase in plan.phases if phase.when is None]
+    spans = [(phase.start, _last_tick(plan, phase), plan.state(phase.start)[place]) for phase in phases]
+    courses: dict[str, str] = {}
+    for name in dict.fromkeys(name for _, _, state in spans for name in state.options):
+        words: list[str] = []
+        # A phase may begin for another reason, and what moves goes on.
+        for made, alike in groupby(spans, key=lambda span: _made(span[2], name)):
+            (first, last, _), *others = alike
+            if isinstance(made, Product):
+                words.append(shapes.words(made, first, others[-1][1] if others else last))
+            else:
+                words.append(in_words(made, 4))
+        courses[name] = " > ".join(key for key, _ in groupby(words))
+    return courses
+
+
+def _made(state: GroupState, name: str) -> Product | Value:
+    """What an option is made of where it moves, else its value."""
+    product = state.products.get(name)
+    return product if product is not None and product.movers else state.options[name]
 
 
 def _last_tick(plan: Plan, phase: Phase) -> int:
@@ -160,8 +173,19 @@ def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
         numel=phase.trainable_numel,
         share=phase.trainable_share,
         frozen=tuple(escape(name) for name in phase.frozen),
+        held=tuple(_held(plan, phase)),
         backward=backward(plan, frozenset(phase.frozen)),
     )
+
+
+def _held(plan: Plan, phase: Phase) -> Iterator[str]:
+    """The groups that train in a phase while the running statistics of their layers stand still."""
+    inventory = plan.inventory
+    of_rows = zip(plan.group_of, inventory.owners, strict=True)
+    counting = {group for group, owner in of_rows if owner in (inventory.statistics or ())}
+    for place, state in enumerate(plan.state(phase.start, phase.fired)):
+        if state.held and not state.frozen and place in counting:
+            yield escape(plan.groups[place].name)
 
 
 def _span(plan: Plan, phase: Phase) -> str:

@@ -87,7 +87,7 @@ def _common(view: Overview, plan: Plan, screen: Screen) -> list[str]:
 
 
 def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
-    if len(view.phases) == 1 and not view.phases[0].frozen:
+    if len(view.phases) == 1 and not view.phases[0].frozen and not view.phases[0].held:
         return ["nothing is frozen at any time"]
     lines: list[str] = []
     if plan.clock.total is not None and len(view.phases) > 1:
@@ -150,6 +150,10 @@ def _phases(view: Overview, plan: Plan, screen: Screen) -> list[str]:
 
 
 def _frozen(row: PhaseRow) -> str:
-    if not row.frozen:
-        return "nothing"
-    return row.frozen[0] if len(row.frozen) == 1 else plural(len(row.frozen), "group")
+    held = ["statistics"] if row.held else []  # whose, the file says: names would fill the line
+    frozen = [_called(row.frozen)] if row.frozen else []
+    return ", ".join([*frozen, *held]) or "nothing"
+
+
+def _called(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else plural(len(names), "group")

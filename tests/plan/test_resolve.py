@@ -88,6 +88,16 @@ def test_a_missing_rate_is_that_of_each_parameters_own_optimizer(resnet18: Inven
     assert both.endswith("own: adamw's 1e-3 for `conv1`, `bn1`, `fc`; rmsprop's 0.01 for `layer1`")
 
 
+def test_an_optimizer_that_a_rule_chose_by_name_has_the_rate_of_its_definition(resnet18: Inventory) -> None:
+    """No rate is missing there, unless the definition leaves it out as well."""
+    text = "optimizer second = adam({})\n** except fc -> lr 1e-3\nfc -> optimizer second"
+    codes = [
+        [d.code for d in layerlr.parse(text.format(given)).resolve(resnet18).diagnostics]
+        for given in ("lr=1e-2", "eps=1e-5")
+    ]
+    assert codes == [[], ["LR204"]]
+
+
 def test_parameters_frozen_for_ever_share_a_group(resnet18: Inventory) -> None:
     """Their options no longer matter, but each reports the rate that it would have."""
     text = "** -> lr 1e-4; layer1 -> lr 2e-4; freeze conv1, bn1, layer1"

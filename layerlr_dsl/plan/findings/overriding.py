@@ -165,8 +165,11 @@ def _without_lr(resolution: Resolution) -> dict[tuple[str, Value], list[str]]:
         kind = matches.class_of[row]
         if kind in bare and not ruled.cascades[kind].by_model:
             behaviour = ruled.behaviours[ruled.behaviour_of_class[kind]]
-            optimizer = ruled.optimizers[behaviour.optimizer].called
-            found.setdefault((optimizer, behaviour.courses[behaviour.scheduled or ""].base), []).append(name)
+            optimizer = ruled.optimizers[behaviour.optimizer]
+            if optimizer.name is not None and behaviour.scheduled in optimizer.settings:
+                continue  # a rule chose by its name an optimizer whose definition says the rate
+            rate = behaviour.courses[behaviour.scheduled or ""].base
+            found.setdefault((optimizer.called, rate), []).append(name)
     return found
 
 

@@ -30,8 +30,8 @@ RULES = {
 CONSTANT = ("nothing frozen", "frozen for ever")
 STAGES = (0, 1, 2, 3)
 TRAINERS = [
-    *(("by rules", stage, "freeze bert.embeddings") for stage in (0, 1, 2)),
-    *(("by rules", stage, "freeze bert.embeddings until epoch 1") for stage in (0, 2)),
+    *(("by rules", stage, "freeze bert.embeddings") for stage in STAGES),
+    *(("by rules", stage, "freeze bert.embeddings until epoch 1") for stage in (0, 2, 3)),
     ("a pair", 0, "freeze bert.embeddings until epoch 1"),
     ("a pair", 2, "freeze bert.embeddings"),
 ]
@@ -377,7 +377,7 @@ def test_weights_that_are_partitioned_from_the_start_have_their_shapes(results, 
         assert found["0.weight"][0] == pytest.approx(2 * found["2.weight"][0])
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_trainer_by_rules_keeps_what_is_frozen_for_ever(results, stage):
     """The flags are set before it hands the model to DeepSpeed."""
     found = results[1][0]["trainer", "by rules", stage, "freeze bert.embeddings"]
@@ -394,7 +394,8 @@ def test_a_trainer_by_rules_thaws_at_stage_0_and_is_refused_at_others(results):
     moved, told = results[1][0]["trainer", "by rules", 0, thawing]
     assert any(name.startswith("bert.embeddings") for name in moved)
     assert told == []
-    assert "in mid-run" in results[1][0]["trainer", "by rules", 2, thawing]
+    for stage in (2, 3):
+        assert "in mid-run" in results[1][0]["trainer", "by rules", stage, thawing]
 
 
 @pytest.mark.parametrize("place", [place for place in TRAINERS if place[0] == "a pair"])

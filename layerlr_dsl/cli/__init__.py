@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from layerlr_dsl.cli.interrupted import Interrupted
+
 __all__ = ["main", "run"]
 
 PROGRAM = "layerlr"
@@ -36,23 +38,27 @@ def run(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
-    instruction = os.environ.get(COMPLETION)
     try:
-        if instruction and arguments is None:
-            status = _complete(instruction)
-        else:
-            status = _dispatch(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with Interrupted() as interrupt:
+            status = _answer(arguments, interrupt)
+            sys.stdout.flush()
+            sys.stderr.flush()
     except BrokenPipeError:
         _forget_closed_pipes()
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    return status
+    return INTERRUPTED if interrupt.came and status == UNUSABLE else status
 
 
-def _dispatch(arguments: Sequence[str]) -> int:
+def _answer(arguments: Sequence[str] | None, interrupt: Interrupted) -> int:
+    instruction = os.environ.get(COMPLETION)
+    if instruction and arguments is None:
+        return _complete(instruction)
+    return _dispatch(sys.argv[1:] if arguments is None else arguments, interrupt)
+
+
+def _dispatch(arguments: Sequence[str], interrupt: Interrupted) -> int:
     import click
 
     from layerlr_dsl.cli.app import app
@@ -75,7 +81,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as fault:
-        return _report(fault)
+        return INTERRUPTED if interrupt.came else _report(fault)
     return status if isinstance(status, int) else OK
 
 

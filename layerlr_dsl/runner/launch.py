@@ -223,9 +223,10 @@ class _Run:
         self._data_now(built)  # before training: a sample that cannot be read would spoil the first save
         if not self.place.first:
             return
-        self.folder.describe(
-            self.config, built.rules.checked.sources, built.plan.to_json(), self._about(built)
-        )
+        with self.interrupts:  # what writes JSON would say of Ctrl-C that it cannot write it
+            self.folder.describe(
+                self.config, built.rules.checked.sources, built.plan.to_json(), self._about(built)
+            )
         missing = self.folder.metrics.cut(self.progress.metrics_size)
         if missing:
             self.display.note(f"metrics.jsonl lacks {missing} bytes of what the checkpoint has seen written")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from harness import Ran, layerlr
 from rule_texts import CLEAN, FAULTY
@@ -216,6 +218,48 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
     ran = layerlr("validate", write("a.lr", CLEAN))
     assert ran.status == 130
     assert "Traceback" not in ran.together
+
+
+@pytest.mark.parametrize(
+    "fault", [AttributeError("partially initialized module"), click.ClickException("no")]
+)
+def test_ctrl_c_that_an_import_swallows_is_130_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, write: Any, fault: Exception
+) -> None:
+    """What a half-made module then fails with is no fault of layerlr, and none of the input."""
+
+    def half_made(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException:
+            raise fault from None
+
+    monkeypatch.setattr("layerlr_dsl.cli.resolving.check", half_made)
+    ran = layerlr("validate", write("a.lr", CLEAN))
+    assert ran.status == 130
+    assert "internal error" not in ran.together
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_waits_for_torch_to_be_imported(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
+    """Cut short there, some of its parts abort the process."""
+    import time
+
+    import torch
+
+    seen = []
+
+    def importing(*_: object) -> None:
+        monkeypatch.setattr(torch.__spec__, "_initializing", True)
+        signal.raise_signal(signal.SIGINT)
+        seen.append("went on")
+        monkeypatch.setattr(torch.__spec__, "_initializing", False)
+        time.sleep(10)
+        seen.append("was not stopped")
+
+    monkeypatch.setattr("layerlr_dsl.cli.resolving.check", importing)
+    assert layerlr("validate", write("a.lr", CLEAN)).status == 130
+    assert seen == ["went on"]
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -81,7 +81,7 @@ def test_an_inventory_that_somebody_sent_needs_pydantic_once_and_no_torch(stored
 
 def test_the_group_loads_no_command_before_it_is_called() -> None:
     """`layerlr --help` knows the commands by name alone."""
-    code = "import sys; from layerlr_dsl.cli.app import app; print([m for m in sys.modules if m.startswith('layerlr_dsl.')])"
+    code = "import sys; from layerlr_dsl.cli.app import app; print(sorted(m for m in sys.modules if m.startswith('layerlr_dsl.')))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -89,7 +89,7 @@ def test_the_group_loads_no_command_before_it_is_called() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "['layerlr_dsl.cli', 'layerlr_dsl.cli.app']"
+    assert done.stdout.strip() == "['layerlr_dsl.cli', 'layerlr_dsl.cli.app', 'layerlr_dsl.cli.interrupted']"
 
 
 def test_the_module_can_be_run(stored: None) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.about import Shape
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
-from layerlr_dsl.runner.files import cannot_write
 from layerlr_dsl.runner.trained import Trained
 from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.numbers import spelled
@@ -57,7 +56,7 @@ def _write(target: Path, data: bytes) -> None:
     try:
         write_atomically(target, data)
     except OSError as fault:
-        raise cannot_write(target, fault) from None
+        raise RunnerError(f"{target} cannot be written: {(fault.strerror or str(fault)).lower()}") from None
 
 
 def _told(trained: Trained) -> str:

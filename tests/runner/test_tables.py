@@ -173,6 +173,24 @@ def test_a_share_for_the_test_is_held_out_of_every_class(tmp_path, spec):
         assert len(set().union(*parts)) == 20
 
 
+@pytest.mark.parametrize("spec", ["python:tiny:data", "folder", "table"])
+def test_data_with_a_validation_part_gives_its_test_share_from_the_training_part(tmp_path, spec):
+    """The share was asked for: to report none, without a word, is no answer. The validation part stays whole."""
+    if spec == "folder":
+        _folder(tmp_path / "x" / "train"), _folder(tmp_path / "x" / "val", count=4)
+    if spec == "table":
+        rows = "".join(f"pictures/{i}.png,{'ab'[i % 2]},{'val' if i > 9 else 'train'}\n" for i in range(12))
+        _images(tmp_path)
+        (tmp_path / "x.csv").write_text(rows)
+    given = {"folder": tmp_path / "x", "table": tmp_path / "x.csv"}.get(spec, spec)
+    before, loaded = _load(given), _load(given, test=0.2)
+    counts = [len(part) for part in loaded.parts().values()]
+    whole = len(before.train)
+    assert counts == [0.8 * whole, len(before.validation), 0.2 * whole]
+    assert not set(loaded.train.indices) & set(loaded.test.indices)
+    assert len(loaded.labels()) == counts[0]
+
+
 def test_without_a_test_share_the_split_is_what_it_was(tmp_path):
     """A run that is resumed sees the samples that it saw."""
     held_out = _load("digits").validation.labels

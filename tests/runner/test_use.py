@@ -477,7 +477,7 @@ def test_a_model_without_a_graph_is_pointed_to_its_tensors(tmp_path, rules, laye
     [
         ("m.pth", 2, "end the name in .pt2, .onnx, .safetensors"),
         ("m", 2, "not a form that models are written in"),
-        ("nowhere/m.pt2", 1, "could not be written: No such file or directory"),
+        ("nowhere/m.pt2", 2, "cannot be written: no such file or directory"),
         ("folder.pt2", 2, "is a directory"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.data import Data, Request
 from layerlr_dsl.runner.datasets.samples import Prepared
-from layerlr_dsl.runner.datasets.split import split
+from layerlr_dsl.runner.datasets.split import split, without_test
 from layerlr_dsl.runner.errors import RunnerError
 
 
@@ -55,10 +55,13 @@ def load(target: str, request: Request) -> Data:
 
 
 def _parts(sets: list[Any], name: str, request: Request) -> Sequence[tuple[Any, Sequence[int]] | None]:
-    if len(sets) > 1:
-        given = [(dataset, range(len(dataset))) for dataset in sets]
+    given = [(dataset, range(len(dataset))) for dataset in sets]
+    if len(sets) == 3 or (len(sets) == 2 and not request.test):
         return [*given, None][:3]
     labels = _labels(sets[0], name) if request.stratified else [0] * len(sets[0])
+    if len(sets) == 2:
+        rest, last = without_test(labels, request)
+        return [(sets[0], rest), given[1], (sets[0], last)]
     return [None if part is None else (sets[0], part) for part in split(labels, request)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets.samples import Prepared
-from layerlr_dsl.runner.datasets.split import split
+from layerlr_dsl.runner.datasets.split import split, without_test
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
 from layerlr_dsl.runner.preparation import Preparation, read_image
@@ -199,18 +199,19 @@ def parted(name: str, sets: Sets, request: Request, side: int) -> Data:
 
 def _indices(name: str, sets: Sets, request: Request) -> dict[str, tuple[Any, Sequence[int]]]:
     """Which samples of which set make each part."""
-    parts: dict[str, tuple[Any, Sequence[int]]]
-    if sets.validation is not None:
-        parts = {"train": _all(sets.train), "validation": _all(sets.validation)}
-    else:
-        labels = _labels(sets.train, name) if request.stratified else [0] * len(sets.train)
-        train, held_out, test = split(labels, request, test=sets.test is None)
-        parts = {"train": (sets.train, train), "validation": (sets.train, held_out)}
-        if test is not None:
-            parts["test"] = (sets.train, test)
-    if sets.test is not None:
-        parts["test"] = _all(sets.test)
-    return parts
+    first, validation, test = sets.train, sets.validation, sets.test
+    if validation is not None and (test is not None or not request.test):
+        parts = {"train": _all(first), "validation": _all(validation)}
+        return parts if test is None else {**parts, "test": _all(test)}
+    labels = _labels(first, name) if request.stratified else [0] * len(first)
+    if validation is not None:
+        rest, last = without_test(labels, request)
+        return {"train": (first, rest), "validation": _all(validation), "test": (first, last)}
+    train, held_out, own = split(labels, request, test=test is None)
+    parts = {"train": (first, train), "validation": (first, held_out)}
+    if test is not None:
+        return {**parts, "test": _all(test)}
+    return parts if own is None else {**parts, "test": (first, own)}
 
 
 def _all(dataset: Any) -> tuple[Any, Sequence[int]]:

@@ -23,11 +23,18 @@ def split(labels: Sequence[int], request: Request, *, test: bool = True) -> Spli
         labels = [0] * len(labels)
     if not (test and request.test):
         return *stratified(labels, request.validation, request.seed), None
-    seed = request.seed if request.test_seed is None else request.test_seed
-    rest, last = stratified(labels, request.test, mix(seed, TEST_STREAM))
+    rest, last = without_test(labels, request)
     share = request.validation / (1 - request.test)
     train, held_out = stratified([labels[i] for i in rest], share, request.seed)
     return [rest[i] for i in train], [rest[i] for i in held_out], last
+
+
+def without_test(labels: Sequence[int], request: Request) -> tuple[list[int], list[int]]:
+    """Indices of what is left when the test part that `request` asks for is set aside, and of that part."""
+    if not request.stratified:
+        labels = [0] * len(labels)
+    seed = request.seed if request.test_seed is None else request.test_seed
+    return stratified(labels, request.test, mix(seed, TEST_STREAM))
 
 
 def stratified(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -23,7 +23,7 @@ from layerlr_dsl.runner.step import Numerics, Result, Stepper
 from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.runner.wrapping import same_buffers
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.numbers import plural, spelled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,7 +106,7 @@ class Loop:
         text = f"stopped early after epoch {progress.epoch - 1}: val_{metric.name} was best in epoch {best}"
         change = parts.phases.next_change_epoch(progress.total)
         later = f"; the rules had a change to come at epoch {spelled(change)}" if change is not None else ""
-        parts.display.note(f"{text} ({metric.text(progress.best)}), {patience} epochs before{later}")
+        parts.display.note(f"{text} ({metric.text(progress.best)}), {plural(patience, 'epoch')} before{later}")
         return True
 
     # ------------------------------------------------------------ training

@@ -574,7 +574,7 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
-        r"schedule\s+(?P<name>\w+)\s*[\[\d].*",
+        r"schedule\s+(?P<name>\w+)\s*(?:\[.*\]|[\d.]+(?:e-?\d+)?(?:[\s,]+[\d.]+(?:e-?\d+)?)*)",
         "arguments stand in parentheses, by name",
         r"schedule \g<name>(NAME=VALUE)",
         example=True,

@@ -271,8 +271,22 @@ FAMILIAR: Mapping[str, str] = {
     "polylrscheduler": "polynomial",
     "plateaulrscheduler": "plateau",
     "wsdlrscheduler": "wsd",
+    "poly": "polynomial",
+    "cosineannealing": "cosine",
+    "cosinedecay": "cosine",
+    "cosinedecayrestarts": "cosine_restarts",
+    "cosinedecayschedule": "cosine",
+    "warmupcosinedecayschedule": "cosine",
+    "exponentialdecay": "exponential",
+    "exponentialdecayschedule": "exponential",
+    "polynomialdecay": "polynomial",
+    "polynomialschedule": "polynomial",
+    "piecewiseconstantdecay": "multistep",
+    "piecewiseconstantschedule": "multistep",
+    "linearschedule": "linear",
+    "cosineonecycleschedule": "one_cycle",
 }
-"""What torch, transformers and timm call these, in lower case and without `_`."""
+"""What torch, transformers, timm, Keras, optax and mmengine call these, in lower case and without `_`."""
 
 UNEQUALLED: Mapping[str, str] = {
     "lambdalr": "write the factor as a `let` that moves, and `schedule NAME`",

@@ -11,6 +11,9 @@ from layerlr_dsl.tools.nearest import nearest
 _NUMBERS_LOOK_LIKE = "numbers look like 3, 0.1, 1e-4 or 5%"
 _MOMENTS = ("epoch", "step")
 _TOUCHING = re.compile(r"(epoch|step)(\d+)")
+_LARGE = re.compile(r"(\d+)([kKmM])")
+_EXPONENTS = {"k": "000", "m": "000000"}
+_FACTOR = re.compile(r"\d+(?:\.\d+)?[xX]")
 _DURATIONS = ("epochs", "steps", "epoch", "step")
 
 
@@ -43,6 +46,11 @@ def malformed_number(span: Span) -> Diagnostic:
     if number and unit:
         spaced = f"{number} {unit}"
         return error("LR003", message, span, f"write `{spaced}`", fix=replacing(span, spaced, safe=True))
+    if (many := _LARGE.fullmatch(text)) is not None:
+        plain = f"{many[1]}{_EXPONENTS[many[2].lower()]}"
+        return error("LR003", message, span, f"write `{plain}`", fix=replacing(span, plain, safe=False))
+    if _FACTOR.fullmatch(text):
+        return error("LR003", message, span, f"a factor is written `lr *= {text[:-1]}`")
     if digits[:2].lower() in {"0x", "0b", "0o"}:
         return error("LR003", message, span, f"numbers are decimal: {_NUMBERS_LOOK_LIKE}")
     head, e, exponent = digits.lower().partition("e")
@@ -105,7 +113,11 @@ def duration_without_unit(span: Span) -> Diagnostic:
 
 
 def unknown_moment_unit(span: Span) -> Diagnostic:
-    return _unknown_unit(span, _MOMENTS, "a time is `epoch N`, `step N` or `N%` of the run")
+    return _unknown_unit(
+        span,
+        _MOMENTS,
+        "a time is `epoch N`, `step N`, `N%` of the run or `METRIC stops falling for N epochs`",
+    )
 
 
 def unknown_duration_unit(span: Span) -> Diagnostic:

@@ -90,6 +90,11 @@ def _window(found: Match) -> str:
     return f"{found['head'].rstrip()}{start} until epoch {end}"
 
 
+_FAMILIES = {
+    **dict.fromkeys(("norm", "layernorm", "batchnorm", "bn"), "module is norm"),
+    "bias": 'name == "bias"',
+    "embedding": "module is embedding",
+}
 _OPTION = {"learning_rate": "lr", "wd": "weight_decay"}
 
 PHRASES: tuple[Phrase, ...] = (
@@ -129,7 +134,7 @@ PHRASES: tuple[Phrase, ...] = (
         _turns,
     ),
     _phrase(
-        rf"(?P<head>(?:freeze|[^\n]*->)\s+{_LIST}[^\n]*?)\s+(?:for|in|during|from|between)?\s*(?:the\s+)?epochs?\s+(?P<begin>\d+)\s*(?:-|to|\.\.|and|through)\s*(?:epoch\s+)?(?P<end>\d+)",
+        rf"(?P<head>(?:freeze|[^\n]*->)\s+{_LIST}[^\n]*?)\s+(?:(?:for|in|during|from|between)?\s*(?:the\s+)?epochs?|from|between)\s+(?P<begin>\d+)\s*(?:-|to|\.\.|and|through)\s*(?:epoch\s+)?(?P<end>\d+)",
         "a window is written with `from` and `until`, and the epoch behind `until` is the first that lies outside",
         _window,
     ),
@@ -169,16 +174,58 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
-        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Ff]alse|0|off|no)\)?",
-        "`requires_grad` is set by freezing, which clears gradients and holds statistics too",
+        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*(?:requires_grad_?|trainable)\s*[=:(]?\s*(?P<flag>[Ff]alse|0|off|no)\)?",
+        "what trains is set by freezing, which clears gradients and holds statistics too",
         lambda found: "freeze " + _bare(found["names"]),
         safe=True,
     ),
     _phrase(
-        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*requires_grad_?\s*[=:(]?\s*(?P<flag>[Tt]rue|1|on|yes)?\)?",
-        "`requires_grad` is set by freezing and unfreezing: what no `freeze` names trains",
+        rf"(?P<names>{_LIST}?)\.?\s*(?:->|:|=)?\s*(?:requires_grad_?|trainable)\s*[=:(]?\s*(?P<flag>[Tt]rue|1|on|yes)?\)?",
+        "what trains is set by freezing and unfreezing: what no `freeze` names trains",
         None,
         "leave it out, or write `unfreeze SELECTOR at epoch N`",
+    ),
+    _phrase(
+        r"for\s+\w+\s+in\s+(?:self\.|model\.|net\.)?(?P<names>[\w.]+)\.parameters\(\)\s*:\s*\w+\.requires_grad(?:\s*=\s*False|_\(False\))",
+        "there are no loops: a selector covers all that is below a module",
+        r"freeze \g<names>",
+        safe=True,
+    ),
+    _phrase(
+        rf"(?:jax\.|lax\.|tf\.|K\.)*(?:stop_gradients?|detach)[\s(]\s*(?P<names>{_LIST}?)\s*\)?"
+        rf"|(?P<other>{_LIST}?)\s*->\s*(?:optax\.)?set_to_zero(?:\(\))?|(?P<third>{_LIST}?)\.detach\(\)",
+        "what gets no gradient is frozen",
+        lambda found: f"freeze {found['names'] or found['other'] or found['third']}",
+    ),
+    _phrase(
+        rf"(?P<names>{_LIST}?)(?:\.|\s*->\s*)eval(?:\(\))?",
+        "what is frozen is in eval by itself; running statistics alone are held with `freeze statistics of`",
+        r"freeze statistics of \g<names>",
+        "write `{}`, or `freeze SELECTOR` to hold the weights too",
+    ),
+    _phrase(
+        r"(?:learn\.)?freeze_to\(?\s*-?\d+\)?|(?:optax\.)?(?:masked|multi_transform|partition)\(.*\)",
+        "what is frozen is named as the model names it",
+        None,
+        "write `freeze ** except HEAD`, or `freeze SELECTOR` for its parts; `layerlr inspect` lists them",
+    ),
+    _phrase(
+        r"freeze\s+(?:the\s+)?(?P<end>first|last)\s+(?:layer|block|stage)",
+        "a layer is named as the model names it",
+        None,
+        "write `freeze SELECTOR`; `layerlr inspect` lists the names",
+    ),
+    _phrase(
+        rf"(?:unlock|release|melt)\s+(?P<names>{_LIST})\s+(?:at|after|from|on|in)\s+(?P<unit>epoch|step)\s+(?P<n>\d+)",
+        "what trains again is thawed with `unfreeze`",
+        r"unfreeze \g<names> at \g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?:phase|part|period)\s+(?P<name>[A-Za-z_]\w*)\s+(?P<after>(?:for|until)\s.+)",
+        "a part of the run is a stage",
+        r"stage \g<name> \g<after>",
+        safe=True,
     ),
     _phrase(
         rf"(?:lock|hold|fix|frozen)\s+(?P<names>{_LIST}(?:\s+(?:from|until)\s.*)?)",
@@ -296,9 +343,31 @@ PHRASES: tuple[Phrase, ...] = (
     ),
     # ------------------------------------------------------------ selectors
     _phrase(
-        rf"not\s+(?P<rest>{_LIST})\s*->(?P<after>.+)|!\s*(?P<other>{_LIST})\s*->(?P<behind>.+)",
+        rf"(?:not\s+|[!~]\s*|(?:{_ALL}\s*(?:-|minus\b|{_BUT})\s*))(?P<rest>{_LIST})\s*->(?P<after>.+)",
         "what is left out follows `except`",
-        lambda found: f"** except {found['rest'] or found['other']} ->{found['after'] or found['behind']}",
+        r"** except \g<rest> ->\g<after>",
+    ),
+    _phrase(
+        r"(?:all|every)\s+(?:the\s+)?(?P<what>norm|bias|embedding|batchnorm|layernorm|bn)(?:e?s)?\s*->(?P<after>.+)",
+        "what is of a kind is asked for with `where`",
+        lambda found: f"** where {_FAMILIES[found['what']]} ->{found['after']}",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<stem>[A-Za-z_]+?)s?\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>\s*->.+)",
+        "numbered layers are written with a range in braces, after the name that the model gives them",
+        r"\g<stem>{\g<low>..\g<high>}\g<after>",
+    ),
+    _phrase(
+        r"(?:the\s+)?(?P<end>first|last)\s+(?P<n>\d+)\s+(?P<what>\w+)\s*->(?P<after>.+)",
+        "layers are counted by a capture and a condition",
+        lambda found: (
+            f"{found['what']}.<i> where i "
+            + (f"< {found['n']}" if found["end"] == "first" else f"> last(i) - {found['n']}")
+            + f" ->{found['after']}"
+        ),
+        "name them as the model does, as in `{}`",
+        example=True,
     ),
     _phrase(
         rf"(?P<before>)(?P<names>{_NAME}(?:\s*(?:\|{{1,2}}|&{{1,2}}|\+|\band\b|\bor\b|,)\s*{_NAME})+)(?P<after>\s*->.+)",
@@ -379,6 +448,58 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
+        rf"(?P<names>{_LIST})\s*->\s*[({{]\s*(?P<options>\w+\s*[:=]\s*[^\s,(){{}}]+(?:\s*,\s*\w+\s*[:=]\s*[^\s,(){{}}]+)*)\s*[)}}]",
+        "the options of a rule stand without brackets",
+        lambda found: f"{found['names']} -> " + re.sub(r"\s*[:=]\s*", " ", found["options"]),
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*->\s*(?:lr|weight_decay))\s+(?:from\s+)?(?P<a>\d[\d.]*(?:e-?\d+)?)\s*(?:->|to\b)\s*(?P<b>\d[\d.]*(?:e-?\d+)?)",
+        "a value that moves along is a ramp",
+        r"\g<head> ramp((0%, \g<a>), (100%, \g<b>))",
+    ),
+    _phrase(
+        r"(?:paramwise_cfg\s*=\s*dict\(\s*)?(?P<what>norm|bias)_(?P<option>lr|decay)_mult\s*[:=]?\s*(?P<n>\d*\.?\d*)\s*\)?,?",
+        "a factor on what is of a kind is a rule",
+        lambda found: (
+            f"** where {_FAMILIES[found['what']]} -> "
+            f"{'lr' if found['option'] == 'lr' else 'weight_decay'} *= {found['n'].rstrip('.')}"
+        ),
+    ),
+    _phrase(
+        r"(?P<word>batch_?size|(?:random_?)?seed|(?:num_?)?workers|(?:grad(?:ient)?_?)?(?:clip\w*|accum\w*)|ema(?:_\w+)?|dropout|drop_path\w*"
+        r"|label_?smoothing|dtype|precision|amp|fp16|bf16|device|data(?:set|_?root)?|augment\w*|image_?size|patience|output_?dir|loss)\s*[:=]?\s*\S+",
+        "a rule file is about rates, decay, freezing and their times",
+        None,
+        "leave this to the program that trains; `layerlr train --help` lists what it takes",
+    ),
+    _phrase(
+        r"(?P<name>(?:base|head|backbone|body|encoder|decoder|init(?:ial)?|start|peak|max)_(?:lr|learning_rate))(?:\s*:\s*|\s+)(?P<value>\d[\d.]*(?:e-?\d+)?)",
+        "a value gets a name with `let`",
+        r"let \g<name> = \g<value>",
+    ),
+    _phrase(
+        r"(?P<name>(?:min|warmup)_lr|eta_min)\s*[:=]?\s*(?P<value>\d[\d.]*(?:e-?\d+)?)",
+        "this is an argument of the schedule",
+        lambda found: (
+            f"schedule cosine({'warmup=5%, warmup_lr' if found['name'] == 'warmup_lr' else 'min_lr'}={found['value']})"
+        ),
+        "write it there, as in `{}`",
+        example=True,
+    ),
+    _phrase(
+        r"(?:lr\s*=\s*)?slice\(.*\)|discriminative_lr\(.*\)",
+        "rates that grow from layer to layer are a rule over the numbers of the layers",
+        r"layers.<i> -> lr 1e-5 * 100 ^ (i / last(i))",
+        "write it with the names of the model, as in `{}`",
+        example=True,
+    ),
+    _phrase(
+        r"(?:learn\.)?fit_one_cycle\(.*\)",
+        "the schedule is a statement",
+        r"schedule one_cycle",
+    ),
+    _phrase(
         r"(?P<head>[^\n]*->\s*lr)\s+(?P<n>[\d.]+)[xX]",
         "a rate is multiplied with `*=`",
         r"\g<head> *= \g<n>",
@@ -421,7 +542,7 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
-        r"(?:layer_?(?:wise_)?(?:lr_)?decay|llrd)(?:_rate)?\s*[:=]?\s*(?P<n>0?\.\d+)",
+        r"(?:--)?(?:param_groups_)?(?:layer[-_]?(?:wise[-_])?(?:lr[-_])?decay|llrd)(?:_rate)?\s*[:=(]?\s*(?P<n>0?\.\d+)\)?",
         "layer-wise decay is a rule over the numbers of the layers",
         r"layers.<i> -> lr *= \g<n> ^ (last(i) - i)",
         "write it with the names of the model, as in `{}`; `layerlr init --style decay` writes it for a model",
@@ -465,9 +586,46 @@ PHRASES: tuple[Phrase, ...] = (
     ),
     # ------------------------------------------------------------ schedules, lengths, names
     _phrase(
-        r"schedule\s+(?P<name>\w+)\s+(?:with\s+)?(?:a\s+)?(?P<argument>\w+)\s*[=:]?\s*(?P<value>[\d._]+\s*(?:%|epochs?|steps?)?)",
+        r"schedule\s+(?P<name>\w+)\s+(?:with\s+)?(?:a\s+)?(?P<argument>[A-Za-z_]\w*)\s*[=:]?\s*(?P<value>[\d._]+\s*(?:%|epochs?|steps?)?)",
         "arguments stand in parentheses, by name",
         r"schedule \g<name>(\g<argument>=\g<value>)",
+        safe=True,
+    ),
+    _phrase(
+        r"schedule\s+(?P<name>\w+)\s*(?:\[.*\]|[\d.]+(?:e-?\d+)?(?:[\s,]+[\d.]+(?:e-?\d+)?)*)",
+        "arguments stand in parentheses, by name",
+        r"schedule \g<name>(NAME=VALUE)",
+        example=True,
+    ),
+    _phrase(
+        r"optimizer\s+(?P<name>\w+)\s*,?\s*(?:with\s+)?(?:(?P<option>lr|learning_rate|weight_decay|wd|momentum)\s*[=:]?\s*)?(?P<value>\d[\d.]*(?:e-?\d+)?)",
+        "arguments stand in parentheses, by name",
+        lambda found: (
+            f"optimizer {found['name']}({_OPTION.get(found['option'] or 'lr', found['option'] or 'lr')}={found['value']})"
+        ),
+    ),
+    _phrase(
+        r"(?P<unit>epochs|steps)\s+(?P<n>\d+)\s+(?:epochs?|steps?)",
+        "the length of the run is a plain number",
+        r"\g<unit> \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"num_train_epochs\s*[:=]?\s*(?P<n>\d+)(?:\.0)?",
+        "the length of the run is `epochs`",
+        r"epochs \g<n>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*\swhere\s[^\n]*?)len\((?:\w+\.)?shape\)(?P<after>.*)",
+        "the number of dimensions is `ndim`",
+        r"\g<head>ndim\g<after>",
+        safe=True,
+    ),
+    _phrase(
+        r"(?P<head>[^\n]*\swhere\s[^\n]*?)\b(?:p|param|parameter|self|x)\.(?P<name>ndim|name|numel|shape|dtype)\b(?:\(\))?(?P<after>.*)",
+        "what `where` sees of a parameter has plain names",
+        r"\g<head>\g<name>\g<after>",
         safe=True,
     ),
     _phrase(
@@ -533,10 +691,16 @@ PHRASES: tuple[Phrase, ...] = (
         safe=True,
     ),
     _phrase(
-        r"--\s*(?P<text>.*)",
+        r"--\s*(?P<text>.*)|/\*\s*(?P<inside>.*?)\s*\*/",
         "comments begin with `#`",
-        r"# \g<text>",
+        lambda found: f"# {found['text'] or found['inside'] or ''}",
         safe=True,
+    ),
+    _phrase(
+        r"[{}]",
+        "there are no braces around statements",
+        None,
+        "remove it: what stands behind a `stage` heading holds in that stage",
     ),
 )
 
@@ -547,12 +711,9 @@ def _bare(names: str) -> str:
 
 def _no_decay(names: str) -> str:
     """`norm, bias` in the words of selectors: families by what owns them, biases by their name."""
-    families = {"norm": "module is norm", "norms": "module is norm", "bias": 'name == "bias"', "biases": 'name == "bias"',
-                "embedding": "module is embedding", "embeddings": "module is embedding",
-                "layernorm": "module is norm", "batchnorm": "module is norm", "bn": "module is norm"}  # fmt: skip
-    words = [name.strip() for name in names.split(",")]
-    if all(word.lower() in families for word in words):
-        asked = dict.fromkeys(families[word.lower()] for word in words)
+    words = [re.sub("(?<=bias)es$|(?<=norm|ding)s$", "", name.strip().lower()) for name in names.split(",")]
+    if all(word in _FAMILIES for word in words):
+        asked = dict.fromkeys(_FAMILIES[word] for word in words)
         return f"** where {' or '.join(asked)} -> weight_decay 0"
     return f"{names} -> weight_decay 0"
 

@@ -117,6 +117,10 @@ class NearMisses:
         top = tuple(name for name, row in self._children[0] if row < 0 or self._has_parameters[row])
         if text in EVERYTHING:
             return NearMiss.of("**")
+        if text.startswith("-"):
+            return NearMiss(
+                f"what is left out follows `except`, as in `** except {shortened(text[1:], _LONGEST)}`"
+            )
         if (kind := self._kind(text)) is not None:
             return NearMiss(f"a selector names layers; those of a kind are `** where module is {kind}`")
         counted = _counted(text)

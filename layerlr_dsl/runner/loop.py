@@ -106,7 +106,9 @@ class Loop:
         text = f"stopped early after epoch {progress.epoch - 1}: val_{metric.name} was best in epoch {best}"
         change = parts.phases.next_change_epoch(progress.total)
         later = f"; the rules had a change to come at epoch {spelled(change)}" if change is not None else ""
-        parts.display.note(f"{text} ({metric.text(progress.best)}), {plural(patience, 'epoch')} before{later}")
+        parts.display.note(
+            f"{text} ({metric.text(progress.best)}), {plural(patience, 'epoch')} before{later}"
+        )
         return True
 
     # ------------------------------------------------------------ training

@@ -127,8 +127,13 @@ def _length(learn: Any) -> dict[str, int]:
     batches, accumulate = len(learn.dls.train), 1
     for callback in learn.cbs:
         if isinstance(callback, _training.GradientAccumulation):
-            accumulate = max(1, math.ceil(callback.n_acc / learn.dls.train.bs))
+            accumulate = max(1, math.ceil(callback.n_acc / _batch_size(learn.dls.train)))
     return following.length_of(batches, learn.n_epoch, accumulate)
+
+
+def _batch_size(loader: Any) -> int:
+    """Of fastai's own loader, or torch's, which fastai takes too."""
+    return getattr(loader, "bs", None) or getattr(loader, "batch_size", None) or 1
 
 
 def _row(learn: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.training.errors import ScheduleWarning
 
 if TYPE_CHECKING:
@@ -18,14 +19,27 @@ def length_of(batches: int, epochs: int, accumulate: int = 1, *, rest: bool = Fa
     """The length of a run as `resolve` and `relength` take it, where batches are counted through all epochs.
 
     accumulate: batches that make one optimizer step. rest: whether fewer that are left at the end make one too.
+    Warns where an epoch is no whole number of optimizer steps, since rules count whole ones.
     """
     if batches % accumulate == 0:
         return {"epochs": epochs, "steps_per_epoch": max(1, batches // accumulate)}
-    steps = batches * epochs / accumulate
+    counted, steps = math.ceil(batches / accumulate), batches * epochs / accumulate
+    _warn_of_unequal_epochs(batches, accumulate, counted)
     return {
-        "steps_per_epoch": math.ceil(batches / accumulate),
+        "steps_per_epoch": counted,
         "steps": max(1, math.ceil(steps) if rest else math.floor(steps)),
     }
+
+
+def _warn_of_unequal_epochs(batches: int, accumulate: int, counted: int) -> None:
+    real = spelled(batches / accumulate, 4)
+    later = spelled(counted * accumulate / batches, 4)
+    text = (
+        f"an epoch of {batches} batches is {real} optimizer steps of {accumulate} batches each, and the rules count "
+        f"{counted}: their `epoch 1` comes at epoch {later} of the loop, and so on. Times in steps or % are exact; "
+        "or let the batches of an epoch be a multiple of those of a step"
+    )
+    warnings.warn(text, ScheduleWarning, stacklevel=3)
 
 
 def named(metrics: Mapping[str, Any], waits: Iterable[str]) -> dict[str, Any]:

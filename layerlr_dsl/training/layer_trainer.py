@@ -29,7 +29,7 @@ OVERRIDDEN = (
         "warmup_steps",
         "warmup_ratio",
     ),
-    *("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"),
+    *("optim", "optim_args", "optim_target_modules", "adam_beta1", "adam_beta2", "adam_epsilon"),
 )
 """TrainingArguments that say what rules say too."""
 
@@ -81,4 +81,5 @@ def overridden(args: Any) -> list[str]:
     """TrainingArguments that are not at their defaults, and that rules take the place of."""
     defaults = {field.name: field.default for field in dataclasses.fields(args)}
     given = {name: getattr(args, name) for name in OVERRIDDEN if name in defaults}
-    return [name for name, value in given.items() if value and value != defaults[name]]
+    # None and {} stand for nothing said, 0 does not.
+    return [n for n, value in given.items() if value not in (None, "", {}) and value != defaults[n]]

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Sized
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
-from transformers.trainer_callback import CallbackHandler
-
+from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training import following
 from layerlr_dsl.training.schedule import LayerSchedule
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import CallbackHandler
 
     from layerlr_dsl.api import Configured, Rules
+else:
+    # Where peft is installed, this looks for models, and those for torchvision.
+    _callbacks = with_torchvision(lambda: import_module("transformers.trainer_callback"))
+    TrainerCallback, CallbackHandler = _callbacks.TrainerCallback, _callbacks.CallbackHandler
 
 
 def optimizers(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,36 @@ def test_arguments_that_the_rules_override_are_named(tmp_path: Path) -> None:
     """A rate in TrainingArguments would be without effect, and without a word."""
     with pytest.warns(UserWarning, match="learning_rate, weight_decay"):
         trainer(tmp_path, learning_rate=3e-4, weight_decay=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("weight_decay", 0.1),
+        ("adam_beta1", 0.0),
+        ("adam_beta2", 0.9),
+        ("adam_epsilon", 1e-6),
+        ("optim", "sgd"),
+        ("optim_args", "a=1"),
+        ("optim_target_modules", "all-linear"),
+        ("lr_scheduler_type", "cosine"),
+        ("lr_scheduler_kwargs", {"num_cycles": 1}),
+        ("warmup_steps", 0.1),
+    ],
+)
+def test_each_argument_that_the_rules_override_is_named(tmp_path: Path, name: str, value: Any) -> None:
+    """A 0 has been said as well as any other number; what is at its default has not."""
+    overridden = import_module("layerlr_dsl.training.layer_trainer").overridden
+    assert overridden(transformers.TrainingArguments(str(tmp_path), use_cpu=True)) == []
+    assert overridden(transformers.TrainingArguments(str(tmp_path), use_cpu=True, **{name: value})) == [name]
+
+
+@pytest.mark.parametrize("module", ["transformers", "layer_trainer"])
+def test_the_adapters_import_beside_a_torchvision_of_another_build(module: str) -> None:
+    """With nothing imported before them, whatever transformers looks for."""
+    command = [sys.executable, "-c", f"import layerlr_dsl.training.{module}"]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
 
 
 def test_rules_may_be_text_or_configured_and_nothing_else(tmp_path: Path) -> None:

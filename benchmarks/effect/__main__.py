@@ -38,10 +38,8 @@ def main() -> int:
 def _advise() -> None:
     """Have starters, recipes and docs say what the results say."""
     from effect import advice
-    from effect.figures import reported
-    from effect.record import Record
 
-    for path in advice.write(reported(STUDY, Record(HERE / TRIALS).all())):
+    for path in advice.write(HERE):
         print(f"brought up to date: {path.relative_to(advice.ROOT)}")
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from effect.arms import STUDY
 from effect.design import Study
-from effect.figures import Reported, baseline, difference, points, score
+from effect.figures import Against, Reported, against, baseline, difference, points, reported, score, verdicts
+from effect.record import TRIALS, Record, searches
 from layerlr_dsl.tools.words import wrapped
 
 ROOT = Path(__file__).parents[2]
 STARTERS = Path("layerlr_dsl/starters/evidence.json")
-PAGE = Path("docs/choosing-rates.md")
+RATES, TUNE = Path("docs/choosing-rates.md"), Path("docs/tune.md")
+THAW = Path("layerlr_dsl/catalogue/pages/LR404.md")
 STYLES = ("held", "head", "head-then-all", "gradual", "decay", "layered")
 """Arms that are a style of `layerlr init`."""
 RECIPES = {
@@ -37,32 +39,67 @@ WIDTH = 110
 _OWN = re.compile(rf"#\n{re.escape(BEGINS)}(?:.*\n#   )*.*\n")
 _HEADER = re.compile(r"(?:#.*\n)+")
 _TABLE = re.compile(r"(?s)(<!-- the study -->\n).*?(<!-- end -->)")
+_FOUND = re.compile(r"(?s)(<!-- searches -->\n).*?(<!-- end -->)")
+_HELD = re.compile(r"(than free ones: ).*\.")
 
 
-def write(standings: Sequence[Reported], root: Path = ROOT, study: Study = STUDY) -> list[Path]:
-    """Bring every place up to date; those that were not."""
-    changed = []
-    for path, text in _texts(standings, root, study):
-        if not path.exists() or path.read_text("utf-8") != text:
+def write(folder: Path, root: Path = ROOT, study: Study = STUDY) -> list[Path]:
+    """Bring every place up to date with the results in a folder; those that were not."""
+    changed = stale(folder, root, study)
+    for path, text in _texts(folder, root, study):
+        if path in changed:
             path.write_text(text, "utf-8")
-            changed.append(path)
     return changed
 
 
-def stale(standings: Sequence[Reported], root: Path = ROOT, study: Study = STUDY) -> list[Path]:
+def stale(folder: Path, root: Path = ROOT, study: Study = STUDY) -> list[Path]:
     """The places that say something else than the record."""
-    return [path for path, text in _texts(standings, root, study) if path.read_text("utf-8") != text]
+    return [
+        path
+        for path, text in _texts(folder, root, study)
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
 
 
-def _texts(standings: Sequence[Reported], root: Path, study: Study) -> Iterator[tuple[Path, str]]:
+def _texts(folder: Path, root: Path, study: Study) -> Iterator[tuple[Path, str]]:
+    known = Record(folder / TRIALS).all()
+    standings = reported(study, known)
     seen = {arm.name: _seen(standings, arm.name, study) for arm in study.arms}
     starters = {style: seen[style] for style in STYLES if seen.get(style)}
     yield root / STARTERS, json.dumps(starters, indent=1, ensure_ascii=False) + "\n"
     for recipe, arm in RECIPES.items():
         path = root / "rules" / f"{recipe}.lr"
         yield path, with_line(path.read_text("utf-8"), arm, seen[arm])
-    page = (root / PAGE).read_text("utf-8")
-    yield root / PAGE, _TABLE.sub(lambda found: found[1] + _table(study, seen) + found[2], page)
+    found = [one for search in searches(folder) if (one := against(study, known, search)) is not None]
+    told = (
+        (RATES, _TABLE, _table(study, seen)),
+        (TUNE, _FOUND, _found(found)),
+        (THAW, _HELD, _held(study, standings) + "."),
+    )
+    for name, place, text in told:
+        written = (root / name).read_text("utf-8")
+        yield (
+            root / name,
+            place.sub(lambda one, text=text: "".join([one[1], text, *one.groups()[1:]]), written),
+        )
+
+
+def _found(searches: Sequence[Against]) -> str:
+    """A line for each search: `- letters: gradual at 0.001, -0.4 ± 2.1 to the grid's gradual at 0.003`."""
+    lines = []
+    for one in searches:
+        gain, chosen = difference(one.winner, one.chosen, score), one.chosen
+        if gain is not None and chosen.best is not None:
+            found = f"{one.found.task}: {one.found.arm} at {one.found.base:g}, {points(gain)}"
+            lines.append(f"- {found} to the grid's {chosen.unit.arm.name} at {chosen.best.base:g}\n")
+    return "".join(lines)
+
+
+def _held(study: Study, standings: Sequence[Reported]) -> str:
+    """`letters +26.4 ± 6.6`: what held statistics gain in LP-FT."""
+    (claim,) = (one for one in study.claims if one.against == "lp-ft-free")
+    tested = [one for one in verdicts(study, list(standings)) if one.claim is claim]
+    return ", ".join(f"{one.task} {points(one.found)} ({one.epochs} epochs)" for one in tested)
 
 
 def _seen(standings: Sequence[Reported], arm: str, study: Study) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from torch import nn
 
 from effect import files
-from effect.data import Data, Samples, draw
+from effect.data import Data, draw
 from effect.design import Study, Task
+from effect.figures import reported
 from effect.networks import Network
 from effect.record import Figures, Found, Key
 from effect.trial import Setting, scored, train
@@ -34,8 +35,9 @@ SEED = 21
 
 
 def family_of(study: Study, network: str) -> list[str]:
-    """The arms that `layerlr tune` compares where it is given no files."""
-    return [arm.name for arm in study.arms if arm.name in family.STYLES and network in arm.networks]
+    """The arms that `layerlr tune` compares where it is given no files, in its order."""
+    named = {arm.name: arm for arm in study.arms}
+    return [style for style in family.STYLES if style in named and network in named[style].networks]
 
 
 def search(study: Study, task: Task, epochs: int, made: tuple[Data, Network], spent: float) -> Found:
@@ -68,7 +70,9 @@ def _arms(
 ) -> list[Arm]:
     """The family as rule files, each with the range that `layerlr tune` gives it."""
     made = []
-    for arm in (one for one in study.arms if one.name in names):
+    for arm in sorted(
+        (one for one in study.arms if one.name in names), key=lambda one: names.index(one.name)
+    ):
         path = folder / f"{arm.name}.lr"
         path.write_text(files.text(arm, task.network, network, epochs), "utf-8")
         made.append(Arm(arm.name, path, family.rates(arm.name)))
@@ -103,18 +107,26 @@ class Trainer:
         return Scored(value, loss, time.process_time() - began, done.trains)
 
     def validation_seconds(self) -> float:
-        """What validation takes of the processor once."""
+        """What validation takes of the processor once; the first time, which takes longer, is not counted."""
         _, validation = draw(self.data, self.task, SEED)
+        scored(self.network, self.network.model, validation)
         began = time.process_time()
-        self._look_at(validation)
+        scored(self.network, self.network.model, validation)
         return time.process_time() - began
-
-    def _look_at(self, samples: Samples) -> None:
-        scored(self.network, self.network.model, samples)
 
 
 def spent(study: Study, task: Task, epochs: int, known: Mapping[Key, Figures]) -> float:
-    """Processor seconds of training in all trials of the family's arms."""
+    """Processor seconds of training in the grid's trials of the family's arms: not of what a search had run."""
     names = family_of(study, task.network)
-    own = (f for k, f in known.items() if (k.task, k.epochs) == (task.name, epochs) and k.arm in names)
-    return sum(figures.seconds for figures in own)
+    bases = {
+        one.unit.arm.name: one.best.base
+        for one in reported(study, known)
+        if (one.unit.task, one.unit.epochs) == (task, epochs) and one.best is not None
+    }
+    return sum(
+        figures.seconds
+        for key, figures in known.items()
+        if (key.task, key.epochs) == (task.name, epochs)
+        and key.arm in names
+        and (key.part == "tune" or key.base == bases.get(key.arm))
+    )

@@ -100,7 +100,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     """Find out which rule file trains best on your data, and with which values.
 
     Without FILE, files that fit the model are written and compared: one rate for everything (plain),
-    norms' statistics held, the head alone, layer decay, gradual unfreezing, the head and then all.
+    norms' statistics held, the head alone, gradual unfreezing, the head and then all, layer decay.
     Every file gets the same number of trials of the same length on the same split; poor ones are
     stopped early. The best files are then run over seeds, each with a split of its own, and what
     they gain over one plain rate is told with its noise. The test part, where there is one, stays

@@ -67,8 +67,9 @@ class Product:
     def along(self, ticks: Iterable[int], stretches: Stretches) -> list[Value]:
         """The values at some ticks of the run. Raises Fault."""
         courses = [mover.course(stretches) for mover in self.movers]
-        if len(courses) == 1 and self.scale is None:
-            return [*map(courses[0], ticks)]
+        if len(courses) == 1:
+            values, scale = map(courses[0], ticks), self.scale
+            return [*values] if scale is None else [scale * value for value in values]
         return [self._made(tick, courses) for tick in ticks]
 
     def _made(self, tick: int, courses: Sequence[Callable[[int], Any]]) -> Value:

@@ -657,3 +657,35 @@ def test_what_cannot_be_drawn_for_want_of_something_says_what(client: Client) ->
     assert news["drawing"]["end"] == 10
     assert "as if it were 10 epochs" in news["stale"]
     assert client.request("layerlr/page", {"uri": "file:///nowhere.lr"}) is None
+
+
+NAMED = 'epochs 9\nlet fall = 1 - progress\noptimizer critic = sgd(lr=1)\nhead -> optimizer critic, "rank" 128\nschedule fall\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        (2, 12, "optimizer critic = sgd(lr=1)"),
+        (3, 20, "optimizer critic = sgd(lr=1)"),
+        (3, 28, "handed to the optimizer's group as it is"),
+        (4, 11, "let fall = 1 - progress"),
+    ],
+)
+def test_names_of_optimizers_and_schedules_are_told(
+    client: Client, line: int, column: int, said: str
+) -> None:
+    """Where they are given and where they are used; a quoted option is handed on."""
+    assert said in hover(client, client.open("named.lr", NAMED), line, column)
+
+
+def test_a_named_optimizer_is_found_and_renamed_with_its_uses(client: Client) -> None:
+    """To the name of an optimizer itself it is not."""
+    uri = client.open("named.lr", NAMED)
+    client.settled(uri)
+    place = client.at("definition", uri, 3, 20)
+    first = place[0] if isinstance(place, list) else place
+    assert first["range"]["start"] == {"line": 2, "character": 10}
+    changes = client.at("rename", uri, 3, 20, newName="judge")
+    assert str(changes).count("judge") == 2
+    with pytest.raises(Failed, match="itself"):
+        client.at("rename", uri, 3, 20, newName="adamw")

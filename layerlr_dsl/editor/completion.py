@@ -26,6 +26,7 @@ from layerlr_dsl.language.names import (
 )
 from layerlr_dsl.language.patterns import PatternFault, compile_pattern
 from layerlr_dsl.language.trees import walk
+from layerlr_dsl.plan.schedules.easing import NAMES as SHAPES
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import short
@@ -212,7 +213,12 @@ def _options(session: Session, at: Context) -> Iterator[Suggestion]:
 
 
 def _factories(session: Session, at: Context) -> Iterator[Suggestion]:
-    names = other_optimizers.optimizer_names() if at.factory_kind == "optimizer" else schedules.names()
+    rules = session.checker.rules
+    if at.factory_kind == "optimizer":
+        names, own = other_optimizers.optimizer_names(), set(rules.optimizers if rules is not None else ())
+    else:
+        names, own = schedules.names(), rules.lets.moving if rules is not None else set()
+    yield from (Suggestion(name, "constant", at.start, "named in this file") for name in sorted(own))
     yield from (Suggestion(name, "class", at.start) for name in names)
 
 
@@ -234,15 +240,63 @@ def _arguments_of(session: Session, at: Context) -> dict[str, str]:
 
 
 def _values(session: Session, at: Context) -> Iterator[Suggestion]:
+    if _argument_at(at) in _SHAPED:
+        yield from _words(at, dict.fromkeys(SHAPES, "the shape between two points"), "constant")
+        return
     yield from _lets(session, at)
     captures = list(_captures(session, at))
     yield from captures
+    yield from _keywords(at)
     if at.statement in ("", "expect") and not at.factory:
         yield from _words(at, v.ATTRIBUTES, "attribute")
-        yield from _words(at, {**TIME_NAMES, "pi": "3.14159..."}, "attribute")
+    if not at.factory:
+        yield from _words(at, {"pi": "3.14159..."}, "attribute")
+    if _may_move(at):
+        yield from _words(
+            at, dict.fromkeys(schedules.CALLED, "its factor, as a function of time"), "function"
+        )
+        yield from _words(at, dict(TIME_NAMES), "attribute")
     bound = CAPTURE_FUNCTIONS if captures else GROUP_FUNCTIONS if _has_groups(session) else ()
     functions = (*FUNCTIONS, *LATER_FUNCTIONS, *bound)
     yield from _words(at, _pick(v.FUNCTIONS, functions), "function")
+
+
+_SHAPED = frozenset({"shape", "warmup_type", "decay_type"})
+_OF_RAMPS = {
+    "shape": "how the value goes from point to point",
+    "endpoint": "reached at the last tick before it",
+}
+
+
+def _argument_at(at: Context) -> str:
+    """The argument whose value comes next."""
+    behind = at.tokens[-2:]
+    return behind[0].text if len(behind) == 2 and behind[1].text == "=" else ""
+
+
+def _may_move(at: Context) -> bool:
+    """Whether a value may change with time here: in rules behind the arrow, and in `let`."""
+    return not at.factory and (at.statement == "let" or (at.statement == "" and at.has("ARROW")))
+
+
+def _keywords(at: Context) -> Iterator[Suggestion]:
+    """The arguments of the ramp, or of the schedule as a function, that the cursor is in."""
+    called = _called_around(at) if _may_move(at) and not _argument_at(at) else ""
+    taken = schedules.arguments_of(called) if called in schedules.CALLED else None
+    about = {name: v.argument_text(info) for name, info in (taken or {}).items()}
+    for name, text in (_OF_RAMPS if called == "ramp" else about).items():
+        yield Suggestion(name, "option", at.start, text, f"{name}=")
+
+
+def _called_around(at: Context) -> str:
+    """The function whose parentheses are the innermost that stand open."""
+    depth = 0
+    for place in range(len(at.tokens) - 1, 0, -1):
+        depth += {")": 1, "(": -1}.get(at.tokens[place].text[-1:], 0)
+        if depth < 0:
+            token = at.tokens[place]
+            return at.tokens[place - 1].text if token.text == "(" else token.text[:-1]
+    return ""
 
 
 def _has_groups(session: Session) -> bool:

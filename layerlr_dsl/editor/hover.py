@@ -102,16 +102,18 @@ class _Asker:
         elif isinstance(node, s.Selector):
             yield self._coverage(node.span)
         elif isinstance(node, (s.Setting, s.ExpectOption)):
-            yield self._on(node.option_span, lambda: self._option(node.option))
+            yield self._on(node.option_span, lambda: self._quoted(node) or self._option(node.option))
         elif isinstance(node, s.Factory):
-            yield self._on(node.name_span, lambda: self._factory(node.name))
+            yield self._on(node.name_span, lambda: self._factory(node.name) or self._mention())
         elif isinstance(node, s.Argument):
             yield self._on(node.name_span, lambda: self._argument(node))
         elif isinstance(node, s.Call):
             yield self._on(node.function_span, lambda: _described(node.function, v.FUNCTIONS))
             yield self._value(node)
-        elif isinstance(node, (s.LetStatement, s.GroupStatement)):
-            yield self._on(node.name_span, self._mention)
+        elif isinstance(node, (s.LetStatement, s.GroupStatement, s.OptimizerStatement)):
+            yield None if node.name_span is None else self._on(node.name_span, self._mention)
+        elif isinstance(node, s.StageStatement):
+            yield self._on(node.name_span, lambda: v.STATEMENTS["stage"])
         elif isinstance(node, s.Name):
             yield self._mention() or self._name(node)
         elif isinstance(node, (s.Number, s.Arithmetic, s.Negative)):
@@ -156,6 +158,8 @@ class _Asker:
             value = rules.lets.get(mention.name) if rules is not None else None
             return f"```layerlr\nlet {mention.name} = {_written(value)}\n```{self._worth(value)}"
         home = definition(self.session, mention)
+        if mention.kind == "optimizer":
+            return None if home is None else f"```layerlr\n{home.statement.span.excerpt}\n```"
         group = rules.groups.get(mention.name) if rules is not None else None
         text = f"```layerlr\ngroup {mention.name} = {_written(group)}\n```"
         covered = self._coverage(group.span) if group is not None and home is not None else None
@@ -181,6 +185,12 @@ class _Asker:
 
     def _name(self, node: s.Name) -> str | None:
         return _described(node.name, v.ATTRIBUTES)
+
+    @staticmethod
+    def _quoted(node: s.Setting | s.ExpectOption) -> str | None:
+        if not isinstance(node, s.Setting) or not node.quoted:
+            return None
+        return f'`"{node.option}"` is handed to the optimizer\'s group as it is, for optimizers that read such a key'
 
     def _option(self, name: str) -> str | None:
         for optimizer, options in self.session.options.items():

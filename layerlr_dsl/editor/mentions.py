@@ -1,4 +1,4 @@
-"""Where lets and groups are defined and used, and what stands at a place in a statement."""
+"""Where lets, groups and named optimizers are defined and used, and what stands at a place in a statement."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def path_to(node: Any, offset: int) -> list[Any]:
 
 @record
 class Mention:
-    """A let or group where it is defined or used; `span` is the bare name, without `@`."""
+    """A let, group or named optimizer where it is defined or used; `span` is the bare name, without `@`."""
 
-    kind: Literal["let", "group"]
+    kind: Literal["let", "group", "optimizer"]
     name: str
     span: Span
     defines: bool
@@ -46,6 +46,10 @@ def mentions(statement: s.Statement) -> Iterator[Mention]:
         elif isinstance(node, s.Name | s.Subscript) and node.name not in bound:
             start = node.span.start
             yield Mention("let", node.name, Span(node.span.source, start, start + len(node.name)), False)
+        elif isinstance(node, s.OptimizerStatement) and node.name_span is not None:
+            yield Mention("optimizer", node.name_span.text, node.name_span, True)
+        elif isinstance(node, s.Setting) and node.option == "optimizer" and isinstance(node.value, s.Factory):
+            yield Mention("optimizer", node.value.name, node.value.name_span, False)
         elif isinstance(node, s.SchedulePart) and not node.factory.arguments:
             yield Mention("let", node.factory.name, node.factory.name_span, False)
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.editor.findings import Elsewhere, Here
 from layerlr_dsl.editor.mentions import Mention, mentions
 from layerlr_dsl.editor.navigation import Occurrence, definition, occurrences, same
@@ -41,6 +42,8 @@ def rename(
         raise CannotRename(f"`{new}` is no name: letters, digits and `_`, not beginning with a digit")
     if mention.kind == "let" and new in RESERVED:
         raise CannotRename(f"`{new}` is a word of the language")
+    if mention.kind == "optimizer" and (new == "default" or optimizers.find_unimported(new) is not None):
+        raise CannotRename(f"`{new}` is the name of an optimizer itself")
     every = _known(_sharing(session, list(opened), mention))
     if any(o.mention.defines and o.mention.kind == mention.kind and o.mention.name == new for _, o in every):
         raise CannotRename(f"there is a {mention.kind} `{new}` already")

@@ -196,6 +196,18 @@ def test_a_model_that_cannot_be_is_said_at_its_spec(client: Client) -> None:
         ("fc -> schedule linear(end_factor=1) |", {"for", "until"}, {"then"}),
         ("optimizer critic = |", {"adamw"}, {"cosine"}),
         ("group g = a\nlet n = last(@|", {"@g"}, {"sqrt"}),
+        ("let a = |", {"progress", "step", "pi", "cosine", "ramp", "choose"}, {"numel", "plateau"}),
+        ("fc -> weight_decay 0.1 * (1 - pro|)", {"progress", "epochs"}, set()),
+        ("fc where pro|", {"ndim", "pi"}, {"progress", "cosine"}),
+        ("expect fc lr < pro|", {"ndim"}, {"progress"}),
+        ("fc -> lr ramp((0%, 1), (1 epoch, 2), |", {"shape", "endpoint", "progress"}, {"warmup"}),
+        ("fc -> lr ramp((0%, |", {"progress"}, {"endpoint"}),
+        ("let a = ramp((0%, 1), (1 epoch, 2), shape=|", {"cosine", "power"}, {"progress", "wsd"}),
+        ("let a = 2 * cosine(|", {"warmup", "floor"}, {"shape"}),
+        ("schedule cosine(warmup=1 epoch, warmup_type=|", {"constant", "sqrt"}, {"cos"}),
+        ("let a = progress\nlet b = 2\nschedule |", {"a", "cosine"}, {"b"}),
+        ("let a = progress\nfc -> schedule |", {"a", "cosine"}, set()),
+        ("optimizer critic = sgd(lr=1)\nfc -> optimizer |", {"critic", "adamw"}, set()),
         ("include |", {'"whole.lr"'}, {'"typing.lr"'}),
         ("model |", {'"m.json"', '"torchvision:'}, set()),
     ],
@@ -645,3 +657,35 @@ def test_what_cannot_be_drawn_for_want_of_something_says_what(client: Client) ->
     assert news["drawing"]["end"] == 10
     assert "as if it were 10 epochs" in news["stale"]
     assert client.request("layerlr/page", {"uri": "file:///nowhere.lr"}) is None
+
+
+NAMED = 'epochs 9\nlet fall = 1 - progress\noptimizer critic = sgd(lr=1)\nhead -> optimizer critic, "rank" 128\nschedule fall\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        (2, 12, "optimizer critic = sgd(lr=1)"),
+        (3, 20, "optimizer critic = sgd(lr=1)"),
+        (3, 28, "handed to the optimizer's group as it is"),
+        (4, 11, "let fall = 1 - progress"),
+    ],
+)
+def test_names_of_optimizers_and_schedules_are_told(
+    client: Client, line: int, column: int, said: str
+) -> None:
+    """Where they are given and where they are used; a quoted option is handed on."""
+    assert said in hover(client, client.open("named.lr", NAMED), line, column)
+
+
+def test_a_named_optimizer_is_found_and_renamed_with_its_uses(client: Client) -> None:
+    """To the name of an optimizer itself it is not."""
+    uri = client.open("named.lr", NAMED)
+    client.settled(uri)
+    place = client.at("definition", uri, 3, 20)
+    first = place[0] if isinstance(place, list) else place
+    assert first["range"]["start"] == {"line": 2, "character": 10}
+    changes = client.at("rename", uri, 3, 20, newName="judge")
+    assert str(changes).count("judge") == 2
+    with pytest.raises(Failed, match="itself"):
+        client.at("rename", uri, 3, 20, newName="adamw")

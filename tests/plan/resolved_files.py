@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.api import Plan
+from layerlr_dsl.model.live import as_module
 from layerlr_dsl.plan.resolve import resolve
 
 TOLERATED = {"LR201", "LR209", "LR301", "LR307"}
@@ -45,12 +46,15 @@ def longest(stage: Stage, clock: Clock) -> Clock:
     return clock.part(clock.total if stage.length is None else clock.ticks(stage.length))
 
 
-def resolved(file: File, length: Length, model: nn.Module) -> Plan:
+def resolved(file: File, length: Length, model: nn.Module | Mapping[str, nn.Module]) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "included.lr").write_text("\n".join(map(statement, file.included)))
-        rules = layerlr.parse(text_of(file, length), str(Path(folder, "main.lr")), root=folder)
+        rules = layerlr.parse(text_of(file, length), str(Path(folder, "main.lr")), root=folder,
+                              lets=dict(file.outside))  # fmt: skip
     clock = rules.clock(**length.outside())
-    plan = resolve(rules.checked, layerlr.Inventory.of(model), clock, before=rules.diagnostics, kind=Plan)
+    plan = resolve(
+        rules.checked, layerlr.Inventory.of(as_module(model)), clock, before=rules.diagnostics, kind=Plan
+    )
     bad = [d for d in plan.diagnostics if d.severity == "error" and d.code not in TOLERATED]
     assert not bad, [(d.code, d.message) for d in bad]
     return plan

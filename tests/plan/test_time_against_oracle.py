@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from resolved_files import may_be_written, resolved
 from time_oracle import File, Parameter, Run, by_reports, never, supposed
-from timed_files import METRICS, Length, files, lengths
+from timed_files import METRICS, Length, files, lengths, under
 from torch import nn
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
@@ -97,21 +97,45 @@ def check_events(file: File, length: Length, frozen: frozenset[str], seed: int =
 
 
 class Live:
-    """A model, its optimizer and schedule in training, one step at a time, and the oracle beside them."""
+    """A model, its optimizer and schedule in training, one step at a time, and the oracle beside them.
+
+    In half of the runs the model is one of several modules under a plan; in some of them it becomes known only
+    behind the optimizer how long the run is.
+    """
 
     def __init__(self, file: File, length: Length, frozen: frozenset[str], seed: int) -> None:
-        self.file, self.clock, self.frozen = file, length.clock, frozen
-        self.plan = resolved(file, length, net(frozen))
         self.chance = random.Random(seed)
+        self.key = self.chance.choice(["", "net"])
+        self.file = under(self.key, file) if self.key else file
+        self.clock, self.frozen = length.clock, frozen
+        self.names = tuple(self._named(net(frozen)))
         self.reports: list[tuple[int, dict[str, float]]] = []
-        self.steps = dict.fromkeys(NAMES, 0)
+        self.steps = dict.fromkeys(self.names, 0)
         self.tick = self.stage = 0
+        self._begin(length)
+
+    def _named(self, model: Net) -> dict[str, nn.Parameter]:
+        """Its parameters as the plan calls them."""
+        first = f"{self.key}." if self.key else ""
+        return {first + name: parameter for name, parameter in model.named_parameters()}
+
+    def _keyed(self, model: Net) -> Any:
+        """What a plan is given."""
+        return {self.key: model} if self.key else model
+
+    def _begin(self, length: Length) -> None:
+        other = length.other()
+        late = self.chance.random() < 0.3 and may_be_written(self.file, other.clock)
+        self.plan = resolved(self.file, other if late else length, self._keyed(net(self.frozen)))
         self._build()
+        if late:
+            self.schedule.relength(epochs=length.epochs, steps_per_epoch=length.per_epoch, steps=length.steps)
+            self.plan = self.schedule.plan
 
     def _build(self) -> None:
         self.model = net(self.frozen)
-        self.optimizer = self.plan.optimizer(self.model)
-        self.schedule = self.plan.schedule(self.model, self.optimizer)
+        self.optimizer = self.plan.optimizer(self._keyed(self.model))
+        self.schedule = self.plan.schedule(self._keyed(self.model), self.optimizer)
 
     def resume(self) -> None:
         """Save, and go on with everything made anew."""
@@ -128,7 +152,7 @@ class Live:
         self.steps = {
             name: count + parameter.requires_grad
             for (name, parameter), count in zip(
-                self.model.named_parameters(), self.steps.values(), strict=True
+                self._named(self.model).items(), self.steps.values(), strict=True
             )
         }
         self.optimizer.step()
@@ -151,12 +175,13 @@ class Live:
         assert self.schedule.stage == (self.file.stages[number - 1].name if number else None)
         begun = self.file.stages[self.stage : number]
         if self.tick and any(stage.fresh for stage in begun):
-            self.steps = dict.fromkeys(NAMES, 0)
+            self.steps = dict.fromkeys(self.names, 0)
         self.stage = max(self.stage, number)
         kinds = {name: group.kind for group in self.plan.groups for name in group.parameters}
         for group in self.optimizer.param_groups:
             for name, parameter in zip(group["param_names"], group["params"], strict=True):
-                wanted = Parameter(run, NAMES, name, name not in self.frozen).at(self.tick)
+                came = name.removeprefix("net.") not in self.frozen
+                wanted = Parameter(run, self.names, name, came).at(self.tick)
                 assert parameter.requires_grad is not wanted["frozen"], (name, self.tick)
                 if kinds[name] == "trains":
                     known = {option: value for option, value in wanted.items() if option in group}

@@ -68,6 +68,8 @@ class Rule:
     schedule: Parts | None = None
     start: Place = None
     end: Place = None
+    optimizer: str | None = None
+    """One of the file's own."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,14 @@ class File:
     lets: tuple[tuple[str, Expr], ...] = ()
     included: tuple[Statement, ...] = ()
     optimizer: str = "adamw"
+    further: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    """Further optimizers of that kind: the name of each, and what its definition says."""
+    outside: tuple[tuple[str, float], ...] = ()
+    """What whoever loads the file gives for some of its `let`s."""
+
+    def values(self) -> dict[str, Expr]:
+        """Every `let`, those from outside in the place of the file's."""
+        return dict(self.lets) | {name: ("num", value) for name, value in self.outside}
 
 
 # ---------------------------------------------------------------- clocks
@@ -298,7 +308,11 @@ def left_of(curve: Curve, peak: float, tick: int, clock: Clock, lets: Mapping[st
     if given.get("warmup_prefix", True):
         # A warm-up that leaves the run nothing leads to where the decay would begin.
         end = max(clock.total, warm + 1)
-        begun = 1.0 if curve.kind == "wsd" else decay(curve.kind, given, warm, warm, least, clock, end)
+        begun = (
+            1.0
+            if curve.kind in ("wsd", "one_cycle")
+            else decay(curve.kind, given, warm, warm, least, clock, end)
+        )
         target = peak * begun
     first = given.get("warmup_start_factor", 0.0) * target
     if "warmup_lr" in given:
@@ -354,6 +368,11 @@ def decay(
     if kind == "inverse_sqrt":
         scale = clock.ticks(given["timescale"])
         return max(math.sqrt(scale / (tick - warm + scale)), least)
+    if kind == "one_cycle":
+        return _one_cycle(given, tick, warm, least, clock)
+    if kind == "slanted_triangular":
+        lowest = max(least, 1 / given["ratio"] if "ratio" in given else 0.0) or 1 / 32
+        return lowest + (1 - lowest) * (0.0 if tick >= end else _slanted(given, tick, warm, clock))
     if kind == "wsd":
         fall = max(end - clock.ticks(given.get("decay", Time(Fraction(10), "%"))), start)
         if tick < fall:
@@ -362,6 +381,36 @@ def decay(
         p = 1.0 if length <= 0 else min((tick - fall) / length, 1.0)
         return between(given.get("decay_type", ("linear", 1.0)), 1.0, least, p) if p < 1 else least
     raise AssertionError(kind)
+
+
+def _one_cycle(given: dict[str, Any], tick: int, warm: int, least: float, clock: Clock) -> float:
+    """torch's `OneCycleLR` with two phases: the first ends at pct_start * total - 1, the second at total - 1."""
+    first = 1 / given.get("div_factor", 25.0)
+    if not {"floor", "min_lr"} & given.keys():
+        least = first / given.get("final_div_factor", 1e4)
+    close = max(clock.total - 1, 1)
+    peak: Fraction | int = warm
+    if not warm:
+        peak = min(
+            max(clock.exact(given.get("peak_at", Time(Fraction(30), "%"))) - 1, Fraction(0)), Fraction(close)
+        )
+    if tick < peak:
+        return between(("cosine", 1.0), max(first, least), 1.0, float(tick / peak))
+    return (
+        least
+        if tick >= close
+        else between(("cosine", 1.0), 1.0, least, float((tick - peak) / (close - peak)))
+    )
+
+
+def _slanted(given: dict[str, Any], tick: int, warm: int, clock: Clock) -> float:
+    """p of Howard and Ruder 2018, section 3.2; a warm-up is the rise."""
+    share = given.get("cut_frac", 0.1)
+    cut = warm or int(clock.total * share)
+    if tick < cut:
+        return tick / cut
+    fall = clock.total - warm if warm else cut * (1 / share - 1) if cut else clock.total
+    return max(1 - (tick - cut) / max(fall, 1), 0.0)
 
 
 def _restarting(given: dict[str, Any], since: int, end: int, clock: Clock) -> float:
@@ -610,8 +659,8 @@ class Parameter:
 
     def options_at(self, tick: int) -> dict[str, Any]:
         """What the rules give, before any schedule."""
-        now: dict[str, Any] = dict(DEFAULTS[self.run.file.optimizer])
-        lets = dict(self.run.file.lets)
+        now: dict[str, Any] = {**DEFAULTS[self.run.file.optimizer], **self._of_its_optimizer()}
+        lets = self.run.file.values()
         for stage, rule, captures, _ in self.said():
             if not isinstance(rule, Rule) or not self.run.open(rule.start, rule.end, stage, tick):
                 continue
@@ -623,6 +672,11 @@ class Parameter:
             for option, factor in rule.factors:
                 now[option] = now[option] * worth(factor, here)
         return now
+
+    def _of_its_optimizer(self) -> dict[str, float]:
+        """What the definition of the optimizer says that rules choose for it."""
+        chosen = [rule.optimizer for _, rule, _, _ in self.said() if getattr(rule, "optimizer", None)]
+        return dict(dict(self.run.file.further)[chosen[-1]]) if chosen else {}
 
     def schedule_at(self, tick: int) -> tuple[int, Parts] | None:
         """The schedule in force, with its stage: a rule's, else the stage's, else the file's."""
@@ -642,7 +696,7 @@ class Parameter:
         if scheduled is not None:
             begins, own, curve = self.run.part_at(*scheduled, tick)
             peak, since = rate, tick - begins
-            rate = left_of(curve, peak, since, own, dict(self.run.file.lets))
+            rate = left_of(curve, peak, since, own, self.run.file.values())
             if curve.kind == "plateau":
                 rate *= self.run.plateau(*scheduled, tick)
                 given = dict(curve.given)

@@ -32,6 +32,10 @@ PATTERNS = ["**", "*", "stem", "norm", "norm.weight", "layers.0", "layers.*", "l
             "layers.1.weight", "head.bias"]  # fmt: skip
 CAPTURING = ["layers.<i>", "layers.<i>.weight"]
 METRICS = ["val_loss", "acc"]
+RISING = ("one_cycle", "slanted_triangular")
+"""Schedules whose rise is their own."""
+QUOTED = "rank"
+"""An option that no optimizer of these files knows."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,16 @@ class Length:
     def outside(self) -> dict[str, Any]:
         given = {"epochs": self.epochs, "steps_per_epoch": self.per_epoch, "steps": self.steps}
         return {name: value for name, value in given.items() if name not in self.in_file}
+
+    def other(self) -> Length:
+        """A length of the same kind that is not this one."""
+        if self.per_epoch is not None:
+            return replace(self, per_epoch=self.per_epoch + 1)
+        return (
+            replace(self, steps=self.steps + 1)
+            if self.steps
+            else replace(self, epochs=(self.epochs or 0) + 1)
+        )
 
     def lines(self) -> list[str]:
         named = {"epochs": self.epochs, "steps_per_epoch": self.per_epoch, "steps": self.steps}
@@ -86,6 +100,7 @@ class Drawn:
         self.draw = draw
         self.clock = clock
         self.lets: dict[str, Expr] = {}
+        self.further: tuple[str, ...] = ()
         self.units = ["%"] + ["step"] * clock.steps + ["epoch"] * (clock.epoch is not None)
         self.names = ["progress"] + ["step", "steps"] * clock.steps
         self.names += ["epoch", "epochs"] * (clock.epoch is not None)
@@ -183,7 +198,7 @@ class Drawn:
     def curve(self, factor: bool = False) -> Curve:
         epochs = self.clock.epoch is not None
         kinds = ["constant", "cosine", "linear", "polynomial", "step", "multistep", "inverse_sqrt", "wsd",
-                 "cosine_restarts", "exponential", "ends"]  # fmt: skip
+                 "cosine_restarts", "exponential", "ends", "one_cycle", "slanted_triangular"]  # fmt: skip
         kinds += ["plateau"] * (not factor)
         kind = self.one(*(k for k in kinds if epochs or k != "exponential"))
         given: dict[str, Any] = {}
@@ -194,13 +209,14 @@ class Drawn:
                 given["start_factor"] = self.one(0.0, 0.5)
         ends = bool(given)
         given |= self._own(kind, ends)
-        if kind != "constant" and not ends and self.chance(3):
+        lowest = bool(given.keys() & {"ratio", "final_div_factor"})
+        if kind != "constant" and not ends and not lowest and self.chance(3):
             given["min_lr" if not factor and self.chance(2) else "floor"] = self.one(0.01, 0.2)
         if given.get("decay_type", ("", 1))[0] == "exponential" and not {"floor", "min_lr"} & given.keys():
             given["floor"] = 0.05
-        if self.chance(2):
+        if not given.keys() & {"peak_at", "div_factor", "cut_frac"} and self.chance(2):
             given |= self._warmup(kind, factor)
-        if kind not in ("inverse_sqrt", "cosine_restarts", "plateau") and self.chance(4):
+        if kind not in ("inverse_sqrt", "cosine_restarts", "plateau", *RISING) and self.chance(4):
             given["endpoint"] = True
         if epochs and self.chance(4):
             given["interval"] = "epoch"
@@ -225,6 +241,10 @@ class Drawn:
             return {"metric": self.one(*METRICS), "factor": 0.5, "patience": self.one(0, 1)}
         if kind == "wsd":
             return {"decay": self.time(), "decay_type": self.shape()}
+        if kind in RISING:
+            own = {"one_cycle": {"peak_at": self.time(1), "div_factor": 10.0, "final_div_factor": 100.0},
+                   "slanted_triangular": {"cut_frac": self.one(0.2, 0.3), "ratio": 8.0}}[kind]  # fmt: skip
+            return {name: value for name, value in own.items() if self.chance(2)}
         return {}
 
     def _warmup(self, kind: str, factor: bool) -> dict[str, Any]:
@@ -234,7 +254,7 @@ class Drawn:
             if not factor and kind != "constant" and self.chance(2):
                 del given["warmup_start_factor"]
                 given["warmup_lr"] = self.one(1e-3, 0.3)
-        if kind not in ("constant", "inverse_sqrt", "plateau") and self.chance(3):
+        if kind not in ("constant", "inverse_sqrt", "plateau", *RISING) and self.chance(3):
             given["warmup_prefix"] = False
         return given
 
@@ -249,6 +269,8 @@ class Drawn:
             return Parts(((self.named() if self.chance(4) else self.curve(), None),))
         shares = self.one((30, 30), (25,), (50,))
         first = tuple((self.curve(), Time(Fraction(share), "%")) for share in shares)
+        if self.clock.steps and self.chance(3):
+            first = ((self.curve(), Time(Fraction(self.one(1, 2)), "step")),)
         return Parts((*first, (self.named() if self.chance(3) else self.curve(), None)))
 
     # ------------------------------------------------------------ statements
@@ -272,7 +294,7 @@ class Drawn:
             return Time(low, unit), Time(high, unit)
         return (start if kind == "from" else None), (end if kind == "until" else None)
 
-    def rule(self, optimizer: str) -> Rule:
+    def rule(self, optimizer: str, staged: bool) -> Rule:
         capture = self.chance(4)
         pattern = self.one(*(CAPTURING if capture else PATTERNS))
         options = ["lr", "lr", "lr", "weight_decay"]
@@ -286,20 +308,28 @@ class Drawn:
             sets = ((option, self.option(option, capture)),)
         if self.chance(6):
             return Rule(pattern, sets, factors, self.parts())
+        if not staged and self.chance(6):
+            return self._unwindowed(pattern, sets, factors)
         return Rule(pattern, sets, factors, None, *self.window())
+
+    def _unwindowed(self, pattern: str, sets: Any, factors: Any) -> Rule:
+        """A rule with what no window may limit: an option in quotes, or an optimizer of the file's own."""
+        if self.further and self.chance(2):
+            return Rule(pattern, sets, factors, optimizer=self.one(*self.further))
+        return Rule(pattern, (*sets, (QUOTED, ("num", self.one(3, 8)))), factors)
 
     def statement(self, optimizer: str, staged: bool) -> Statement:
         kind = self.one("rule", "rule", "rule", "rule", "freeze", "freeze", "unfreeze", "turns", "statistics")
         pattern = self.one(*PATTERNS)
         warmup = self.time(0, 3) if self.chance(3) else None
         if kind == "rule":
-            return self.rule(optimizer)
+            return self.rule(optimizer, staged)
         if kind == "freeze":
             return Freeze(pattern, *self.window(), warmup, self.chance(4))
         if kind == "statistics":
             return Statistics(self.one("**", "norm", "norm.weight", "*"), *self.window())
         if kind == "unfreeze":
-            return Unfreeze(pattern, self.one(None, self.time()), warmup)
+            return Unfreeze(pattern, self.one(None, self.time(), self.condition()), warmup)
         turns = [(self.one(*PATTERNS[1:]), None) for _ in range(self.one(1, 2))]
         turns.insert(self.draw(st.integers(0, 1)), ("layers.<i>", self.one("ascending", "descending")))
         first = self.time(0, 4) if self.chance(2) else None
@@ -313,6 +343,9 @@ def files(draw: st.DrawFn, length: Length, metrics: bool = True) -> File:
     for name in ("fall", "rise")[: drawn.one(0, 0, 1, 2)]:
         drawn.lets[name] = drawn.value(2)
     optimizer = drawn.one("adamw", "adamw", "sgd")
+    drawn.further = drawn.one((), (), ("second",))
+    further = tuple((name, (("lr", 0.02), ("weight_decay", 0.3))) for name in drawn.further)
+    outside = tuple((name, drawn.one(0.25, 0.5, 1.0)) for name in drawn.lets if drawn.chance(5))
 
     def some(most: int, staged: bool = False) -> tuple[Statement, ...]:
         found: list[Statement] = [
@@ -324,12 +357,13 @@ def files(draw: st.DrawFn, length: Length, metrics: bool = True) -> File:
 
     included: tuple[Statement, ...] = ()
     if drawn.chance(4):
-        included = tuple(drawn.statement(optimizer, False) for _ in range(drawn.one(1, 2)))
+        included = tuple(drawn.statement(optimizer, True) for _ in range(drawn.one(1, 2)))
     above = some(4)
     stages = _stages(drawn, some) if drawn.chance(2) else ()
-    after = some(2) if stages and drawn.chance(3) else ()
+    after = some(2, True) if stages and drawn.chance(3) else ()
     schedule = drawn.parts() if drawn.chance(2) else None
-    return File(above, stages, after, schedule, tuple(drawn.lets.items()), included, optimizer)
+    lets = tuple(drawn.lets.items())
+    return File(above, stages, after, schedule, lets, included, optimizer, further, outside)
 
 
 def _stages(drawn: Drawn, some: Any) -> tuple[Stage, ...]:
@@ -342,13 +376,33 @@ def _stages(drawn: Drawn, some: Any) -> tuple[Stage, ...]:
         if kind in ("for", "both"):
             share = drawn.one(*([10, 20, 30] if drawn.chance(2) else [25, Fraction(100, 3), 5]))
             length = Time(Fraction(share), "%")
-            if drawn.clock.epoch is not None and drawn.chance(2):
+            if drawn.clock.steps and drawn.chance(3):
+                length = Time(Fraction(drawn.one(1, 2, max(drawn.clock.total // 3, 1))), "step")
+            elif drawn.clock.epoch is not None and drawn.chance(2):
                 length = Time(drawn.clock.length * share / 100 / drawn.clock.epoch, "epoch")
         if kind in ("until", "both"):
             until = drawn.condition()
         fresh, schedule = drawn.chance(3), drawn.parts() if drawn.chance(2) else None
         stages.append(Stage(f"s{number}", length, until, fresh, schedule, some(3, True)))
     return tuple(stages)
+
+
+def under(key: str, file: File) -> File:
+    """The same file for a model that several modules make up, this one under a key."""
+
+    def placed(pattern: str) -> str:
+        return pattern if pattern.startswith("**") else f"{key}.{pattern}"
+
+    def moved(statement: Any) -> Any:
+        if isinstance(statement, Include):
+            return statement
+        if isinstance(statement, Turns):
+            return replace(statement, turns=tuple((placed(pattern), by) for pattern, by in statement.turns))
+        return replace(statement, pattern=placed(statement.pattern))
+
+    stages = tuple(replace(s, statements=tuple(map(moved, s.statements))) for s in file.stages)
+    return replace(file, above=tuple(map(moved, file.above)), stages=stages, after=tuple(map(moved, file.after)),
+                   included=tuple(map(moved, file.included)))  # fmt: skip
 
 
 def without_conditions(file: File) -> File:
@@ -468,9 +522,11 @@ def statement(s: Any) -> str:
         turns = " then ".join(pattern + ways[by] for pattern, by in s.turns)
         first = "" if s.first is None else f" starting at {moment(s.first)}"
         return f"unfreeze {turns} every {duration(s.every)}{first}{warmup}"
-    settings = [f"{option} {expression(value)}" for option, value in s.sets]
+    quoted = {QUOTED: f'"{QUOTED}"'}
+    settings = [f"{quoted.get(option, option)} {expression(value)}" for option, value in s.sets]
     settings += [f"{option} *= {expression(value)}" for option, value in s.factors]
     settings += [f"schedule {parts(s.schedule)}"] if s.schedule else []
+    settings += [f"optimizer {s.optimizer}"] if s.optimizer else []
     return f"{s.pattern} -> {', '.join(settings)}{window(s.start, s.end)}"
 
 
@@ -483,6 +539,9 @@ def heading(stage: Stage) -> str:
 def text_of(file: File, length: Length) -> str:
     """The file in the language."""
     lines = [*length.lines(), f"optimizer {file.optimizer}"]
+    for name, given in file.further:
+        listed = ", ".join(f"{option}={value}" for option, value in given)
+        lines += [f"optimizer {name} = {file.optimizer}({listed})"]
     lines += [f"let {name} = {expression(value)}" for name, value in file.lets]
     lines += [f"schedule {parts(file.schedule)}"] if file.schedule else []
     lines += map(statement, file.above)

@@ -1,9 +1,10 @@
 """Recipes that re-say public training code give its numbers, parameter by parameter and step by step.
 
 `numbers/NAME.json` holds what that code gives: for each class of parameters its options at some steps, or null
-where it is frozen. They come from runs of the code that each recipe names, but for beit_finetune, deformable_detr,
-mae_linear_probe, megatron_wsd, open_clip_locked, rt_detr, t5_adafactor, vitdet and yolox, which are worked out from the
-formulas of that code; `within` is how exact that code is, where it counts in single precision.
+where it is frozen. They come from runs of the code that each recipe names, but for barlow_twins, beit_finetune, coop,
+deformable_detr, gaussian_splatting, mae_linear_probe, megatron_wsd, open_clip_locked, rt_detr, segformer, simsiam,
+t5_adafactor, vitdet and yolox, which are worked out from the formulas of that code; `within` is how
+exact that code is, where it counts in single precision.
 """
 
 from __future__ import annotations

@@ -159,6 +159,13 @@ of_scheduler(
 )
 of_scheduler("transformers: `get_inverse_sqrt_schedule(10)`", _transformers("get_inverse_sqrt_schedule", 10))
 
+of_scheduler(
+    "transformers: `get_cosine_with_min_lr_schedule_with_warmup_lr_rate(10, min_lr_rate=0.1)`, from 0.02",
+    _transformers(
+        "get_cosine_with_min_lr_schedule_with_warmup_lr_rate", 10, 100, min_lr_rate=0.1, warmup_lr_rate=0.02
+    ),
+)
+
 # ---------------------------------------------------------------- timm
 
 
@@ -200,6 +207,23 @@ of_scheduler("timm: `CosineLRScheduler(k_decay=1.5)`", _timm("CosineLRScheduler"
 of_scheduler(
     "timm: `StepLRScheduler(decay_t=24, decay_rate=0.97)`",
     _timm("StepLRScheduler", decay_t=24, decay_rate=0.97),
+)
+
+of_scheduler(
+    "timm: `StepLRScheduler(decay_t=24)`, warm-up in front, which it does not count",
+    _timm("StepLRScheduler", decay_t=24, decay_rate=0.1, warmup_t=10, warmup_lr_init=1e-5),
+)
+of_scheduler(
+    "timm: `MultiStepLRScheduler(decay_t=[30, 60])`, a step early",
+    _timm("MultiStepLRScheduler", decay_t=[30, 60], decay_rate=0.1),
+)
+of_scheduler(
+    "timm: `TanhLRScheduler(lb=-7, ub=3, lr_min=1e-5)`",
+    _timm("TanhLRScheduler", t_initial=100, lb=-7.0, ub=3.0, lr_min=1e-5),
+)
+of_scheduler(
+    "timm: `PolyLRScheduler(power=0.5, lr_min=1e-5)`, warm-up instead of the first 5 steps",
+    _timm("PolyLRScheduler", t_initial=100, power=0.5, lr_min=1e-5, warmup_t=5, warmup_lr_init=1e-5),
 )
 
 # ---------------------------------------------------------------- formulas
@@ -395,6 +419,91 @@ def _(peak: float, k: int) -> float:
 @of_formula('diffusers: `piecewise_constant`, `"1:10,0.1:20,0.01"`')
 def _(peak: float, k: int) -> float:
     return peak * (1 if k < 10 else 0.1 if k < 20 else 0.01)
+
+
+@of_formula("Megatron-LM: WSD, `minus_sqrt` style, `lr_wsd_decay_iters` 30")
+def _(peak: float, k: int) -> float:
+    low = peak / 10
+    if k <= 10:
+        return peak * k / 10
+    return peak if k <= 70 else low + (1 - sqrt((k - 70) / 30)) * (peak - low)
+
+
+@of_formula("Megatron-LM: inverse square root, least a tenth")
+def _(peak: float, k: int) -> float:
+    return peak * k / 10 if k <= 10 else max(peak / 10, peak * sqrt(10) / sqrt(k))
+
+
+@of_formula("fairseq: `cosine`, `t_mult` 2, `lr_shrink` 0.75, period 20")
+def _(peak: float, k: int) -> float:
+    if k < 10:
+        return peak * k / 10
+    n, begins, period = 0, 0, 20
+    while begins + period <= k - 10:
+        n, begins, period = n + 1, begins + period, 2 * period
+    return peak * 0.75**n * _half((k - 10 - begins) / period)
+
+
+@of_formula("mmcv: `poly` with a linear warm-up, which multiplies")
+def _(peak: float, k: int) -> float:
+    regular = peak * (1 - k / STEPS) ** 0.9
+    return regular * (1 - (1 - k / 10) * (1 - 0.001)) if k < 10 else regular
+
+
+@of_formula("dassl, CoOp: a constant epoch, then a cosine that began with it")
+def _(peak: float, k: int) -> float:
+    epoch = k // PER_EPOCH
+    return peak * 0.005 if epoch < 1 else peak * _half((epoch - 1) / 10)
+
+
+@of_formula("Lightning Bolts: `LinearWarmupCosineAnnealingLR(3, 10)`, once an epoch")
+def _(peak: float, k: int) -> float:
+    epoch = k // PER_EPOCH
+    return peak * epoch / 2 if epoch < 3 else peak * _half((epoch - 3) / 7)
+
+
+@of_formula("LLM Foundry: inverse square root, cool-down to 0")
+def _(peak: float, k: int) -> float:
+    """`coeff / (t + shift) ** 0.5`, and a line from what that is where the cool-down begins."""
+    if k < 10:
+        return peak * k / 10
+    factor = sqrt(20) / sqrt(min(k, 80) + 20 - 10)
+    return peak * factor * (1 if k < 80 else 1 - (k - 80) / 20)
+
+
+@of_formula("DeepSeek-LLM: 31.6 % from 80 %, 10 % from 90 %")
+def _(peak: float, k: int) -> float:
+    return peak * (min(1, k / 10) if k < 80 else 0.316 if k < 90 else 0.1)
+
+
+@of_formula("icefall: `Eden(50, 3)`")
+def _(peak: float, k: int) -> float:
+    epoch = k // PER_EPOCH
+    factor = ((k**2 + 50**2) / 50**2) ** -0.25 * ((epoch**2 + 3**2) / 3**2) ** -0.25
+    return float(peak * factor * (1.0 if k >= 20 else 0.5 + 0.5 * k / 20))
+
+
+@of_formula("mip-NeRF: log-linear, with a delay")
+def _(peak: float, k: int) -> float:
+    delay = 0.01 + 0.99 * math.sin(0.5 * pi * min(k / 20, 1))
+    t = k / STEPS
+    return delay * math.exp(math.log(peak) * (1 - t) + math.log(peak / 100) * t)
+
+
+@of_formula("EDM2: flat, then an inverse square root")
+def _(peak: float, k: int) -> float:
+    return peak / sqrt(max(k / 30, 1)) * min(k / 10, 1)
+
+
+@of_formula("TensorFlow's EfficientNet: stairs every 2.4 epochs")
+def _(peak: float, k: int) -> float:
+    warmup = 5 * PER_EPOCH
+    return float(peak * k / warmup if k < warmup else peak * 0.97 ** (k // 24))
+
+
+@of_formula("FixMatch: 7/16 of half a cosine")
+def _(peak: float, k: int) -> float:
+    return peak * cos(7 * pi * k / (16 * STEPS))
 
 
 # ---------------------------------------------------------------- the lines of the page

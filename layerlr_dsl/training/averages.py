@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,37 +18,59 @@ from torch import Tensor, nn
 from layerlr_dsl.model import live
 from layerlr_dsl.training.modes import FrozenModules, hold_in_copy, statistics
 
+
+class Kind(NamedTuple):
+    """Classes that average a model. average: the attribute that has the average, model: the one that has the model.
+
+    Without the latter, `update` is given the model.
+    """
+
+    names: tuple[str, ...]
+    update: str
+    average: str
+    model: str | None = None
+
+
 AVERAGES = {
-    "torch.optim.swa_utils": (("AveragedModel",), "update_parameters", "module"),
-    "timm.utils.model_ema": (("ModelEmaV2", "ModelEmaV3"), "update", "module"),
-    "mmengine.model.averaged_model": (("BaseAveragedModel",), "update_parameters", "module"),
-    "ultralytics.utils.torch_utils": (("ModelEMA",), "update", "ema"),
+    "torch.optim.swa_utils": Kind(("AveragedModel",), "update_parameters", "module"),
+    "timm.utils.model_ema": Kind(("ModelEmaV2", "ModelEmaV3"), "update", "module"),
+    "mmengine.model.averaged_model": Kind(("BaseAveragedModel",), "update_parameters", "module"),
+    "ultralytics.utils.torch_utils": Kind(("ModelEMA",), "update", "ema"),
+    "ignite.handlers.ema_handler": Kind(("EMAHandler",), "_update_ema_model", "ema_model", "model"),
+    "ema_pytorch.ema_pytorch": Kind(("EMA",), "update", "ema_model", "model"),
 }
-"""By the module that has them: classes, their method that is given the model, and where the average is."""
+"""By the module that has them."""
 
 
 def hold_in_averages() -> None:
-    """From now on the averages of torch, timm, mmengine and ultralytics take what is frozen as it is, and average the rest."""
-    for module, (classes, method, average) in AVERAGES.items():
-        for name in classes:
-            kind = getattr(sys.modules.get(module), name, None)
-            if kind is not None:
-                _hold_in(kind, method, average)
+    """From now on the averages of torch and of others take what is frozen as it is, and average the rest."""
+    for module, kind in AVERAGES.items():
+        for name in kind.names:
+            found = getattr(sys.modules.get(module), name, None)
+            if found is not None:
+                _hold_in(found, kind)
 
 
-def _hold_in(kind: type, method: str, average: str) -> None:
-    update = getattr(kind, method)
+def _hold_in(averaging: type, kind: Kind) -> None:
+    update = getattr(averaging, kind.update)
     if hasattr(update, "_layerlr_holds"):
         return
 
     @functools.wraps(update)
-    def holding(self: Any, model: nn.Module, *arguments: Any, **named: Any) -> Any:
-        result = update(self, model, *arguments, **named)
-        copy_frozen(model, getattr(self, average))
+    def holding(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = update(self, *arguments, **named)
+        copy_frozen(_averaged(self, kind, arguments, named), getattr(self, kind.average))
         return result
 
     holding._layerlr_holds = True  # type: ignore[attr-defined]
-    setattr(kind, method, holding)
+    setattr(averaging, kind.update, holding)
+
+
+def _averaged(averaging: Any, kind: Kind, arguments: tuple[Any, ...], named: dict[str, Any]) -> nn.Module:
+    """The model that was averaged: an attribute, or what the call was given."""
+    given = (*arguments, named.get("model"))
+    model: nn.Module = given[0] if kind.model is None else getattr(averaging, kind.model)
+    return model
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -85,12 +86,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "LAYERLR_DEBUG": ""}
 
 
-def start(line: list[object], output: Path | None = None, **variables: str) -> int:
-    """Run a command in a forked process, which is warm already; returns its number."""
+def start(line: list[object], output: Path | None = None, kill_after: float = 0.0, **variables: str) -> int:
+    """Run a command in a forked process, which is warm already; returns its number.
+
+    `kill_after` so many seconds of processor time (0: never) a signal that nobody handles ends it.
+    """
     child = os.fork()
     if child:
         return child
     try:
+        signal.setitimer(signal.ITIMER_PROF, kill_after)
         from layerlr_dsl.cli import run
 
         os.environ.update(variables)

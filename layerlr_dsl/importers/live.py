@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.catalogue import optimizers as catalogue
@@ -34,6 +35,7 @@ _BOOKKEEPING = {
     "min_lr",
     "lr_mult",
     "decay_mult",
+    *("max_momentum", "base_momentum", "initial_momentum"),
 }
 """Entries of groups that no optimizer reads; `lr_scale` is timm's, whose schedulers multiply the rate by it."""
 _SHOWN = 3
@@ -123,7 +125,9 @@ def _options(
 
 def _plain(entry: Any) -> Any:
     if hasattr(entry, "item") and getattr(entry, "numel", lambda: 1)() == 1:
-        return entry.item()
+        return _plain(entry.item())
+    if isinstance(entry, float) and not isfinite(entry):
+        raise SourceFault(f"a group of the optimizer says {entry}, which no rule can")
     return tuple(_plain(item) for item in entry) if isinstance(entry, list | tuple) else entry
 
 
@@ -139,12 +143,20 @@ def describe(live: Live, kind: str = "torch") -> Description:
     for option in several:
         _merge(merged, _ruled(live, candidates, option, several[option]), option)
     rules = [*merged] if quoted == frozenset() else [_with_quotes(rule, quoted) for rule in merged]
-    return Description(
-        kind,
-        (*rules, *_freezes(live, candidates)),
-        nodes.factory(live.info.name, **shared),
-        left_out=tuple(_noted(live)),
-    )
+    factory = nodes.factory(live.info.name, **shared)
+    if _takes_all(live):
+        optimizer = factory
+    else:
+        # It cannot have those that do not train: they get the default one, which never steps them.
+        optimizer = nodes.factory("adamw")
+        own = (Rule(one, {"optimizer": factory}) for one in _covers(candidates, live.trains, True))
+        rules = [*own, *rules]
+    return Description(kind, (*rules, *_freezes(live, candidates)), optimizer, left_out=tuple(_noted(live)))
+
+
+def _takes_all(live: Live) -> bool:
+    """Whether the optimizer takes all of the model, the shapes of what it does not train included."""
+    return all(catalogue.refused(live.info, len(shape)) is None for shape in live.inventory.shapes)
 
 
 def _with_quotes(rule: Rule, quoted: frozenset[str]) -> Rule:

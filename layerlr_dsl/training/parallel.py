@@ -7,7 +7,10 @@ leaves the ranks apart without a word. There the flag stays on and gradients are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, Literal
 
 import torch
@@ -17,7 +20,7 @@ from torch.optim import Adafactor, Optimizer
 
 from layerlr_dsl.optim.several import Several
 from layerlr_dsl.training import copies
-from layerlr_dsl.training.errors import TrainingError, listed
+from layerlr_dsl.training.errors import ScheduleWarning, TrainingError, listed
 
 
 def ranks() -> int:
@@ -124,6 +127,26 @@ def require_reduced(reducer: Any, trains: dict[str, nn.Parameter], frozen: dict[
         )
 
 
+_PATIENCE = 60.0
+"""Seconds that the other processes may take to come to a report without a word."""
+_ALONE = (
+    "schedule.report waits for the other processes: all of them must call it, also those that have nothing to report, "
+    "and what rank 0 reports counts. Where another process knows the metric, send it to rank 0 first"
+)
+
+
+@contextmanager
+def told_if_it_takes_long(text: str, patience: float = _PATIENCE) -> Iterator[None]:
+    """Warn from a thread of its own when what is in here has not ended after so many seconds."""
+    timer = Timer(patience, lambda: warnings.warn(text, ScheduleWarning, stacklevel=1))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def from_rank_zero(report: Callable[[], dict[str, float]]) -> dict[str, float]:
     """What rank 0 reports, on every rank; all of them must call this. Its TypeError is raised on all."""
     if ranks() == 1:
@@ -134,7 +157,8 @@ def from_rank_zero(report: Callable[[], dict[str, float]]) -> dict[str, float]:
             carried = [report()]
         except TypeError as error:
             carried = [str(error)]
-    dist.broadcast_object_list(carried, src=0)
+    with told_if_it_takes_long(_ALONE):
+        dist.broadcast_object_list(carried, src=0)
     if isinstance(carried[0], str):
         raise TypeError(carried[0])
     return dict(carried[0])

@@ -145,6 +145,29 @@ def test_a_rate_that_a_scheduler_has_moved_is_taken_from_before() -> None:
     assert "** -> lr 0.5" in import_optimizer(optimizer, model).text
 
 
+def test_muon_on_the_matrices_alone_becomes_rules() -> None:
+    """The rest is frozen, and gets another optimizer, since Muon takes no vectors."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.Linear(2, 2))
+    optimizer = torch.optim.Muon([model[0].weight, model[2].weight], lr=0.02, momentum=0.9)
+    made = import_optimizer(optimizer, model)
+    assert made.differences == ()
+    plan = layerlr.parse(made.text).resolve(model, epochs=1)
+    trains = {name: options for name, options in plan.at(epoch=0).items() if not options["frozen"]}
+    assert {name: (o["lr"], o["momentum"]) for name, o in trains.items()} == {
+        "0.weight": (0.02, 0.9),
+        "2.weight": (0.02, 0.9),
+    }
+
+
+def test_a_rate_that_no_rule_can_say_is_refused() -> None:
+    """Said in a sentence."""
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["lr"] = float("nan")
+    with pytest.raises(SourceFault, match="says nan, which no rule can"):
+        import_optimizer(optimizer, model)
+
+
 def test_an_optimizer_of_another_model_is_refused() -> None:
     """With the group and the shape of what is not the model's."""
     with pytest.raises(SourceFault, match=r"group 0.*\(8, 4\).*not one of the model's"):

@@ -1,6 +1,7 @@
 """Metric conditions and plateaus: what is counted, and what a report does."""
 
 import math
+import time
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from nets import resolve, seeded
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.training.errors import ScheduleWarning
+from layerlr_dsl.training.parallel import told_if_it_takes_long
 
 WAITS = "** -> lr 1e-2\nfreeze mid until val_loss stops falling for 2 epochs"
 
@@ -328,3 +330,17 @@ def test_a_plateau_moves_rates_exactly_as_torchs_own():
     _, fresh, resumed = made(rules)
     resumed.load_state_dict(state)
     assert [g["lr"] for g in fresh.param_groups] == [g["lr"] for g in optimizer.param_groups]
+
+
+def test_a_report_that_the_others_do_not_make_is_told_of():
+    """Every process must call it; one that waits for the others says so instead of standing there in silence."""
+    with (
+        pytest.warns(ScheduleWarning, match="all of them must"),
+        told_if_it_takes_long("all of them must", 0.01),
+    ):
+        time.sleep(0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with told_if_it_takes_long("all of them must", 0.1):
+            pass
+        time.sleep(0.2)

@@ -122,6 +122,14 @@ def test_cosine_is_cosine_annealing(clock: Clock) -> None:
     assert factors(ours, total + 1) == pytest.approx(theirs, abs=1e-12)
 
 
+@pytest.mark.parametrize(("thirds", "multiply"), [(5, 1), (5, 2), (7, 1), (20, 2)])
+def test_a_cycle_that_ends_on_a_tick_begins_the_next_one_there(thirds: int, multiply: int) -> None:
+    """The float next to five thirds of a tick is longer than they are: three of them would end behind tick 5."""
+    cycle = Length(Fraction(thirds, 3), "epochs")
+    ours = make("cosine_restarts", {"every": cycle, "multiply": multiply}, EPOCHS)
+    assert ours.factor(thirds) == pytest.approx(1.0, abs=1e-12)
+
+
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("multiply", [1, 2, 3])
 def test_cosine_restarts_is_cosine_annealing_warm_restarts(clock: Clock, multiply: int) -> None:

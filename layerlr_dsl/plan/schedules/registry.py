@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from math import nextafter
 from typing import Any, TypeAlias
 
 from layerlr_dsl.catalogue.schedules import SCHEDULES, instead
@@ -197,11 +198,17 @@ def _falling(along: Callable[[float], float]) -> Maker:
     return lambda values, clock, common: shapes.Falling(**_stretch(values, clock, common), along=along)
 
 
+def _at_most(length: Fraction) -> float:
+    """The largest float that is not above a length: no cycle that ends on a tick ends a hair behind it."""
+    nearest = float(length)
+    return nearest if nearest <= length else nextafter(nearest, 0.0)
+
+
 def _cosine_restarts(values: Values, clock: Clock, common: Parts) -> shapes.Curve:
     return shapes.CosineRestarts(
         **_open(clock, common),
         start=_begins(values, common),
-        period=float(clock.exact(values["every"])),
+        period=_at_most(clock.exact(values["every"])),
         multiply=float(values["multiply"]),
     )
 

@@ -20,7 +20,7 @@ from torch.optim import lr_scheduler
 
 from layerlr_dsl.catalogue.schedules import arguments_of, names
 from layerlr_dsl.model.torchvision_compat import with_torchvision
-from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
+from layerlr_dsl.plan.clock import Clock, Length, Unit, UnknownTime
 from layerlr_dsl.plan.schedules import Plateau, Schedule, ScheduleFault, make
 
 EPOCHS = Clock(Fraction(30))
@@ -593,3 +593,11 @@ def test_a_run_that_is_counted_in_steps_alone_has_every_schedule(name: str) -> N
     """A warm-up of no length needs no epochs to be measured by."""
     schedule = make(name, {}, Clock(steps=100))
     assert schedule.factor(100) == pytest.approx(schedule.factor(99), abs=0.2)
+
+
+@pytest.mark.parametrize("unit", ["steps", "epochs"])
+def test_a_length_that_no_float_holds_is_refused(unit: Unit) -> None:
+    """Not an overflow where the curve is made."""
+    every = Length(Fraction(10) ** 400, unit)
+    with pytest.raises(ScheduleFault, match="every is longer than any run"):
+        make("cosine_restarts", {"every": every}, Clock(3, 10))

@@ -27,6 +27,10 @@ class ScheduleFault(Exception):
         super().__init__(message)
 
 
+_LONGEST = 10**12
+"""Of a length, in any unit: what lies beyond is no number of steps that could be counted exactly as a float."""
+
+
 def read(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, object]) -> dict[str, object]:
     """The value of every argument of schedule `name`, defaults filled in.
 
@@ -156,6 +160,8 @@ def _length(argument: str, info: ArgumentInfo, value: object) -> Length:
         raise ScheduleFault(argument, f"{argument} must be a stretch of time", f"write {argument}=2 epochs")
     if value.value < 0 or (info.positive and value.value == 0):
         raise ScheduleFault(argument, f"{argument} must be {'> 0' if info.positive else '>= 0'}")
+    if value.value > _LONGEST:
+        raise ScheduleFault(argument, f"{argument} is longer than any run", "is a zero too many in it?")
     return value
 
 

@@ -14,6 +14,7 @@ from layerlr_dsl.importers.description import LeftOut, SourceFault
 from layerlr_dsl.importers.reading import Node, Section, as_section, read
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import shown
 from layerlr_dsl.tools.records import record
 
@@ -49,7 +50,9 @@ class _Run:
         """An absolute rate of the arguments as a share of the rate. Raises SourceFault."""
         rate = self.arguments.number(key, None, 0)
         if rate > self.rate:
-            raise SourceFault(f"`{key}` must be at most the rate, {self.rate:g}", self.arguments.line(key))
+            raise SourceFault(
+                f"`{key}` must be at most the rate, {spelled(self.rate)}", self.arguments.line(key)
+            )
         return nodes.arithmetic(rate, "/", self.rate) if rate else 0
 
 

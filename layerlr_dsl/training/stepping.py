@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.training import compiling
 from layerlr_dsl.training.callers import Accelerate, Loop
 from layerlr_dsl.training.pace import Tempo
@@ -83,7 +84,7 @@ class Stepped(LRScheduler):
     def _named(self, tick: float) -> int:
         if tick != int(tick) and self._tempo.clock.counts_steps:
             raise ValueError(
-                f"schedule.step({tick:g}): the number is of an optimizer step here, and no fraction of an epoch. Call "
+                f"schedule.step({spelled(tick)}): the number is of an optimizer step here, and no fraction of an epoch. Call "
                 "schedule.step() without one after every optimizer.step()"
             )
         return int(tick)

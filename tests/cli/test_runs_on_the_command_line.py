@@ -36,7 +36,7 @@ def test_a_run_of_steps_is_planned_in_steps_with_its_stages(staged: str) -> None
 
 def test_an_option_that_moves_is_shown_from_its_start_to_its_end(staged: str) -> None:
     """The value at the start alone would look like one that stays."""
-    assert "weight_decay 0.04 to 0.07405 > 0.07438 to 0.4" in layerlr("plan", staged).out.replace("\n  ", " ")
+    assert "weight_decay 0.04 to 0.4 (cosine)" in layerlr("plan", staged).out.replace("\n  ", " ")
 
 
 def test_what_moves_is_explained_with_its_value_at_the_time(staged: str) -> None:

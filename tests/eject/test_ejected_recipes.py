@@ -17,7 +17,7 @@ from layerlr_dsl.model.specs import inventory_of_spec
 from layerlr_dsl.tools.resources import recipes_path
 
 RULES = recipes_path()
-FOREIGN = {"mae_linear_probe"}
+FOREIGN = {"barlow_twins", "mae_linear_probe"}
 """Those whose optimizer is not torch's own."""
 NAMES = sorted(path.stem for path in RULES.glob("*.lr") if path.stem not in FOREIGN)
 each = pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from fractions import Fraction
 from functools import wraps
@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import click
 
+from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.tools.records import record
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Given = TypeVar("Given")
 
 MODEL_HELP = (
     "The model: torchvision:NAME(kwargs), timm:NAME(kwargs), hf:FOLDER, python:package.module:callable "
@@ -110,6 +112,16 @@ class Run:
     lets: Mapping[str, object] = field(default_factory=dict)
 
 
+def each_once(lets: Iterable[tuple[str, Given]]) -> dict[str, Given]:
+    """What `--let` gives to each name. A name that is given twice is refused: one of the two would count for nothing."""
+    given: dict[str, Given] = {}
+    for name, value in lets:
+        if name in given:
+            raise Refusal(f"--let gives `{name}` twice", "keep one of them")
+        given[name] = value
+    return given
+
+
 class LetValue(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
     """`NAME=VALUE`, the value a literal of the language: `base=3e-4`, `betas=(0.9, 0.99)`."""
 
@@ -170,7 +182,7 @@ def run_options(command: Command) -> Command:
     ) -> Any:
         if epochs is not None and steps is not None:
             raise click.UsageError("--epochs and --steps both give the length of the run: give one of them.")
-        return command(*args, run=Run(epochs, steps_per_epoch, steps, dict(lets)), **others)
+        return command(*args, run=Run(epochs, steps_per_epoch, steps, each_once(lets)), **others)
 
     made: Any = gathered
     for option in reversed(_RUN_OPTIONS):

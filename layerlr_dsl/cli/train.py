@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, model_option, root_option
+from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, each_once, model_option, root_option
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.tools.numbers import plural, spelled
 
@@ -258,7 +258,7 @@ def _located(file: str | None, given: dict[str, Any]) -> dict[str, Any]:
 
     settings = dict(given)
     if "lets" in settings:
-        settings["lets"] = dict(settings["lets"])
+        settings["lets"] = each_once(settings["lets"])
     if "epochs" in settings and "steps" in settings:
         raise click.UsageError("--epochs and --steps both give the length of the run: give one of them.")
     if "epochs" in settings:

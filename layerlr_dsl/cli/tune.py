@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from layerlr_dsl.cli import train
 from layerlr_dsl.cli.exits import Refusal
-from layerlr_dsl.cli.options import FolderName
+from layerlr_dsl.cli.options import FolderName, each_once
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.cli.terminal import Screen, write
 from layerlr_dsl.render.table import Column, table
@@ -249,11 +249,11 @@ def _arms(options: dict[str, Any], settings: dict[str, Any], files: dict[str, Pa
     """What competes, the plain rate first."""
     from layerlr_dsl.tuning import family
     from layerlr_dsl.tuning.arms import Arm, arms_of
-    from layerlr_dsl.tuning.ranges import is_range, parse
+    from layerlr_dsl.tuning.ranges import Range, is_range, parse
 
-    written = [text for text in options["lets"] if is_range(text)]
-    ranges = dict(parse(text) for text in written)
-    fixed = dict(_constant(text) for text in options["lets"] if text not in written)
+    lets = each_once(parse(text) if is_range(text) else _constant(text) for text in options["lets"])
+    ranges = {name: value for name, value in lets.items() if isinstance(value, Range)}
+    fixed = {name: value for name, value in lets.items() if name not in ranges}
     own = {} if files and options["no_baseline"] else _family(options, settings, files)
     both = {**own, **files}
     arms = arms_of(both, ranges, fixed, settings.get("root"))

@@ -247,6 +247,7 @@ def test_a_winner_found_by_time_says_how_long_its_trials_were(tmp_path, files):
     [
         (["--let", "bas=1e-3..1 log"], "no file has a `let` called `bas`"),
         (["--let", "base=1..x"], "'x' is not a number"),
+        (["--let", "base=1e-3..1 log", "--let", "base=0.1"], "--let gives `base` twice"),
         (["--let", "base"], "neither a range nor a constant"),
         (["--budget", "soon"], "is no time"),
         (["--storage", "nowhere"], "the storage nowhere cannot be used"),

@@ -19,6 +19,8 @@ from time_oracle import File, Parameter, Run, by_reports, never, supposed
 from timed_files import METRICS, Length, files, lengths, under
 from torch import nn
 
+from layerlr_dsl.language.diagnostics import has_errors
+
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
 pytestmark = [pytest.mark.timeout(0)] if EXAMPLES else []
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
@@ -124,9 +126,11 @@ class Live:
         return {self.key: model} if self.key else model
 
     def _begin(self, length: Length) -> None:
-        other = length.other()
+        model, other = self._keyed(net(self.frozen)), length.other()
         late = self.chance.random() < 0.3 and may_be_written(self.file, other.clock)
-        self.plan = resolved(self.file, other if late else length, self._keyed(net(self.frozen)))
+        # a plan in vain, of which nothing trains, is refused by `relength` as it is by `resolve`
+        late = late and not has_errors(resolved(self.file, length, model).diagnostics)
+        self.plan = resolved(self.file, other if late else length, model)
         self._build()
         if late:
             self.schedule.relength(epochs=length.epochs, steps_per_epoch=length.per_epoch, steps=length.steps)

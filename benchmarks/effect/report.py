@@ -257,9 +257,9 @@ def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]
         "",
         *_table(SEARCHED, [_found_row(one) for one in seen]),
         "",
-        f"On {within} of {plural(len(seen), 'task')} it is not worse than what the grid chooses by more than the seeds' noise. The ranges",
-        "in which `layerlr tune` looks begin lower for files that hold statistics since the grid was seen, on letters,",
-        "fashion and clipart: there the search knew that much beforehand.",
+        f"On {within} of {plural(len(seen), 'task')} it is not worse than what the grid chooses by more than the seeds' noise. The order",
+        "in which `layerlr tune` tries its files, and ranges that begin lower for files that hold statistics, were set after",
+        "these grids were seen: the search knew that much beforehand, and a task that nobody looked at may come out otherwise.",
         "",
     ]
 

@@ -477,12 +477,16 @@ def expression(e: Expr) -> str:
     return f"{op}({', '.join(map(expression, rest))})"
 
 
+NEUTRAL = {"constant": "endpoint=false", "one_cycle": "div_factor=25", "slanted_triangular": "cut_frac=0.1"}
+"""What changes nothing of a schedule that is called without an argument; for most it is the floor."""
+
+
 def curve(c: Curve, called: bool = False) -> str:
     if c.let is not None:
         return str(c.let[1])
     arguments = ", ".join(f"{name}={argument(name, value)}" for name, value in c.given)
     if not arguments and called:
-        return f"{c.kind}(endpoint=false)" if c.kind == "constant" else f"{c.kind}(floor=0)"
+        return f"{c.kind}({NEUTRAL.get(c.kind, 'floor=0')})"
     return f"{c.kind}({arguments})" if arguments else c.kind
 
 

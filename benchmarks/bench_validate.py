@@ -24,15 +24,21 @@ RULES = Path(__file__).parent.parent / "rules"
 VALIDATE = ["-m", "layerlr_dsl", "validate", str(RULES)]
 ONE = ["-m", "layerlr_dsl", "validate", str(RULES / "resnet18.lr")]
 FIFTEEN = [
-    *(
-        "bert_layer_decay",
-        "bitfit",
-        "convnext_layer_decay",
-        "efficientnet_lite0_digits",
-        "gradual_unfreezing",
-    ),
-    *("lora_plus", "lp_ft", "mobilenet_v3", "muon_adamw", "resnet18"),
-    *("surgical", "swin_layer_decay", "ulmfit", "vit_b_16", "vit_layer_decay"),
+    "bert_layer_decay",
+    "bitfit",
+    "convnext_layer_decay",
+    "efficientnet_lite0_digits",
+    "gradual_unfreezing",
+    "lora_plus",
+    "lp_ft",
+    "mobilenet_v3",
+    "muon_adamw",
+    "resnet18",
+    "surgical",
+    "swin_layer_decay",
+    "ulmfit",
+    "vit_b_16",
+    "vit_layer_decay",
 ]
 SIDES = {
     "validate": VALIDATE,

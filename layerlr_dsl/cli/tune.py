@@ -350,7 +350,6 @@ def _say(text: str) -> None:
 
 
 def _finish(outcome: Outcome, plan: Plan, subject: Subject, options: dict[str, Any]) -> int:
-    from layerlr_dsl.cli.tune import render
     from layerlr_dsl.tuning.results import write_results
 
     write("\n".join(["", *render(outcome, Screen.of_stdout())]))

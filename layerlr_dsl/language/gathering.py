@@ -14,7 +14,7 @@ from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES
 
 _MOST_WAITING = 100
-"""Stages that may wait for a metric."""
+"""Stages that may wait for a metric: each is tried with all before it, so work grows with the square."""
 _MOST_TURNS = 5_000
 """Turns of all sequences: each is held against all that cover the same."""
 
@@ -121,9 +121,7 @@ def _head(gathered: Gathered, statement: s.Heading, found: Findings) -> None:
         return
     if statement.until is not None:
         gathered.waiting += 1
-        if (
-            gathered.waiting > _MOST_WAITING
-        ):  # each is tried with all before it, so work grows with the square
+        if gathered.waiting > _MOST_WAITING:
             if gathered.waiting == _MOST_WAITING + 1:
                 found.add(too_many_waiting(statement.name_span, _MOST_WAITING))
             return

@@ -22,9 +22,11 @@ _LACKS = (
 )
 
 
-@lru_cache(
-    maxsize=8192
-)  # more than a file of 100 KB holds in a `where`: each is asked of every parameter in turn
+_KEPT = 8192
+"""More than a file of 100 KB holds in a `where`: each is asked of every parameter in turn."""
+
+
+@lru_cache(maxsize=_KEPT)
 def full_match(pattern: str) -> Callable[[str], bool]:
     """A test of the whole of a text against `pattern`. Raises RegexFault."""
     import re2

@@ -183,5 +183,8 @@ def told_apart(names: list[str], options: Sequence[dict[str, Value]]) -> list[st
 
 
 def _plain(text: str) -> str:
-    """The text with every run of other signs made into one `-`, and none at its ends."""
+    """The text with every run of other signs made into one `-`, and none at its ends.
+
+    Loggers make keys of names (Lightning's LearningRateMonitor, ours), and MLflow for one refuses most signs.
+    """
     return re.sub(r"[^\w.-]+", "-", text).strip("-") or "group"

@@ -101,9 +101,6 @@ def _notes(diagnostic: Diagnostic, screen: Screen) -> list[str]:
     return lines
 
 
-__all__ = ["labelled", "render", "render_all"]
-
-
 # ---------------------------------------------------------------- the source below a finding
 
 

@@ -20,48 +20,6 @@ from layerlr_dsl.training.flags import FlagCheck
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.hooks import weakly
 
-
-class _Look:
-    """Forward pre-hook that notes a training module running without autograd; harmless in a copied model."""
-
-    def __init__(self, name: str, seen: set[str]) -> None:
-        self.name = name
-        self.seen = seen
-
-    def __call__(self, module: nn.Module, inputs: Any) -> None:
-        if module.training and not torch.is_grad_enabled():
-            self.seen.add(self.name)
-
-
-class Probe:
-    """Watches one training step of `modules`, which own parameters that train but got no gradient."""
-
-    def __init__(self, modules: dict[str, nn.Module]) -> None:
-        self.modules = modules
-        self.seen: set[str] = set()
-        self._handles = [
-            module.register_forward_pre_hook(_Look(name, self.seen)) for name, module in modules.items()
-        ]
-
-    def close(self) -> None:
-        """Stop watching. Raises TrainingError for modules that ran without autograd and still have no gradient."""
-        for handle in self._handles:
-            handle.remove()
-        deaf = [
-            name for name, module in self.modules.items() if name in self.seen and not any(_gradients(module))
-        ]
-        if deaf:
-            raise TrainingError(
-                f"no gradient reaches {listed(deaf)}, which train: they ran without autograd. Reentrant activation "
-                "checkpointing does that behind a frozen layer; use checkpoint(..., use_reentrant=False) "
-                "(transformers: gradient_checkpointing_kwargs={'use_reentrant': False})"
-            )
-
-
-def _gradients(module: nn.Module) -> Iterable[bool]:
-    return (p.grad is not None for p in module.parameters(recurse=False) if p.requires_grad)
-
-
 ATTEMPTS = 3
 
 
@@ -152,3 +110,50 @@ class FirstStep:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_probe": None, "_reducer": None}
+
+
+# ---------------------------------------------------------------- what stops gradients
+
+# Reentrant activation checkpointing runs a block without autograd and counts on its input to carry a
+# gradient. Behind a frozen layer it carries none, and the block learns nothing, with only a warning.
+
+
+class _Look:
+    """Forward pre-hook that notes a training module running without autograd; harmless in a copied model."""
+
+    def __init__(self, name: str, seen: set[str]) -> None:
+        self.name = name
+        self.seen = seen
+
+    def __call__(self, module: nn.Module, inputs: Any) -> None:
+        if module.training and not torch.is_grad_enabled():
+            self.seen.add(self.name)
+
+
+class Probe:
+    """Watches one training step of `modules`, which own parameters that train but got no gradient."""
+
+    def __init__(self, modules: dict[str, nn.Module]) -> None:
+        self.modules = modules
+        self.seen: set[str] = set()
+        self._handles = [
+            module.register_forward_pre_hook(_Look(name, self.seen)) for name, module in modules.items()
+        ]
+
+    def close(self) -> None:
+        """Stop watching. Raises TrainingError for modules that ran without autograd and still have no gradient."""
+        for handle in self._handles:
+            handle.remove()
+        deaf = [
+            name for name, module in self.modules.items() if name in self.seen and not any(_gradients(module))
+        ]
+        if deaf:
+            raise TrainingError(
+                f"no gradient reaches {listed(deaf)}, which train: they ran without autograd. Reentrant activation "
+                "checkpointing does that behind a frozen layer; use checkpoint(..., use_reentrant=False) "
+                "(transformers: gradient_checkpointing_kwargs={'use_reentrant': False})"
+            )
+
+
+def _gradients(module: nn.Module) -> Iterable[bool]:
+    return (p.grad is not None for p in module.parameters(recurse=False) if p.requires_grad)

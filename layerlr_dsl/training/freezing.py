@@ -313,10 +313,8 @@ class Freezer:
         return len(checked)
 
     def _standing_still(self) -> Iterator[tuple[str, Tensor]]:
-        for (
-            name,
-            parameter,
-        ) in self.parameters.items():  # libraries repack the bytes of what is `fixed` as they run
+        # Not what is `fixed`: libraries repack its bytes as they run.
+        for name, parameter in self.parameters.items():
             if name in self.frozen and readable(parameter):
                 yield name, parameter
         if not self.modules.modules:

@@ -36,7 +36,6 @@ from layerlr_dsl.training.saved_state import (
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim import Optimizer
 
 
 class StateByName:

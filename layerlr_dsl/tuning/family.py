@@ -17,7 +17,7 @@ STYLES = ("plain", "held", "head", "gradual", "head-then-all", "decay")
 BASELINE = STYLES[0]
 USUAL = Range(1e-4, 1e-2, log=True)
 LOWER = Range(3e-5, 3e-3, log=True)
-"""With statistics held, images in benchmarks/effect were learnt best around 3e-4, and not at all with 3e-3."""
+"""With statistics held, images in benchmarks/effect were learnt best between 1e-4 and 1e-3, letters with 3e-3 not at all."""
 RATES = {"head": Range(1e-3, 1e-1, log=True), "held": LOWER, "head-then-all": LOWER}
 
 

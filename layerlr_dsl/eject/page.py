@@ -14,7 +14,7 @@ from layerlr_dsl.eject.groups import entries_of, rates_name, table
 from layerlr_dsl.eject.layout import WIDTH, Items, laid_out, literal, pattern, wrapped
 from layerlr_dsl.eject.names import patterns_of
 from layerlr_dsl.eject.overtime import OverTime
-from layerlr_dsl.eject.refusals import CannotEject, Refusals
+from layerlr_dsl.eject.refusals import Refusals
 from layerlr_dsl.plan.behaviour import FreezeState
 from layerlr_dsl.plan.cascade import OptimizerChoice
 from layerlr_dsl.plan.ruling import ruling
@@ -37,7 +37,8 @@ def ejected(plan: Plan, of: str) -> str:
 
     Raises CannotEject for what plain PyTorch cannot say, or this cannot write.
     """
-    refusals = Refusals(list(_refused(plan)))
+    refusals = Refusals()
+    _refuse(plan, refusals)
     waits = bool(plan.events) or any(
         one.schedule.plateaus() and list(one.schedule.plateaus())
         for group in plan.groups
@@ -75,20 +76,20 @@ def ejected(plan: Plan, of: str) -> str:
     return "\n".join([*head, *body]) + "\n"
 
 
-def _refused(plan: Plan) -> Iterator[str]:
+def _refuse(plan: Plan, refusals: Refusals) -> None:
     """What the page has no words for, whatever the groups."""
     used = [plan.optimizers[index] for index in _used(plan)]
     for choice in used:
         if not choice.info.target.startswith("torch.optim:"):
             told = f"the optimizer {choice.called} is not torch's own, and the page needs torch alone"
-            yield str(CannotEject(told, choice.span))
+            refusals.add(told, choice.span)
     fills = [choice.info.name for choice in used if choice.info.name in _FILLS_STATE]
     for stage in plan.timeline.calendar.stages:
         if stage.until is not None:
             told = f"stage {stage.name} ends when a metric says so, and the numbers of the stages behind it hang on when"
-            yield str(CannotEject(told, stage.span))
+            refusals.add(told, stage.span)
         if stage.fresh and fills:
-            yield str(CannotEject(f"a fresh optimizer, as {fills[0]} keeps state from the start", stage.span))
+            refusals.add(f"a fresh optimizer, as {fills[0]} keeps state from the start", stage.span)
 
 
 def _used(plan: Plan) -> list[int]:
@@ -245,7 +246,7 @@ def _without_parameters(plan: Plan, refusals: Refusals) -> Iterator[tuple[str, S
         if behaviour.conditional:
             clause = plan.rules.clauses[behaviour.freezes[0].clause if behaviour.freezes else 0]
             told = f"{row.name}, which has no parameters, waits for a metric"
-            refusals.reasons.append(str(CannotEject(told, clause.span)))
+            refusals.add(told, clause.span)
         elif behaviour.freezes or behaviour.statistics:
             states, norm = behaviour.unfolded().freeze, row.is_a("norm")
             pairs = zip(states.ticks, states.values, strict=True)

@@ -20,9 +20,9 @@ class CannotEject(Exception):
     @classmethod
     def of_all(cls, reasons: Iterable[str]) -> CannotEject:
         """One for all reasons, each of them once."""
-        made = cls("")
-        made.reasons = tuple(dict.fromkeys(reasons))
-        made.args = ("\n".join(made.reasons),)
+        each = tuple(dict.fromkeys(reasons))
+        made = cls("\n".join(each))
+        made.reasons = each
         return made
 
 
@@ -31,6 +31,10 @@ class Refusals:
     """Collects what cannot be said, so that all of it is told at once."""
 
     reasons: list[str] = field(default_factory=list)
+
+    def add(self, message: str, span: Span | None) -> None:
+        """What cannot be said, and where it stands."""
+        self.reasons += CannotEject(message, span).reasons
 
     @contextmanager
     def kept(self) -> Iterator[None]:

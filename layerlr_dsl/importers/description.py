@@ -13,6 +13,8 @@ from layerlr_dsl.tools.records import record
 
 Line: TypeAlias = int | None
 """Where it stands in the source, 1-based; None for what stands nowhere."""
+Lets: TypeAlias = tuple[tuple[str, Any], ...]
+"""Names and what stands for them, in the order in which they need each other."""
 
 
 class SourceFault(ValueError):
@@ -75,13 +77,23 @@ class Stage:
 
 
 @record
+class OverTime:
+    """The schedule, the lets that it needs, and the length of the run in epochs, or in steps."""
+
+    schedule: s.ScheduleSequence | None = None
+    lets: Lets = ()
+    epochs: Fraction | int | float | None = None
+    steps: int | None = None
+
+
+@record
 class Description:
     """All that rules can say of a source, in the order in which they are to stand in a file."""
 
     kind: str
     rules: tuple[Rule | Freeze, ...] = ()
     optimizer: s.Factory | None = None
-    lets: tuple[tuple[str, Any], ...] = ()
+    lets: Lets = ()
     schedule: s.ScheduleSequence | None = None
     epochs: Fraction | int | float | None = None
     steps: int | None = None

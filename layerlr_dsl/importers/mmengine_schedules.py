@@ -13,25 +13,14 @@ from functools import reduce
 from typing import Any, Literal, TypeAlias
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.description import LeftOut, SourceFault
+from layerlr_dsl.importers.description import LeftOut, Lets, OverTime, SourceFault
 from layerlr_dsl.importers.reading import Section
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.tools.records import record
 
-Lets: TypeAlias = tuple[tuple[str, Any], ...]
 Spans: TypeAlias = list[tuple[s.Factory, s.Duration | None]]
 _ENDLESS = 10**9
 """What mmengine writes for no end."""
-
-
-@record
-class MMEngineSchedule:
-    """The schedule, the lets that it needs, and the length of the run."""
-
-    schedule: s.ScheduleSequence | None = None
-    lets: Lets = ()
-    epochs: int | None = None
-    steps: int | None = None
 
 
 @record
@@ -48,8 +37,13 @@ class _Part:
     def lasts(self, number: Any) -> s.Duration:
         return nodes.epochs(number) if self.unit == "epochs" else nodes.steps(number)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of LinearLR: the factors that it begins and ends with."""
+        return self.section.number("start_factor", 1 / 3, 0), self.section.number("end_factor", 1.0, 0)
 
-def mmengine_schedule(top: Section, rate: float, alike: bool, left: list[LeftOut]) -> MMEngineSchedule:
+
+def mmengine_schedule(top: Section, rate: float, alike: bool, left: list[LeftOut]) -> OverTime:
     """What `param_scheduler` and `train_cfg` say. alike: all groups have one rate. Raises SourceFault."""
     config = top.section("train_cfg")
     steps = None if config is None else config.whole("max_iters", least=1)
@@ -58,7 +52,7 @@ def mmengine_schedule(top: Section, rate: float, alike: bool, left: list[LeftOut
     made = (
         _Reader(parts, rate, alike, {"epochs": epochs, "steps": steps}, left).made() if parts else (None, ())
     )
-    return MMEngineSchedule(*made, epochs, steps)
+    return OverTime(*made, epochs, steps)
 
 
 def _parts(top: Section, left: list[LeftOut]) -> Iterator[_Part]:
@@ -203,10 +197,7 @@ class _Reader:
         return [(nodes.factory("constant", factor=factor), None)] if part.end is None else None
 
     def _linear(self, part: _Part, end: int | None, whole: bool) -> Spans | None:
-        first, final = (
-            part.section.number("start_factor", 1 / 3, 0),
-            part.section.number("end_factor", 1.0, 0),
-        )
+        first, final = part.ends
         if end is None or (final != 1 and not whole) or end - part.begin < 2:
             return None
         told: dict[str, Any] = {"start_factor": first, "end_factor": final}
@@ -273,10 +264,7 @@ class _Reader:
         return nodes.schedule("factor"), (*lets, ("factor", whole))
 
     def linear(self, part: _Part) -> Any:
-        first, final = (
-            part.section.number("start_factor", 1 / 3, 0),
-            part.section.number("end_factor", 1.0, 0),
-        )
+        first, final = part.ends
         if part.end is None or part.end - part.begin < 2:
             return None
         gone = self._gone(part, part.end - part.begin - 1)
@@ -289,8 +277,7 @@ class _Reader:
         if over is None:
             return None
         gone = self._turned(part, over, lasts)
-        wave = nodes.call("cos", nodes.arithmetic(nodes.name("pi"), "*", gone))
-        return self._above(part, nodes.arithmetic(nodes.arithmetic(1, "+", wave), "/", 2))
+        return self._above(part, nodes.half_wave(nodes.arithmetic(nodes.name("pi"), "*", gone)))
 
     def _turned(self, part: _Part, over: int, lasts: int | None) -> Any:
         """How far a cosine has come, 1 at its foot; where it lasts longer than that, it rises again."""
@@ -357,8 +344,7 @@ class _Reader:
         if any(_meet(part, other) for other in self.parts if other is not part):
             message = f"`eta_min` of `{part.kind}`: another scheduler runs beside it, and here the two are multiplied"
             self.left.append(LeftOut(message, line))
-        height = nodes.arithmetic(1, "-", ratio)
-        return nodes.arithmetic(ratio, "+", nodes.arithmetic(height, "*", share))
+        return nodes.above(ratio, share)
 
     def _gone(
         self, part: _Part, over: int, whole: bool = False, most: Any = None, lasts: int | None = None
@@ -402,7 +388,7 @@ def _rises(part: _Part) -> bool:
 
 def _warmup(rise: _Part) -> dict[str, Any]:
     """A warm-up to the last tick before `end`."""
-    start = rise.section.number("start_factor", 1 / 3, 0)
+    start, _ = rise.ends
     if rise.unit == "epochs" and not rise.held:
         return {"warmup": rise.lasts(rise.end), "warmup_start_factor": start, "endpoint": True}
     held = {"interval": nodes.name("epoch")} if rise.held else {}

@@ -64,6 +64,19 @@ def called_with_keywords(function: str, *arguments: Plain, **keywords: Plain) ->
     return s.Call(HERE, function, HERE, tuple(value(argument) for argument in arguments), named)
 
 
+def half_wave(angle: Plain) -> s.Expression:
+    """(1 + cos(angle)) / 2: from 1 at 0 to 0 at pi."""
+    return arithmetic(arithmetic(1, "+", call("cos", angle)), "/", 2)
+
+
+def above(least: Plain, share: Plain, top: Plain = None) -> s.Expression:
+    """What goes from `least` at a share of 0 to `top` (None: 1) at 1."""
+    if not least:
+        return value(share) if top is None else arithmetic(top, "*", share)
+    height = arithmetic(1 if top is None else top, "-", least)
+    return arithmetic(least, "+", arithmetic(height, "*", share))
+
+
 def point(when: s.Duration, plain: Plain) -> s.Tuple:
     """A point of a `ramp`."""
     return s.Tuple(HERE, (when, value(plain)))

@@ -11,25 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.description import LeftOut, SourceFault
+from layerlr_dsl.importers.description import LeftOut, Lets, OverTime, SourceFault
 from layerlr_dsl.importers.reading import Section
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
 
-Lets: TypeAlias = tuple[tuple[str, Any], ...]
 _CYCLING = ("cosine", "tanh", "poly")
 _STABLE = ("wsd", "rsqrt")
 _FALLS = {"1-sqrt": "sqrt", "power": "sqrt", "linear": "linear", "cosine": "cosine"}
-
-
-@record
-class TimmSchedule:
-    """The schedule, the lets that it needs, and the epochs of the run."""
-
-    schedule: s.ScheduleSequence | None = None
-    lets: Lets = ()
-    epochs: float | None = None
 
 
 @record
@@ -62,10 +52,10 @@ class _Given:
 
     @property
     def since(self) -> Any:
-        return nodes.arithmetic(self.now, "-", _plain(self.warm)) if self.behind else self.now
+        return nodes.arithmetic(self.now, "-", self.warm) if self.behind else self.now
 
 
-def timm_schedule(top: Section, rate: float, left: list[LeftOut]) -> TimmSchedule:
+def timm_schedule(top: Section, rate: float, left: list[LeftOut]) -> OverTime:
     """The schedule of the arguments. rate: what shares are of. Raises SourceFault."""
     given = _Given(
         top.text("sched", "cosine"),
@@ -80,25 +70,25 @@ def timm_schedule(top: Section, rate: float, left: list[LeftOut]) -> TimmSchedul
     )
     cool = top.number("cooldown_epochs", 0, 0)
     if given.kind == "none":
-        return TimmSchedule(epochs=given.length)
+        return OverTime(epochs=given.length)
     make = _KINDS.get(given.kind)
     if make is None:
         left.append(LeftOut(f"`sched` `{given.kind}`: no schedule here is the same", top.line("sched")))
-        return TimmSchedule(epochs=given.length)
+        return OverTime(epochs=given.length)
     lasts = _lasts(given)
     cools = bool(cool) and given.kind in (*_CYCLING, *_STABLE)
     made = make(given, left)
     epochs = None if given.length is None else lasts + (cool if cools else 0)
     if isinstance(made, s.Factory):
-        parts = [(made, nodes.epochs(_plain(lasts))), (nodes.factory("constant", factor=given.floor), None)]
-        return TimmSchedule(nodes.sequence(*(parts if cools else [(made, None)])), (), epochs)
+        parts = [(made, nodes.epochs(lasts)), (nodes.factory("constant", factor=given.floor), None)]
+        return OverTime(nodes.sequence(*(parts if cools else [(made, None)])), (), epochs)
     lets = made if not cools else _cooled(made, given, lasts)
-    return TimmSchedule(nodes.schedule(lets[-1][0]), lets, epochs)
+    return OverTime(nodes.schedule(lets[-1][0]), lets, epochs)
 
 
 def _cooled(lets: Lets, given: _Given, lasts: float) -> Lets:
     """What holds at the least behind the curve."""
-    early = nodes.less(given.now, _plain(lasts))
+    early = nodes.less(given.now, lasts)
     return (*lets, ("cooled", nodes.call("choose", early, nodes.name(lets[-1][0]), given.floor)))
 
 
@@ -139,7 +129,7 @@ def _cycling(given: _Given, left: list[LeftOut]) -> _Made:
 def _fall(given: _Given, bend: float, limit: int, multiply: float) -> Lets:
     """`fall`, and what it needs: which cycle it is, and how much of that is done."""
     lets: list[tuple[str, Any]] = []
-    share: Any = nodes.arithmetic(given.since, "/", _plain(given.own))
+    share: Any = nodes.arithmetic(given.since, "/", given.own)
     top: Any = 1
     if limit > 1:
         decay = given.top.number("lr_cycle_decay", 0.1, 0)
@@ -147,10 +137,8 @@ def _fall(given: _Given, bend: float, limit: int, multiply: float) -> Lets:
         share, top = nodes.name("done"), nodes.arithmetic(decay, "^", nodes.name("cycle"))
     if given.kind != "tanh" and bend != 1:
         share = nodes.arithmetic(share, "^", bend)
-    height = nodes.arithmetic(top, "-", given.floor) if given.floor else top
-    value = nodes.arithmetic(height, "*", _shape(given, share))
-    value = nodes.arithmetic(given.floor, "+", value) if given.floor else value
-    runs = nodes.less(nodes.name("cycle"), limit) if limit > 1 else nodes.less(given.since, _plain(given.own))
+    value = nodes.above(given.floor, _shape(given, share), top)
+    runs = nodes.less(nodes.name("cycle"), limit) if limit > 1 else nodes.less(given.since, given.own)
     return (*lets, ("fall", nodes.call("choose", runs, value, given.floor)))
 
 
@@ -170,8 +158,7 @@ def _numbered(share: Any, multiply: float) -> Lets:
 
 def _shape(given: _Given, share: Any) -> Any:
     if given.kind == "cosine":
-        wave = nodes.call("cos", nodes.arithmetic(nodes.name("pi"), "*", share))
-        return nodes.arithmetic(nodes.arithmetic(1, "+", wave), "/", 2)
+        return nodes.half_wave(nodes.arithmetic(nodes.name("pi"), "*", share))
     if given.kind == "poly":
         return nodes.arithmetic(nodes.arithmetic(1, "-", share), "^", given.factor)
     # (1 - tanh(-7 (1 - p) + 3 p)) / 2
@@ -183,12 +170,12 @@ def _drops(given: _Given, left: list[LeftOut]) -> _Made:
     """step and multistep."""
     if given.kind == "step":
         every = given.top.number("decay_epochs", 90, 0)
-        told: dict[str, Any] = {"every": nodes.epochs(_plain(every))}
+        told: dict[str, Any] = {"every": nodes.epochs(every)}
         marks = [every]
     else:
         # timm looks one epoch ahead here
         marks = sorted(mark - given.held for mark in given.top.numbers("decay_milestones", (90, 180, 270)))
-        told = {"at": tuple(nodes.epochs(_plain(mark)) for mark in marks)}
+        told = {"at": tuple(nodes.epochs(mark) for mark in marks)}
         if not given.held:
             message = "`decay_milestones` with `sched_on_updates`: timm drops one step earlier"
             left.append(LeftOut(message, given.top.line("decay_milestones")))
@@ -199,12 +186,12 @@ def _drops(given: _Given, left: list[LeftOut]) -> _Made:
 
 def _dropped(given: _Given, marks: list[float]) -> Any:
     if given.kind == "step":
-        times = nodes.call("floor", nodes.arithmetic(given.since, "/", _plain(marks[0])))
+        times = nodes.call("floor", nodes.arithmetic(given.since, "/", marks[0]))
         return nodes.arithmetic(given.factor, "^", times)
     level: Any = 1
     for number, mark in enumerate(marks):
         dropped = nodes.arithmetic(given.factor, "^", number + 1)
-        late = nodes.less(given.since, _plain(mark))
+        late = nodes.less(given.since, mark)
         level = (
             nodes.call("choose", late, level, dropped)
             if number == 0
@@ -229,9 +216,7 @@ def _plateau(given: _Given, left: list[LeftOut]) -> _Made:
     told |= {} if "loss" in metric else {"mode": "max"}
     least = given.top.number("min_lr", 0.0, 0)
     told |= {"min_lr": least} if least else {}
-    warm = (
-        {"warmup": nodes.epochs(_plain(given.warm)), "warmup_start_factor": given.start} if given.warm else {}
-    )
+    warm = {"warmup": nodes.epochs(given.warm), "warmup_start_factor": given.start} if given.warm else {}
     return nodes.factory("plateau", **told, **warm)
 
 
@@ -255,7 +240,7 @@ def _stable(given: _Given, left: list[LeftOut]) -> _Made:
         left.append(LeftOut(f"`lr_decay_fn` `{called}`: read as `linear`", given.top.line("lr_decay_fn")))
     fall = _FALLS.get(called, "linear")
     if given.kind == "wsd":
-        told = {"decay": nodes.epochs(_plain(decay)), "decay_type": nodes.name(fall)}
+        told = {"decay": nodes.epochs(decay), "decay_type": nodes.name(fall)}
         return _factory(given, "wsd", **told, **_floored(given))
     scale = given.top.number("lr_stable_timescale", given.warm, 0)
     if not scale:
@@ -263,29 +248,26 @@ def _stable(given: _Given, left: list[LeftOut]) -> _Made:
             "`rsqrt` needs a `lr_stable_timescale` where nothing warms up", given.top.line("sched")
         )
     slow, gone = _slow(given, scale), _gone(given, own - decay, decay)
-    height = nodes.arithmetic(nodes.name("slow"), "-", given.floor) if given.floor else nodes.name("slow")
-    value = nodes.arithmetic(height, "*", _left(fall, gone))
-    value = nodes.arithmetic(given.floor, "+", value) if given.floor else value
+    value = nodes.above(given.floor, _left(fall, gone), nodes.name("slow"))
     return _warmed(given, (("slow", slow), ("fall", value)))
 
 
 def _slow(given: _Given, scale: float) -> Any:
     """1 over the root of the time."""
-    since = nodes.arithmetic(1, "+", nodes.arithmetic(given.since, "/", _plain(scale)))
+    since = nodes.arithmetic(1, "+", nodes.arithmetic(given.since, "/", scale))
     slow = nodes.arithmetic(since, "^", -0.5)
     return nodes.call("max", slow, given.floor) if given.floor else slow
 
 
 def _gone(given: _Given, begins: float, lasts: float) -> Any:
     """How much of the decay is done."""
-    share = nodes.arithmetic(nodes.arithmetic(given.since, "-", _plain(begins)), "/", _plain(lasts))
+    share = nodes.arithmetic(nodes.arithmetic(given.since, "-", begins), "/", lasts)
     return nodes.call("min", 1, nodes.call("max", 0, share))
 
 
 def _left(fall: str, gone: Any) -> Any:
     if fall == "cosine":
-        wave = nodes.call("cos", nodes.arithmetic(nodes.name("pi"), "*", gone))
-        return nodes.arithmetic(nodes.arithmetic(1, "+", wave), "/", 2)
+        return nodes.half_wave(nodes.arithmetic(nodes.name("pi"), "*", gone))
     return nodes.arithmetic(1, "-", nodes.call("sqrt", gone) if fall == "sqrt" else gone)
 
 
@@ -295,7 +277,7 @@ def _left(fall: str, gone: Any) -> Any:
 def _factory(given: _Given, called: str, **told: Any) -> s.Factory:
     warm: dict[str, Any] = {}
     if given.warm:
-        warm = {"warmup": nodes.epochs(_plain(given.warm)), "warmup_start_factor": given.start}
+        warm = {"warmup": nodes.epochs(given.warm), "warmup_start_factor": given.start}
     prefix = {"warmup_prefix": told.pop("warmup_prefix")} if "warmup_prefix" in told else {}
     held = {"interval": nodes.name("epoch")} if given.held and (warm or called != "constant") else {}
     return nodes.factory(called, **told, **warm, **prefix, **held)
@@ -310,25 +292,15 @@ def _warmed(given: _Given, lets: Lets) -> Lets:
     if not given.warm:
         return lets
     target = _tanh_at(given) if given.kind == "tanh" and not given.prefix else 1.0
-    rises = nodes.arithmetic(target, "-", given.start) if given.start else target
-    risen = nodes.arithmetic(rises, "*", nodes.arithmetic(given.now, "/", _plain(given.warm)))
-    risen = nodes.arithmetic(given.start, "+", risen) if given.start else risen
-    early = nodes.less(given.now, _plain(given.warm))
+    risen = nodes.above(given.start, nodes.arithmetic(given.now, "/", given.warm), target)
+    early = nodes.less(given.now, given.warm)
     return (*lets, ("factor", nodes.call("choose", early, risen, nodes.name("fall"))))
 
 
 def _tanh_at(given: _Given) -> Any:
     """Where the fall is when the warm-up is over."""
-    shape = _shape(given, nodes.arithmetic(_plain(given.warm), "/", _plain(given.own)))
-    if not given.floor:
-        return shape
-    return nodes.arithmetic(
-        given.floor, "+", nodes.arithmetic(nodes.arithmetic(1, "-", given.floor), "*", shape)
-    )
-
-
-def _plain(number: float) -> float:
-    return int(number) if number == int(number) else number
+    shape = _shape(given, nodes.arithmetic(given.warm, "/", given.own))
+    return nodes.above(given.floor, shape)
 
 
 def _share(part: float, whole: float) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from layerlr_dsl.importers import nodes
-from layerlr_dsl.importers.description import LeftOut, SourceFault
+from layerlr_dsl.importers.description import LeftOut, Lets, SourceFault
 from layerlr_dsl.importers.reading import Node, Section, as_section, read
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.tools.nearest import nearest
@@ -18,7 +18,6 @@ from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import shown
 from layerlr_dsl.tools.records import record
 
-Lets: TypeAlias = tuple[tuple[str, Any], ...]
 _END = nodes.percent(1.0)
 
 
@@ -152,7 +151,7 @@ def _waves(run: _Run, least: Any) -> _Made:
     if cycles == 0.5:
         return "cosine", {**run.warmup, **({"floor": least} if least else {})}
     turned = nodes.arithmetic(nodes.arithmetic(nodes.name("pi"), "*", 2 * cycles), "*", _decayed(run))
-    return nodes.call("max", 0, _above(least, _wave(turned)))
+    return nodes.call("max", 0, nodes.above(least, nodes.half_wave(turned)))
 
 
 def _cosine_with_min_lr(run: _Run) -> _Made:
@@ -178,7 +177,9 @@ def _cosine_warmup_with_min_lr(run: _Run) -> _Made:
         return None
     if not warm:
         ahead = nodes.arithmetic(nodes.arithmetic(nodes.name("step"), "+", 1), "/", nodes.name("steps"))
-        return _above(least, _wave(nodes.arithmetic(nodes.name("pi"), "*", nodes.call("min", 1, ahead))))
+        return nodes.above(
+            least, nodes.half_wave(nodes.arithmetic(nodes.name("pi"), "*", nodes.call("min", 1, ahead)))
+        )
     fall = nodes.factory("cosine", **({"floor": least} if least else {}), endpoint=True)
     if warm == 1:
         return nodes.sequence((fall, None)) if first is None else None
@@ -195,7 +196,7 @@ def _restarts(run: _Run) -> _Made:
     if run.steps is not None and warm is not None and (run.steps - warm) % cycles == 0:
         return "cosine_restarts", {**run.warmup, "every": nodes.steps((run.steps - warm) // cycles)}
     gone = nodes.arithmetic(nodes.arithmetic(cycles, "*", _decayed(run)), "mod", 1)
-    wave = _wave(nodes.arithmetic(nodes.name("pi"), "*", gone))
+    wave = nodes.half_wave(nodes.arithmetic(nodes.name("pi"), "*", gone))
     return nodes.call("choose", nodes.less(nodes.name("progress"), 1), wave, 0)
 
 
@@ -270,16 +271,6 @@ def _decayed(run: _Run) -> Any:
     if run.warm is None:
         return nodes.name("progress")
     return nodes.called_with_keywords("ramp", nodes.point(run.warm, 0), nodes.point(_END, 1))
-
-
-def _wave(angle: Any) -> s.Expression:
-    return nodes.arithmetic(nodes.arithmetic(1, "+", nodes.call("cos", angle)), "/", 2)
-
-
-def _above(least: Any, share: s.Expression) -> s.Expression:
-    if not least:
-        return share
-    return nodes.arithmetic(least, "+", nodes.arithmetic(nodes.arithmetic(1, "-", least), "*", share))
 
 
 _KINDS: Mapping[str, Callable[[_Run], _Made]] = {

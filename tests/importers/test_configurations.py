@@ -119,7 +119,7 @@ def test_transformers_schedules_step_by_step(kind: str, warm: float, kwargs: dic
     )
     assert made.left_out == ()
     clean(made)
-    optimization = import_module("transformers.optimization")
+    optimization = with_torchvision(lambda: import_module("transformers.optimization"))
     optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=RATE)
     schedule = optimization.get_scheduler(
         kind, optimizer, int(warm * 100) if warm < 1 else warm, 100, scheduler_specific_kwargs=kwargs

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.importers import nodes
 from layerlr_dsl.importers.common import begun, containing, not_decayed
-from layerlr_dsl.importers.description import Description, Freeze, LeftOut, Rule, SourceFault
+from layerlr_dsl.importers.description import Description, Freeze, LeftOut, Lets, Rule, SourceFault
 from layerlr_dsl.importers.kinds.transformers import optimizer_of
 from layerlr_dsl.importers.reading import Node, Section, as_section
-from layerlr_dsl.importers.transformers_schedules import Lets, transformers_schedule
+from layerlr_dsl.importers.transformers_schedules import transformers_schedule
 from layerlr_dsl.language import syntax as s
 
 if TYPE_CHECKING:

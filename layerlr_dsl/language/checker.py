@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.check_choices import CHOICES, check_expected_choice
 from layerlr_dsl.language.check_expressions import Names, attempt, check_expression, constant
@@ -24,7 +23,7 @@ from layerlr_dsl.language.checked import (
     CheckedSetting,
     LeftOut,
 )
-from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, has_errors
+from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, Related, causes, has_errors
 from layerlr_dsl.language.expressions import Scope, Value
 from layerlr_dsl.language.gathering import Gathered, gather
 from layerlr_dsl.language.includes import Expansion, expand
@@ -83,17 +82,10 @@ def check_expanded(
         groups=groups,
         clauses=clauses,
         expectations=expectations,
-        diagnostics=tuple(in_order(_causes(found), expansion.sources)),
+        diagnostics=tuple(in_order(causes(found, not has_errors(found)), expansion.sources)),
         complete=not has_errors(found),
         left_out=(*left_out, *not_expected),
     )
-
-
-def _causes(found: Findings) -> Iterator[Diagnostic]:
-    """The findings, less those that only follow from another."""
-    codes = {one.code for one in found}
-    complete = not has_errors(found)
-    return (one for one in found if not unsaid(one.code, codes, complete))
 
 
 def _check_clauses(

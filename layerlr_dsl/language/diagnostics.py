@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, ClassVar, Concatenate, ParamSpec
 
-from layerlr_dsl.catalogue.findings import Severity
+from layerlr_dsl.catalogue.findings import Severity, unsaid
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.records import record
@@ -154,6 +154,13 @@ def _place(span: Span) -> dict[str, Any]:
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     return any(d.severity == "error" for d in diagnostics)
+
+
+def causes(found: Iterable[Diagnostic], complete: bool) -> list[Diagnostic]:
+    """The findings, less those that only follow from another. complete: whether no statement was left out."""
+    every = list(found)
+    codes = {one.code for one in every}
+    return [one for one in every if not unsaid(one.code, codes, complete)]
 
 
 class RuleError(ValueError):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.catalogue.findings import unsaid
 from layerlr_dsl.language.checker import in_order
-from layerlr_dsl.language.diagnostics import Diagnostic
+from layerlr_dsl.language.diagnostics import Diagnostic, causes
 from layerlr_dsl.plan.findings import moving, optimizers, overriding, selectors, time
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ def findings(plan: Plan, resolution: Resolution, before: Sequence[Diagnostic] = 
     """LR1xx that only a model can show, LR2xx and LR3xx, and what was found `before`, each place once."""
     found = [*resolution.timed.found, *resolution.ruling.found]
     found.extend(one for family in FAMILIES for one in family.check.found(plan, resolution))
-    codes = {d.code for d in found}
-    found = [d for d in found if not unsaid(d.code, codes, resolution.rules.complete)]
+    found = causes(found, resolution.rules.complete)
     if not found:
         return tuple(before)
     own = {(d.code, d.span) for d in found} if before else ()

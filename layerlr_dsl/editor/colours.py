@@ -1,8 +1,8 @@
 """Puts the words of the language into what editors colour by: `python -m layerlr_dsl.editor.colours`.
 
 The TextMate grammar and the tree-sitter query are written by hand; their lists of attributes, families and functions
-are those of the language. The VS Code extension carries the same grammar, and Helix, Zed and Emacs the query under
-their own names.
+are those of the language. The VS Code extension carries the same grammar, and Helix and Emacs the query under
+their own names; what is written for Zed gets it under Zed's.
 """
 
 from __future__ import annotations
@@ -94,6 +94,11 @@ def renamed(query: str, names: Mapping[str, str]) -> str:
     return re.sub(r"@[\w.]+", lambda found: names.get(found[0], found[0]), query)
 
 
+def zed_query() -> str:
+    """The query under Zed's names."""
+    return renamed(_written().read_text(encoding="utf-8"), _ZED)
+
+
 def emacs_query(query: str) -> str:
     """The same query with faces as names, and matching as Emacs 29 has it.
 
@@ -109,11 +114,16 @@ def _any_of(words: str) -> str:
     return words.replace("|", r"\\|")
 
 
+def _written() -> Path:
+    """The query that is written by hand."""
+    return grammar_folder() / "queries" / "highlights.scm"
+
+
 def queries() -> dict[Path, str]:
     """What each file of the query should hold."""
-    path = grammar_folder() / "queries" / "highlights.scm"
+    path = _written()
     query = query_with_names(path.read_text(encoding="utf-8"))
-    own = {"helix": renamed(query, _HELIX), "zed": renamed(query, _ZED), "emacs": emacs_query(query)}
+    own = {"helix": renamed(query, _HELIX), "emacs": emacs_query(query)}
     return {path: query, **{path.parent / editor / path.name: text for editor, text in own.items()}}
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from layerlr_dsl.editor.colours import zed_query
 from layerlr_dsl.editor.treesitter import grammar_folder
 
 _AS = ("-c", "user.name=layerlr", "-c", "user.email=layerlr@localhost")
@@ -24,7 +25,7 @@ def write(target: Path) -> Path:
     if any(target.iterdir()):
         raise FileExistsError(0, "is not empty", str(target))
     shutil.copytree(folder / "zed", target, dirs_exist_ok=True)
-    shutil.copy(folder / "queries" / "zed" / "highlights.scm", target / "languages" / "layerlr")
+    (target / "languages" / "layerlr" / "highlights.scm").write_text(zed_query(), encoding="utf-8")
     repository = (target / "grammar").resolve()
     revision = _committed(folder, repository)
     manifest = target / "extension.toml"

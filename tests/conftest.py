@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from layerlr_dsl.catalogue import other_packages
 # Other work on the machine must not turn a slow example into a failure.
 settings.register_profile("layerlr", deadline=None)
 settings.load_profile("layerlr")
+
+# A shell without job control starts what it puts into the background with Ctrl-C ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ class Search:
         self._cut_short = False
         self.interrupts = Interrupts()
         """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence."""
+        self._awaited: set[int] = set()
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
         self._storage = storages.opened(url)
@@ -134,7 +135,7 @@ class Search:
                     break
                 self._try(arm)
             elif self._at_work(self._arms):
-                time.sleep(POLL)
+                self._wait(self._arms)
             else:
                 break
         self._refuse_hopeless()
@@ -194,7 +195,21 @@ class Search:
 
     def _at_work(self, names: Iterable[str]) -> bool:
         """Whether another process has a trial in hand."""
-        return any(t.state.name == "RUNNING" for name in names for t in self._trials(name))
+        return bool(self._running(names))
+
+    def _running(self, names: Iterable[str]) -> list[FrozenTrial]:
+        return [t for name in names for t in self._trials(name) if t.state.name == "RUNNING"]
+
+    def _wait(self, names: Iterable[str]) -> None:
+        """For what other processes have in hand, a moment.
+
+        One that died before its first sign of life would never be missed: it is given one here, to be silent after.
+        """
+        for trial in self._running(names):
+            if trial._trial_id not in self._awaited:
+                self._awaited.add(trial._trial_id)
+                storages.sign_of_life(self._storage, trial)
+        time.sleep(POLL)
 
     def _try(self, arm: Arm) -> None:
         """One more trial of an arm."""
@@ -339,7 +354,7 @@ class Search:
             elif missing:
                 self._run_final(pairs, finalists)
             elif self._at_work([FINALS]):
-                time.sleep(POLL)
+                self._wait([FINALS])
             else:
                 return
 

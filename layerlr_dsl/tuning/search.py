@@ -36,7 +36,11 @@ Train = Callable[[Candidate, Report], Scored]
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
 POLL = 0.5
+FEWEST = 2
+"""Seeds from which on finalists can be compared at all."""
 FINALS, LENGTHS = "finals", "lengths"
+EXTRA = "extra"
+"""Marks a trial that an arm had beside those of the rounds over all."""
 
 
 class _Surplus(Exception):
@@ -85,6 +89,7 @@ class Search:
         self._cut_short = False
         self.interrupts = Interrupts()
         """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence."""
+        self._awaited: set[int] = set()
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
         self._storage = storages.opened(url)
@@ -129,12 +134,12 @@ class Search:
             self._heed()
             self._give_up_the_dead(self._arms)
             arm = self._next_arm()
-            if arm is not None:
-                if not self._time_for(arm):
-                    break
+            if arm is None and self._at_work(self._arms):
+                self._wait(self._arms)
+            elif arm is not None and self._time_for(arm):
                 self._try(arm)
-            elif self._at_work(self._arms):
-                time.sleep(POLL)
+            elif arm is not None and (leader := self._leader()) is not None:
+                self._try(leader, extra=True)
             else:
                 break
         self._refuse_hopeless()
@@ -144,15 +149,21 @@ class Search:
         if self.interrupts.asked:
             raise KeyboardInterrupt
 
-    def _left(self, share: float = 1.0) -> float:
+    def _left(self) -> float:
         self._heed()
-        return self._budget.left(share)
+        return self._budget.left()
 
     def _next_arm(self) -> Arm | None:
         """The arm with the fewest trials of those that have some to come."""
-        counts = {name: len(_counted(self._trials(name))) for name in self._arms}
-        still = [name for name in self._arms if counts[name] < self._limit(self._arms[name])]
-        return self._arms[min(still, key=lambda name: counts[name])] if still else None
+        still = [name for name in self._arms if self._has_more(name)]
+        return self._arms[min(still, key=self._turns)] if still else None
+
+    def _has_more(self, name: str) -> bool:
+        return len(_counted(self._trials(name))) < self._limit(self._arms[name])
+
+    def _turns(self, name: str) -> int:
+        """The rounds over all arms in which this one has had its trial."""
+        return sum(EXTRA not in t.user_attrs for t in _counted(self._trials(name)))
 
     def _limit(self, arm: Arm) -> float:
         """How many trials an arm gets: one where there is nothing to search in it."""
@@ -160,7 +171,11 @@ class Search:
         return wanted if arm.ranges else 1
 
     def _time_for(self, arm: Arm) -> bool:
-        """Whether the time of the search has room for this trial, or for a whole round that begins with it."""
+        """Whether the time of the search has room for a round that begins with this trial.
+
+        A round that has begun is ended, and each arm trained once, while there is time at all: what the finals compare
+        has been tried equally often.
+        """
         if self._budget.seconds is None:
             return True
         spans = {name: self._span(name) for name in self._arms}
@@ -168,12 +183,23 @@ class Search:
         if not known:
             return True
         usual = median(known)
-        if spans[arm.name] is None:  # each arm is to be trained once, whatever the share of the search
-            return usual <= self._budget.left()
-        counts = [len(_counted(self._trials(name))) for name, one in self._arms.items() if one.ranges]
-        begins = len(set(counts)) <= 1
-        needed = sum(span or usual for name, span in spans.items() if self._arms[name].ranges)
-        return (needed if begins else spans[arm.name] or usual) <= self._budget.left(SEARCH)
+        searched = [name for name, one in self._arms.items() if one.ranges]
+        if not self._turns(arm.name) or len(set(map(self._turns, searched))) > 1:
+            return (spans[arm.name] or usual) <= self._budget.left()
+        return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
+
+    def _leader(self) -> Arm | None:
+        """The file that does best, where there is time for another trial of it and none for finals.
+
+        What finals compare must have been tried equally often, or the leader may win by that alone.
+        """
+        finalists = self._finalists()
+        missing = self._missing(finalists, self._pairs(finalists))
+        if not missing or self._round_fits(missing, finalists):
+            return None
+        name = next(iter(self._ranked()))
+        fits = (self._span(name) or 0.0) <= self._budget.left()
+        return self._arms[name] if fits and self._has_more(name) else None
 
     def _span(self, name: str) -> float | None:
         """How long a trial of an arm takes, by the clock of the budget."""
@@ -194,10 +220,24 @@ class Search:
 
     def _at_work(self, names: Iterable[str]) -> bool:
         """Whether another process has a trial in hand."""
-        return any(t.state.name == "RUNNING" for name in names for t in self._trials(name))
+        return bool(self._running(names))
 
-    def _try(self, arm: Arm) -> None:
-        """One more trial of an arm."""
+    def _running(self, names: Iterable[str]) -> list[FrozenTrial]:
+        return [t for name in names for t in self._trials(name) if t.state.name == "RUNNING"]
+
+    def _wait(self, names: Iterable[str]) -> None:
+        """For what other processes have in hand, a moment.
+
+        One that died before its first sign of life would never be missed: it is given one here, to be silent after.
+        """
+        for trial in self._running(names):
+            if trial._trial_id not in self._awaited:
+                self._awaited.add(trial._trial_id)
+                storages.sign_of_life(self._storage, trial)
+        time.sleep(POLL)
+
+    def _try(self, arm: Arm, *, extra: bool = False) -> None:
+        """One more trial of an arm, in its turn or as an extra one."""
         import optuna
 
         study, trials = self._studies[arm.name], self._trials(arm.name)
@@ -207,7 +247,7 @@ class Search:
             multivariate=False,
         )
         study.pruner = _pruner(trials)
-        self._optimize(study, lambda trial: self._objective(arm, trial))
+        self._optimize(study, lambda trial: self._objective(arm, trial, extra))
 
     def _optimize(self, study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> None:
         with suppress(_Surplus):
@@ -258,20 +298,21 @@ class Search:
             and found.beyond(best.values[name], self._grid(arm), tried[name]) is not None
         )
 
-    def _objective(self, arm: Arm, trial: optuna.Trial) -> float:
+    def _objective(self, arm: Arm, trial: optuna.Trial, extra: bool) -> float:
         import optuna
 
         trials = [t for t in self._trials(arm.name) if t.number < trial.number]
         if len(_counted(trials)) >= self._limit(arm):
             raise self._surplus(trial)
+        if extra:
+            trial.set_user_attr(EXTRA, True)
         planned = self._planned(arm, trials, trial)
         trial.study.sampler = optuna.samplers.PartialFixedSampler(planned, trial.study.sampler)
         values = {
             name: _suggested(trial, name, arm, [planned, *(t.params for t in trials)]) for name in arm.ranges
         }
         label = ", ".join([arm.name, *(f"{name} {spelled(value, 3)}" for name, value in values.items())])
-        untried = not any(t.state.name == "COMPLETE" for t in trials)
-        report = Report(self._settings.seed, lambda: self._left(1.0 if untried else SEARCH), trial)
+        report = Report(self._settings.seed, self._left, trial)
         return self._score(Candidate(arm, values, self._settings.seed), report, trial, label)
 
     def _surplus(self, trial: optuna.Trial) -> _Surplus:
@@ -328,8 +369,7 @@ class Search:
 
     def _compare_finalists(self) -> None:
         finalists = self._finalists()
-        seeds = range(self._settings.seed + 1, self._settings.seed + 1 + self._settings.seeds)
-        pairs = [(name, seed) for seed in seeds for name in finalists]
+        pairs = self._pairs(finalists)
         while not self._cut_short:
             self._heed()
             self._give_up_the_dead([FINALS])
@@ -339,24 +379,30 @@ class Search:
             elif missing:
                 self._run_final(pairs, finalists)
             elif self._at_work([FINALS]):
-                time.sleep(POLL)
+                self._wait([FINALS])
             else:
                 return
 
     def _finalists(self) -> dict[str, Trial]:
         """The best setting of the first arm and of those that did best in the search."""
-        sign = -1 if self._settings.rising else 1
-        best = {
-            name: best_of(list(map(_trial, self._trials(name))), self._settings.rising) for name in self._arms
-        }
-        done = {name: trial for name, trial in best.items() if trial is not None and trial.scored is not None}
-        first = next(iter(self._arms))
-        others = sorted(
-            (name for name in done if name != first),
-            key=lambda name: sign * done[name].scored.value,  # type: ignore[union-attr]
-        )
-        room = self._settings.finalists - (first in done)
-        return {name: done[name] for name in [*([first] if first in done else []), *others[:room]]}
+        ranked, first = self._ranked(), next(iter(self._arms))
+        names = sorted(ranked, key=lambda name: name != first)[: self._settings.finalists]
+        return {name: ranked[name] for name in names}
+
+    def _ranked(self) -> dict[str, Trial]:
+        """The best setting of each arm that has one, the best of all first."""
+        merits = {}
+        for name in self._arms:
+            best = best_of(list(map(_trial, self._trials(name))), self._settings.rising)
+            if best is not None and best.scored is not None:
+                merits[name] = best, best.scored.value
+        names = sorted(merits, key=lambda name: merits[name][1], reverse=self._settings.rising)
+        return {name: merits[name][0] for name in names}
+
+    def _pairs(self, finalists: Iterable[str]) -> list[tuple[str, int]]:
+        """All that is to be trained of the finalists, seed by seed."""
+        seeds = range(self._settings.seed + 1, self._settings.seed + 1 + self._settings.seeds)
+        return [(name, seed) for seed in seeds for name in finalists]
 
     def _missing(
         self, finalists: Mapping[str, Trial], pairs: Sequence[tuple[str, int]]
@@ -372,11 +418,11 @@ class Search:
         return [pair for pair in pairs if pair not in begun]
 
     def _round_fits(self, missing: Sequence[tuple[str, int]], finalists: Mapping[str, Trial]) -> bool:
-        """Whether the time left has room for what is missing of this seed."""
-        needed = 0.0
+        """Whether the time left has room for what is missing of this seed, or of the first ones: one tells nothing of noise."""
+        last, needed = max(missing[0][1], self._settings.seed + FEWEST), 0.0
         for name, seed in missing:
             scored = finalists[name].scored
-            needed += scored.seconds if scored is not None and seed == missing[0][1] else 0.0
+            needed += scored.seconds if scored is not None and seed <= last else 0.0
         return needed <= self._budget.left()
 
     def _run_final(self, pairs: Sequence[tuple[str, int]], finalists: Mapping[str, Trial]) -> None:

@@ -18,6 +18,7 @@ from layerlr_dsl.tools.printable import first_line
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
 HEARTBEAT, GRACE = 5, 20
 """Seconds between signs of life of a trial's process, and after which a silent one is given up."""
@@ -70,6 +71,14 @@ def opened(url: str | None) -> BaseStorage:
     with faults(url), quietly():
         settings = {"connect_args": {"timeout": LOCK_PATIENCE}} if url.startswith("sqlite:") else None
         return optuna.storages.RDBStorage(url, settings, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+
+
+def sign_of_life(storage: BaseStorage, trial: FrozenTrial) -> None:
+    """Note that a trial's process lives, from which on its silence is noticed."""
+    import optuna
+
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.record_heartbeat(trial._trial_id)
 
 
 def _check_folder(url: str) -> None:

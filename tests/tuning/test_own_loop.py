@@ -213,6 +213,22 @@ def test_an_address_that_is_none_is_refused(files: list[Path], url: str) -> None
     assert refused.value.help is not None
 
 
+@pytest.mark.parametrize("place", ["tune/plain", "tune/finals"])
+def test_a_process_that_died_before_its_first_sign_of_life_is_not_waited_for(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Optuna gives up only those that it has heard of; its trial is tried again."""
+    monkeypatch.setattr(storage, "HEARTBEAT", 1)
+    monkeypatch.setattr(storage, "GRACE", 1)
+    url = f"sqlite:///{tmp_path}/study.db"
+    settings: dict[str, Any] = {"lets": {"base": "1e-5..1e-1 log"}, "seeds": 2, "storage": url}
+    layerlr.tune(Loop(), files[:1], **settings, trials=1)
+    optuna.load_study(storage=url, study_name=place).ask()
+    outcome = layerlr.tune(Loop(), files[:1], **{**settings, "seeds": 3}, trials=3, resume=True)
+    assert len(outcome.baseline.trials) == 3
+    assert len(outcome.baseline.finals) == 3
+
+
 def _work(files: list[Path], url: str, resume: bool, queue: Any) -> None:
     loop = Loop()
 

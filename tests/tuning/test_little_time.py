@@ -1,0 +1,80 @@
+"""What a search makes of a budget that holds a few trials: by a clock that trainings move, not by the machine's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layerlr_dsl.tuning.arms import Arm, Candidate
+from layerlr_dsl.tuning.budget import ENDING, Budget
+from layerlr_dsl.tuning.outcome import Outcome, Scored
+from layerlr_dsl.tuning.ranges import Range
+from layerlr_dsl.tuning.report import Report
+from layerlr_dsl.tuning.search import Search, Settings
+
+RATES = Range(1e-4, 1e-2, log=True)
+SECONDS = {"plain": 10.0, "slow": 20.0, "good": 10.0}
+
+
+class Clock:
+    """Stands still but for trainings."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _search(folder: Path, seconds: float) -> Outcome:
+    """`good` does best, at the highest rate."""
+    arms = []
+    for name in SECONDS:
+        (folder / f"{name}.lr").write_text("let base = 1e-3\n** -> lr base\n")
+        arms.append(Arm(name, folder / f"{name}.lr", {"base": RATES}))
+    clock = Clock()
+
+    def train(candidate: Candidate, report: Report) -> Scored:
+        name, base = candidate.arm.name, candidate.values["base"]
+        for epoch in (1, 2):
+            clock.seconds += SECONDS[name] / 2
+            report(base + (name == "good"), epoch)
+        return Scored(base + (name == "good"), None, SECONDS[name], 1.0)
+
+    return Search(arms, train, Settings(trials=None), Budget(seconds + ENDING, clock)).run()
+
+
+def test_what_is_left_after_each_file_once_goes_to_the_best(tmp_path: Path) -> None:
+    """Its rate is the better for it; there is no time for seeds, and none is thrown away."""
+    outcome = _search(tmp_path, 61.0)
+    tried = {standing.arm.name: len(standing.trials) for standing in outcome.standings}
+    assert tried["plain"] == tried["slow"] == 1
+    assert tried["good"] >= 3
+    assert not any(standing.finals for standing in outcome.standings)
+    winner = outcome.winner
+    assert winner is not None
+    assert winner.best is not None
+    assert (winner.arm.name, winner.best.values["base"]) == ("good", pytest.approx(3.2e-3))
+
+
+def test_a_file_that_does_not_fit_in_what_is_left_is_not_begun(tmp_path: Path) -> None:
+    """Nine seconds hold no trial of ten."""
+    outcome = _search(tmp_path, 49.0)
+    assert [len(standing.trials) for standing in outcome.standings] == [1, 1, 1]
+    assert outcome.seconds == sum(SECONDS.values())
+
+
+def test_one_seed_is_not_begun_where_no_second_one_fits(tmp_path: Path) -> None:
+    """One tells nothing of noise, and the plain rate would win by it; the time goes to the best file."""
+    outcome = _search(tmp_path, 40.0 + 60.0)
+    assert not any(standing.finals for standing in outcome.standings)
+    assert outcome.winner is not outcome.baseline
+
+
+@pytest.mark.parametrize("seconds", [250.0, 300.0, 301.0, 400.0])
+def test_where_finals_fit_every_file_is_tried_equally_often(tmp_path: Path, seconds: float) -> None:
+    """Or the one that was tried more would win by that; what is left of the search goes to the seeds."""
+    outcome = _search(tmp_path, seconds)
+    assert len({len(standing.trials) for standing in outcome.standings}) == 1
+    assert all(len(standing.finals) >= 2 for standing in outcome.standings)

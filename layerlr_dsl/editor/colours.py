@@ -2,7 +2,7 @@
 
 The TextMate grammar and the tree-sitter query are written by hand; their lists of attributes, families and functions
 are those of the language. The VS Code extension carries the same grammar, and Helix and Emacs the query under
-their own names; what is written for Zed gets it under Zed's.
+their own names; what is written for Zed gets it under Zed's. The script for JupyterLab carries the Pygments lexer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from layerlr_dsl.catalogue.schedules import CALLED
+from layerlr_dsl.editor import jupyterlab
 from layerlr_dsl.editor.treesitter import grammar_folder
 from layerlr_dsl.editor.vsix import extension_folder
 from layerlr_dsl.language.names import CAPTURE_FUNCTIONS, FUNCTIONS, LATER_FUNCTIONS, NUMBERS, TIME_NAMES
@@ -131,5 +132,5 @@ if __name__ == "__main__":
     text = with_words(GRAMMAR.read_text(encoding="utf-8"))
     for path in places():
         path.write_text(text, encoding="utf-8")
-    for path, text in queries().items():
+    for path, text in (queries() | jupyterlab.files()).items():
         path.write_text(text, encoding="utf-8")

@@ -23,7 +23,14 @@ from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
 
 __all__ = ["LayerlrLexer"]
 
-_groups = cast("Callable[..., Any]", bygroups)
+
+def _groups(*kinds: Any) -> Any:
+    """What gives each group of an expression its kind; it can be asked for the kinds."""
+    callback = cast("Callable[..., Any]", bygroups)(*kinds)
+    callback.kinds = kinds
+    return callback
+
+
 _INSIDE = r"(?![\w.*?\[{<])"
 """Behind a word that may also be the name of a layer, or the beginning of one."""
 _CLAUSE_WORDS = (
@@ -54,7 +61,7 @@ _CONTINUED = r"(,)([ \t\r]*)(#[^\n]*)?(\n)(?=[ \t]+[^\s#])"
 _THEN_CONTINUED = r"(then)([ \t\r]*)(#[^\n]*)?(\n)(?=[ \t]+[^\s#])"
 _CONTINUED_TOKENS = _groups(Punctuation, Whitespace, Comment.Single, Whitespace)
 _THEN_TOKENS = _groups(Operator.Word, Whitespace, Comment.Single, Whitespace)
-_SCHEDULE_FOLLOWS = r"(?=[ \t]*(?:[(\n;#=]|$|for\b|then\b))"
+_SCHEDULE_FOLLOWS = r"(?=[ \t]*(?:[(\n;#=]|$|(?:for|then)(?!\w)))"
 
 
 class LayerlrLexer(RegexLexer):
@@ -92,7 +99,7 @@ class LayerlrLexer(RegexLexer):
                 "schedule",
             ),
             (
-                r"(stage)([ \t]+)([^\W\d]\w*)(?=[ \t]*(?:[\n;#,]|$|for\b|until\b))",
+                r"(stage)([ \t]+)([^\W\d]\w*)(?=[ \t]*(?:[\n;#,]|$|(?:for|until)(?!\w)))",
                 _groups(Keyword.Declaration, Whitespace, Name.Namespace),
                 "heading",
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
 from layerlr_dsl.plots.svg import draw
 from layerlr_dsl.render import plan as table
+from layerlr_dsl.render.rule_colours import style
 from layerlr_dsl.render.text import render_all
 from layerlr_dsl.tools.screen import Screen
 
@@ -56,21 +57,6 @@ def pre(text: str) -> str:
 # ---------------------------------------------------------------- rules in colours
 
 
-_COLOURS = {
-    "Comment": ("comment", "#6e7781", "font-style:italic"),
-    "Keyword": ("keyword", "#8250df", "font-weight:600"),
-    "Operator.Word": ("keyword", "#8250df", "font-weight:600"),
-    "Operator": ("operator", "#8250df", ""),
-    "Name.Tag": ("def", "#0969da", ""),
-    "Name.Attribute": ("attribute", "#bf5700", ""),
-    "Name.Class": ("variable-2", "#1a7f37", ""),
-    "Name.Function": ("variable-2", "#1a7f37", ""),
-    "Literal": ("number", "#0a7d7d", ""),
-}
-"""By token: the colour of that name in JupyterLab's theme, one for elsewhere that is read on white and on black,
-and what tells it apart without colours."""
-
-
 def coloured(text: str) -> list[str]:
     """The lines of a rule text as HTML; in one colour where Pygments, or its lexer, is not there."""
     lexer = _lexer()
@@ -98,17 +84,5 @@ def _lexer() -> Any:
 
 
 def _span(token: Any, text: str) -> str:
-    style = next((_COLOURS[name] for name in _names(token) if name in _COLOURS), None)
-    if style is None or not text.strip():
-        return escape(text)
-    name, colour, more = style
-    said = f"color:var(--jp-mirror-editor-{name}-color,{colour});{more}".rstrip(";")
-    return f'<span style="{said}">{escape(text)}</span>'
-
-
-def _names(token: Any) -> Iterator[str]:
-    """A token's name and those of the kinds it belongs to: `Operator.Word`, `Operator`."""
-    parts = list(token)
-    while parts:
-        yield ".".join(parts)
-        parts.pop()
+    said = style(".".join(token)) if text.strip() else ""
+    return f'<span style="{said}">{escape(text)}</span>' if said else escape(text)

@@ -10,7 +10,6 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 import strategies
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from valid_texts import valid_texts
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.schedules import CALLED
@@ -30,7 +30,6 @@ from layerlr_dsl.language.parser import parse
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.language.syntax import RuleStatement
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, FAMILIES
-from layerlr_dsl.tools.resources import recipes_path
 
 tree_sitter = pytest.importorskip("tree_sitter", reason="the binding of tree-sitter is not installed")
 
@@ -135,16 +134,6 @@ def coloured(parser: Any, query: Any, text: str) -> list[tuple[str, str]]:
         (node.start_byte, node.text.decode(), name) for name, nodes in captures.items() for node in nodes
     ]
     return [(text, name) for _, text, name in sorted(every)]
-
-
-@cache
-def valid_texts() -> dict[str, str]:
-    """Rule files that ship, and those of the documentation, less what is shown as wrong."""
-    found = {str(path): path.read_text(encoding="utf-8") for path in recipes_path().rglob("*.lr")}
-    for page in (ROOT / "docs").rglob("*.md"):
-        shown = re.findall(r"^```lr[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
-        found |= {f"{page.name} {number}": text for number, text in enumerate(shown)}
-    return {name: text for name, text in found.items() if not parse(Source(name, text))[1]}
 
 
 # ---------------------------------------------------------------- reading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,15 +16,21 @@ PULSE = 10.0
 
 
 class Board:
-    """The newest news, by version; readers wait for the next."""
+    """The newest news, by version; readers wait for the next.
+
+    Versions begin at the time, so that a page left open is told what is new by the next server at its address.
+    """
 
     def __init__(self) -> None:
         self._news: dict[str, Any] = {}
-        self._version = 0
+        self._version = int(time.time())
         self._changed = threading.Condition()
 
     def post(self, news: dict[str, Any]) -> None:
+        """Put up news; what says the same as what is up already is none."""
         with self._changed:
+            if {**news, "version": self._version} == self._news:
+                return
             self._version += 1
             self._news = {**news, "version": self._version}
             self._changed.notify_all()

@@ -55,6 +55,8 @@ class Resolver:
     _known: set[str] = field(default_factory=set)
     """The names of the `let`s of all files so far."""
     _inventories: dict[tuple[str, Path | None], Inventory] = field(default_factory=dict)
+    _asked: set[tuple[str, Path | None]] = field(default_factory=set)
+    """Models that files named, with the root of each."""
 
     def resolve(self, entry: Input, source: Source) -> Resolved:
         rules = self._read(entry, source)
@@ -92,6 +94,14 @@ class Resolver:
                 hint = f"did you mean `{near}`?" if near else f"there are: {known}"
                 raise Refusal(f"no file has a `let` called `{name}`", hint)
 
+    def files(self) -> set[str]:
+        """The files that models were read from, those too that could not be."""
+        from layerlr_dsl.model.specs import file_of
+
+        stated = self.model.values() if isinstance(self.model, dict) else [self.model] if self.model else []
+        asked = [*self._asked, *((spec, None) for spec in stated)]
+        return {str(path) for spec, root in asked if (path := file_of(spec, root)) is not None}
+
     def _against(self, entry: Input, rules: Rules, spec: str, inventory: Inventory) -> Resolved:
         from layerlr_dsl.api import Plan
         from layerlr_dsl.plan.resolve import resolve
@@ -118,6 +128,7 @@ class Resolver:
         from layerlr_dsl.model.specs import located
 
         key = spec, root = located(written, beside, root), root
+        self._asked.add(key)
         if key not in self._inventories:
             self._inventories[key] = load_inventory(spec, root, False)
         return self._inventories[key]

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
 
 INTERVAL = 0.2
+PATIENCE = 1.0
+"""Seconds until it looks again for an included file that was not there."""
 
 
 @click.command("view")
@@ -99,6 +101,8 @@ class Preview:
         """The last picture that could be drawn."""
         self._seen = {entry.path: _saved(entry.path)}
         """When each file that takes part was saved, as far as it was looked at."""
+        self._due: float | None = None
+        """When to look again in any case: what was missing may turn up anywhere in the root."""
         self._resolvers: dict[bool, Resolver] = {}
 
     def look(self) -> dict[str, Any]:
@@ -108,8 +112,12 @@ class Preview:
             resolved, supposed = self._resolved()
         except Refusal as refusal:
             return self._undrawn((), news.fault(refusal.message, refusal.help))
-        for source in resolved.rules.sources:
-            self._seen.setdefault(str(source.path or self.entry.path), _saved(str(source.path)))
+        finally:
+            models = {path for resolver in self._resolvers.values() for path in resolver.files()}
+            self._look_at(models)
+        self._look_at(str(source.path) for source in resolved.rules.sources if source.path is not None)
+        waits = any(one.code in ("LR113", "LR114") for one in resolved.findings)
+        self._due = time.monotonic() + PATIENCE if waits else None
         if has_errors(resolved.findings):
             return self._undrawn(resolved.findings)
         if resolved.plan is None:
@@ -123,8 +131,15 @@ class Preview:
         return html.following(self.title, {"drawing": self.shown, **told})
 
     def changed(self) -> bool:
-        """Whether the file, or one that it includes, was saved since it was looked at."""
-        return any(_saved(path) != seen for path, seen in self._seen.items())
+        """Whether the file, one that it includes, or its model, was saved since it was looked at."""
+        saved = {path for path, seen in self._seen.items() if _saved(path) != seen}
+        if any(saved & resolver.files() for resolver in self._resolvers.values()):
+            self._resolvers.clear()  # they remember the model as it was
+        return bool(saved) or (self._due is not None and time.monotonic() >= self._due)
+
+    def _look_at(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._seen.setdefault(path, _saved(path))
 
     def _resolved(self) -> tuple[Resolved, bool]:
         """What became of the file, and whether the length of the run had to be supposed. Raises Refusal."""

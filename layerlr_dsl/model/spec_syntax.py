@@ -98,6 +98,15 @@ def located(spec: str, beside: Path | None, root: Path | None) -> str:
     return f"{text[: len(text) - len(path)]}{found.relative_to(inside)}" if near else spec
 
 
+def file_of(spec: str, root: Path | None) -> Path | None:
+    """The file that a model's shape is read from, whether it exists or not; None for one that code builds."""
+    text = spec.strip()
+    folder = text.removeprefix("hf:")
+    if folder != text:
+        return (root or Path()) / folder / "config.json"
+    return (root or Path()) / text if text.endswith(".json") else None
+
+
 def _keyed(text: str) -> ModelError | None:
     """What is wrong with `KEY=SPEC` where no key belongs; None for anything else."""
     key, equals, bare = text.partition("=")

@@ -11,12 +11,12 @@ from layerlr_dsl.model import inventory_cache
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.inventory_file import LARGEST_FILE, loads, read_bounded
-from layerlr_dsl.model.spec_syntax import Spec, located, parse_spec
+from layerlr_dsl.model.spec_syntax import Spec, file_of, located, parse_spec
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Progress", "Spec", "build", "called", "inventory_of_spec", "located", "parse_spec"]
+__all__ = ["Progress", "Spec", "build", "called", "file_of", "inventory_of_spec", "located", "parse_spec"]
 
 Progress = Callable[[str], None]
 

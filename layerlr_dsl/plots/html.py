@@ -90,7 +90,6 @@ def data(drawing: Drawing) -> dict[str, Any]:
         "low": low,
         "high": high,
         "boundaries": picture.boundaries,
-        "curves": [_curve(picture, curve) for curve in picture.curves[:MOST_LANES]],
         "markers": [{"at": marker.epoch, "text": marker.assumed} for marker in picture.markers],
         "stages": picture.stages,
         "stretches": [[s.start, s.end, s.trainable, s.stops_at] for s in drawing.stretches],
@@ -108,7 +107,7 @@ def data(drawing: Drawing) -> dict[str, Any]:
             }
             for one in picture.series
         ],
-        "measures": [_measure(measure, shapes) for measure in drawing.measures],
+        "measures": [_measure(picture, measure, shapes) for measure in drawing.measures],
         "shapes": shapes.known,
         "optimizers": drawing.optimizers,
         "rules": [[r.text, r.place, r.line, r.stage, r.tensors, r.numel] for r in told.rules],
@@ -120,23 +119,25 @@ def data(drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def _measure(measure: Measure, shapes: _Shapes) -> dict[str, Any]:
-    curves = [None if values is None else shapes.curve(values) for values in measure.values]
-    return {"option": measure.option, "label": measure.label, "curves": curves}
+def _measure(picture: Picture, measure: Measure, shapes: _Shapes) -> dict[str, Any]:
+    """`of`: what each group has, as a height and a shape; `curves`: which of them take one course."""
+    of = [None if values is None else shapes.curve(values) for values in measure.values]
+    curves = [
+        _curve(picture, curve, measure.curves is picture.curves) for curve in measure.curves[:MOST_LANES]
+    ]
+    return {"option": measure.option, "label": measure.label, "of": of, "curves": curves}
 
 
-def _curve(picture: Picture, curve: Curve) -> dict[str, Any]:
+def _curve(picture: Picture, curve: Curve, fans: bool) -> dict[str, Any]:
     """Its fan as points of time, lowest and highest; `assumed`: when a metric decides whether it is frozen."""
     one = picture.drawn(curve)
-    fans = [
-        [[round(at, 6), _short(low), _short(high)] for at, low, high in band] for band in fan(picture, one)
-    ]
+    bands = fan(picture, one) if fans else []
     return {
         "label": [curve.label.name, curve.label.remark],
         "groups": curve.groups[:MOST_LABELS],
         "numel": curve.numel,
         "place": round(curve.place, 4),
-        "fan": fans,
+        "fan": [[[round(at, 6), _short(low), _short(high)] for at, low, high in band] for band in bands],
         "assumed": picture.where(one.fan.frees) if one.fan is not None else [],
     }
 

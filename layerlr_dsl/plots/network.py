@@ -9,10 +9,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from layerlr_dsl.plan.stages import Fired
-from layerlr_dsl.plots.series import Picture, changes_within, label_of, picture, time_of, value_at
+from layerlr_dsl.plots.labels import Labels
+from layerlr_dsl.plots.series import (
+    Curve,
+    Picture,
+    changes_within,
+    curves_of,
+    label_of,
+    picture,
+    time_of,
+    value_at,
+)
 from layerlr_dsl.plots.told import Told, told
 from layerlr_dsl.plots.tree import Tree, tree
 from layerlr_dsl.tools.records import record
@@ -29,12 +39,14 @@ FEWEST_POINTS = 60
 class Measure:
     """An option that blocks can be coloured by: its values over `Picture.times`, group by group.
 
-    None for a group that has no such option; one value where it stands still.
+    None for a group that has no such option; one value where it stands still. An option that is a tuple is
+    measured number by number: `betas[0]`. curves: groups that take one course.
     """
 
     option: str
     label: str
-    values: tuple[tuple[float, ...] | None, ...]
+    values: _Found
+    curves: tuple[Curve, ...]
 
 
 @record
@@ -85,24 +97,63 @@ def drawing(
 
 
 def _measures(plan: Plan, shown: Picture, fired: Fired, option: str | None) -> Iterator[Measure]:
-    first = tuple(one.rates for one in shown.series)
-    yield Measure(option or "lr", shown.label, tuple(still(values) for values in first))
-    for other in ("lr", "weight_decay"):
-        if other == (option or "lr"):
+    """The option asked for, the rate, the decay, and every other number that is not the same always and for all."""
+    parts = {name: _parts(plan, name) for group in plan.groups for name in group.options}
+    first = tuple(still(one.rates) for one in shown.series)
+    asked = option or "lr"
+    begins = f"{asked}[0]" if parts.get(asked, (None,))[0] is not None else asked
+    yield Measure(begins, shown.label, first, shown.curves)
+    labels = Labels(plan.inventory)
+    for name in {**dict.fromkeys(_ALWAYS), **parts}:
+        values = {part: _of_groups(plan, shown, fired, name, part) for part in parts.get(name, ())}
+        if name not in _ALWAYS and all(map(_stands_still, values.values())):
             continue
-        found = tuple(_values(plan, group, shown, fired, other) for group in plan.groups)
-        if any(found):
-            yield Measure(other, label_of(other), found)
+        for part, found in values.items():
+            called = name if part is None else f"{name}[{part}]"
+            if called != begins:
+                alike = curves_of(plan, _courses(shown, found), labels)
+                yield Measure(called, label_of(called), found, tuple(alike))
 
 
-def _values(plan: Plan, group: Group, shown: Picture, fired: Fired, option: str) -> tuple[float, ...] | None:
-    if not isinstance(group.options.get(option), (int, float)):
+_ALWAYS = ("lr", "weight_decay")
+_Found: TypeAlias = "tuple[tuple[float, ...] | None, ...]"
+
+
+def _parts(plan: Plan, option: str) -> tuple[int | None, ...]:
+    """The numbers that an option is made of, None for one that is a number itself; none where it is in words."""
+    values = [group.options[option] for group in plan.groups if option in group.options]
+    if any(isinstance(value, (bool, str)) for value in values):
+        return ()
+    sizes = {len(value) if isinstance(value, tuple) else 0 for value in values}
+    return (None,) if sizes == {0} else tuple(range(sizes.pop())) if len(sizes) == 1 else ()
+
+
+def _stands_still(found: _Found) -> bool:
+    """Whether it is the same number always and for all that have it."""
+    values = {values for values in found if values is not None}
+    return len(values) == 1 and len(values.pop()) == 1
+
+
+def _courses(shown: Picture, found: _Found) -> list[object]:
+    return [
+        (values, one.frozen, one.fan and one.fan.frees, one.ever_trains)
+        for values, one in zip(found, shown.series, strict=True)
+    ]
+
+
+def _of_groups(plan: Plan, shown: Picture, fired: Fired, option: str, part: int | None) -> _Found:
+    return tuple(_values(plan, group, shown, fired, option, part) for group in plan.groups)
+
+
+def _values(
+    plan: Plan, group: Group, shown: Picture, fired: Fired, option: str, part: int | None
+) -> tuple[float, ...] | None:
+    if option not in group.options:
         return None
-    if option not in group.behaviour.moving and option != group.behaviour.scheduled:
-        changes = [0, *plan.changes(fired)]
-        known = [value_at(group, plan.held(tick, fired), fired, option) for tick in changes]
-        return still(tuple(known[bisect_right(changes, tick) - 1] for tick in shown.ticks))
-    return still(tuple(value_at(group, plan.held(tick, fired), fired, option) for tick in shown.ticks))
+    moves = option in group.behaviour.moving or option == group.behaviour.scheduled
+    looked = shown.ticks if moves else [0, *plan.changes(fired)]
+    known = [value_at(group, plan.held(tick, fired), fired, option, part or 0) for tick in looked]
+    return still(tuple(known if moves else (known[bisect_right(looked, tick) - 1] for tick in shown.ticks)))
 
 
 def still(values: tuple[float, ...]) -> tuple[float, ...]:

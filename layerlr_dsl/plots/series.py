@@ -207,7 +207,7 @@ def picture(
         ),
         label_of(option),
         tuple(ticks),
-        tuple(_curves(plan, series, labels)),
+        tuple(curves_of(plan, [(one.rates, one.frozen, one.fan, one.ever_trains) for one in series], labels)),
     )
 
 
@@ -229,22 +229,25 @@ def _rows(plan: Plan) -> list[list[int]]:
     return rows
 
 
-def _curves(plan: Plan, series: Sequence[Series], labels: Labels) -> Iterator[Curve]:
+def curves_of(plan: Plan, courses: Sequence[object], labels: Labels) -> Iterator[Curve]:
     """Groups by their course, in the order in which a forward pass, or the model, comes to them."""
     rows = _rows(plan)
     order = plan.inventory.running_rows or range(len(plan.inventory))
     first = {row: rank for rank, row in enumerate(order)}
     alike: dict[object, list[int]] = {}
-    for group, one in enumerate(series):
-        alike.setdefault((one.rates, one.frozen, one.fan, one.ever_trains), []).append(group)
+    for group, course in enumerate(courses):
+        alike.setdefault(course, []).append(group)
     met = sorted(
         alike.values(), key=lambda groups: min(first[row] for group in groups for row in rows[group])
     )
     for number, groups in enumerate(met):
         own = [row for group in groups for row in rows[group]]
-        label = labels.of(own) if number < MOST_LABELS else Label(series[groups[0]].name)
+        label = labels.of(own) if number < MOST_LABELS else Label(plan.groups[groups[0]].name)
         yield Curve(
-            label, tuple(groups), sum(series[group].numel for group in groups), number / max(len(met) - 1, 1)
+            label,
+            tuple(groups),
+            sum(plan.groups[group].numel for group in groups),
+            number / max(len(met) - 1, 1),
         )
 
 
@@ -296,7 +299,7 @@ def _series(
         tensors=len(group.parameters),
         numel=group.numel,
         share=group.numel / total,
-        optimizer=plan.optimizers[group.optimizer].info.name,
+        optimizer=plan.optimizers[group.optimizer].called,
         schedule=group.schedule.text() if group.schedule is not None else "",
         rates=rates,
         frozen=frozen,
@@ -306,10 +309,10 @@ def _series(
     )
 
 
-def value_at(group: Group, tick: int, fired: Fired, option: str | None) -> float:
-    """An option as the optimizer has it then; of a tuple such as betas the first number."""
+def value_at(group: Group, tick: int, fired: Fired, option: str | None, part: int = 0) -> float:
+    """An option as the optimizer has it then; of a tuple such as betas one number, the first if not said."""
     value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled or "", 0.0)
-    return float(value[0] if isinstance(value, tuple) else value)
+    return float(value[part] if isinstance(value, tuple) else value)
 
 
 def _check_option(plan: Plan, option: str) -> None:

@@ -140,7 +140,7 @@ def _common(
         for name in course:
             if name in group.given and name not in varying:
                 shared = all(name in other for _, other in live)
-                whose = "" if shared else plan.optimizers[group.optimizer].info.name
+                whose = "" if shared else plan.optimizers[group.optimizer].called
                 found[whose, name] = course[name]
     return tuple((whose, name, option) for (whose, name), option in found.items())
 
@@ -156,7 +156,7 @@ def _group_row(
         share=group.numel / total,
         options=tuple(course.get(name, "-") for name in varying) if trains else ("",) * len(varying),
         schedule=_schedule(plan, group) if trains else "",
-        optimizer=plan.optimizers[group.optimizer].info.name if trains else "",
+        optimizer=plan.optimizers[group.optimizer].called if trains else "",
     )
 
 

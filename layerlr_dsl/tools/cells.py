@@ -31,6 +31,9 @@ def pad_left(text: str, width: int) -> str:
     return " " * (width - cells(text)) + text
 
 
+LEAST_NAME = 8
+
+
 def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     """`text` cut in the middle to at most `width` cells: both ends of a dotted name tell something."""
     if cells(text) <= width:
@@ -44,9 +47,15 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def shorten_name(text: str, width: int, ellipsis: str = "…") -> str:
-    """A dotted name cut to at most `width` cells: what is outermost goes first, but no number, then the middle."""
+    """A dotted name cut to at most `width` cells: what is outermost goes first, but no number, then the middle.
+
+    Of several names, `a, b`, the first is left.
+    """
     if cells(text) <= width:
         return text
+    first, several, _ = text.partition(", ")
+    if several and width > LEAST_NAME:
+        return f"{shorten_name(first, width - cells(f', {ellipsis}'), ellipsis)}, {ellipsis}"
     head, dot, rest = text.partition(".")
     while dot and head.isidentifier():
         text = ellipsis + rest

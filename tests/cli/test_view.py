@@ -183,3 +183,37 @@ def test_what_cannot_be_viewed_is_refused(model: None, tmp_path: Path) -> None:
         done = layerlr("view", "a.lr", "--no-open", "--port", str(taken.getsockname()[1]))
     assert done.status == 2
     assert "cannot be had" in done.err
+
+
+def test_a_model_that_is_written_anew_is_drawn_anew(view: Any, tmp_path: Path) -> None:
+    """The inventory takes part as the rules do: what was read once is not what holds for ever."""
+    from torch import nn
+
+    from layerlr_dsl.model.inventory import Inventory
+
+    (tmp_path / "a.lr").write_text('model "net.json"\nepochs 10\n** -> lr 1e-3\n')
+    viewed = view("a.lr")
+    assert viewed.data()["rules"][0][4] == 4
+    Inventory.of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))).save("net.json")
+    viewed.until(lambda data: data["rules"][0][4] == 6)
+
+
+def test_an_included_file_that_turns_up_is_noticed(view: Any, tmp_path: Path) -> None:
+    """It was in no list of files to look at, since there was none."""
+    (tmp_path / "a.lr").write_text(CLEAN + 'include "more.lr"\n')
+    viewed = view("a.lr")
+    assert viewed.data()["live"]["found"][0]["code"] == "LR113"
+    (tmp_path / "more.lr").write_text("1 -> lr 1e-5\n")
+    viewed.until(lambda data: not data["live"]["found"] and len(data["rules"]) == 3)
+
+
+def test_a_page_left_open_is_told_what_is_new_by_the_next_server(view: Any, tmp_path: Path) -> None:
+    """Both begin at their first picture, and it need not be the same."""
+    file = tmp_path / "a.lr"
+    file.write_text(CLEAN)
+    first = view("a.lr")
+    seen = first.data()["live"]["version"]
+    first.stop()
+    file.write_text(CLEAN + "1 -> lr 1e-5\n")
+    second = view("a.lr", "--port", str(first.port))
+    assert second.data()["live"]["version"] > seen

@@ -66,7 +66,7 @@ def tensors(data: dict[str, Any], number: int | None = None, prefix: str = "") -
 
 def value(data: dict[str, Any], option: str, group: int, at: float) -> float:
     measure = next(one for one in data["measures"] if one["option"] == option)
-    height, number = measure["curves"][group]
+    height, number = measure["of"][group]
     shape = data["shapes"][number]
     place = bisect_right(data["times"], at) - 1
     return float(height * shape[place if len(shape) > 1 else 0])

@@ -140,3 +140,20 @@ def test_the_option_asked_for_comes_first() -> None:
     """`plot --option weight_decay` colours by it."""
     data = html.data(drawing(plan_of(), "t", option="weight_decay"))
     assert [one["option"] for one in data["measures"]] == ["weight_decay", "lr"]
+
+
+def test_every_number_that_moves_or_differs_can_be_looked_at() -> None:
+    """Both betas where one of them moves, each with curves of its own; what is the same for all is left out."""
+    text = "optimizer adamw(eps=1e-7)\n** -> lr 1e-3, weight_decay 0.1\nblocks.<i> -> weight_decay *= i + 1\nhead -> betas (0.8 + 0.1 * progress, 0.999)\n"
+    measures = {one.option: one for one in drawing(plan_of(text), "t").measures}
+    assert list(measures) == ["lr", "weight_decay", "betas[0]", "betas[1]"]
+    assert [curve.label.name for curve in measures["betas[0]"].curves] == ["token, stem, blocks", "head"]
+    assert len(measures["lr"].curves) == 1
+    assert len(measures["weight_decay"].curves) == 4
+
+
+def test_a_further_optimizer_is_called_by_its_name() -> None:
+    """What kind it is would not tell it from another of that kind."""
+    text = "optimizer critic = adamw(lr=1e-4)\n** -> lr 1e-3\nhead -> optimizer critic\n"
+    data = html.data(drawing(plan_of(text), "t"))
+    assert {one["optimizer"] for one in data["groups"]} == {"adamw", "critic"}

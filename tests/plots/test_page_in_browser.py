@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser import driven, needs_browser
-from pages import plan_of
+from pages import Net, plan_of
 from torch import nn
 
 from layerlr_dsl.plots import html
@@ -167,7 +167,7 @@ def test_curves_and_lanes_are_joint_and_on_one_time_axis(tmp_path: Path) -> None
     const labels = [...document.querySelectorAll("#chart .label")].map(node => node.firstChild.textContent);
     const n = labels.indexOf("stem"), lane = kind => document.querySelector(`#chart rect[data-curve="${n}"]${kind}`).getBBox();
     const frozen = lane('[fill="url(#hatch)"]'), whole = lane(""), curve = lines[n].find(node => !node.matches(".waiting")).getBBox();
-    done([labels, data.curves.length, frozen.x + frozen.width - curve.x, whole.x + whole.width - curve.x - curve.width]);
+    done([labels, curves().length, frozen.x + frozen.width - curve.x, whole.x + whole.width - curve.x - curve.width]);
     """
     page = html.draw(drawing(plan_of("** -> lr 1e-3\nhead -> lr 1e-2\nfreeze stem until epoch 4\n"), "t"))
     labels, curves, begins, ends = driven(page, steps, tmp_path)
@@ -180,7 +180,7 @@ def test_what_a_metric_decides_is_drawn_as_what_may_come(tmp_path: Path) -> None
     """A fan, a frame around the lane, and what was assumed in words."""
     steps = """
     const frames = [...document.querySelectorAll("#chart .assumed")].map(node => node.dataset.curve);
-    done([text("assumed"), document.querySelectorAll("#chart path[fill-opacity]").length, frames.map(n => data.curves[n].label[0]), document.querySelectorAll("#chart .note").length]);
+    done([text("assumed"), document.querySelectorAll("#chart path[fill-opacity]").length, frames.map(n => curves()[n].label[0]), document.querySelectorAll("#chart .note").length]);
     """
     said, fans, frames, notes = driven(html.draw(drawing(plan_of(WAITS), "t")), steps, tmp_path)
     assert "assumed: val_loss stops falling for 2 epochs never comes" in said
@@ -197,7 +197,7 @@ def test_pointing_at_a_lane_shows_its_curve_and_its_groups(tmp_path: Path) -> No
     bar.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
     const on = document.querySelectorAll("#chart .curve.on").length, lit = document.querySelectorAll("#groups tr.on").length;
     document.getElementById("chart").dispatchEvent(new PointerEvent("pointerleave"));
-    done([on, lit, data.curves[0].groups.length, document.querySelectorAll("#chart .curve.on, #groups tr.on").length]);
+    done([on, lit, curves()[0].groups.length, document.querySelectorAll("#chart .curve.on, #groups tr.on").length]);
     """
     on, lit, groups, left = driven(PAGE, steps, tmp_path)
     assert on >= 1
@@ -307,3 +307,43 @@ def test_the_first_view_has_rates(tmp_path: Path, schedule: str, opens: str) -> 
     )
     assert now.startswith(f"{opens}:")
     assert grey <= 1  # the legend has a 0 where the scale has one
+
+
+def test_playing_is_told_where_something_changes_and_at_the_end(tmp_path: Path) -> None:
+    """Not at each moment, which would be read aloud for minutes; the moment itself stays silent."""
+    steps = """
+    window.requestAnimationFrame = frame => setTimeout(() => frame(performance.now()), 16);
+    const heard = [];
+    new MutationObserver(() => heard.push(text("heard"))).observe(document.getElementById("heard"), { childList: true });
+    document.getElementById("play").click();
+    const wait = () => layerlr.state.playing ? setTimeout(wait, 100) : done([heard, document.getElementById("now").getAttribute("aria-live")]);
+    wait();
+    """
+    heard, moments = driven(PAGE, steps, tmp_path, wait=60_000)
+    assert [words.split(":")[0] for words in heard] == ["epoch 4", "epoch 5", "epoch 6", "epoch 9"]
+    assert moments == "off"
+
+
+def test_what_is_out_of_sight_is_right_once_time_stands_still(tmp_path: Path) -> None:
+    """A screen reader reads the table without scrolling to it."""
+    page = html.draw(drawing(plan_of("schedule linear\n** -> lr 1e-3\n", Net(200)), "t"))
+    steps = """
+    const rate = () => document.querySelector("#groups .rate").textContent;
+    layerlr.show(5);
+    setTimeout(() => done(rate()), 600);
+    """
+    assert driven(page, steps, tmp_path, wait=3000) == "5e-4"
+
+
+def test_a_measure_has_curves_of_its_own(tmp_path: Path) -> None:
+    """Groups of one rate may differ in their decay, and both numbers of betas are said as they are now."""
+    text = "optimizer adamw\n** -> lr 1e-3, weight_decay 0.1\nblocks.<i> -> weight_decay *= i + 1\nhead -> betas (0.8 + 0.1 * progress, 0.999)\n"
+    steps = """
+    const measure = document.getElementById("measure"), count = () => document.querySelectorAll("#chart .label").length;
+    const before = count();
+    measure.value = 1; measure.dispatchEvent(new Event("change"));
+    block("head").focus(); layerlr.show(5);
+    done([before, count(), text("details").includes("betas (0.85, 0.999)")]);
+    """
+    page = html.draw(drawing(plan_of(text), "t"))
+    assert driven(page, steps, tmp_path) == [1, 4, True]

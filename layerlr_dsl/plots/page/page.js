@@ -1,4 +1,4 @@
-const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3, MOST_NAMES = 4;
+const MOST_RUNS = 64, OPEN_AT_FIRST = 24, MOST_ROWS = 150, PLAY = 9000, TALLEST = 64, LEAST_FOLD = 3, MOST_NAMES = 4, MOST_OWN = 3;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = id => document.getElementById(id);
 const state = { k: -1, measure: 0, rule: -1, chosen: "", playing: 0, opened: null, printing: false };
@@ -34,7 +34,13 @@ function sized(number) {
   }
 }
 function counted(number, noun) { return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`; }
-function shared(part) { const percent = 100 * part; return `${percent && percent < 10 ? percent.toFixed(1) : Math.round(percent)}%`; }
+function shared(part) {
+  // As `plan` says it: what is a little is not nothing, and what lacks a little is not all.
+  const percent = 100 * part;
+  if (part === 0 || part === 1) return `${percent}%`;
+  if (percent < 0.1) return "<0.1%";
+  return percent >= 99 || percent < 9.95 ? `${Math.min(percent, 99.9).toFixed(1)}%` : `${percent.toFixed(0)}%`;
+}
 function last(sorted, value) {
   let low = 0, high = sorted.length;
   while (low < high) { const middle = (low + high) >> 1; if (sorted[middle] <= value) low = middle + 1; else high = middle; }
@@ -52,7 +58,7 @@ function scale(part) {
 }
 const LADDER = Array.from({ length: 128 }, (_, k) => scale(k / 127));
 function value(measure, group, k) {
-  const curve = data.measures[measure].curves[group];
+  const curve = data.measures[measure].of[group];
   if (!curve) return null;
   const shape = data.shapes[curve[1]];
   return curve[0] * (shape.length === 1 ? shape[0] : shape[k]);
@@ -65,7 +71,7 @@ function rangeOf(measure) {
   // What decays to nothing would take up all of the scale.
   let low = Infinity, high = 0, peak = Infinity, zero = false;
   data.groups.forEach((group, g) => {
-    const curve = data.measures[measure].curves[g];
+    const curve = data.measures[measure].of[g];
     if (!curve || !group.trains) return;
     const shape = data.shapes[curve[1]];
     let top = 0;
@@ -76,8 +82,8 @@ function rangeOf(measure) {
     }
     if (top) peak = Math.min(peak, top);
   });
-  if (high) low = Math.max(low, peak / 30);
-  return { low: high ? low : 1, high: high || 1, zero };
+  const least = Math.max(low, peak / 30), cut = high > 0 && least > low * 1.0001;
+  return { low: high ? least : 1, high: high || 1, zero, cut };
 }
 function palette() {
   const names = [...new Set(data.groups.filter(one => one.trains).map(one => one.optimizer))];
@@ -101,12 +107,12 @@ function legend() {
   const key = (colour, text) => { const node = make("span", "key"); paint(node, colour); box.append(node, make("span", "", text)); told.push(text); };
   if (state.measure < 0) colours.names.forEach((name, n) => key(NAMED[n % NAMED.length], name));
   else {
-    const { low, high, zero } = colours.ranges[state.measure], bar = make("span", "scale");
+    const { low, high, zero, cut } = colours.ranges[state.measure], bar = make("span", "scale");
     if (low === high) key(LADDER[76], spelled(low));
     else {
       bar.style.background = `linear-gradient(90deg, ${VIRIDIS.map((_, n) => scale(n / (VIRIDIS.length - 1))).join(", ")})`;
-      box.append(make("span", "", spelled(low)), bar, make("span", "", spelled(high)));
-      told.push(`from ${spelled(low)}, dark, to ${spelled(high)}, light, on a log scale`);
+      box.append(make("span", "", `${cut ? "≤ " : ""}${spelled(low)}`), bar, make("span", "", spelled(high)));
+      told.push(`from ${spelled(low)}${cut ? " or less" : ""}, dark, to ${spelled(high)}, light, on a log scale`);
     }
     if (zero) key("var(--zero)", "0");
   }
@@ -261,7 +267,8 @@ function ownTensors(node) {
     const block = blocks[node.members[0][1]], number = blocks.length;
     const numel = block[1].reduce((sum, tensor) => sum + tensor[2], 0);
     blocks.push(["own parameters", block[1], [], -1 - number, numel, block[1].filter(tensor => !tensor[4]).length]);
-    node.own = nodeOf(node, [[block[1].length === 1 ? block[1][0][0] : "(own)", number]]);
+    const label = block[1].length <= MOST_OWN ? block[1].map(tensor => tensor[0]).join(", ") : "(own)";
+    node.own = nodeOf(node, [[label, number]]);
     paths.set(node.own.path, node.own);
   }
   return [node.own];
@@ -275,7 +282,7 @@ function rearranged() {
   const items = visible();
   if (!items.some(item => item.tabIndex === 0) && items.length) items[0].tabIndex = 0;
   cover();
-  refresh();
+  refresh(false);
   markStop(true);
 }
 function visible() { return [...$("tree").querySelectorAll("[role=treeitem]")]; }
@@ -286,13 +293,13 @@ function visible() { return [...$("tree").querySelectorAll("[role=treeitem]")]; 
 const held = new WeakMap();
 const sight = new IntersectionObserver(entries => {
   for (const { target, isIntersecting } of entries) if (held.has(target)) held.get(target).away = !isIntersecting;
-  refresh();
+  refresh(false);
 }, { rootMargin: "25%" });
 function watched(list, on) {
   for (const one of list || []) { if (on) { held.set(one.node, one); sight.observe(one.node); } else sight.unobserve(one.node); }
 }
-function refresh() {
-  const now = new Map(), seen = one => state.printing || !one.away;
+function refresh(all) {
+  const now = new Map(), seen = one => all || state.printing || !one.away;
   for (const bar of bars) if (seen(bar)) for (const part of bar.parts) {
     if (!now.has(part.group)) now.set(part.group, colour(part.group, state.k));
     recolour(part, now.get(part.group));
@@ -314,15 +321,23 @@ function show(k) {
   state.k = k;
   $("at").value = data.times[k];
   const at = data.times[k], stretch = stretchAt(at);
-  refresh();
+  refresh(false);
   const stage = data.stages.length ? `${data.stages[last(data.stages.map(one => one[1]), at)][0]}, ` : "";
   const words = `${stage}${moment(at)}: ${shared(root.numel ? stretch[2] / root.numel : 0)} of parameters train`;
   $("now").value = words;
+  if (state.playing && state.heard !== stretch) $("heard").textContent = words;  // what changes, not each moment
+  state.heard = stretch;
   $("at").setAttribute("aria-valuetext", words);
   $("bands").lastChild.style.left = `${100 * at / data.end}%`;
   cursor.setAttribute("transform", `translate(${x(at)} 0)`);
   markStop(false);
-  if (!state.playing) details();
+  if (!state.playing) { settle(); details(); }
+}
+let settling = 0;
+function settle() {
+  // What is out of sight is read aloud, searched and copied too: it is brought up to date once time stands still.
+  clearTimeout(settling);
+  settling = setTimeout(() => refresh(true), 200);
 }
 function stretchAt(at) { return data.stretches[last(data.stretches.map(one => one[0]), at)]; }
 function markStop(moved) {
@@ -367,7 +382,7 @@ function play(on) {
   state.playing = 0;
   $("play").textContent = on ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", on ? "pause" : "play");
-  if (!on) { details(); return; }
+  if (!on) { settle(); details(); return; }
   let at = state.k === data.times.length - 1 ? 0 : data.times[state.k], before = 0, wait = 0;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const step = now => {
@@ -377,10 +392,10 @@ function play(on) {
       wait += passed;
       if (wait > 1500) { wait = 0; const next = data.boundaries.find(one => one > at); at = next === undefined ? data.end : next; }
     } else at += Math.min(passed, 100) * data.end / PLAY;
-    state.playing = requestAnimationFrame(step);
     const k = last(data.times, at);
     if (k !== state.k) show(k);
-    if (at >= data.end) play(false);
+    if (at < data.end) state.playing = requestAnimationFrame(step);
+    else { play(false); $("heard").textContent = $("now").value; }
   };
   state.playing = requestAnimationFrame(step);
 }
@@ -408,7 +423,9 @@ const STATUS = { wins: "decides", applies: "multiplied on", overridden: "overrid
 function valueNow(kind, option, found) {
   const [group, , , , , base] = data.kinds[kind], measure = data.measures.findIndex(one => one.option === option);
   if (option === "frozen") return frozen(group, state.k) ? "frozen" : "trains";
-  if (measure >= 0 && data.measures[measure].curves[group]) return spelled(value(measure, group, state.k));
+  if (measure >= 0 && data.measures[measure].of[group]) return spelled(value(measure, group, state.k));
+  const parts = data.measures.flatMap((one, n) => one.option.startsWith(`${option}[`) && one.of[group] ? [spelled(value(n, group, state.k))] : []);
+  if (parts.length) return `(${parts.join(", ")})`;
   let out = base[option];
   for (const [said, status] of found) if (status === "wins" || status === "applies") out = said[2] && typeof out === "number" && typeof said[3] === "number" ? out * said[3] : said[3];
   return out === undefined ? "default" : spelled(out);
@@ -509,33 +526,41 @@ let left = 64, right = 1124, width = 1140;
 const top_ = 22, bottom = 262, LANE = 17;
 function x(at) { return left + (right - left) * at / data.end; }
 function short(text, room) {
-  // The outermost modules go first, but no number; then the middle.
+  // Of several all but the first; then the outermost modules, but no number; then the middle.
+  const [first, ...more] = text.split(", ");
+  if (text.length > room && more.length && room > 8) return `${short(first, room - 3)}, …`;
   for (let rest = text, found; text.length > room && (found = rest.match(/^[A-Za-z_]\w*\.(.+)$/));) text = `…${rest = found[1]}`;
   if (text.length <= room) return text;
   const head = Math.max(Math.ceil((room - 1) / 2), 1);
   return `${text.slice(0, head)}…${text.slice(text.length - Math.max(room - 1 - head, 0))}`;
 }
+function fitted([name, remark], room) {
+  // What it is of its layers is said as long as the layers can still be told.
+  const rest = room - remark.length - 3;
+  return !remark || rest < Math.min(name.length, 10) ? short(name, room) : `${short(name, rest)} (${remark})`;
+}
 function labelled([name, remark]) { return remark ? `${name} (${remark})` : name; }
 function courseColour(number) {
   // The part of the scale that stands out from the paper: dark on white, light on black.
   const [from, to] = dark ? [0.35, 1] : [0, 0.59];
-  return scale(from + (to - from) * data.curves[number].place);
+  return scale(from + (to - from) * curves()[number].place);
 }
-function curveOf(group) { return data.curves.findIndex(curve => curve.groups.includes(group)); }
+function curves() { return data.measures[Math.max(state.measure, 0)].curves; }
+function curveOf(group) { return curves().findIndex(curve => curve.groups.includes(group)); }
 function chart() {
   const svg = $("chart"), measure = Math.max(state.measure, 0), { low, high } = colours.ranges[measure];
   dark = matchMedia("(prefers-color-scheme: dark)").matches && !state.printing;
   width = state.printing ? 760 : Math.max(svg.clientWidth || 1140, 300);
   left = Math.round(Math.min(Math.max(width * 0.26, 116), 260));
   right = width - (width > 700 ? 150 : 12);
-  const fans = measure === 0 ? data.curves.flatMap(curve => curve.fan.flatMap(band => band.map(point => point[1]))) : [];
+  const fans = measure === 0 ? curves().flatMap(curve => curve.fan.flatMap(band => band.map(point => point[1]))) : [];
   const least = Math.max(Math.min(low, ...fans), low / 20);
-  const from = Math.log10(least / 1.4), to = Math.log10(high * 1.4), y = rate => bottom - (bottom - top_) * (Math.log10(rate) - from) / (to - from);
-  const foot = bottom + 10 + LANE * data.curves.length, tall = foot + 36;
+  const room = least === high ? 3 : 1.4, from = Math.log10(least / room), to = Math.log10(high * room), y = rate => bottom - (bottom - top_) * (Math.log10(rate) - from) / (to - from);
+  const foot = bottom + 10 + LANE * curves().length, tall = foot + 36;
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
   svg.setAttribute("height", tall);
-  svg.setAttribute("aria-label", `${data.measures[measure].label} over time, from ${spelled(low)} to ${spelled(high)}: ${counted(data.curves.length, "curve")}, and below them when each trains; the table below has the numbers`);
+  svg.setAttribute("aria-label", `${data.measures[measure].label} over time, from ${spelled(low)} to ${spelled(high)}: ${counted(curves().length, "curve")}, and below them when each trains; the table below has the numbers`);
   ticks(svg, from, to, y);
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000].find(s => data.end / s <= (right - left) / 55) || data.end / 4;
   for (let at = 0; at <= data.end; at += step) draw(svg, "text", { x: x(at), y: foot + 16, "text-anchor": "middle" }, Math.round(at));
@@ -555,13 +580,13 @@ function chart() {
   const hatch = draw(defs, "pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
   draw(hatch, "rect", { width: 7, height: 7, class: "hollow" });
   draw(hatch, "rect", { width: 3, height: 7, class: "frozen" });
-  if (measure === 0) data.curves.forEach((curve, n) => fan(svg, curve, courseColour(n), y));
+  if (measure === 0) curves().forEach((curve, n) => fan(svg, curve, courseColour(n), y));
   const drawn = new Map();
-  lines = data.curves.map((curve, n) => {
+  lines = curves().map((curve, n) => {
     const nodes = [], courses = new Set();
     for (const group of curve.groups) for (const waiting of [true, false]) {
-      const course = `${waiting} ${data.measures[measure].curves[group]} ${data.groups[group].frozen}`;
-      if (!data.measures[measure].curves[group] || (waiting && !data.groups[group].trains) || courses.has(course)) continue;
+      const course = `${waiting} ${data.measures[measure].of[group]} ${data.groups[group].frozen}`;
+      if (!data.measures[measure].of[group] || (waiting && !data.groups[group].trains) || courses.has(course)) continue;
       courses.add(course);
       const d = path(group, measure, waiting, y), key = `${waiting} ${d}`;
       if (!d) continue;
@@ -585,7 +610,7 @@ function ticks(svg, from, to, y) {
 }
 function fan(svg, curve, colour, y) {
   const dots = points => points.map(([at, rate]) => `${x(at).toFixed(1)} ${y(rate).toFixed(1)}`).join("L");
-  const faint = Math.min(Math.max(0.3 / data.curves.filter(one => one.fan.length).length, 0.04), 0.13);
+  const faint = Math.min(Math.max(0.3 / curves().filter(one => one.fan.length).length, 0.04), 0.13);
   for (const band of curve.fan) {
     const above = band.map(([at, , high]) => [at, high]), below = band.map(([at, low]) => [at, low]);
     draw(svg, "path", { d: `M${dots(above)}L${dots(below.slice().reverse())}Z`, fill: colour, "fill-opacity": faint, "clip-path": "url(#within)" });
@@ -595,10 +620,10 @@ function fan(svg, curve, colour, y) {
 function lane(svg, defs, curve, n, measure) {
   // As strong as the value is high, hatched while frozen, framed where a metric decides.
   const top = bottom + 10 + LANE * n, tall = LANE - 4, colour = courseColour(n), { low, high } = colours.ranges[measure];
-  const group = curve.groups.find(one => data.measures[measure].curves[one]), label = labelled(curve.label);
+  const group = curve.groups.find(one => data.measures[measure].of[one]), label = labelled(curve.label);
   const box = (start, end, more) => draw(svg, "rect", { x: x(start), y: top, width: Math.max(x(end) - x(start), 0.5), height: tall, "data-curve": n, ...more });
   draw(svg, "rect", { x: 2, y: top + 2, width: 9, height: 9, fill: colour });
-  draw(draw(svg, "text", { x: 16, y: top + 10.5, class: "label", "data-curve": n }, short(label, Math.floor((left - 24) / 6.8))), "title", {}, `${label}: ${curve.numel.toLocaleString("en")} parameters`);
+  draw(draw(svg, "text", { x: 16, y: top + 10.5, class: "label", "data-curve": n }, fitted(curve.label, Math.floor((left - 24) / 6.8))), "title", {}, `${label}: ${curve.numel.toLocaleString("en")} parameters`);
   if (group !== undefined) {
     const id = `lane${n}`, shade = draw(defs, "linearGradient", { id }), values = data.times.map((_, k) => value(measure, group, k));
     const strength = now => now > 0 ? (low === high ? 1 : 0.22 + 0.78 * Math.min(Math.max(Math.log(now / low) / Math.log(high / low), 0), 1)) : 0;
@@ -620,8 +645,8 @@ function lane(svg, defs, curve, n, measure) {
 }
 function ends(svg, measure, y) {
   // Names where curves end, as far as there is room.
-  const found = data.curves.map((curve, n) => {
-    const group = curve.groups.find(one => data.measures[measure].curves[one]), k = data.times.length - 1;
+  const found = curves().map((curve, n) => {
+    const group = curve.groups.find(one => data.measures[measure].of[one]), k = data.times.length - 1;
     return { n, text: labelled(curve.label), at: group !== undefined && (data.groups[group].trains || !frozen(group, k)) ? y(value(measure, group, k)) : NaN };
   }).filter(one => one.at >= top_ && one.at <= bottom).sort((a, b) => b.at - a.at);
   let above = Infinity;
@@ -649,7 +674,7 @@ function point(curve) {
   $("chart").classList.toggle("dim", curve >= 0);
   lines.forEach(nodes => nodes.forEach(node => node.classList.remove("on")));
   if (curve >= 0) lines[curve].forEach(node => node.classList.add("on"));
-  const groups = curve >= 0 ? new Set(data.curves[curve].groups) : new Set();
+  const groups = curve >= 0 ? new Set(curves()[curve].groups) : new Set();
   rows.forEach((row, n) => row.node.classList.toggle("on", groups.has(n)));
 }
 function table() {
@@ -725,8 +750,7 @@ function measured() {
   $("measured").textContent = data.measures[Math.max(state.measure, 0)].label;
   for (const bar of bars) for (const part of bar.parts) part.colour = "";
   legend();
-  chart();
-  show(state.k);
+  redraw();
 }
 function follow(event, box, start, width) {
   const bounds = box.getBoundingClientRect(), part = ((event.clientX - bounds.left) / bounds.width - start) / width;
@@ -784,7 +808,7 @@ function begin() {
 }
 function opening() {
   // The beginning, but where a warm-up begins at nothing, its end: a page in grey tells nothing.
-  const top = k => Math.max(0, ...data.curves.map(({ groups: [group] }) => data.groups[group].trains && !frozen(group, k) ? value(0, group, k) : 0));
+  const top = k => Math.max(0, ...data.measures[0].curves.map(({ groups: [group] }) => data.groups[group].trains && !frozen(group, k) ? value(0, group, k) : 0));
   let k = 0;
   if (!top(k)) while (k + 1 < data.times.length && top(k + 1) > top(k)) k++;
   return k;

@@ -22,7 +22,7 @@ from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.model.live import as_module
 from layerlr_dsl.plan import plan
-from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, UnknownTime
+from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, Steps, UnknownTime, steps_in_an_epoch
 from layerlr_dsl.plan.explain import Explanation as PlainExplanation
 from layerlr_dsl.tools.collector import collector_paused
 from layerlr_dsl.tools.numbers import plural, spelled
@@ -257,7 +257,7 @@ class Rules:
         return self.checked.steps
 
     @property
-    def steps_per_epoch(self) -> int | None:
+    def steps_per_epoch(self) -> Steps | None:
         """The optimizer steps in an epoch that the file names, if it names them."""
         return self.checked.steps_per_epoch
 
@@ -265,7 +265,7 @@ class Rules:
         self,
         model: nn.Module | Inventory | Mapping[str, nn.Module],
         epochs: float | None = None,
-        steps_per_epoch: int | None = None,
+        steps_per_epoch: float | Fraction | None = None,
         steps: int | None = None,
     ) -> Plan:
         """What every parameter does at every time.
@@ -275,7 +275,8 @@ class Rules:
         epochs, steps: the length of the run, in epochs or in optimizer steps; the file's own if neither is
             given. Not both.
         steps_per_epoch: optimizer steps in an epoch; the file's own if not given. Without it, and without
-            `steps`, the schedule is stepped once an epoch.
+            `steps`, the schedule is stepped once an epoch. 25 / 4 where 4 batches make a step, and those of 25
+            that are left over count for the first step of the next epoch.
         Raises RuleError where any finding is an error, ValueError for impossible numbers.
         """
         plan = self._plan(model, epochs, steps_per_epoch, steps, lenient=False)
@@ -287,7 +288,7 @@ class Rules:
         self,
         model: nn.Module | Inventory | Mapping[str, nn.Module] | None = None,
         epochs: float | None = None,
-        steps_per_epoch: int | None = None,
+        steps_per_epoch: float | Fraction | None = None,
         steps: int | None = None,
     ) -> PrintedFindings:
         """Every finding, worst or not; nothing is raised.
@@ -317,7 +318,7 @@ class Rules:
         self,
         model: nn.Module | Inventory | Mapping[str, nn.Module],
         epochs: float | None,
-        steps_per_epoch: int | None,
+        steps_per_epoch: float | Fraction | None,
         steps: int | None,
         *,
         lenient: bool,
@@ -332,13 +333,16 @@ class Rules:
             )
 
     def clock(
-        self, epochs: float | None = None, steps_per_epoch: int | None = None, steps: int | None = None
+        self,
+        epochs: float | None = None,
+        steps_per_epoch: float | Fraction | None = None,
+        steps: int | None = None,
     ) -> Clock:
         """The clock of a run. Raises ValueError for a length that is not positive."""
         if epochs is not None and steps is not None:
             raise ImpossibleTime("epochs and steps both give the length of the run: give one of them")
-        per_epoch = _whole("steps_per_epoch", steps_per_epoch)
-        per_epoch = self.checked.steps_per_epoch if per_epoch is None else per_epoch
+        own = self.checked.steps_per_epoch
+        per_epoch = own if steps_per_epoch is None else steps_in_an_epoch(steps_per_epoch)
         if steps is not None:
             return Clock(None, per_epoch, _whole("steps", steps))
         if epochs is not None:
@@ -352,7 +356,7 @@ class Rules:
             return Clock(self.checked.epochs, per_epoch)
         return self._sum_of_stages(per_epoch)
 
-    def _sum_of_stages(self, per_epoch: int | None) -> Clock:
+    def _sum_of_stages(self, per_epoch: Steps | None) -> Clock:
         """Without a length anywhere, a run is as long as its stages, where all of them say how long they are."""
         clock = Clock(None, per_epoch)
         total = Fraction(0)
@@ -397,7 +401,7 @@ class Configured:
     lets: dict[str, Any] | None = None
     epochs: float | None = None
     steps: int | None = None
-    steps_per_epoch: int | None = None
+    steps_per_epoch: float | Fraction | None = None
     _read: Rules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -421,7 +425,7 @@ class Configured:
         self,
         model: nn.Module,
         epochs: float | None = None,
-        steps_per_epoch: int | None = None,
+        steps_per_epoch: float | Fraction | None = None,
         steps: int | None = None,
     ) -> Plan:
         """As `Rules.resolve`; what is not given here is as configured."""

@@ -190,7 +190,9 @@ class PlanReport(Model):
     version: Literal[1]
     model: ModelReport
     epochs: Number | None
-    steps_per_epoch: int | None
+    steps_per_epoch: int | float | None = Field(
+        description="a fraction where batches are accumulated on from epoch to epoch"
+    )
     total_steps: int | None
     groups: list[GroupReport]
     phases: list[PhaseReport]

@@ -107,7 +107,7 @@ class Run:
     """What the command line says of a run: how long it is, and constants in the place of a file's own."""
 
     epochs: Fraction | None = None
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Fraction | None = None
     steps: int | None = None
     lets: Mapping[str, object] = field(default_factory=dict)
 
@@ -153,9 +153,9 @@ _RUN_OPTIONS = (
     ),
     click.option(
         "--steps-per-epoch",
-        type=click.IntRange(1),
+        type=PositiveNumber(),
         metavar="M",
-        help="Optimizer steps in an epoch. Default: the file's own; without it time is counted in whole epochs.",
+        help="Optimizer steps in an epoch (25/4 where 4 of 25 batches make one). Default: the file's own; without it time is counted in whole epochs.",
     ),
     click.option(
         "--let",
@@ -176,7 +176,7 @@ def run_options(command: Command) -> Command:
         *args: Any,
         epochs: Fraction | None,
         steps: int | None,
-        steps_per_epoch: int | None,
+        steps_per_epoch: Fraction | None,
         lets: tuple[tuple[str, object], ...],
         **others: Any,
     ) -> Any:

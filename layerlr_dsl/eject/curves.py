@@ -43,7 +43,7 @@ def body_of(curve: Curve) -> Lines:
     if curve.absolute:
         lines += ["if peak <= 0.0:", "    return peak"]
     if curve.held > 1:
-        lines.append(f"t -= t % {curve.held}  # looked up once an epoch")
+        lines.append(f"t = {_epoch_start(*curve.held.as_integer_ratio())}  # looked up once an epoch")
     least = number(curve.floor)
     if curve.min_lr is not None:
         lines.append(f"least = min({curve.min_lr!r} / peak, 1.0)")
@@ -52,6 +52,11 @@ def body_of(curve: Curve) -> Lines:
     if curve.warmup.ticks:
         lines += [f"if t < {curve.warmup.ticks}:", *_indented(_warmup(curve, least, peak))]
     return [*lines, *_DECAYS.get(type(curve), _shared)(curve, least, peak)]
+
+
+def _epoch_start(ticks: int, epochs: int) -> str:
+    """The first tick of the epoch of `t`, where so many epochs have so many ticks."""
+    return f"t - t % {ticks}" if epochs == 1 else f"-(-(t * {epochs} // {ticks}) * {ticks} // {epochs})"
 
 
 def _indented(lines: Lines) -> Lines:

@@ -20,6 +20,7 @@ from layerlr_dsl.plan.cascade import OptimizerChoice
 from layerlr_dsl.plan.ruling import ruling
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.stepwise import Stepwise
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.behaviour import Behaviour
@@ -136,7 +137,7 @@ def _docstring(plan: Plan, of: str, parts: runtime.Parts) -> list[str]:
         if clock.total
         else "a run of any length"
     )
-    epochs = f", {clock.steps_per_epoch} to an epoch" if clock.steps_per_epoch else ""
+    epochs = f", {spelled(clock.steps_per_epoch)} to an epoch" if clock.steps_per_epoch else ""
     first = f"The rules of {os.path.basename(file)} for {of}, over {length}{epochs}."
     lines = wrapped(_safe(first), 0)
     lines[0] = '"""' + lines[0]

@@ -46,7 +46,8 @@ class Expressions:
         if node.name == "step":
             return T
         if node.name == "epoch":
-            return T / number(clock.ticks_per_epoch)
+            ticks, epochs = clock.ticks_per_epoch.as_integer_ratio()
+            return (T if epochs == 1 else T * number(epochs)) / number(ticks)
         if node.name == "progress":
             return call("min", T / number(clock.total), ONE)
         return number(clock.total if node.name == "steps" else float(clock.run_epochs or 0))

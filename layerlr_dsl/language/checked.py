@@ -131,7 +131,7 @@ class CheckedRules:
     model: s.ModelStatement | None
     epochs: Fraction | None
     steps: int | None
-    steps_per_epoch: int | None
+    steps_per_epoch: int | Fraction | None
     optimizer: CheckedOptimizer
     optimizers: Mapping[str, CheckedOptimizer]
     """Further optimizers by the name that the file gives them."""

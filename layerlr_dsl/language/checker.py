@@ -31,6 +31,7 @@ from layerlr_dsl.language.lets import Lets, check_lets, literal_of
 from layerlr_dsl.language.questions import is_constant
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import ratio
 
 _OF_LENGTH = "the length of the run is a constant"
 
@@ -73,7 +74,7 @@ def check_expanded(
         model=gathered.model,
         epochs=_check_epochs(gathered.epochs, lets, found),
         steps=steps,
-        steps_per_epoch=_whole(gathered.steps_per_epoch, lets, found),
+        steps_per_epoch=_check_steps_per_epoch(gathered.steps_per_epoch, lets, found),
         optimizer=optimizer,
         optimizers=named,
         schedules=gathered.schedules,
@@ -181,19 +182,33 @@ def _check_epochs(statement: s.EpochsStatement | None, lets: Lets, found: Findin
     return Fraction(value)
 
 
-def _whole(
-    statement: s.StepsStatement | s.StepsPerEpochStatement | None, lets: Lets, found: Findings
-) -> int | None:
+def _check_steps_per_epoch(
+    statement: s.StepsPerEpochStatement | None, lets: Lets, found: Findings
+) -> int | Fraction | None:
+    """Whole, but where a step may take batches of two epochs."""
+    if statement is None:
+        return None
+    value = constant(statement.value, Names(lets, reason=_OF_LENGTH), found, exact=True)
+    if value is None:
+        return None
+    steps = ratio(value)
+    if steps is None or not 0 < steps <= 10**12:
+        message = "`steps_per_epoch` is a positive number"
+        found.error("LR312", message, statement.value.span, "write `steps_per_epoch 1000`")
+        return None
+    return steps
+
+
+def _whole(statement: s.StepsStatement | None, lets: Lets, found: Findings) -> int | None:
     """A number of steps, which is whole."""
     if statement is None:
         return None
     value = constant(statement.value, Names(lets, reason=_OF_LENGTH), found, exact=True)
     if value is None:
         return None
-    word = "steps" if isinstance(statement, s.StepsStatement) else "steps_per_epoch"
     if isinstance(value, (bool, str, tuple)) or value != int(value) or not 0 < value <= 10**12:
-        message = f"`{word}` is a whole number of 1 or more"
-        found.error("LR312", message, statement.value.span, f"write `{word} 1000`")
+        message = "`steps` is a whole number of 1 or more"
+        found.error("LR312", message, statement.value.span, "write `steps 1000`")
         return None
     return int(value)
 

@@ -10,11 +10,13 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.numbers import plural, ratio, spelled
 from layerlr_dsl.tools.records import record
 
 Unit = Literal["epochs", "steps", "percent"]
 Missing = Literal["steps_per_epoch", "epochs"]
+Steps = int | Fraction
+"""Steps in an epoch: `int` where they are whole."""
 
 
 class UnknownTime(Exception):
@@ -27,6 +29,14 @@ class UnknownTime(Exception):
 
 class ImpossibleTime(ValueError):
     """A length of a run, or a number of steps, that no run can have."""
+
+
+def steps_in_an_epoch(given: object) -> Steps:
+    """How many steps an epoch has, of a number as one gives it: 25 / 3 is 25 thirds. Raises ImpossibleTime."""
+    exact = ratio(given)
+    if exact is None or exact <= 0:
+        raise ImpossibleTime(f"steps_per_epoch is {given}: it must be a positive number")
+    return exact
 
 
 @record
@@ -44,12 +54,13 @@ class Length:
 class Clock:
     """How long a run, or a stage of one, is and what a tick of it is; None where it is not known.
 
-    epochs: the length in epochs. steps_per_epoch: optimizer steps in an epoch. steps: the length in
+    epochs: the length in epochs. steps_per_epoch: optimizer steps in an epoch; a fraction where batches are
+    accumulated on from one epoch to the next, so that one has 6 steps and another 7. steps: the length in
     optimizer steps, which counts where it is given; with `steps` alone the clock knows no epochs.
     """
 
     epochs: Fraction | None = None
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Steps | None = None
     steps: int | None = None
 
     @property
@@ -62,7 +73,7 @@ class Clock:
         return self.steps_per_epoch is not None or self.steps is None
 
     @property
-    def ticks_per_epoch(self) -> int:
+    def ticks_per_epoch(self) -> Steps:
         return 1 if self.steps_per_epoch is None else self.steps_per_epoch
 
     @property
@@ -98,6 +109,14 @@ class Clock:
         self._need_epochs()
         # In whole numbers: this is asked for every mark at every tick, and products of fractions are slow.
         return -(-epoch.numerator * self.ticks_per_epoch // epoch.denominator)
+
+    def end_of_epoch(self, epoch: int) -> int:
+        """The tick at which the epoch of that number, from 0, is over: a step that goes on in the next is of that.
+
+        Raises UnknownTime.
+        """
+        self._need_epochs()
+        return int((epoch + 1) * self.ticks_per_epoch)
 
     def epoch_of(self, tick: int) -> Fraction:
         """Raises UnknownTime."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, Phase, Plan
 
 
-def number(value: Fraction | None) -> int | float | None:
+def number(value: Fraction | int | None) -> int | float | None:
     """A fraction as a JSON number, whole where it is."""
     if value is None:
         return None
@@ -27,7 +27,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "version": 1,
         "model": {"source": inventory.source, "parameters": len(inventory), "numel": inventory.total_numel},
         "epochs": number(clock.run_epochs),
-        "steps_per_epoch": clock.steps_per_epoch,
+        "steps_per_epoch": number(clock.steps_per_epoch),
         "total_steps": clock.total if clock.counts_steps else None,
         "groups": [_group(plan, group) for group in plan.groups],
         "phases": [_phase(plan, phase) for phase in plan.phases],

@@ -300,8 +300,8 @@ class _Maker:
         if node.name == "step":
             return lambda tick: tick
         if node.name == "epoch":
-            per_epoch = clock.ticks_per_epoch
-            return lambda tick: tick / per_epoch
+            ticks, epochs = clock.ticks_per_epoch.as_integer_ratio()
+            return lambda tick: tick * epochs / ticks  # in whole numbers, so that an epoch's start is whole
         total = clock.total
         if total is None:
             raise UnknownTime("epochs")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import count, groupby, takewhile
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.schedules import Plateau
@@ -17,6 +17,7 @@ from layerlr_dsl.plan.schedules import Sequence as InTurn
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
+    from layerlr_dsl.plan.clock import Clock
     from layerlr_dsl.plan.plan import Group, Plan
     from layerlr_dsl.plan.scheduled import Scheduled
     from layerlr_dsl.plan.stages import Fired
@@ -143,14 +144,21 @@ def running(scheduled: Scheduled, group: Group, tick: int, fired: Fired) -> Plat
     return part if isinstance(part, Plateau) else None
 
 
+def _reports(clock: Clock) -> Iterator[int]:
+    """The ticks at which an epoch is over, or every tick where the clock knows none."""
+    total = clock.total or 0
+    if not clock.knows_epochs or clock.ticks_per_epoch <= 1:
+        return iter(range(1, total + 1))
+    return takewhile(lambda tick: tick <= total, map(clock.end_of_epoch, count()))
+
+
 class Fallen:
     """What a plateau leaves of a rate if its metric is reported once an epoch and never gets better."""
 
     def __init__(self, plan: Plan, group: Group, fired: Fired) -> None:
-        every = plan.clock.ticks_per_epoch if plan.clock.knows_epochs else 1
         self._starts: list[int] = [0]
         self._left: list[tuple[float, float]] = [(1.0, 0.0)]
-        reports = range(every, (plan.clock.total or 0) + 1, every)
+        reports = _reports(plan.clock)
         for part, ticks in groupby(reports, lambda tick: _part(group, tick - 1, fired)):
             state = None if part is None else part.controller()
             for tick in ticks:

@@ -16,6 +16,8 @@ _LONGEST_RUN = 10
 _EXACT = 10
 """Digits in messages: enough for any number that a person typed, too few for the noise of floats."""
 
+_LARGEST_DIVISOR = 10_000
+
 
 def spelled(value: object, digits: int = _EXACT) -> str:
     """A value as one would write it in a rule file: `1e-5`, `(0.9, 0.999)`, `true`, `"sum"`."""
@@ -42,6 +44,15 @@ def plural(number: int | float | Fraction, noun: str) -> str:
     """`1 epoch`, `11 epochs`, `0.5 epochs`, `12,345 parameters`."""
     shown = f"{number:,}" if isinstance(number, int) else spelled(number, 6)
     return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
+
+
+def ratio(value: object) -> int | Fraction | None:
+    """The plain ratio that a number stands for: 25 / 3 is a float that is not quite 25 thirds. None for no number."""
+    try:
+        exact = Fraction(str(value)).limit_denominator(_LARGEST_DIVISOR)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 def respelled(literal: str) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
+from fractions import Fraction
 from itertools import pairwise
 from operator import attrgetter
 from types import FrameType
 from typing import Any, TypeAlias
+
+from layerlr_dsl.plan.clock import Steps, steps_in_an_epoch
 
 FAR = 16
 """Frames between a loop and the schedule that it steps: hooks and wrappers of its own."""
@@ -23,6 +26,7 @@ IGNITE = "ignite.engine.engine"
 ACCELERATE = "accelerate.scheduler"
 KNOWN = ("transformers.trainer", *(name[:-1] for name in LIGHTNING), IGNITE, ACCELERATE)
 Of: TypeAlias = "Callable[[Any], int | None]"
+StepsOf: TypeAlias = "Callable[[Any], Steps | None]"
 
 
 class Accelerate:
@@ -60,7 +64,7 @@ class Loop:
     only counting tells. began: the tick at which the present epoch began, None where that was not seen.
     """
 
-    def __init__(self, holder: object, epoch: Of, steps: Of, began: int | None) -> None:
+    def __init__(self, holder: object, epoch: Of, steps: StepsOf, began: int | None) -> None:
         self._holder: weakref.ref[Any] | None = weakref.ref(holder)
         self._epoch, self._steps = epoch, steps
         self._began = (epoch(holder) or 0, began)
@@ -74,7 +78,7 @@ class Loop:
         """The steps of the whole run, where that has shown."""
         return None
 
-    def look(self, tick: int) -> tuple[int | None, int] | None:
+    def look(self, tick: int) -> tuple[int | None, Steps] | None:
         """Before the step after `tick`: the epoch that it belongs to, and the steps of an epoch, where that is clear.
 
         Without an epoch where ticks are counted rightly so far, and an epoch only has more or less of them.
@@ -111,7 +115,7 @@ class Engine(Loop):
         self._each: int | None = None
         """Iterations that make one step, once that is known."""
 
-    def look(self, tick: int) -> tuple[int | None, int] | None:
+    def look(self, tick: int) -> tuple[int | None, Steps] | None:
         engine = self.holder
         if engine is None:
             return None
@@ -120,23 +124,27 @@ class Engine(Loop):
         return super().look(tick) if known is None else (None, known)
 
     def _note(self, iteration: int) -> None:
-        if self._each is not None or iteration == self._iterations[-1]:
+        if iteration == self._iterations[-1]:
             return
         self._iterations = [*self._iterations[-2:], iteration]
         taken = [now - before for before, now in pairwise(self._iterations)]
-        if len(taken) == 2 and taken[0] == taken[1] > 0:
+        if self._each is None and len(taken) == 2 and taken[0] == taken[1] > 0:
             self._each = taken[0]
 
-    def _in_steps(self, iterations: int | None) -> int | None:
-        if self._each is None or not iterations or iterations % self._each:
+    def _in_steps(self, iterations: int | None) -> Steps | None:
+        """What iterations an epoch leaves over belong to a step of the next, or to none: its first step tells."""
+        if self._each is None or not iterations:
             return None
-        return iterations // self._each
+        last = self._iterations[-1]
+        through = last > iterations and last % self._each == 0
+        whole = iterations % self._each == 0
+        return steps_in_an_epoch(Fraction(iterations, self._each)) if whole or through else None
 
     def total(self) -> int | None:
         engine = self.holder
         epochs: int | None = None if engine is None else engine.state.max_epochs
         per_epoch = self._in_steps(engine.state.epoch_length) if epochs else None
-        return epochs * per_epoch if epochs and per_epoch else None
+        return int(epochs * per_epoch) if epochs and per_epoch else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_iterations": [0], "_each": None}
@@ -172,7 +180,7 @@ def loop(began: int | None) -> Loop | None:
         if name == ACCELERATE and found is None:
             loader = getattr(caller.gradient_state, "active_dataloader", None)
             if hasattr(loader, "iteration"):
-                found = Loop(loader, attrgetter("iteration"), _unknown, began)
+                found = Loop(loader, attrgetter("iteration"), _of_accelerate, began)
     return found
 
 
@@ -182,6 +190,14 @@ def training(root: object, unwrap: Callable[[Any], object]) -> Any:
         if name == "transformers.trainer" and getattr(loop, "is_in_train", False):
             return loop if unwrap(loop.model) is root else None
     return None
+
+
+def has_length(data: object) -> bool:
+    """Whether it says how much there is; a DataLoader over a stream has a `__len__` that raises."""
+    try:
+        return isinstance(data, Sized) and len(data) >= 0
+    except (TypeError, NotImplementedError):
+        return False
 
 
 def _any_known() -> bool:
@@ -216,6 +232,14 @@ def _of_transformers(trainer: Any) -> int | None:
         return max(1, math.ceil(len(batches) / int(trainer.args.gradient_accumulation_steps)))
     except (AttributeError, TypeError, NotImplementedError):  # a stream has no length
         return None
+
+
+def _of_accelerate(loader: Any) -> Steps | None:
+    """Where what an epoch leaves over belongs to the first step of the next; else only counting tells."""
+    state = loader.gradient_state
+    if state.sync_with_dataloader or state.num_steps == 1 or not has_length(loader):
+        return None
+    return steps_in_an_epoch(Fraction(len(loader), state.num_steps))
 
 
 def _of_lightning(trainer: Any) -> int | None:

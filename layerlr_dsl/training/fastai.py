@@ -123,7 +123,7 @@ def _coming(params: Any, **settings: Any) -> RuledOptimizer:
     return RuledOptimizer(SGD([torch.nn.Parameter(torch.empty(0))], lr=0.0), coming=True)
 
 
-def _length(learn: Any) -> dict[str, int]:
+def _length(learn: Any) -> dict[str, Any]:
     batches, accumulate = len(learn.dls.train), 1
     for callback in learn.cbs:
         if isinstance(callback, _training.GradientAccumulation):

@@ -5,8 +5,8 @@ FollowEngine(schedule).attach(trainer, evaluator)
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Events
@@ -43,9 +43,8 @@ class FollowEngine:
         if not self.schedule.plan.clock.counts_steps or length is None:
             return
         if epochs is None:
-            self.schedule.relength(steps_per_epoch=math.ceil(length / self.accumulate))
+            self.schedule.relength(steps_per_epoch=Fraction(length, self.accumulate))
         else:
-            # ignite counts iterations through: what an epoch leaves over belongs to the first step of the next.
             self.schedule.relength(**following.length_of(length, epochs, self.accumulate))
 
     def _turn(self, engine: Any) -> None:

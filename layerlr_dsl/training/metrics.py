@@ -228,7 +228,7 @@ def patience_in_ticks(clock: Clock, epochs: int) -> int:
     """How long a wait for a metric may go without any report: its patience and an epoch, half the run at most."""
     if clock.knows_epochs:
         half = None if clock.run_epochs is None else max(1, ceil(clock.run_epochs / 2))
-        return min(epochs + 1, half or epochs + 1) * clock.ticks_per_epoch
+        return ceil(min(epochs + 1, half or epochs + 1) * clock.ticks_per_epoch)
     return LONG_WITHOUT_EPOCHS if clock.total is None else clock.total // 2
 
 

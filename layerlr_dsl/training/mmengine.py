@@ -148,7 +148,7 @@ class LayerRulesHook(Hook):  # type: ignore[misc]
             following.finish(self.schedule)
 
 
-def _length(runner: Any) -> dict[str, int]:
+def _length(runner: Any) -> dict[str, Any]:
     """As `Rules.resolve` takes it; a loop of iterations has no epochs."""
     loop, accumulate = runner.train_loop, runner.optim_wrapper._accumulative_counts
     if isinstance(loop, EpochBasedTrainLoop):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +24,7 @@ from layerlr_dsl.training.hooks import installed, remove
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from layerlr_dsl.plan.clock import Clock
+    from layerlr_dsl.plan.clock import Clock, Steps
     from layerlr_dsl.plan.plan import Plan
 
 FEW = 5
@@ -226,7 +227,7 @@ class Tempo:
     def _like_an_epoch(self, steps: int) -> bool:
         per_epoch = self.clock.steps_per_epoch
         if per_epoch is not None:
-            return steps > 2 and abs(steps - per_epoch) <= per_epoch // 10
+            return steps > 2 and abs(Fraction(steps) - per_epoch) < per_epoch // 10 + 1
         return steps >= max(20, (self.clock.total or 0) // 20)
 
     def _over(self, tick: int, total: int) -> str:
@@ -247,7 +248,7 @@ class Tempo:
         steps = tick - before
         self._ended = (tick, steps)
         # Once is no sign: the last epoch of a run in steps is cut short, and every second may be evaluated.
-        if per_epoch is not None and steps == usual and steps % per_epoch:
+        if per_epoch is not None and steps == usual and not _whole_epochs(steps, per_epoch):
             self._tell(
                 "length",
                 f"an epoch ends after {steps} steps of the schedule, and the plan has {per_epoch} in one: call "
@@ -284,7 +285,7 @@ class Tempo:
         per_epoch = self.clock.steps_per_epoch
         if not self.moves or not self.clock.counts_steps:
             return
-        limit = per_epoch if per_epoch is not None else max(20, (self.clock.total or 0) // 10)
+        limit = math.ceil(per_epoch) if per_epoch is not None else max(20, (self.clock.total or 0) // 10)
         if steps > max(limit, FEW):
             self._tell(
                 "never",
@@ -314,3 +315,8 @@ class Tempo:
         if what not in self._told and not callers.tries():
             self._told.add(what)
             tell(text)
+
+
+def _whole_epochs(steps: int, per_epoch: Steps) -> bool:
+    """Whether so many steps make whole epochs, but for a step that two of them share."""
+    return abs(Fraction(steps) - round(steps / per_epoch) * per_epoch) < 1

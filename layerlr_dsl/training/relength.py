@@ -6,14 +6,17 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.language.diagnostics import RuleError, has_errors
-from layerlr_dsl.plan.clock import Clock, ImpossibleTime
+from layerlr_dsl.plan.clock import Clock, ImpossibleTime, steps_in_an_epoch
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
 
 
 def relengthed(
-    plan: Plan, epochs: float | Fraction | None, steps_per_epoch: int | None, steps: int | None
+    plan: Plan,
+    epochs: float | Fraction | None,
+    steps_per_epoch: float | Fraction | None,
+    steps: int | None,
 ) -> Plan:
     """A plan for a run of another length; `plan` itself where that is the one it has.
 
@@ -31,11 +34,14 @@ def relengthed(
 
 
 def _clock(
-    old: Clock, epochs: float | Fraction | None, steps_per_epoch: int | None, steps: int | None
+    old: Clock,
+    epochs: float | Fraction | None,
+    steps_per_epoch: float | Fraction | None,
+    steps: int | None,
 ) -> Clock:
     if epochs is not None and steps is not None:
         raise ImpossibleTime("epochs and steps both give the length of the run: give one of them")
-    per_epoch = old.steps_per_epoch if steps_per_epoch is None else _positive(steps_per_epoch)
+    per_epoch = old.steps_per_epoch if steps_per_epoch is None else steps_in_an_epoch(steps_per_epoch)
     if steps is not None:
         return Clock(None, per_epoch, _positive(steps))
     if epochs is not None:

@@ -75,7 +75,7 @@ class Reports:
     @property
     def due(self) -> int:
         """The tick at which what was reported must be judged; NEVER where nothing is left to judge."""
-        return (self.epoch(self._reported) + 1) * self.clock.ticks_per_epoch + 1 if self._values else NEVER
+        return self.clock.end_of_epoch(self.epoch(self._reported)) + 1 if self._values else NEVER
 
     def _judge(self, tick: int) -> bool:
         changed = self._before is None and self._observe(tick)

@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 
 from layerlr_dsl.model import live
 from layerlr_dsl.optim.several import parts_of
-from layerlr_dsl.plan.clock import Clock
+from layerlr_dsl.plan.clock import Clock, Steps
 from layerlr_dsl.plan.stages import NEVER
-from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.numbers import plural, ratio, spelled
 from layerlr_dsl.training import callers, compiling, copies, flags, metrics, modes, parallel, thawing
 from layerlr_dsl.training.agreement import require_agreement
 from layerlr_dsl.training.averages import hold_in_averages
@@ -140,7 +140,7 @@ class LayerSchedule(Stepped):
         return {
             "version": VERSION,
             "last_epoch": self.last_epoch,
-            "steps_per_epoch": self.plan.clock.steps_per_epoch,
+            "steps_per_epoch": _plain(self.plan.clock.steps_per_epoch),
             "_step_count": self._step_count,
             "frozen": sorted(self._freezer.frozen),
             **self._reports.state_dict(),
@@ -159,7 +159,7 @@ class LayerSchedule(Stepped):
             raise ValueError("this is no state of a layerlr schedule, or one of another version")
         self._timetable.require_stages(state_dict.get("stages", ()))
         clock = self.plan.clock
-        saved = Clock(None, state_dict.get("steps_per_epoch", clock.steps_per_epoch))
+        saved = Clock(None, ratio(state_dict.get("steps_per_epoch", clock.steps_per_epoch)))
         self._loop = None
         same = saved.steps_per_epoch == clock.steps_per_epoch or not clock.knows_epochs
         self._take_up(state_dict, int if same else lambda tick: clock.tick_of_epoch(saved.epoch_of(tick)))
@@ -202,7 +202,7 @@ class LayerSchedule(Stepped):
     def relength(
         self,
         *,
-        steps_per_epoch: int | None = None,
+        steps_per_epoch: float | Fraction | None = None,
         epochs: float | Fraction | None = None,
         steps: int | None = None,
         epoch: float | Fraction | None = None,
@@ -268,10 +268,10 @@ class LayerSchedule(Stepped):
             self._look_ahead()
 
     def _at_end_of_epoch(self) -> bool:
-        clock = self.plan.clock
+        clock, tick = self.plan.clock, self.last_epoch
         if not clock.counts_steps:  # a report before `step()` may be the epoch's first of several
             return self._tempo.since_last() == 0
-        return clock.knows_epochs and self.last_epoch % clock.ticks_per_epoch == 0
+        return clock.knows_epochs and clock.end_of_epoch(self._reports.epoch(tick)) == tick
 
     def unreported(self) -> tuple[str, ...]:
         """The conditions and plateaus whose metric was never reported, in the words of the rules."""
@@ -331,16 +331,16 @@ class LayerSchedule(Stepped):
         if total is not None:
             self._tempo.compare_length(total, self._more_to_come())
 
-    def _go_by_real(self, real: int, epoch: int | None = None) -> None:
+    def _go_by_real(self, real: Steps, epoch: int | None = None) -> None:
         planned = self.plan.clock.steps_per_epoch
         if planned is None or real == planned or callers.tries():
             return
         if not self._tempo.told_of_epochs:
-            self._tempo.told_of_epochs = True
+            self._tempo.told_of_epochs, taken = True, str(real)
             tell(
                 f"the rules were resolved with {planned} optimizer steps in an epoch, and the loop that calls "
-                f"schedule.step() takes {real}: the schedule goes by {real} now. Resolve them with "
-                f"steps_per_epoch={real}, or call schedule.relength(steps_per_epoch={real}) before training"
+                f"schedule.step() takes {taken}: the schedule goes by {taken} now. Resolve them with "
+                f"steps_per_epoch={taken}, or call schedule.relength(steps_per_epoch={taken}) before training"
             )
         self.relength(steps_per_epoch=real, epoch=epoch)
 
@@ -472,6 +472,11 @@ class LayerSchedule(Stepped):
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
+
+
+def _plain(steps: Steps | None) -> int | str | None:
+    """As a checkpoint may hold it and `weights_only=True` reads it: a fraction as `25/4`."""
+    return steps if steps is None or isinstance(steps, int) else str(steps)
 
 
 def _warn_of_part(plan: Plan, model: nn.Module, binding: Binding) -> None:

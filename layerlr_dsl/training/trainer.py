@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.training import following
+from layerlr_dsl.training.callers import has_length
 from layerlr_dsl.training.schedule import LayerSchedule
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def optimizers(
 
 def run_length(args: Any, train_dataset: Iterable[Any]) -> dict[str, Any]:
     """How long a Trainer's run is, as `Rules.resolve` takes it."""
-    if _has_length(train_dataset):
+    if has_length(train_dataset):
         known = {"steps_per_epoch": steps_per_epoch(args, len(train_dataset))}  # type: ignore[arg-type]
         return (
             {**known, "steps": args.max_steps}
@@ -64,13 +65,6 @@ def steps_per_epoch(args: Any, examples: int) -> int:
 
 def _accumulated(batches: int, args: Any) -> int:
     return max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
-
-
-def _has_length(data: object) -> bool:
-    try:
-        return isinstance(data, Sized) and len(data) >= 0
-    except (TypeError, NotImplementedError):  # a DataLoader over a stream has a `__len__` that raises
-        return False
 
 
 class LogRates(TrainerCallback):  # type: ignore[misc]
@@ -101,7 +95,7 @@ class ReportMetrics(TrainerCallback):  # type: ignore[misc]
         _log_first(sys._getframe(1).f_locals.get("self"))
         if not isinstance(schedule, LayerSchedule) or not schedule.plan.clock.counts_steps:
             return
-        if schedule.plan.clock.steps_per_epoch is not None and _has_length(batches):
+        if schedule.plan.clock.steps_per_epoch is not None and has_length(batches):
             schedule.relength(steps_per_epoch=_accumulated(len(batches), args))  # type: ignore[arg-type]
         if schedule.last_epoch != state.global_step:
             schedule.step(state.global_step)

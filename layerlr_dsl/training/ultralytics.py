@@ -61,7 +61,7 @@ class ByRules:
         self.layer_schedule = plan.schedule(model, optimizer)
         return optimizer
 
-    def _length(self: Any) -> dict[str, int]:
+    def _length(self: Any) -> dict[str, Any]:
         return following.length_of(len(self.train_loader), self.epochs, self.accumulate)
 
     def _setup_scheduler(self: Any) -> None:

@@ -103,6 +103,16 @@ def test_a_page_trains_as_the_plan_does(name: str, worker: Worker) -> None:
     assert difference(found, by_the_plan(plan, model, *asked)) is None
 
 
+@pytest.mark.parametrize("name", ["timm", "step", "exponential", "moving", "freeze", "stages"])
+def test_a_page_knows_epochs_that_share_a_step(name: str, worker: Worker) -> None:
+    """Four epochs of four steps and a third."""
+    model = seeded()
+    rules = RULES[name].replace("betas (ramp", "eps (1 + floor(epoch)) * 1e-8\n** -> betas (ramp")
+    plan = layerlr.parse(rules).resolve(model, epochs=4, steps_per_epoch=13 / 3)
+    asked = (19, 2, [], 4)
+    assert difference(worker.run(page_of(plan), model, *asked), by_the_plan(plan, model, *asked)) is None
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_page_is_formatted(name: str) -> None:
     """`ruff format` with its defaults has nothing to change."""

@@ -17,7 +17,10 @@ STEPS = math.ceil(BATCHES / ACCUMULATED)
 
 def run(prepared=True, epochs=2, steps=STEPS, **settings):
     """Train; return whether layer 0 trains at each optimizer step, the schedule, and its warnings."""
-    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=ACCUMULATED, **settings)
+    given = (
+        {"gradient_accumulation_steps": ACCUMULATED} if "gradient_accumulation_plugin" not in settings else {}
+    )
+    accelerator = accelerate.Accelerator(cpu=True, **given, **settings)
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
     loader = accelerator.prepare(torch.utils.data.DataLoader(torch.randn(2 * BATCHES, 4), batch_size=2))
     rules = layerlr.parse("schedule linear\n** -> lr 0.1\nfreeze 0 until epoch 1")
@@ -46,6 +49,20 @@ def test_a_prepared_schedule_is_stepped_with_the_optimizer():
     seen, schedule, told = run()
     assert seen == [False] * 3 + [True] * 3
     assert (schedule.last_epoch, told) == (6, [])
+
+
+def test_what_an_epoch_leaves_over_may_be_carried_over():
+    """`sync_with_dataloader=False`: two and a half steps an epoch, and the third begins in the first."""
+    plugin = accelerate.utils.GradientAccumulationPlugin(num_steps=ACCUMULATED, sync_with_dataloader=False)
+    seen, schedule, told = run(epochs=4, steps=BATCHES / ACCUMULATED, gradient_accumulation_plugin=plugin)
+    assert seen == [False] * 3 + [True] * 7
+    assert (schedule.last_epoch, told) == (10, [])
+    _, schedule, told = run(epochs=4, gradient_accumulation_plugin=plugin)
+    assert schedule.plan.clock.steps_per_epoch == 2.5
+    assert (
+        "resolved with 3 optimizer steps in an epoch, and the loop that calls schedule.step() takes 5/2"
+        in told[0]
+    )
 
 
 def test_a_schedule_that_counts_batches_is_right_where_its_epochs_are_batches():

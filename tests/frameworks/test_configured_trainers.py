@@ -161,6 +161,24 @@ def test_ignite_accumulates():
     assert (schedule.plan.clock.steps_per_epoch, schedule.plan.clock.total, schedule.last_epoch) == (3, 9, 9)
 
 
+def test_epochs_of_rules_are_those_of_ignite():
+    """Five batches by two: each mark comes with the first step that begins in its epoch."""
+    trainer, schedule, follow = engine("freeze 0 until epoch 1\n** -> lr floor(epoch)", accumulate=2)
+    seen = []
+    step = schedule.optimizer.step
+
+    def note(*args):
+        began = trainer.state.iteration - 2
+        seen.append((began // 5, schedule.optimizer.param_groups[-1]["lr"], not schedule.frozen))
+        return step(*args)
+
+    schedule.optimizer.step = note
+    follow.attach(trainer)
+    trainer.run(BATCHES, max_epochs=6)
+    assert len(seen) == 15
+    assert all((rate, thawed) == (epoch, epoch >= 1) for epoch, rate, thawed in seen)
+
+
 def test_what_ignites_evaluator_measures_thaws():
     """Evaluated by a handler at the end of each epoch; stops falling in the third, so that the fourth thaws."""
     trainer, schedule, follow = engine("** -> lr 1e-3\nfreeze 0 until loss stops falling for 1 epochs")

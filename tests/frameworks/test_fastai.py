@@ -93,6 +93,12 @@ def test_accumulation_divides_the_steps(seen):
     assert (clock.total, made.by_rules.schedule.last_epoch, len(seen)) == (4, 4, 4)
 
 
+def test_epochs_of_rules_are_those_of_the_loop(seen):
+    """Four batches of eight by three: 9 epochs are twelve steps, and `epoch 3` the first that begins in the fourth."""
+    learn("** -> lr 1e-3\nfreeze 0 until epoch 3", cbs=[GradientAccumulation(24)]).fit(9)
+    assert [trains for _, trains in seen] == [False] * 4 + [True] * 8
+
+
 def test_metrics_of_the_table_are_reported():
     """The columns' names; the loss of training falls for ever here, so that its rise never comes."""
     rules = "** -> lr 0\nfreeze 0 until valid_loss stops falling for 1 epoch"

@@ -118,6 +118,22 @@ def test_a_handler_of_epochs_is_told_of():
     assert "once for 6 optimizer steps" in told[0]
 
 
+@pytest.mark.parametrize(("afresh", "goes_by"), [(False, 1.5), (True, 1)])
+def test_what_an_epoch_leaves_over_shows_in_the_next(afresh, goes_by):
+    """Six batches by four: carried over to the next epoch's first step, or dropped where each counts afresh."""
+    _, optimizer, schedule = made(epochs=6, steps=2)
+
+    def update(running, batch):
+        number = running.state.iteration
+        if ((number - 1) % 6 + 1 if afresh else number) % 4 == 0:
+            optimizer.step()
+            schedule.step()
+
+    with pytest.warns(ScheduleWarning, match="resolved with 2 "):
+        engine.Engine(update).run(BATCHES, max_epochs=6)
+    assert schedule.plan.clock.steps_per_epoch == goes_by
+
+
 def test_the_steps_of_an_epoch_are_counted():
     """Resolved for 6 steps where the engine accumulates two batches to one: from the third step on it goes by 3."""
     model, optimizer, schedule = made()

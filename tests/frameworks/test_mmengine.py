@@ -89,12 +89,20 @@ def test_weights_made_after_the_optimizer_are_what_is_frozen(tmp_path):
 
 
 def test_accumulation_divides_the_steps(tmp_path, seen):
-    """Five batches by two, twice: mmengine counts through, and steps with what is left at the very end."""
+    """Five batches by two, three times: mmengine counts through, and steps with what is left at the very end."""
     rules = RULES.replace("epoch 1", "50%")
     cfg = {"by_epoch": True, "max_epochs": 3}
     _, schedule = run(tmp_path, rules, 40, train_cfg=cfg, wrapper={"accumulative_counts": 2})
     assert (len(seen), schedule.last_epoch, schedule.plan.clock.total) == (8, 8, 8)
     assert [rates[1] for rates, _ in seen] == pytest.approx([1 - k / 8 for k in range(8)])
+
+
+def test_epochs_of_rules_are_those_of_the_loop(tmp_path, seen):
+    """Five batches by two: the thaw comes with the first step that begins in the second epoch, the fourth."""
+    cfg = {"by_epoch": True, "max_epochs": 3}
+    _, schedule = run(tmp_path, RULES, 40, train_cfg=cfg, wrapper={"accumulative_counts": 2})
+    assert [trains for _, trains in seen] == [False] * 3 + [True] * 5
+    assert schedule.plan.clock.steps_per_epoch == 2.5
 
 
 def test_a_loop_of_iterations_counts_steps(tmp_path, seen):

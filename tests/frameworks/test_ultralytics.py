@@ -83,6 +83,13 @@ def test_accumulation_divides_the_steps(pictures, seen):
     assert (len(seen), schedule.last_epoch, schedule.plan.clock.total) == (4, 4, 4)
 
 
+def test_epochs_of_rules_are_those_of_the_loop(pictures, seen):
+    """Three batches by two: the thaw comes with the first step that begins in the second epoch, the third."""
+    schedule = train(nbs=16, epochs=4).layer_schedule
+    assert [trains for _, trains in seen] == [False] * 2 + [True] * 4
+    assert schedule.plan.clock.steps_per_epoch == 1.5
+
+
 def test_settings_that_rules_say_are_named(pictures):
     """They have no effect, the warm-up's included."""
     with pytest.warns(ScheduleWarning, match="lr0, freeze"):

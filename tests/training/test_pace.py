@@ -413,7 +413,7 @@ def test_relength_takes_epochs_or_steps():
     assert schedule.plan.clock.total == 30
     with pytest.raises(ValueError, match="give one of them"):
         schedule.relength(epochs=2, steps=3)
-    with pytest.raises(ValueError, match="must be a whole number"):
+    with pytest.raises(ValueError, match="must be a positive number"):
         schedule.relength(steps_per_epoch=0)
     assert len(rates(optimizer)) == len(schedule.get_last_lr())
 

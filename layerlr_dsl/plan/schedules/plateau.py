@@ -30,7 +30,7 @@ class Plateau(Curve):
     def lowered(self, peak: float, tick: int, factor: float) -> float:
         """What is left of a rate where metrics have taken so much off; `min_lr` bounds that, not the warm-up."""
         rate = self.rate(peak, tick)
-        if self.min_lr is None or tick - tick % self.held < self.warmup.ticks:
+        if self.min_lr is None or self.looked_up(tick) < self.warmup.ticks:
             return rate * factor
         return max(rate * factor, min(self.min_lr, peak))
 

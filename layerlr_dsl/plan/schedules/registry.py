@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import nextafter
+from math import ceil, nextafter
 from typing import Any, TypeAlias
 
 from layerlr_dsl.catalogue.schedules import SCHEDULES, instead
-from layerlr_dsl.plan.clock import Clock, Length, UnknownTime
+from layerlr_dsl.plan.clock import Clock, Length, Steps, UnknownTime
 from layerlr_dsl.plan.schedules import shapes
 from layerlr_dsl.plan.schedules.arguments import ScheduleFault, read, written
 from layerlr_dsl.plan.schedules.plateau import Plateau
@@ -87,7 +87,7 @@ def _warmup(values: Values, clock: Clock) -> shapes.Warmup:
     )
 
 
-def _held_for(values: Values, clock: Clock) -> int:
+def _held_for(values: Values, clock: Clock) -> Steps:
     if values.get("interval") != "epoch":
         return 1
     if not clock.knows_epochs:
@@ -100,7 +100,7 @@ def _reached(end: int, values: Values, clock: Clock) -> int:
     if not values.get("endpoint"):
         return end
     held = _held_for(values, clock)
-    return max((end - 1) // held * held, 0)
+    return max(ceil((end - 1) // held * held), 0)
 
 
 def _begins(values: Values, common: Parts) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import field
-from math import cos, floor, inf, log, pi, sqrt
+from math import ceil, cos, floor, inf, log, pi, sqrt
 from typing import ClassVar, Protocol, runtime_checkable
 
+from layerlr_dsl.plan.clock import Steps
 from layerlr_dsl.plan.schedules.easing import LINEAR, Easing
 from layerlr_dsl.tools.records import record
 
@@ -83,7 +84,7 @@ class Curve:
     end: int = FOREVER
     floor: float = 0.0
     min_lr: float | None = None
-    held: int = 1
+    held: Steps = 1
     cut: ClassVar[bool] = False
     """Whether the floor cuts the curve off; else the curve is squeezed to end at it."""
 
@@ -91,9 +92,12 @@ class Curve:
     def absolute(self) -> bool:
         return self.min_lr is not None or self.warmup.rate is not None
 
+    def looked_up(self, tick: int) -> int:
+        """The tick at which what holds at `tick` was looked up."""
+        return ceil(tick // self.held * self.held) if self.held > 1 else tick
+
     def factor(self, tick: int) -> float:
-        if self.held > 1:
-            tick -= tick % self.held
+        tick = self.looked_up(tick)
         warmup = self.warmup
         if tick < warmup.ticks:
             target = 1.0 if warmup.to_peak else self.begun(self.floor)
@@ -105,8 +109,7 @@ class Curve:
             return peak * self.factor(tick)
         if peak <= 0.0:
             return peak
-        if self.held > 1:
-            tick -= tick % self.held
+        tick = self.looked_up(tick)
         least = self.floor if self.min_lr is None else min(self.min_lr / peak, 1.0)
         warmup = self.warmup
         if tick >= warmup.ticks:

@@ -70,7 +70,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
     def each(values: Any, count: int) -> Any:
         return draw(st.lists(st.sampled_from(values), min_size=count, max_size=count))
 
-    shapes = each([(), (1,), (4,), (2, 3), (3, 2), (2, 2, 2)], size)
+    shapes = each([(), (1,), (4,), (2, 3), (3, 2), (3, 3), (2, 2, 2)], size)
     lazy = frozenset(row for row, one in enumerate(each([False, False, True], size)) if one)
     tied = [row for row, one in enumerate(each([False, False, True], size)) if one]
     aliases = {}

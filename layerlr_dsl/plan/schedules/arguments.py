@@ -9,7 +9,7 @@ from functools import cache
 from math import isfinite
 from typing import cast
 
-from layerlr_dsl.catalogue.schedules import ArgumentInfo
+from layerlr_dsl.catalogue.schedules import SCHEDULES, ArgumentInfo
 from layerlr_dsl.plan.clock import Length, Unit
 from layerlr_dsl.plan.schedules import easing
 from layerlr_dsl.plan.schedules.easing import Easing
@@ -117,8 +117,12 @@ def _plainly(value: object) -> str:
 
 
 def _near(argument: str, infos: Mapping[str, ArgumentInfo]) -> str:
+    others = [name for name, signature in SCHEDULES.items() if argument in signature.arguments]
+    takes = f"it takes {', '.join(infos)}"
+    if others:
+        return f"{takes}; {argument} is of {', '.join(others)}"
     meant = nearest(argument, infos)
-    return f"did you mean {meant}?" if meant else f"it takes {', '.join(infos)}"
+    return f"did you mean {meant}?" if meant else takes
 
 
 def _sample(info: ArgumentInfo) -> str:

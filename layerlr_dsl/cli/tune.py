@@ -175,12 +175,11 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     try:
         if plan.by_time:
             _say(_lengthened(search, plan, runner, settings, budget))
-        outcome = search.run()
+        return _finish(search.run(), plan, subject, options)
     except KeyboardInterrupt:
         number = search.interrupts.asked or 2
         told = f"stopped; all trials that are done are in {url}"
         raise RunInterrupted(told, "go on with:", number, again) from None
-    return _finish(outcome, plan, subject, options)
 
 
 def _lengthened(search: Search, plan: Plan, runner: Runner, settings: Settings, budget: Budget) -> str:

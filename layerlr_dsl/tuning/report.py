@@ -20,6 +20,10 @@ class OutOfTime(Enough):
     """The budget is used up."""
 
 
+class TakenOver(Enough):
+    """Another process gave the trial up, having seen no sign of life for a while, and tries it again."""
+
+
 class NotFinite(Exception):
     """The score is no finite number; the text says where."""
 
@@ -37,15 +41,23 @@ class Report:
         self._trial = trial
 
     def __call__(self, value: float, step: int) -> None:
-        """Raises Pruned, OutOfTime, or NotFinite for a value that is none."""
+        """Raises Pruned, OutOfTime, TakenOver, or NotFinite for a value that is none."""
         self.last = value = float(value)
         if not math.isfinite(value):
             raise NotFinite(f"the score at {step} is {value}")
         self.alive()
         if self._trial is not None:
-            self._trial.report(value, step)
-            if self._trial.should_prune():
-                raise Pruned
+            self._note(self._trial, value, step)
+
+    def _note(self, trial: Trial, value: float, step: int) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            trial.report(value, step)
+        except UpdateFinishedTrialError:
+            raise TakenOver from None
+        if trial.should_prune():
+            raise Pruned
 
     def alive(self) -> None:
         """To be called often, between reports. Raises OutOfTime."""

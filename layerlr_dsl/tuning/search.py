@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -250,11 +249,26 @@ class Search:
         self._optimize(study, lambda trial: self._objective(arm, trial, extra))
 
     def _optimize(self, study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> None:
-        with suppress(_Surplus):
+        """One trial. One that showed no life for a while, as in a machine's sleep, is left to who took it over."""
+        taken_over = False
+
+        def watched(trial: optuna.Trial) -> float:
+            nonlocal taken_over
             try:
-                study.optimize(objective, n_trials=1)
-            except OutOfTime:
-                self._cut_short = True
+                return objective(trial)
+            finally:
+                taken_over = study.get_trials(deepcopy=False)[trial.number].state.is_finished()
+
+        try:
+            study.optimize(watched, n_trials=1)
+        except _Surplus:
+            pass
+        except OutOfTime:
+            self._cut_short = self._budget.left() <= 0
+        except (ValueError, AssertionError):  # by Optuna, of a trial that is over
+            if not taken_over:
+                raise
+            self._tell("this process showed no life for a while: others had its trial meanwhile")
 
     def _planned(self, arm: Arm, trials: Sequence[FrozenTrial], trial: optuna.Trial) -> dict[str, Any]:
         """The values that are to be tried next, none where the sampler may choose them.

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.runner.errors import RunFailed, RunnerError
@@ -227,6 +228,32 @@ def test_a_process_that_died_before_its_first_sign_of_life_is_not_waited_for(
     outcome = layerlr.tune(Loop(), files[:1], **{**settings, "seeds": 3}, trials=3, resume=True)
     assert len(outcome.baseline.trials) == 3
     assert len(outcome.baseline.finals) == 3
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_process_that_slept_goes_on_where_others_had_its_trial(
+    files: list[Path], tmp_path: Path, late: bool
+) -> None:
+    """It is no fault: the trial counts as lost, and whoever is there tries it again."""
+    url = f"sqlite:///{tmp_path}/study.db"
+    loop, told = Loop(), []
+
+    def sleeping(rules: layerlr.Rules, report: Report) -> None:
+        def fails() -> None:
+            optuna.load_study(storage=url, study_name="tune/plain").tell(0, state=TrialState.FAIL)
+
+        first = not loop.calls
+        if first and not late:
+            fails()
+        loop(rules, report)
+        if first and late:
+            fails()
+
+    outcome = layerlr.tune(
+        sleeping, files[:1], lets={"base": "1e-5..1e-1 log"}, trials=3, seeds=2, storage=url, tell=told.append
+    )
+    assert {trial.values["base"] for trial in outcome.baseline.trials} == {1e-3, 1e-5, 1e-1}
+    assert any("no life" in line for line in told)
 
 
 def _work(files: list[Path], url: str, resume: bool, queue: Any) -> None:

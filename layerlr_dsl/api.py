@@ -98,12 +98,11 @@ class PrintedFindings(tuple[Diagnostic, ...]):
 
 
 def _dressed(fault: RuleError) -> str:
-    """The errors of a fault with their lines and carets; all findings where none is an error."""
+    """What decides a fault, with lines and carets."""
     from layerlr_dsl.render.text import render_all
     from layerlr_dsl.tools.screen import Screen
 
-    errors = [found for found in fault.diagnostics if found.severity == "error"]
-    return render_all(errors or fault.diagnostics, Screen())
+    return render_all(fault.decisive, Screen())
 
 
 RuleError.dressing = _dressed

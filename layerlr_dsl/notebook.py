@@ -12,13 +12,17 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from keyword import iskeyword
+from textwrap import dedent
 from typing import Any, NoReturn
 
 from layerlr_dsl.api import PrintedFindings, Rules, parse
 from layerlr_dsl.language.diagnostics import RuleError, has_errors
+from layerlr_dsl.language.lets import literal
+from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import plural
 
-USAGE = "%%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M] [--show]"
+USAGE = "%%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M] [--let NAME[=VALUE]] [--show]"
 
 
 def load(shell: Any) -> None:
@@ -36,13 +40,18 @@ class CellMagic:
     def run(self, line: str, cell: str) -> None:
         """Check the rules of this cell and bind them to a name.
 
-        Usage: %%layerlr NAME [--on MODEL] [--epochs N] [--steps-per-epoch M] [--show]
-
-        --on: a model (or inventory) of this notebook that they are checked against. --show: show them in colours.
+        --on: a model (or inventory) of this notebook that they are checked against. --epochs, --steps-per-epoch: how
+        long the run is, a number or a variable. --let: a constant in the place of a `let` of the cell, as in
+        `--let base=3e-4`; without a value, the variable of that name. --show: show the rules in colours.
         Rules with an error are not bound, and the cell fails.
         """
-        asked = _parsed(line)
-        rules = parse(cell, filename=f"<{asked.name}>")
+        if {"-h", "--help"} & set(line.split()):
+            print(f"usage: {USAGE}\n\n{dedent(type(self).run.__doc__ or '')}")  # noqa: T201  what a cell says
+        else:
+            self._run(_parsed(line), cell)
+
+    def _run(self, asked: Any, cell: str) -> None:
+        rules = parse(cell, filename=f"<{asked.name}>", lets=self._lets(asked.let))
         found = self._checked(rules, asked)
         if has_errors(found):
             raise RuleError(found)
@@ -54,12 +63,39 @@ class CellMagic:
             display(rules)  # type: ignore[no-untyped-call,unused-ignore]
 
     def _checked(self, rules: Rules, asked: Any) -> PrintedFindings:
+        epochs = self._number("--epochs", asked.epochs, float)
+        steps = self._number("--steps-per-epoch", asked.steps_per_epoch, int)
         if asked.on is None:
             return PrintedFindings(rules.diagnostics)
+        return rules.check(self._variable("--on", asked.on), epochs, steps)
+
+    def _lets(self, words: list[str]) -> dict[str, object]:
+        given: dict[str, object] = {}
+        for word in words:
+            name, sign, written = word.partition("=")
+            if name in given:
+                _refuse(f"--let gives {name!r} twice")
+            given[name] = _literal(word, written) if sign else self._variable("--let", name)
+        return given
+
+    def _number(self, option: str, word: str | None, kind: type[float]) -> Any:
+        """A number as it stands or that of a variable; None where the option is not given."""
+        if word is None:
+            return None
+        try:
+            return kind(word)
+        except ValueError:
+            if word.isidentifier():
+                return self._variable(option, word)
+            _refuse(f"{option}: {word!r} is not {'a whole' if kind is int else 'a'} number")
+
+    def _variable(self, option: str, name: str) -> Any:
         known: Mapping[str, Any] = self.shell.user_ns
-        if asked.on not in known:
-            _refuse(f"--on: there is no {asked.on!r} in this notebook")
-        return rules.check(known[asked.on], asked.epochs, asked.steps_per_epoch)
+        if name not in known:
+            near = nearest(name, (one for one in known if not one.startswith("_")))
+            meant = f": did you mean {near!r}?" if near else ""
+            _refuse(f"{option}: there is no {name!r} in this notebook{meant}")
+        return known[name]
 
     def _tell(self, name: str, rules: Rules, found: PrintedFindings) -> None:
         from IPython.display import display
@@ -80,16 +116,24 @@ def _parsed(line: str) -> Any:
     parser = _Parser(prog="%%layerlr", add_help=False)
     parser.add_argument("name")
     parser.add_argument("--on")
-    parser.add_argument("--epochs", type=float)
-    parser.add_argument("--steps-per-epoch", type=int)
+    parser.add_argument("--epochs")
+    parser.add_argument("--steps-per-epoch")
+    parser.add_argument("--let", action="append", default=[])
     parser.add_argument("--show", action="store_true")
     try:
         asked = parser.parse_args(shlex.split(line))
     except ValueError as fault:
         _refuse(str(fault))
-    if not asked.name.isidentifier():
+    if not asked.name.isidentifier() or iskeyword(asked.name):
         _refuse(f"{asked.name!r} is no name for a variable")
     return asked
+
+
+def _literal(word: str, written: str) -> object:
+    value = literal(written)
+    if value is None:
+        _refuse(f"--let: {word!r} is not NAME=VALUE with a constant, such as base=3e-4")
+    return value
 
 
 def _refuse(message: str) -> NoReturn:

@@ -173,8 +173,13 @@ class RuleError(ValueError):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__(self._summary())
 
+    @property
+    def decisive(self) -> tuple[Diagnostic, ...]:
+        """The errors; all findings where none is one."""
+        return tuple(d for d in self.diagnostics if d.severity == "error") or self.diagnostics
+
     def _summary(self) -> str:
-        errors = [d for d in self.diagnostics if d.severity == "error"] or list(self.diagnostics)
+        errors = self.decisive
         lines = []
         for d in errors[:_SHOWN]:
             place = ""
@@ -191,7 +196,7 @@ class RuleError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in the place of a traceback: no line of this library tells of a fault in the rules."""
         return [
-            f"RuleError: {plural(len(self.diagnostics), 'finding')}",
+            f"RuleError: {plural(len(self.decisive), 'finding')}",
             *type(self).dressing(self).split("\n"),
         ]
 

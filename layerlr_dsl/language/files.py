@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.tools.frameless import Frameless
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.resources import recipes_path
 
@@ -12,7 +13,7 @@ RECIPE = "recipe:"
 MAX_BYTES = 64 * 1024 * 1024
 
 
-class Unreadable(OSError):
+class Unreadable(Frameless, OSError):
     """A file that cannot be read as a rule file; the message names it and says why."""
 
 

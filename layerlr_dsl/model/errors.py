@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from layerlr_dsl.tools.frameless import Frameless
 
-class ModelError(ValueError):
+
+class ModelError(Frameless, ValueError):
     """A model that cannot be had: `message` says what is wrong, `help` (if any) what to do about it."""
 
     def __init__(self, message: str, help: str | None = None) -> None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
+from layerlr_dsl.tools.frameless import Frameless
 from layerlr_dsl.tools.numbers import plural, ratio, spelled
 from layerlr_dsl.tools.records import record
 
@@ -27,7 +28,7 @@ class UnknownTime(Exception):
         super().__init__(f"{missing} is not known")
 
 
-class ImpossibleTime(ValueError):
+class ImpossibleTime(Frameless, ValueError):
     """A length of a run, or a number of steps, that no run can have."""
 
 

@@ -12,6 +12,8 @@ from layerlr_dsl.plan.cascade import Cascade
 from layerlr_dsl.plan.course import Effect, product_of
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.stages import Fired
+from layerlr_dsl.tools.frameless import Frameless
+from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
 
@@ -69,9 +71,23 @@ class Explanation:
     """Elements of the parameter."""
 
 
+class UnknownParameter(Frameless, KeyError):
+    """A name that no parameter of the model has."""
+
+    def __init__(self, name: str, near: str | None) -> None:
+        self.name, self.near = name, near
+        super().__init__(name, near)
+
+    def __str__(self) -> str:
+        meant = f"; did you mean `{self.near}`?" if self.near else ""
+        return f"the model has no parameter `{self.name}`{meant}"
+
+
 def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:  # noqa: B006  read only
-    """Raises KeyError where the model has no parameter of that name."""
-    row = plan.inventory.index_of[name]
+    """Raises UnknownParameter, a KeyError, where the model has no parameter of that name."""
+    row = plan.inventory.index_of.get(name)
+    if row is None:
+        raise UnknownParameter(name, nearest(name, plan.inventory.index_of))
     number = plan.matches.class_of[row]
     cascade = plan.cascades[number]
     behaviour = plan.behaviours[plan.behaviour_of_class[number]]

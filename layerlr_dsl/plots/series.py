@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plots.labels import Label, Labels
 from layerlr_dsl.plots.supposed import Course, Fan, Fans, plateaus
+from layerlr_dsl.tools.frameless import Frameless
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.records import record
 
@@ -151,7 +152,7 @@ class Picture:
         return found
 
 
-class UnknownLength(ValueError):
+class UnknownLength(Frameless, ValueError):
     """The plan does not know how long the run is, so there is no time axis."""
 
 
@@ -323,7 +324,7 @@ def _check_option(plan: Plan, option: str) -> None:
         raise UnknownOption(option, nearest(option, known))
 
 
-class UnknownOption(ValueError):
+class UnknownOption(Frameless, ValueError):
     """No group has such an option, or it is no number; `near` is the one that was perhaps meant."""
 
     def __init__(self, option: str, near: str | None) -> None:

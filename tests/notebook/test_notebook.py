@@ -67,8 +67,12 @@ def test_a_wrong_first_line_is_told_in_a_sentence() -> None:
     lines = {
         "": "required",
         "2rules": "no name",
-        "rules --on nothing": "no 'nothing'",
+        "for": "no name",
+        "rules --on nett": "no 'nett' in this notebook: did you mean 'net'?",
         "rules 'x": "quotation",
+        "rules --on net --epochs ten": "no 'ten'",
+        "rules --on net --steps-per-epoch 1.5": "whole number",
+        "rules --let base=": "constant",
     }
     _, *cells = run(MODEL, *(f"%%layerlr {line}\n** -> lr 1\n" for line in lines))
     for cell, said in zip(cells, lines.values(), strict=True):
@@ -76,12 +80,38 @@ def test_a_wrong_first_line_is_told_in_a_sentence() -> None:
         assert "Traceback" not in (cell.error or "") + cell.text
 
 
+def test_variables_of_the_notebook_go_into_the_rules() -> None:
+    """As the length of the run, and in the place of a `let`."""
+    rules = "%%layerlr rules --on net --epochs n --let base --let decay=0.5\n"
+    rules += "let base = 1\nlet decay = 0\nschedule cosine\n** -> lr base, weight_decay decay\n"
+    *_, cell, after = run(MODEL, "n = 7; base = 2e-3", rules, "print(rules.resolve(net, epochs=n))")
+    assert cell.text.startswith("rules: 1 statement")
+    assert "2e-3" in after.text
+    assert "weight_decay 0.5" in after.text
+
+
+def test_the_magic_tells_its_options() -> None:
+    """`--help`, as commands do; nothing is bound."""
+    _, cell = run(MODEL, "%%layerlr --help\n** -> lr 1\n")
+    assert cell.error is None
+    assert "usage: %%layerlr NAME" in cell.text
+    assert "--on: a model" in cell.text
+
+
 def test_errors_outside_of_such_a_cell_have_no_frames_either() -> None:
-    """`layerlr.parse` in an ordinary cell shows the rule that is wrong."""
-    (cell,) = run("import layerlr_dsl as layerlr\nlayerlr.parse('** -> lr')")
-    assert cell.error is not None
-    assert "1 | ** -> lr" in cell.error
-    assert "parse(text" not in cell.error
+    """Ordinary cells show what is wrong with what they were given."""
+    faulty = {
+        "layerlr.parse('** -> lr')": "1 | ** -> lr",
+        "layerlr.load('nowhere.lr')": "nowhere.lr: no such file",
+        "layerlr.parse('** -> lr 1').resolve('resnet18x', epochs=3)": "got str",
+        "plan.explain('haed.weight')": "no parameter `haed.weight`; did you mean `head.weight`?",
+        "plan.plot(option='speed')": "no option `speed`",
+    }
+    _, _, *cells = run(MODEL, "plan = layerlr.parse('** -> lr 1').resolve(net, epochs=3)", *faulty)
+    for cell, said in zip(cells, faulty.values(), strict=True):
+        assert said in (cell.error or "")
+        assert "Traceback" not in (cell.error or "")
+        assert ".py" not in (cell.error or "")
 
 
 def test_rules_show_themselves_in_colours() -> None:

@@ -100,9 +100,12 @@ def _page(plans: tuple[Plan, Plan], names: tuple[str, str], found: Changes) -> s
 def _plans(left: Input, right: Input, resolver: Resolver) -> tuple[Plan, Plan]:
     """Both plans, for one model. Raises Refusal and HasErrors."""
     before, after = read(left), read(right)
-    if resolver.model is None:
-        named = resolver.resolve(right, after)
-        if named.plan is None and not has_errors(named.findings):
-            named = resolver.resolve(left, before)
-        resolver.pinned = (named.spec or "", plan_of(named).inventory)
-    return plan_of(resolver.resolve(left, before)), plan_of(resolver.resolve(right, after))
+    if resolver.model is not None:
+        return plan_of(resolver.resolve(left, before)), plan_of(resolver.resolve(right, after))
+    new = resolver.resolve(right, after)
+    if new.plan is not None or has_errors(new.findings):
+        resolver.pinned = (new.spec or "", plan_of(new).inventory)
+        return plan_of(resolver.resolve(left, before)), plan_of(new)
+    old = resolver.resolve(left, before)
+    resolver.pinned = (old.spec or "", plan_of(old).inventory)
+    return plan_of(old), plan_of(resolver.resolve(right, after))

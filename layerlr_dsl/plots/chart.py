@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil, floor, log10, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
-from layerlr_dsl.plots.colours import ZERO, Scale, depth, intensity, scale, viridis
+from layerlr_dsl.plots.colours import ZERO, Scale, depth, intensity, scale, viridis, written
 from layerlr_dsl.plots.labels import Label
 from layerlr_dsl.plots.network import Drawing, drawing
 from layerlr_dsl.plots.rows import Row, rows
@@ -242,7 +242,7 @@ def ends(chart: Chart, gap: float) -> list[End]:
     for place, curves in sorted(found.items()):
         if not kept or place - kept[-1].place >= gap:
             text = ", ".join(dict.fromkeys(curve.label.whole for curve in curves))
-            kept.append(End(place, text, depth(curves[-1].place)))
+            kept.append(End(place, text, written(depth(curves[-1].place))))
     return kept
 
 

@@ -29,7 +29,7 @@ def page(old: Side, new: Side, heads: Sequence[str], rows: Iterable[Sequence[str
     scales = [scale(one) for one in shown]
     both = Scale(min(one.low for one in scales), max(one.high for one in scales))
     pictures = "".join(
-        f"<figure>{draw(of_network(one, marked_kinds(side, one), 'differs from the other', both))}</figure>"
+        f'<figure role="region" aria-label="{escape(side.title)}" tabindex="0">{draw(of_network(one, marked_kinds(side, one), "differs from the other", both))}</figure>'
         for side, one in zip((old, new), shown, strict=True)
     )
     listed = list(rows)

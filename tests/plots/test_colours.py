@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from layerlr_dsl.plots.colours import DARK, LIGHT, depth, intensity, rgb, viridis
+from layerlr_dsl.plots.colours import DARK, LIGHT, depth, intensity, rgb, viridis, written
 
 # Machado, Oliveira, Fernandes (2009), severity 1, for linear light.
 BLINDNESS = {
@@ -68,3 +68,9 @@ def test_curves_stand_out_from_the_page() -> None:
     for k in range(25):
         assert _contrast(depth(k / 24, LIGHT), PAPER) >= 3
         assert _contrast(depth(k / 24, DARK), NIGHT) >= 3
+
+
+@pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_names_in_the_colours_of_curves_can_be_read_on_white(place: float) -> None:
+    """The contrast of WCAG 2 for text, level AA."""
+    assert 1.05 / (_luminance(written(depth(place))) + 0.05) >= 4.5

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from layerlr_dsl.cli.terminal import Screen
-from layerlr_dsl.model.cover import cover
+from layerlr_dsl.model.cover import Covers
 from layerlr_dsl.plan.diff import diff
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.tools.cells import cells, wrap
@@ -50,18 +50,17 @@ def changes(old: Plan, new: Plan) -> Changes:
     for one in diff(old, new):
         gathered.setdefault((one.option, one.old, one.new), []).append(one.parameter)
     differing = {name for names in gathered.values() for name in names}
-    found = [_change(new, *key, names) for key, names in gathered.items()]
+    covers = Covers(new.inventory)
+    found = [_change(new, covers, *key, names) for key, names in gathered.items()]
     rank = {option: place for place, option in enumerate(dict.fromkeys(change.option for change in found))}
     found.sort(key=lambda change: (change.option != "lr", rank[change.option]))
     return Changes(tuple(found), len(differing), len(new.inventory))
 
 
-def _change(plan: Plan, option: str, old: str, new: str, names: list[str]) -> Change:
+def _change(plan: Plan, covers: Covers, option: str, old: str, new: str, names: list[str]) -> Change:
     inventory = plan.inventory
     rows = [inventory.index_of[name] for name in names if name in inventory.index_of]
-    modules = cover(inventory, rows)
-    if len(rows) == len(inventory):
-        modules = ["**"]
+    modules = ["**"] if len(rows) == len(inventory) else covers.of(rows)
     return Change(option, old, new, tuple(names), tuple(modules), sum(map(inventory.numel, rows)))
 
 

@@ -654,7 +654,7 @@ function ends(svg, measure, y) {
     if (above - one.at < 12) continue;
     above = one.at;
     const here = found.filter(other => Math.abs(other.at - one.at) < 0.1).sort((a, b) => a.n - b.n);
-    draw(svg, "text", { x: right + 6, y: one.at + 4, style: `fill:${courseColour(here[here.length - 1].n)}` }, short(here.map(other => other.text).join(", "), 22));
+    draw(svg, "text", { x: right + 6, y: one.at + 4, style: `fill:color-mix(in srgb, ${courseColour(here[here.length - 1].n)} 65%, var(--ink))` }, short(here.map(other => other.text).join(", "), 22));
   }
 }
 function path(group, measure, waiting, y) {

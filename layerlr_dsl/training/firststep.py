@@ -6,19 +6,18 @@ stops before it has trained anything; and whenever a module or parameter was rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import nn
 
+from layerlr_dsl.model import live
 from layerlr_dsl.model.walk import walk
 from layerlr_dsl.training import compiling, parallel
 from layerlr_dsl.training.binding import Binding
-from layerlr_dsl.training.errors import TrainingError, listed
 from layerlr_dsl.training.flags import FlagCheck
 from layerlr_dsl.training.freezing import Freezer
 from layerlr_dsl.training.hooks import weakly
+from layerlr_dsl.training.lost_gradients import Probe
 
 ATTEMPTS = 3
 
@@ -39,6 +38,7 @@ class FirstStep:
         self._reducer: Any = None
 
     def arm(self) -> None:
+        self.release()
         self._left = ATTEMPTS
         self._forwards = self.freezer.modules.forwards
         self.freezer.modules.fresh = True
@@ -52,9 +52,8 @@ class FirstStep:
 
     def check(self, param_groups: list[dict[str, Any]]) -> None:
         """Look at the step that is about to be taken. Raises ModelMismatch or TrainingError."""
-        probe, self._probe = self._probe, None
-        if probe is not None:
-            probe.close()
+        if self._probe is not None and self._probe.look():
+            self._probe = None
         if not self.binding.in_place():
             self.arm()
             self.freezer.follow_modules()
@@ -64,7 +63,7 @@ class FirstStep:
             return
         self.rebind(param_groups)
         self._check_buckets()
-        if self.freezer.frozen and probe is None:
+        if self._probe is None:
             self._probe = self._look_for_lost_gradients()
         # Some tools take a step of their own before any forward pass; that one proves nothing.
         self._left = 0 if self.freezer.modules.forwards > self._forwards else self._left - 1
@@ -93,12 +92,9 @@ class FirstStep:
         parallel.require_reduced(reducer, self.binding.trains, self.freezer.frozen_by_flag())
 
     def _look_for_lost_gradients(self) -> Probe | None:
-        trains = self.binding.trains
-        lost = {
-            id(p)
-            for name, p in trains.items()
-            if name not in self.freezer.frozen and p.requires_grad and p.grad is None
-        }
+        frozen = self.freezer.frozen
+        trains = [p for name, p in self.binding.trains.items() if name not in frozen and p.requires_grad]
+        lost = {id(p) for p in trains if p.grad is None}
         if not lost or compiling.is_compiled(self.binding.model, self.freezer.root):
             return None
         found = walk(self.freezer.root)
@@ -106,54 +102,13 @@ class FirstStep:
         for row, parameter in zip(found.owners, found.parameters, strict=True):
             if id(parameter) in lost:
                 owners[found.module_prefixes[row][:-1]] = found.modules[row]
-        return Probe(owners)
+        return Probe(self.freezer.root, owners, sum(map(live.numel, trains)))
+
+    def release(self) -> None:
+        """Stop watching."""
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_probe": None, "_reducer": None}
-
-
-# ---------------------------------------------------------------- what stops gradients
-
-# Reentrant activation checkpointing runs a block without autograd and counts on its input to carry a
-# gradient. Behind a frozen layer it carries none, and the block learns nothing, with only a warning.
-
-
-class _Look:
-    """Forward pre-hook that notes a training module running without autograd; harmless in a copied model."""
-
-    def __init__(self, name: str, seen: set[str]) -> None:
-        self.name = name
-        self.seen = seen
-
-    def __call__(self, module: nn.Module, inputs: Any) -> None:
-        if module.training and not torch.is_grad_enabled():
-            self.seen.add(self.name)
-
-
-class Probe:
-    """Watches one training step of `modules`, which own parameters that train but got no gradient."""
-
-    def __init__(self, modules: dict[str, nn.Module]) -> None:
-        self.modules = modules
-        self.seen: set[str] = set()
-        self._handles = [
-            module.register_forward_pre_hook(_Look(name, self.seen)) for name, module in modules.items()
-        ]
-
-    def close(self) -> None:
-        """Stop watching. Raises TrainingError for modules that ran without autograd and still have no gradient."""
-        for handle in self._handles:
-            handle.remove()
-        deaf = [
-            name for name, module in self.modules.items() if name in self.seen and not any(_gradients(module))
-        ]
-        if deaf:
-            raise TrainingError(
-                f"no gradient reaches {listed(deaf)}, which train: they ran without autograd. Reentrant activation "
-                "checkpointing does that behind a frozen layer; use checkpoint(..., use_reentrant=False) "
-                "(transformers: gradient_checkpointing_kwargs={'use_reentrant': False})"
-            )
-
-
-def _gradients(module: nn.Module) -> Iterable[bool]:
-    return (p.grad is not None for p in module.parameters(recurse=False) if p.requires_grad)

@@ -206,9 +206,12 @@ class FrozenModules:
         made = type(self)()
         memo[id(self)] = made
         made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
-        made.leader = weakref.ref(self)
+        # A copy of a copy follows the first model: the copy between may be gone at any time.
+        first = {id(own): original for own, original in self._led}
+        made.leader = self.leader or weakref.ref(self)
         made._led = [
-            (own, weakref.ref(original)) for own, original in zip(made.modules, self.modules, strict=True)
+            (own, first.get(id(mine)) or weakref.ref(mine))
+            for own, mine in zip(made.modules, self.modules, strict=True)
         ]
         return made
 

@@ -299,6 +299,7 @@ class LayerSchedule(Stepped):
         Flags and modes stay as they are; this schedule must not be stepped any more.
         """
         modes.uninstall(self._freezer.root)
+        self._first_step.release()
         self._freezer.release()
         for hook in (self._freezer.guard, self._pending, self._pace, self._state):
             hook.uninstall(innermost(self.optimizer))

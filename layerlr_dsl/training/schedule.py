@@ -84,6 +84,7 @@ class LayerSchedule(Stepped):
         self._state = StateByName.after(innermost(optimizer), (), self._binding.parameters)
         self._state.leave_out(gone)
         _warn_of_part(plan, model, self._binding)
+        _warn_of_unplanned(self._binding, optimizer)
         self._defaults = _defaults(self._binding.plan, innermost(optimizer))
         given = self._follow(plan, optimizer)
         _warn_of_lapsed(plan, given, innermost(optimizer))
@@ -488,6 +489,23 @@ def _warn_of_part(plan: Plan, model: nn.Module, binding: Binding) -> None:
             f"the model holds {held} of the {all_of_them} parameters that the rules were resolved for, and was taken for a part "
             "of it, as one of several processes has it; if it is not, resolve the rules on this model. A mapping from "
             "names to parameters says that it is"
+        )
+
+
+def _warn_of_unplanned(binding: Binding, optimizer: Optimizer) -> None:
+    """Warn of what no rule was asked about and no optimizer holds: layers that came after the rules were resolved."""
+    planned = set(map(id, binding.parameters.values()))
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    unplanned = [
+        name
+        for name, p in live.named_parameters(binding.model).items()
+        if p.requires_grad and id(p) not in planned and id(p) not in held
+    ]
+    if unplanned:
+        tell(
+            f"{listed(unplanned)}: the model has {'it' if len(unplanned) == 1 else 'them'}, the rules were resolved without, "
+            "and this optimizer trains none. Resolve the rules on the model as it is now; set requires_grad to False "
+            "if another optimizer, or none, is to train there"
         )
 
 

@@ -375,6 +375,23 @@ def test_parameters_that_the_plan_does_not_know_are_left_alone():
     assert not own.requires_grad
 
 
+def test_layers_that_came_after_the_rules_are_named():
+    """A deeper model than was resolved trains without its last layer: said, unless the user holds it himself."""
+    plan = resolve("** -> lr 1e-3", seeded(Stack))
+    model = seeded(Stack)
+    model.layers.append(torch.nn.Linear(2, 2))
+    optimizer = plan.optimizer(model)
+    with pytest.warns(ScheduleWarning, match=r"layers\.3\.weight, layers\.3\.bias: the model has them") as told:
+        plan.schedule(model, optimizer)
+    assert told[0].filename == __file__
+    optimizer.add_param_group({"params": list(model.layers[3].parameters()), "lr": 0.1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.schedule(model, optimizer)
+        model.layers[3].requires_grad_(False)
+        plan.schedule(model, plan.optimizer(model))
+
+
 def test_one_group_for_everything_is_enough_where_only_freezing_is_asked_for():
     """A file of freezes works with AdamW(model.parameters()); one of rates does not, and the error says why."""
     model = seeded()

@@ -293,5 +293,6 @@ STUDY = Study(
     claims=CLAIMS,
     tuning=(11, 12),
     reporting=(1, 2, 3, 4, 5),
-    searched=(("letters", 6), ("fashion", 6), ("glosses", 6), ("clipart", 6)),
+    searched=tuple((name, 6) for name in SMALL),
+    untouched=("digits", "spam"),
 )

@@ -90,8 +90,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The whole of it. `points` are tried on a grid before it may grow; `searched` are tasks and lengths at which
-    `layerlr tune` is held against the grid."""
+    """The whole of it. `points` are tried on a grid before it may grow.
+
+    searched: tasks and lengths at which `layerlr tune` is held against the grid. untouched: those of these tasks
+    that were searched once, after all of the search was settled.
+    """
 
     tasks: tuple[Task, ...]
     arms: tuple[Arm, ...]
@@ -100,6 +103,7 @@ class Study:
     tuning: tuple[int, ...]
     reporting: tuple[int, ...]
     searched: tuple[tuple[str, int], ...] = ()
+    untouched: tuple[str, ...] = ()
     points: int = 3
     baseline: str = "plain"
 

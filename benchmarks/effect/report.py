@@ -29,7 +29,7 @@ from effect.figures import (
 from effect.record import TRIALS, Figures, Found, Key, Record, keep_search, searches
 from effect.work import ABOUT, SKIPPED
 from layerlr_dsl.tools.numbers import plural
-from layerlr_dsl.tools.words import share
+from layerlr_dsl.tools.words import share, wrapped
 from layerlr_dsl.tuning.outcome import Interval
 
 NAME = "RESULTS.md"
@@ -247,7 +247,6 @@ def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]
     seen = [one for search in found if (one := against(study, known, search)) is not None]
     if not seen:
         return []
-    within = sum(_holds(one.winner, one.chosen) for one in seen)
     return [
         "## What `layerlr tune` finds in a tenth of the time",
         "",
@@ -257,11 +256,25 @@ def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]
         "",
         *_table(SEARCHED, [_found_row(one) for one in seen]),
         "",
-        f"On {within} of {plural(len(seen), 'task')} it is not worse than what the grid chooses by more than the seeds' noise. The order",
-        "in which `layerlr tune` tries its files, and ranges that begin lower for files that hold statistics, were set after",
-        "these grids were seen: the search knew that much beforehand, and a task that nobody looked at may come out otherwise.",
+        *_judged(study, seen),
         "",
     ]
+
+
+def _judged(study: Study, seen: Sequence[Against]) -> list[str]:
+    """On how many tasks it comes out even, and what the search knew of them beforehand."""
+    chosen = sum(_holds(one.winner, one.chosen) for one in seen)
+    best = sum(_holds(one.winner, one.best) for one in seen)
+    settled = ", ".join(one.found.task for one in seen if one.found.task not in study.untouched)
+    once = " and ".join(one.found.task for one in seen if one.found.task in study.untouched)
+    said = (
+        f"By more than the seeds' noise it is not worse than what the grid chooses on {chosen} of {plural(len(seen), 'task')}, "
+        f"and than the best by test on {best}. The order in which `layerlr tune` tries its files, and ranges that begin lower "
+        f"for files that hold statistics, were set after the grids of {settled} were seen: there the search knew that much "
+        "beforehand."
+    )
+    told = f" On {once} it was run once, after all of it was settled." if once else ""
+    return wrapped(said + told, 118)
 
 
 def _holds(winner: Reported, other: Reported) -> bool:

@@ -81,7 +81,7 @@ class Worker:
         names = searching.family_of(self.study, task.network)
         units = [
             u
-            for u in self.study.units(("core",))
+            for u in self.study.units(("core", "full"))
             if (u.task, u.epochs) == (task, epochs) and u.arm.name in names
         ]
         done = [one.unit for one in reported(self.study, self.record.all())]

@@ -161,6 +161,7 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     seconds = None if options["budget"] is None else times.parse(options["budget"])
     budget = times.Budget(seconds)
     engine()
+    _check_output(options["output"])
     if "data" not in given:
         raise Refusal("give the data to try the files on: --data SPEC", "for a first try: --data digits")
     plan = _planned(options, given)
@@ -180,6 +181,18 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
         number = search.interrupts.asked or 2
         told = f"stopped; all trials that are done are in {url}"
         raise RunInterrupted(told, "go on with:", number, again) from None
+
+
+def _check_output(output: str | None) -> None:
+    """See before hours of trials that there will be room for the winner. Raises RunnerError."""
+    from layerlr_dsl.runner.files import make_folder
+
+    if output is None:
+        return
+    path = Path(output)
+    if output == "-" or path.is_dir():
+        raise Refusal(f"-o {output}: the winner is a rule file", f"give its name: -o {path / 'best.lr'}")
+    make_folder(path.parent, "-o")
 
 
 def _lengthened(search: Search, plan: Plan, runner: Runner, settings: Settings, budget: Budget) -> str:

@@ -36,8 +36,8 @@ def keep_under_another_name(path: Path, other: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def make_folder(path: Path) -> None:
-    """Make the run's folder and see that files can be written there. Raises RunnerError."""
+def make_folder(path: Path, option: str = "--out") -> None:
+    """Make the folder that an option asks for, and see that files can be written there. Raises RunnerError."""
     probe = path / f".probe.{os.getpid()}.tmp"
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def make_folder(path: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as fault:
         raise RunnerError(
-            f"--out {path}: {fault.strerror or fault}", "give a folder that you may write to"
+            f"{option} {path}: {fault.strerror or fault}", "give a folder that you may write to"
         ) from None
 
 

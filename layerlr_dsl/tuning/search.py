@@ -92,7 +92,7 @@ class Search:
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
         self._storage = storages.opened(url)
-        facts = {**settings.facts, "files": ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
+        facts = {**settings.facts, storages.FILES: ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
         with storages.faults(url), storages.quietly():
             storages.claimed(

@@ -24,13 +24,14 @@ HEARTBEAT, GRACE = 5, 20
 """Seconds between signs of life of a trial's process, and after which a silent one is given up."""
 LOCK_PATIENCE = 30.0
 """Seconds to wait for a file that another process writes to."""
-FACTS = "layerlr"
+FACTS, FILES = "layerlr", "files"
 HELP = {
     "locked": "another program holds it; when that has ended, go on with --resume",
     "readonly": "give one that may be written to",
     "unable to open": "see whether the file may be read and written",
     "not a database": "give another file; this one is no database of SQLite",
     "malformed": "the file is damaged: put a copy of it back, or begin another study in another file",
+    "No module named": "install that, with which this kind of database is spoken to",
     "full": "make room; what was done before is kept, so go on with --resume",
     "I/O error": "see whether its disk is full or gone; what was done before is kept, so go on with --resume",
 }
@@ -192,9 +193,19 @@ def _compare(stored: Mapping[str, str], now: Mapping[str, str], where: str, name
     if not stored:
         raise RunnerError(f"the study {name} in {where} is none of layerlr's", "give another --name")
     for key in {**stored, **now}:
-        if stored.get(key) != now.get(key):
+        before, after = stored.get(key, "not there"), now.get(key, "left out")
+        if before != after:
+            said = _other_files(before, after) if key == FILES else f"its {key} is {before}, not {after}"
             raise RunnerError(
-                f"the study {name} in {where} is another one: its {key} is {stored.get(key, 'not there')}, "
-                f"not {now.get(key, 'left out')}",
+                f"the study {name} in {where} is another one: {said}",
                 "give the same settings as before, or begin another by --name",
             )
+
+
+def _other_files(before: str, after: str) -> str:
+    """How files differ, each a name with what tells its text apart, which says nothing to anyone."""
+    then, now = (dict(pair.rsplit(" ", 1) for pair in pairs.split(", ")) for pairs in (before, after))
+    if then.keys() != now.keys():
+        return f"it compares {', '.join(then)}, not {', '.join(now)}"
+    changed = ", ".join(name for name in now if then[name] != now[name])
+    return f"the text of {changed}, or what is searched in it, was not the same"

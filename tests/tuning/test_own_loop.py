@@ -171,8 +171,11 @@ def test_another_study_of_the_same_name_is_not_gone_on_with(files: list[Path], t
     lets = {"base": "1e-5..1e-1 log"}
     layerlr.tune(Loop(), files[:1], lets=lets, trials=1, seeds=2, storage=url)
     files[0].write_text("let base = 1e-3\n** -> lr base / 2\n")
-    with pytest.raises(RunnerError, match="is another one: its files is plain"):
-        layerlr.tune(Loop(), files[:1], lets=lets, trials=1, seeds=2, storage=url, resume=True)
+    settings: dict[str, Any] = {"lets": lets, "trials": 1, "seeds": 2, "storage": url, "resume": True}
+    with pytest.raises(RunnerError, match="is another one: the text of plain, or what is searched in it"):
+        layerlr.tune(Loop(), files[:1], **settings)
+    with pytest.raises(RunnerError, match="is another one: it compares plain, not plain, other"):
+        layerlr.tune(Loop(), files[:2], **settings)
     optuna.create_study(storage=url, study_name="mine")
     with pytest.raises(RunnerError, match="none of layerlr's"):
         layerlr.tune(Loop(), files[:1], lets=lets, storage=url, name="mine", resume=True)

@@ -230,7 +230,10 @@ class End:
 
 
 def ends(chart: Chart, gap: float) -> list[End]:
-    """The names of curves where they end, as far as there is room: no two closer than `gap`, a share of the height."""
+    """The names of curves where they end, as far as there is room: no two closer than `gap`, a share of the height.
+
+    Of curves that end in one place the first is drawn last, and what is seen has its colour.
+    """
     low, high = span_of(chart)
     found: dict[float, list[Curve]] = {}
     for curve in chart.curves:
@@ -242,7 +245,7 @@ def ends(chart: Chart, gap: float) -> list[End]:
     for place, curves in sorted(found.items()):
         if not kept or place - kept[-1].place >= gap:
             text = ", ".join(dict.fromkeys(curve.label.whole for curve in curves))
-            kept.append(End(place, text, written(depth(curves[-1].place))))
+            kept.append(End(place, text, written(depth(curves[0].place))))
     return kept
 
 

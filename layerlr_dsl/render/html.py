@@ -17,7 +17,9 @@ from layerlr_dsl.render.rule_colours import style
 from layerlr_dsl.render.text import render_all
 from layerlr_dsl.tools.screen import Screen
 
-_PRE = "font-size:12px;line-height:1.35;white-space:pre;overflow-x:auto;margin:0"
+_PRE = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px;line-height:1.35;white-space:pre;overflow-x:auto;margin:0"
+_NARROWEST = 560
+"""Pixels: where the output is narrower, the still scrolls rather than becoming too small to read."""
 _EDGES = {"error": "#d1242f", "warning": "#bf8700", "info": "#0969da"}
 
 
@@ -28,7 +30,8 @@ def of_plan(plan: Plan) -> str:
         picture = draw(of_network(drawing(plan, plan.inventory.source)))
     except UnknownLength:
         return f"<div>{text}</div>"
-    return f"<div>{picture}<details><summary>groups and phases</summary>{text}</details></div>"
+    still = f'<div style="overflow-x:auto"><div style="min-width:{_NARROWEST}px">{picture}</div></div>'
+    return f"<div>{still}<details><summary>groups and phases</summary>{text}</details></div>"
 
 
 def of_rules(text: str, found: Sequence[Diagnostic]) -> str:

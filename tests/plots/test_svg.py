@@ -12,8 +12,8 @@ from torch import nn
 
 import layerlr_dsl as layerlr
 from layerlr_dsl.plots import picture
-from layerlr_dsl.plots.chart import of_groups, of_network
-from layerlr_dsl.plots.colours import Scale, viridis
+from layerlr_dsl.plots.chart import ends, of_groups, of_network
+from layerlr_dsl.plots.colours import Scale, depth, viridis, written
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.rows import rows
 from layerlr_dsl.plots.svg import draw
@@ -93,6 +93,17 @@ def test_plot_returns_a_figure() -> None:
     figure = plan.plot("a title")
     assert figure.axes[0].get_ylabel() == "learning rate (log scale)"
     assert plan.plot(option="weight_decay").axes[0].get_ylabel() == "weight decay (log scale)"
+
+
+def test_a_joint_label_has_the_colour_of_the_line_that_is_seen() -> None:
+    """Of curves that end in one place the first lies on top."""
+    model = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("stem", "body", "head")})
+    plan = plan_of("** -> lr 1e-3\nbody -> lr 1e-4\nfreeze stem until epoch 2\n", model)
+    chart = of_groups(picture(plan, "t"))
+    (joint,) = (end for end in ends(chart, 0.01) if end.text == "stem, head")
+    colours = {curve.label.whole: written(depth(curve.place)) for curve in chart.curves}
+    assert colours["stem"] != colours["head"]
+    assert joint.colour == colours["stem"]
 
 
 def test_without_matplotlib_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,7 +308,7 @@ def _series(
 
 def value_at(group: Group, tick: int, fired: Fired, option: str | None) -> float:
     """An option as the optimizer has it then; of a tuple such as betas the first number."""
-    value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled or "", 0.0)
+    value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled, 0.0)
     return float(value[0] if isinstance(value, tuple) else value)
 
 

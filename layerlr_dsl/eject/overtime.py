@@ -140,7 +140,7 @@ class OverTime:
         if group.kind == "frozen":
             return f"lambda {self.arguments}: True"
         if group.behaviour.conditional:
-            return self._frozen_on_condition(group.behaviour)
+            return self.frozen_on_condition(group.behaviour)
         return self.when(Stepwise.of(_pairs(group.behaviour.unfolded().freeze, "frozen")))
 
     def when(self, steps: Stepwise[bool]) -> str:
@@ -238,7 +238,8 @@ class OverTime:
             body += [f"factor = {text}"] if window is None else [f"if {window}:", f"    factor = {text}"]
         return body, "factor"
 
-    def _frozen_on_condition(self, behaviour: Behaviour) -> str:
+    def frozen_on_condition(self, behaviour: Behaviour) -> str:
+        """A function that tells when a behaviour is frozen. Raises CannotEject for statistics of its own."""
         self.refuse_statistics(behaviour)
         if len(behaviour.freezes) == 1 and behaviour.freezes[0].frozen and not behaviour.came_frozen:
             window = self._window(behaviour.freezes[0].window)

@@ -220,9 +220,8 @@ def _constants(plan: Plan, modules: Iterable[tuple[list[str], str, bool]]) -> li
 def _modules(plan: Plan, over_time: OverTime, refusals: Refusals) -> list[tuple[list[str], str, bool]]:
     """Names of modules that stand still, or go on, by themselves, when, and which of both."""
     by_when: dict[tuple[str, bool], list[str]] = {}
-    for name, steps in _without_parameters(plan, refusals):
-        if any(steps.values):
-            by_when.setdefault((over_time.when(steps), True), []).append(name)
+    for name, when in _without_parameters(plan, over_time, refusals):
+        by_when.setdefault((when, True), []).append(name)
     for name, behaviour in _norms(plan):
         with refusals.kept():
             over_time.refuse_statistics(behaviour)
@@ -238,31 +237,47 @@ def _modules(plan: Plan, over_time: OverTime, refusals: Refusals) -> list[tuple[
     return [(patterns_of(found, names), when, still) for (when, still), found in by_when.items()]
 
 
-def _without_parameters(plan: Plan, refusals: Refusals) -> Iterator[tuple[str, Stepwise[bool]]]:
-    """Modules without parameters, such as dropout, and when the rules hold them still."""
+def _without_parameters(plan: Plan, over_time: OverTime, refusals: Refusals) -> Iterator[tuple[str, str]]:
+    """Modules without parameters, such as dropout, and a function that tells when the rules hold them still."""
     matches = plan.matches
     ruled = ruling(plan.decider, plan.timed, matches.module_classes)
     for row, kind in zip(matches.module_rows, matches.module_class_of, strict=True):
-        behaviour = ruled.behaviours[ruled.behaviour_of_class[kind]]
+        behaviour, norm = ruled.behaviours[ruled.behaviour_of_class[kind]], bool(row.is_a("norm"))
         if behaviour.conditional:
-            clause = plan.rules.clauses[behaviour.freezes[0].clause if behaviour.freezes else 0]
-            told = f"{row.name}, which has no parameters, waits for a metric"
-            refusals.add(told, clause.span)
+            with refusals.kept():
+                yield from _on_condition(plan, over_time, row.name, behaviour, norm=norm)
         elif behaviour.freezes or behaviour.statistics:
-            states, norm = behaviour.unfolded().freeze, row.is_a("norm")
+            states = behaviour.unfolded().freeze
             pairs = zip(states.ticks, states.values, strict=True)
-            steps = Stepwise.of((tick, _still(state, norm=bool(norm))) for tick, state in pairs)
-            if norm or not _follows(plan, row.name, steps):
-                yield row.name, steps
+            steps = Stepwise.of((tick, _still(state, norm=norm)) for tick, state in pairs)
+            if any(steps.values) and (norm or not _follows(plan, row.name, steps)):
+                yield row.name, over_time.when(steps)
+
+
+def _on_condition(
+    plan: Plan, over_time: OverTime, name: str, behaviour: Behaviour, *, norm: bool
+) -> Iterator[tuple[str, str]]:
+    """The same of a module behind a metric condition. Raises CannotEject for statistics of its own."""
+    if norm:
+        over_time.refuse_statistics(behaviour)
+    frozen = [(effect.frozen, effect.window) for effect in behaviour.freezes]
+    around = _around(plan, name)
+    alike = ([(effect.frozen, effect.window) for effect in one.freezes] == frozen for one in around)
+    if frozen and (norm or not around or not all(alike)):
+        yield name, over_time.frozen_on_condition(behaviour)
+
+
+def _around(plan: Plan, name: str) -> list[Behaviour]:
+    """How the parameters below the module that holds this one behave; none where that is the model."""
+    parent = name.rpartition(".")[0] + "."
+    rows = [row for row, one in enumerate(plan.inventory.names) if one.startswith(parent)]
+    return [plan.behaviours[plan.behaviour_of_class[plan.matches.class_of[row]]] for row in rows]
 
 
 def _follows(plan: Plan, name: str, steps: Stepwise[bool]) -> bool:
     """Whether all parameters below the module that holds this one are frozen whenever it stands still."""
-    parent = name.rpartition(".")[0] + "."
-    inventory = plan.inventory
-    rows = [row for row, one in enumerate(inventory.names) if one.startswith(parent)]
-    around = [plan.behaviours[plan.behaviour_of_class[plan.matches.class_of[row]]] for row in rows]
-    if parent == "." or not rows or any(one.conditional for one in around):
+    around = _around(plan, name)
+    if not around or any(one.conditional for one in around):
         return False
     ticks = {*steps.ticks, *(tick for one in around for tick in one.unfolded().freeze.ticks)}
     return all(one.freeze(tick).frozen for tick in ticks if steps.at(tick) for one in around)

@@ -227,8 +227,9 @@ def _apply(parts: Parts) -> list[str]:
 """)
     if not parts.modules:
         return [*lines, *_lines(_CHANGED.format("before != self._frozen"))]
-    alone = f"        alone, self._alone = self._alone, [when({arguments}) for _, when, _ in MODULES]"
-    return [*lines, alone, *_lines(_CHANGED.format("(before, alone) != (self._frozen, self._alone)"))]
+    lines.append("        alone = self._alone")
+    lines.append(f"        self._alone = [when({arguments}) for _, when, _ in MODULES]")
+    return [*lines, *_lines(_CHANGED.format("(before, alone) != (self._frozen, self._alone)"))]
 
 
 _CHANGED = """

@@ -170,13 +170,24 @@ class Section:
                 yield LeftOut(f"`{self._path(key)}`: {hint}", node.line)
 
     def misspelled(self, known: tuple[str, ...] = ()) -> Iterator[LeftOut]:
-        """As `unknown`, but only keys that look like one that was asked for: the rest is about other things."""
-        for entry in self.unknown(known):
+        """As `unknown`, but only keys that look like one that was asked for: the rest is about other things.
+
+        Raises SourceFault where nobody asked for any of the keys: that is about other things altogether.
+        """
+        told = [*self.unknown(known)]
+        if len(told) == len(self.node.value):
+            raise SourceFault("has nothing that is known here", self.node.line, _first_of(told))
+        for entry in told:
             if "did you mean" in entry.what:
                 yield entry
 
     def _path(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
+
+
+def _first_of(told: list[LeftOut]) -> str | None:
+    near = [entry for entry in told if "did you mean" in entry.what]
+    return near[0].what if near else None
 
 
 def as_section(node: Node, name: str = "") -> Section:

@@ -253,6 +253,7 @@ def test_timms_arguments_with_its_model_give_its_own_groups() -> None:
     made = import_text(text, "args.yaml", model=model)
     assert (made.kind, made.checked, made.differences) == ("timm", "timm", ())
     assert "0.7 ^ (last(i) - i + 1)" in made.text
+    assert not made.left_out
 
 
 def test_timms_layer_decay_without_a_model_is_told() -> None:
@@ -370,6 +371,22 @@ def test_unknown_keys_are_told_with_the_near_miss() -> None:
     [entry] = import_text(text, "a.py").left_out
     assert entry.line == 3
     assert "did you mean `norm_decay_mult`?" in entry.what
+
+
+@pytest.mark.parametrize("kind", ["transformers", "timm"])
+@pytest.mark.parametrize("text", ['{"foo": 1}', "{}"])
+def test_a_source_of_other_things_is_refused(kind: str, text: str) -> None:
+    """A file of defaults that nobody asked for would be an invention."""
+    with pytest.raises(SourceFault, match="nothing that is known"):
+        import_text(text, "a.json", kind)
+
+
+def test_a_slip_in_the_key_that_tells_the_kind_is_found() -> None:
+    """The kind cannot be told, and the near miss says of which it might be."""
+    text = '{"learning_rate": 1e-4, "lr_schedular_type": "cosine", "warmup_ratio": 0.1}'
+    with pytest.raises(SourceFault) as caught:
+        import_text(text, "a.json")
+    assert "`lr_schedular_type`: did you mean `lr_scheduler_type` of transformers?" in str(caught.value.help)
 
 
 def test_patterns_that_match_nothing_are_told_with_their_line() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KIND = "axolotl"
 ABOUT = "axolotl: its YAML configuration"
 
-_MARKS = {
+MARKS = {
     "base_model",
     "micro_batch_size",
     "sequence_len",
@@ -47,7 +47,7 @@ _NAMES = {"lr_scheduler": "lr_scheduler_type", "optimizer": "optim"}
 
 def recognizes(root: Node) -> bool:
     """Whether several of the configuration's names are there."""
-    return isinstance(root.value, dict) and len(_MARKS & root.value.keys()) >= 2
+    return isinstance(root.value, dict) and len(MARKS & root.value.keys()) >= 2
 
 
 def describe(root: Node, model: nn.Module | None = None) -> Description:

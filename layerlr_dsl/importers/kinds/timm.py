@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KIND = "timm"
 ABOUT = "timm: the arguments that its train.py saves (args.yaml)"
 
-_MARKS = {"opt", "sched", "warmup_lr", "opt_betas", "decay_epochs", "layer_decay"}
+MARKS = {"opt", "sched", "warmup_lr", "opt_betas", "decay_epochs", "layer_decay"}
 _LOOP = {
     "clip_grad": "gradients are clipped in the training loop, not by rules",
     "lr_noise": "noise on the rate is not to be had",
@@ -35,7 +35,7 @@ _NAMES = {"momentum": "sgd", "nesterov": "sgd", "sgd": "sgd", "rmsproptf": "rmsp
 
 def recognizes(root: Node) -> bool:
     """Whether several of the arguments' names are there."""
-    return isinstance(root.value, dict) and len(_MARKS & root.value.keys()) >= 2
+    return isinstance(root.value, dict) and len(MARKS & root.value.keys()) >= 2
 
 
 def describe(root: Node, model: nn.Module | None = None) -> Description:
@@ -43,8 +43,9 @@ def describe(root: Node, model: nn.Module | None = None) -> Description:
     top = as_section(root)
     left: list[LeftOut] = []
     rate = _rate(top, left)
+    arguments = _arguments(top)
     groups = _by_timm(root, model, rate)
-    told = _by_arguments(top, rate, left) if groups is None else groups
+    told = _by_arguments(top, rate, arguments, left) if groups is None else groups
     over_time = timm_schedule(top, rate, left)
     top.ignore("layer_decay", "layer_decay_min_scale", "layer_decay_no_opt_scale")
     left += top.refused(_LOOP)
@@ -101,9 +102,11 @@ def _arguments(top: Section) -> dict[str, Any]:
     return made
 
 
-def _by_arguments(top: Section, rate: float, left: list[LeftOut]) -> Description:
+def _by_arguments(
+    top: Section, rate: float, arguments: dict[str, Any], left: list[LeftOut]
+) -> Description:
     called = top.text("opt", "sgd").lower()
-    made = setup(_NAMES.get(called, called), _arguments(top), top.line("opt"), {})
+    made = setup(_NAMES.get(called, called), arguments, top.line("opt"), {})
     rules = [Rule(nodes.selector(), {"lr": rate})]
     if made.arguments.get("weight_decay"):
         flat = nodes.any_of((nodes.compared("ndim", "<=", 1), nodes.compared("name", "==", "bias")))

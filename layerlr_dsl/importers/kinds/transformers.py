@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KIND = "transformers"
 ABOUT = "transformers: TrainingArguments as JSON (`args.to_json_string()`)"
 
-_MARKS = {
+MARKS = {
     "per_device_train_batch_size",
     "lr_scheduler_type",
     "num_train_epochs",
@@ -38,7 +38,7 @@ _PLAIN = {"sgd": "sgd", "adagrad": "adagrad", "rmsprop": "rmsprop", "adafactor":
 
 def recognizes(root: Node) -> bool:
     """Whether several of the arguments' names are there."""
-    return isinstance(root.value, dict) and len(_MARKS & root.value.keys()) >= 2
+    return isinstance(root.value, dict) and len(MARKS & root.value.keys()) >= 2
 
 
 def describe(root: Node, model: nn.Module | None = None) -> Description:

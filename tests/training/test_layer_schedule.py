@@ -381,7 +381,9 @@ def test_layers_that_came_after_the_rules_are_named():
     model = seeded(Stack)
     model.layers.append(torch.nn.Linear(2, 2))
     optimizer = plan.optimizer(model)
-    with pytest.warns(ScheduleWarning, match=r"layers\.3\.weight, layers\.3\.bias: the model has them") as told:
+    with pytest.warns(
+        ScheduleWarning, match=r"layers\.3\.weight, layers\.3\.bias: the model has them"
+    ) as told:
         plan.schedule(model, optimizer)
     assert told[0].filename == __file__
     optimizer.add_param_group({"params": list(model.layers[3].parameters()), "lr": 0.1})

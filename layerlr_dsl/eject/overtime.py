@@ -167,7 +167,7 @@ class OverTime:
         body, factor = self._factors(course, body)
         warmup = self._warmup_on_condition(group)
         if simple and factor == "1.0" and not warmup:
-            return repr(float(course.product(self.plan.timeline, 0, {}, course.base).scale))  # type: ignore[arg-type]
+            return repr(float(course.product(0, {}, course.base).scale))  # type: ignore[arg-type]
         if simple and len(body) == 1 and not warmup:
             return f"lambda {self.arguments}: {body[0].removeprefix('scale = ')} * {factor}"
         moving = any(isinstance(effect.value, Moving) for effect in course.effects)

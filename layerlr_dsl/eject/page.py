@@ -15,8 +15,8 @@ from layerlr_dsl.eject.layout import WIDTH, Items, laid_out, literal, pattern, w
 from layerlr_dsl.eject.names import patterns_of
 from layerlr_dsl.eject.overtime import OverTime
 from layerlr_dsl.eject.refusals import Refusals
-from layerlr_dsl.plan.behaviour import FreezeState
 from layerlr_dsl.plan.cascade import OptimizerChoice
+from layerlr_dsl.plan.freezing import FreezeState
 from layerlr_dsl.plan.ruling import ruling
 from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.plan.stepwise import Stepwise

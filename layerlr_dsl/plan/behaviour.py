@@ -7,38 +7,22 @@ say the same in different words compare equal.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
-from layerlr_dsl.catalogue.optimizers import MISSING, OptimizerInfo
+from layerlr_dsl.catalogue.optimizers import MISSING
 from layerlr_dsl.language.expressions import Value
-from layerlr_dsl.plan.cascade import Cascade, FreezeEffect, OptimizerChoice, StatisticsEffect
-from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden, product
-from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
+from layerlr_dsl.plan.course import Course, Effect, Product, not_hidden
+from layerlr_dsl.plan.freezing import FreezeEffect, FreezeState, Freezing, Frozen, StatisticsEffect, Thaw
 from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.stages import Fired
-from layerlr_dsl.plan.stepwise import Recent, Stepwise, sweep
+from layerlr_dsl.plan.stages import NOTHING_FIRED, Fired
+from layerlr_dsl.plan.stepwise import Recent, Stepwise
 from layerlr_dsl.plan.timeline import Interval, Timeline
 from layerlr_dsl.tools.records import record
-
-NOTHING_FIRED: Fired = {}
-
-
-@record
-class FreezeState:
-    """Whether parameters are frozen, and what their normalisation statistics do.
-
-    statistics: they go on though the parameters are frozen. held: they stand still though those train.
-    """
-
-    frozen: bool
-    statistics: bool
-    effect: FreezeEffect | None
-    held: bool = False
 
 
 @record
@@ -51,33 +35,24 @@ class Now:
 
 
 @record
-class Thaw:
-    """The tick at which parameters thaw, how long they warm up, and the stage that cuts it off (0: none does)."""
-
-    tick: int
-    warmup: int
-    stage: int
-
-
-@record
 class Unfolded:
     """A behaviour step by step, given the metric conditions that have come true."""
 
     products: Mapping[str, Stepwise[Product]]
     schedule: Stepwise[Scheduled | None]
-    freeze: Stepwise[FreezeState]
-    thaws: tuple[Thaw, ...]
+    frozen: Frozen
     changes: tuple[int, ...]
     """The ticks after 0 at which anything changes."""
 
-    def frozen_changes(self) -> tuple[int, ...]:
-        """The ticks after 0 at which parameters freeze or thaw, or their statistics do."""
-        return self.states().changes
+    @property
+    def freeze(self) -> Stepwise[FreezeState]:
+        """Whether parameters are frozen from when on."""
+        return self.frozen.states
 
-    def states(self) -> Stepwise[tuple[bool, bool, bool]]:
-        """Whether they are frozen, their statistics go on, or stand still, whatever statement says so."""
-        steps = zip(self.freeze.ticks, self.freeze.values, strict=True)
-        return Stepwise.of((tick, (state.frozen, state.statistics, state.held)) for tick, state in steps)
+    @property
+    def thaws(self) -> tuple[Thaw, ...]:
+        """When they thaw."""
+        return self.frozen.thaws
 
     def at(self, tick: int) -> Now:
         products = {option: steps.at(tick) for option, steps in self.products.items()}
@@ -89,65 +64,78 @@ class Behaviour:
     """What a class of parameters does over time."""
 
     optimizer: int
-    courses: Mapping[str, Course]
+    bare: Bare
+    said: Mapping[str, Course]
+    """The options of which rules say something, and the one that schedules drive."""
     explicit: frozenset[str]
     """Options that the file gives at some time, by a rule or by its `optimizer` statement."""
-    freezes: tuple[FreezeEffect, ...]
-    statistics: tuple[StatisticsEffect, ...]
-    came_frozen: bool
+    freezing: Freezing
     timeline: Timeline
-    scheduled: str | None
-    """The option that schedules drive."""
-    untouched: Mapping[str, Stepwise[Product]]
-    """What the optimizer itself says of its options, one object for all behaviours under it."""
     conditional: bool = field(init=False)
     """Whether a metric condition decides something here."""
     _nominal: Unfolded | None = None
     """Where no condition has come true."""
-    _supposed: Recent[Unfolded] = field(default_factory=Recent)
+    _supposed: Recent[Unfolded] | None = None
     _forever: bool | None = None
 
     def __post_init__(self) -> None:
-        windows = [e.window for course in self.courses.values() for e in course.effects]
-        windows += [e.window for course in self.courses.values() for e in course.schedules]
-        windows += [e.window for e in self.freezes]
-        windows += [e.window for e in self.statistics]
-        waits = any(stage.until is not None for stage in self.timeline.calendar.stages)
-        self.conditional = any(w.conditional or (waits and w.stage) for w in windows)
+        self.conditional = self.freezing.conditional or any(one.conditional for one in self.said.values())
+
+    @property
+    def courses(self) -> dict[str, Course]:
+        """Every option."""
+        return {**self.bare.courses, **self.said}
+
+    @property
+    def scheduled(self) -> str:
+        """The option that schedules drive."""
+        return self.bare.scheduled
+
+    @property
+    def driven(self) -> Course:
+        """The course of that option."""
+        return self.said[self.bare.scheduled]
+
+    @property
+    def freezes(self) -> tuple[FreezeEffect, ...]:
+        return self.freezing.freezes
+
+    @property
+    def statistics(self) -> tuple[StatisticsEffect, ...]:
+        return self.freezing.statistics
+
+    @property
+    def came_frozen(self) -> bool:
+        return self.freezing.came_frozen
 
     # ------------------------------------------------------------ over time
 
     def unfolded(self, fired: Fired = NOTHING_FIRED) -> Unfolded:
         """All of time in one pass."""
         if fired:
+            if self._supposed is None:
+                self._supposed = Recent()
             return self._supposed.of(frozenset(fired.items()), lambda: self._unfold(fired))
         if self._nominal is None:
             self._nominal = self._unfold(fired)
         return self._nominal
 
     def _unfold(self, fired: Fired) -> Unfolded:
-        timeline = self.timeline
-        said = {
-            option: course.products(timeline, fired)
-            for option, course in self.courses.items()
-            if course.effects
-        }
-        products = {**self.untouched, **said}
-        driven = self.courses.get(self.scheduled or "")
-        schedule: Stepwise[Scheduled | None] = Stepwise.always(None)
-        if driven is not None:
-            schedule = driven.driven_by(timeline, fired)
-        freeze = self._frozen_from_when_on(fired)
-        ticks = {tick for steps in said.values() for tick in steps.changes}
-        changes = sorted(ticks.union(schedule.changes, freeze.changes))
-        return Unfolded(products, schedule, freeze, tuple(self._thaws(freeze, fired)), tuple(changes))
+        courses = {option: course.over_time(fired) for option, course in self.said.items()}
+        products = {option: course.products for option, course in courses.items()}
+        schedule = courses[self.bare.scheduled].schedule
+        frozen = self.freezing.over_time(fired)
+        ticks = {*schedule.changes, *frozen.states.changes}
+        for steps in products.values():
+            ticks.update(steps.changes)
+        return Unfolded({**self.bare.products, **products}, schedule, frozen, tuple(sorted(ticks)))
 
     def now(self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None) -> Now:
         """What holds at a tick. `defaults` are those of the user's own optimizer, for what the file leaves alone."""
         now = self.unfolded(fired).at(tick)
         given = defaults or {}
         others = {
-            option: course.product(self.timeline, tick, fired, given[option])
+            option: course.product(tick, fired, given[option])
             for option, course in (self.courses.items() if given else ())
             if not course.settled and given.get(option) not in (None, course.base)
         }
@@ -175,12 +163,12 @@ class Behaviour:
     def applied(self, tick: int, fired: Fired = NOTHING_FIRED) -> dict[str, Value]:
         """Every option as the optimizer would have it: scheduled, and warmed up after a thaw."""
         options = self.options(tick, fired)
-        driven = self.scheduled
-        if driven is not None and isinstance(options.get(driven), (int, float)):
-            options[driven] = self.driven(options[driven], tick, fired)
+        rate = options.get(self.scheduled)
+        if isinstance(rate, (int, float)):
+            options[self.scheduled] = self.driven_from(rate, tick, fired)
         return options
 
-    def driven(self, value: float, tick: int, fired: Fired) -> float:
+    def driven_from(self, value: float, tick: int, fired: Fired) -> float:
         """What the schedule and the thaw warm-up leave of a value."""
         schedule = self.schedule_at(tick, fired)
         if schedule is not None:
@@ -191,11 +179,9 @@ class Behaviour:
     @property
     def moving(self) -> tuple[str, ...]:
         """The options that move at some time, by themselves and not by a schedule."""
-        return tuple(
-            option
-            for option, course in self.courses.items()
-            if any(isinstance(effect.value, Moving) for effect in course.effects)
-        )
+        if not any(course.moving for course in self.said.values()):
+            return ()
+        return tuple(option for option, course in self.courses.items() if course.moving)
 
     def schedule_at(self, tick: int, fired: Fired = NOTHING_FIRED) -> Scheduled | None:
         return self.unfolded(fired).schedule.at(tick)
@@ -204,32 +190,6 @@ class Behaviour:
 
     def freeze(self, tick: int, fired: Fired = NOTHING_FIRED) -> FreezeState:
         return self.unfolded(fired).freeze.at(tick)
-
-    def _frozen_from_when_on(self, fired: Fired) -> Stepwise[FreezeState]:
-        if not self.freezes and not self.statistics:
-            return Stepwise.always(FreezeState(self.came_frozen, False, None))
-        windows = [*(e.window for e in self.freezes), *(e.window for e in self.statistics)]
-        periods = [self.timeline.period(window, fired) for window in windows]
-        return Stepwise.of((tick, self._frozen(holding)) for tick, holding in sweep(periods))
-
-    def _frozen(self, holding: Sequence[int]) -> FreezeState:
-        """holding: the places of the effects in force, of the freezes and then of the statistics."""
-        first = len(self.freezes)
-        of_statistics = bisect_left(holding, first)
-        winner = self.freezes[holding[of_statistics - 1]] if of_statistics else None
-        frozen = self.came_frozen if winner is None else winner.frozen
-        said = (self.statistics[number - first] for number in reversed(holding[of_statistics:]))
-        hold = next((one for one in said if one.own or frozen), None)
-        held = frozen if hold is None else hold.held
-        return FreezeState(frozen, frozen and not held, winner, held and not frozen)
-
-    def _thaws(self, freeze: Stepwise[FreezeState], fired: Fired) -> Iterator[Thaw]:
-        states = zip(freeze.values, freeze.values[1:], freeze.changes, strict=False)
-        for before, after, tick in states:
-            if before.frozen and not after.frozen:
-                tells = after.effect if after.effect is not None and after.effect.warmup else before.effect
-                ticks = 0 if tells is None else self.timeline.ticks(tells.warmup, fired)
-                yield Thaw(tick, ticks, 0 if tells is None else tells.window.stage)
 
     def warmup(self, tick: int, fired: Fired = NOTHING_FIRED) -> tuple[int, int] | None:
         """The thaw warm-up that is running at a tick, as its first tick and its length in ticks."""
@@ -257,30 +217,6 @@ class Behaviour:
         said = self.freezes if last is None else self.freezes[last:]
         return all(e.frozen for e in said) and (last is not None or self.came_frozen)
 
-    # ------------------------------------------------------------ telling behaviours apart
-
-    def key(self) -> tuple[Any, ...]:
-        """Equal for two behaviours that nobody could tell apart at any time."""
-        head = (self.optimizer, self.explicit, self.came_frozen, bool(self.freezes))
-        if self.conditional:
-            effects = [e.plain() for course in self.courses.values() for e in course.effects]
-            drives = [(e.schedule, e.window) for course in self.courses.values() for e in course.schedules]
-            freezes = [(e.frozen, e.warmup, e.window) for e in self.freezes]
-            holds = [(e.held, e.own, e.window) for e in self.statistics]
-            return (*head, tuple(effects), tuple(drives), tuple(freezes), tuple(holds))
-        unfolded = self.unfolded()
-        products = tuple(sorted(self._told_apart_by(unfolded), key=itemgetter(0)))
-        thaws = tuple(thaw for thaw in unfolded.thaws if thaw.warmup)
-        return (*head, products, unfolded.schedule, unfolded.states(), thaws)
-
-    def _told_apart_by(self, unfolded: Unfolded) -> Iterator[tuple[str, Stepwise[Product]]]:
-        """The options that are not what the optimizer makes of them: all others are alike in all behaviours."""
-        untouched = self.untouched
-        for option, steps in unfolded.products.items():
-            own = untouched.get(option)
-            if own is not steps and own != steps:
-                yield option, steps
-
 
 def base_options(choice: OptimizerChoice) -> dict[str, Value]:
     """The options of an optimizer that no rule touches: its own settings, else torch's defaults."""
@@ -299,58 +235,108 @@ DEFAULT_RATE = 1e-3
 """What stands for the rate of an optimizer that has no default of its own."""
 
 
+@record(eq=False)
+class Bare:
+    """What an optimizer brings, shared by all behaviours under it.
+
+    courses: its options where no rule says anything. products: what they are worth then. settings: what the
+    file's `optimizer` statement gives. of_groups: what each group may have of its own.
+    """
+
+    courses: Mapping[str, Course]
+    products: Mapping[str, Stepwise[Product]]
+    settings: frozenset[str]
+    of_groups: frozenset[str]
+    scheduled: str
+
+    @classmethod
+    def of(cls, choice: OptimizerChoice, timeline: Timeline) -> Bare:
+        """What a file's choice of an optimizer brings."""
+        courses = {
+            option: Course(option, base, option in choice.settings, timeline)
+            for option, base in base_options(choice).items()
+        }
+        products = {option: course.over_time().products for option, course in courses.items()}
+        of_groups = frozenset(name for name, option in choice.info.options.items() if option.group)
+        return cls(courses, products, frozenset(choice.settings), of_groups, choice.info.scheduled)
+
+
 class BehaviourBuilder:
-    """Makes the behaviour of each cascade; what an optimizer brings is shared."""
+    """Makes the behaviour of each cascade. Whatever several have in common is made, and unfolded, once."""
 
     def __init__(self, optimizers: Iterable[OptimizerChoice], timeline: Timeline) -> None:
-        self._optimizers = [
-            (
-                _bare_courses(choice),
-                frozenset(choice.settings),
-                _of_groups(choice.info),
-                choice.info.scheduled,
-            )
-            for choice in optimizers
-        ]
-        self._untouched = [
-            {option: Stepwise.always(product(course.base, ())) for option, course in bare.items()}
-            for bare, _, _, _ in self._optimizers
-        ]
+        self._bare = [Bare.of(choice, timeline) for choice in optimizers]
         self._timeline = timeline
+        self._courses: dict[object, Course] = {}
+        self._freezings: dict[object, Freezing] = {}
+        self._numbers: dict[Hashable, int] = {}
+        """One number for each course over time, whatever words say so."""
 
     def build(self, cascade: Cascade) -> Behaviour:
-        bare, settings, of_groups, scheduled = self._optimizers[cascade.optimizer]
-        by_option: dict[str, list[Effect]] = defaultdict(list)
+        bare = self._bare[cascade.optimizer]
+        by_option: dict[str, list[Effect]] = {bare.scheduled: []}
         for effect in cascade.effects:
-            by_option[effect.option].append(effect)
-        courses = dict(bare)
-        for option in {scheduled: None, **by_option}:
-            effects = not_hidden(by_option[option]) if option in by_option else ()
-            schedules = cascade.schedules if option == scheduled else ()
-            base = bare[option].base if option in bare else None
-            courses[option] = Course(option, base, option in settings, effects, schedules)
-        quoted = {e.option for e in cascade.effects if e.setting.quoted}
-        explicit = settings.union(by_option) & of_groups
-        return Behaviour(
-            cascade.optimizer,
-            courses,
-            explicit | quoted,
-            cascade.freezes,
-            cascade.statistics,
-            cascade.came_frozen,
-            self._timeline,
-            scheduled,
-            self._untouched[cascade.optimizer],
+            by_option.setdefault(effect.option, []).append(effect)
+        said = {option: self._course(cascade, option, effects) for option, effects in by_option.items()}
+        given = [option for option, effects in by_option.items() if effects]
+        quoted = [effect.option for effect in cascade.effects if effect.setting.quoted]
+        explicit = bare.settings.union(given).intersection(bare.of_groups).union(quoted)
+        return Behaviour(cascade.optimizer, bare, said, explicit, self._freezing(cascade), self._timeline)
+
+    def _course(self, cascade: Cascade, option: str, effects: list[Effect]) -> Course:
+        bare = self._bare[cascade.optimizer]
+        schedules = cascade.schedules if option == bare.scheduled else ()
+        drives = tuple([(one.clause, one.window.stage) for one in schedules])
+        words = (cascade.optimizer, option, tuple([effect.number for effect in effects]), drives)
+        found = self._courses.get(words)
+        if found is None:
+            base = bare.courses[option].base if option in bare.courses else None
+            settled, heard = option in bare.settings, not_hidden(effects)
+            found = self._courses[words] = Course(option, base, settled, self._timeline, heard, schedules)
+            over_time = found.over_time()
+            if option == bare.scheduled or over_time.products != bare.products.get(option):
+                found.alike = self._alike(over_time)
+        return found
+
+    def _freezing(self, cascade: Cascade) -> Freezing:
+        said = [tuple([effect.number for effect in one]) for one in (cascade.freezes, cascade.statistics)]
+        words = (cascade.came_frozen, *said)
+        found = self._freezings.get(words)
+        if found is None:
+            freezes, statistics = cascade.freezes, cascade.statistics
+            found = Freezing(freezes, statistics, cascade.came_frozen, self._timeline)
+            self._freezings[words] = found
+            found.alike = self._alike(_plainly(found))
+        return found
+
+    # ------------------------------------------------------------ telling behaviours apart
+
+    def key(self, behaviour: Behaviour) -> Hashable:
+        """Equal for two behaviours that nobody could tell apart at any time."""
+        freezing = behaviour.freezing
+        head = (behaviour.optimizer, behaviour.explicit, freezing.came_frozen, bool(freezing.freezes))
+        if behaviour.conditional:
+            return (*head, _by_words(behaviour))
+        numbers = sorted(
+            [(option, course.alike) for option, course in behaviour.said.items() if course.alike]
         )
+        return (*head, tuple(numbers), freezing.alike)
+
+    def _alike(self, over_time: Hashable) -> int:
+        return self._numbers.setdefault(over_time, len(self._numbers) + 1)
 
 
-def _bare_courses(choice: OptimizerChoice) -> dict[str, Course]:
-    """The options of an optimizer where no rule says anything."""
-    return {
-        option: Course(option, base, option in choice.settings)
-        for option, base in base_options(choice).items()
-    }
+def _by_words(behaviour: Behaviour) -> Hashable:
+    """What rules say, for behaviours that only a metric unfolds."""
+    courses = behaviour.courses.values()
+    effects = [effect.plain() for course in courses for effect in course.effects]
+    drives = [(one.schedule, one.window) for course in courses for one in course.schedules]
+    freezes = [(one.frozen, one.warmup, one.window) for one in behaviour.freezes]
+    holds = [(one.held, one.own, one.window) for one in behaviour.statistics]
+    return tuple(effects), tuple(drives), tuple(freezes), tuple(holds)
 
 
-def _of_groups(info: OptimizerInfo) -> frozenset[str]:
-    return frozenset(name for name, option in info.options.items() if option.group)
+def _plainly(freezing: Freezing) -> Hashable:
+    """What freezes and thaws, and the thaws that warm up, whatever statements say so."""
+    frozen = freezing.over_time()
+    return frozen.plainly(), tuple(thaw for thaw in frozen.thaws if thaw.warmup)

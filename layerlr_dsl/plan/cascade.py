@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, count
 from math import isfinite
-from typing import ClassVar
 
 from layerlr_dsl.catalogue import optimizers
 from layerlr_dsl.catalogue.optimizers import OptimizerInfo
@@ -20,42 +19,13 @@ from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.questions import moves, names_in
 from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.plan.course import Effect, ScheduleEffect
+from layerlr_dsl.plan.freezing import FreezeEffect, StatisticsEffect
 from layerlr_dsl.plan.matching import Decider, Row, RowClass, Selected
 from layerlr_dsl.plan.moving import Moving, Part, fold
 from layerlr_dsl.plan.timed import Timed
-from layerlr_dsl.plan.timeline import Interval, Mark
+from layerlr_dsl.plan.timeline import Interval
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
-
-
-@record
-class FreezeEffect:
-    """`frozen` or not, inside a window; `warmup` lasts so long, for what thaws at its end (or start)."""
-
-    option: ClassVar[str] = "frozen"
-    multiply: ClassVar[bool] = False
-    clause: int
-    frozen: bool
-    warmup: Mark
-    window: Interval
-    span: Span = field(compare=False)
-    number: int = field(compare=False)
-
-
-@record
-class StatisticsEffect:
-    """Whether normalisation statistics are held, inside a window; an option of its own beside `frozen`.
-
-    own: by `freeze statistics of`, of which an unfreeze says nothing; what a freeze says of them it ends.
-    """
-
-    option: ClassVar[str] = "statistics"
-    multiply: ClassVar[bool] = False
-    clause: int
-    held: bool
-    own: bool
-    window: Interval
-    number: int = field(compare=False)
 
 
 @record
@@ -229,10 +199,6 @@ class CascadeBuilder:
             tuple(statistics),
             kind.came_frozen,
         )
-
-    def driven(self, cascade: Cascade) -> str:
-        """The option that schedules drive under the optimizer of a cascade."""
-        return self.optimizers[cascade.optimizer].info.scheduled
 
     # ------------------------------------------------------------ time
 

@@ -8,7 +8,7 @@ whether it moves or not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from layerlr_dsl.language.checked import CheckedSetting
@@ -16,7 +16,7 @@ from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.plan.moving import Moving
 from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.stages import Fired, Stretches
+from layerlr_dsl.plan.stages import NOTHING_FIRED, Fired, Stretches
 from layerlr_dsl.plan.stepwise import Stepwise, sweep
 from layerlr_dsl.plan.timeline import Interval, Timeline
 from layerlr_dsl.tools.records import record
@@ -111,8 +111,19 @@ def _times(old: Value | None, factor: Value) -> Value:
 
 
 @record
+class OverTime:
+    """What an option is worth from when on, and the schedule that drives it then."""
+
+    products: Stepwise[Product]
+    schedule: Stepwise[Scheduled | None]
+
+
+UNDRIVEN: Stepwise[Scheduled | None] = Stepwise.always(None)
+
+
+@dataclass(slots=True, eq=False)
 class Course:
-    """One option of a class of parameters, over all of time.
+    """One option over all of time: one object for all parameters of which the same is said.
 
     base: where no rule says anything. settled: the file's `optimizer` statement gives it. schedules: what
     drives it, the last in force; only for options that a schedule drives.
@@ -121,18 +132,39 @@ class Course:
     option: str
     base: Value | None
     settled: bool
+    timeline: Timeline
     effects: tuple[Effect, ...] = ()
     schedules: tuple[ScheduleEffect, ...] = ()
+    conditional: bool = field(init=False)
+    """Whether a metric condition decides something here."""
+    moving: bool = field(init=False)
+    """Whether it moves at some time by itself, and not by a schedule."""
+    alike: int = 0
+    """The same for two of one option that nobody could tell apart; 0 for what the optimizer itself makes of it."""
+    _nominal: OverTime | None = None
+    """Where no condition has come true."""
 
-    def product(self, timeline: Timeline, tick: int, fired: Fired, base: Value) -> Product:
+    def __post_init__(self) -> None:
+        said: Iterable[Effect | ScheduleEffect] = (*self.effects, *self.schedules)
+        self.conditional = any(self.timeline.waits(one.window) for one in said)
+        self.moving = any(isinstance(effect.value, Moving) for effect in self.effects)
+
+    def over_time(self, fired: Fired = NOTHING_FIRED) -> OverTime:
+        """The course step by step, given the metric conditions that have come true."""
+        if fired:
+            return OverTime(self._products(fired), self._driven_by(fired))
+        if self._nominal is None:
+            self._nominal = OverTime(self._products(fired), self._driven_by(fired))
+        return self._nominal
+
+    def product(self, tick: int, fired: Fired, base: Value) -> Product:
         """What holds from a tick to the next change where the option starts from another base."""
-        return product(base, (e for e in self.effects if timeline.active(e.window, tick, fired)))
+        return product(base, (e for e in self.effects if self.timeline.active(e.window, tick, fired)))
 
-    def products(self, timeline: Timeline, fired: Fired) -> Stepwise[Product]:
-        """What holds from when on."""
+    def _products(self, fired: Fired) -> Stepwise[Product]:
         if all(effect.window.always for effect in self.effects):
             return Stepwise.always(product(self.base, self.effects))
-        periods = [timeline.period(effect.window, fired) for effect in self.effects]
+        periods = [self.timeline.period(effect.window, fired) for effect in self.effects]
         return Stepwise.of((tick, self._in_force(holding)) for tick, holding in sweep(periods))
 
     def _in_force(self, holding: Sequence[int]) -> Product:
@@ -142,11 +174,12 @@ class Course:
             last -= 1
         return product(self.base, (self.effects[n] for n in holding[max(last, 0) :]))
 
-    def driven_by(self, timeline: Timeline, fired: Fired) -> Stepwise[Scheduled | None]:
-        """The schedule in force from when on."""
+    def _driven_by(self, fired: Fired) -> Stepwise[Scheduled | None]:
         if not self.schedules:
-            return Stepwise.always(None)
-        periods = [timeline.period(one.window, fired) for one in self.schedules]
+            return UNDRIVEN
+        if self.schedules[-1].window.always:
+            return Stepwise.always(self.schedules[-1].schedule)
+        periods = [self.timeline.period(one.window, fired) for one in self.schedules]
         return Stepwise.of(
             (tick, self.schedules[holding[-1]].schedule if holding else None)
             for tick, holding in sweep(periods)

@@ -94,7 +94,7 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
     now = behaviour.options(tick, fired)
     options: dict[str, OptionExplanation] = {}
     told = dict.fromkeys(e.option for e in (*cascade.effects, *cascade.lapsed))
-    driven = behaviour.scheduled or ""
+    driven = behaviour.scheduled
     settled = sorted(option for option, course in behaviour.courses.items() if course.settled)
     for option in dict.fromkeys([driven, *told, *settled]):
         course = behaviour.courses.get(option)

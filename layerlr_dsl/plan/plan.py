@@ -18,13 +18,13 @@ from layerlr_dsl.language.checked import CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.language.expressions import Value
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.plan.behaviour import NOTHING_FIRED, Behaviour
+from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.cascade import Cascade, OptimizerChoice
 from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.course import Product
 from layerlr_dsl.plan.matching import Decider, Matches
 from layerlr_dsl.plan.scheduled import Scheduled
-from layerlr_dsl.plan.stages import NEVER, Fired
+from layerlr_dsl.plan.stages import NEVER, NOTHING_FIRED, Fired
 from layerlr_dsl.plan.stepwise import Recent
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Event, Timeline
@@ -317,7 +317,7 @@ def _boundaries(plan: Plan) -> list[int]:
         if group.kind == "trains":
             ticks.update(unfolded.schedule.changes)
             ticks.update(tick for steps in unfolded.products.values() for tick in steps.changes)
-        ticks.update(unfolded.frozen_changes())
+        ticks.update(unfolded.frozen.plainly().changes)
     return sorted(tick for tick in ticks if 0 < tick < NEVER)
 
 

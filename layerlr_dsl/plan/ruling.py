@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,20 +10,16 @@ from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.checked import CheckedClause, CheckedRules
 from layerlr_dsl.language.diagnostics import Diagnostic
 from layerlr_dsl.plan.behaviour import Behaviour, BehaviourBuilder
-from layerlr_dsl.plan.cascade import (
-    Cascade,
-    CascadeBuilder,
-    FreezeEffect,
-    OptimizerChoice,
-    StatisticsEffect,
-)
+from layerlr_dsl.plan.cascade import Cascade, CascadeBuilder, OptimizerChoice
 from layerlr_dsl.plan.course import Effect
 from layerlr_dsl.plan.covering import Order, Windows
+from layerlr_dsl.plan.freezing import FreezeEffect, StatisticsEffect
 from layerlr_dsl.plan.matching import Decider, RowClass
 from layerlr_dsl.plan.timed import Timed
 from layerlr_dsl.plan.timeline import Interval
 from layerlr_dsl.tools.records import record
 
+Words: TypeAlias = tuple[object, ...]
 Heard: TypeAlias = "Effect | FreezeEffect | StatisticsEffect | _Driving"
 
 
@@ -53,19 +49,21 @@ def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
     """The ruling on some classes."""
     builder = CascadeBuilder(decider, timed, kinds)
     cascades = [builder.of(kind, decider.clauses_of(kind)) for kind in kinds]
-    behaviours, of_class = _behaviours(builder, cascades)
+    words = {cascade: _words(cascade) for cascade in dict.fromkeys(cascades)}
+    behaviours, of_class = _behaviours(builder, cascades, words)
     choosing = decider.compiled.choosing
     return Ruling(
         tuple(builder.optimizers),
         tuple(cascades),
         tuple(behaviours),
         tuple(of_class),
-        _verdicts(cascades, decider.compiled.rules, choosing),
+        _verdicts(cascades, words, decider.compiled.rules, choosing),
         frozenset(
-            number
-            for number, cascade in enumerate(cascades)
-            if not any(effect.option == builder.driven(cascade) for effect in cascade.effects)
-            and not behaviours[of_class[number]].frozen_for_ever
+            [
+                number
+                for number, behaviour in enumerate([behaviours[number] for number in of_class])
+                if not behaviour.driven.effects and not behaviour.frozen_for_ever
+            ]
         ),
         tuple(builder.found),
     )
@@ -74,26 +72,27 @@ def ruling(decider: Decider, timed: Timed, kinds: Sequence[RowClass]) -> Ruling:
 # ---------------------------------------------------------------- over time
 
 
-def _behaviours(builder: CascadeBuilder, cascades: list[Cascade]) -> tuple[list[Behaviour], list[int]]:
+def _behaviours(
+    builder: CascadeBuilder, cascades: list[Cascade], words: Mapping[Cascade, Words]
+) -> tuple[list[Behaviour], list[int]]:
     makes = BehaviourBuilder(builder.optimizers, builder.timed.timeline)
     behaviours: list[Behaviour] = []
     by_key: dict[object, int] = {}
     by_words: dict[object, int] = {}
     known: dict[Cascade, int] = {}
-    for cascade in dict.fromkeys(cascades):
-        words = (*_words(cascade), cascade.came_frozen)
-        number = by_words.get(words)
+    for cascade, said in words.items():
+        number = by_words.get((said, cascade.came_frozen))
         if number is None:
             behaviour = makes.build(cascade)
-            number = by_key.setdefault(behaviour.key(), len(behaviours))
+            number = by_key.setdefault(makes.key(behaviour), len(behaviours))
             if number == len(behaviours):
                 behaviours.append(behaviour)
-            by_words[words] = number
+            by_words[said, cascade.came_frozen] = number
         known[cascade] = number
     return behaviours, [known[cascade] for cascade in cascades]
 
 
-def _words(cascade: Cascade) -> tuple[object, ...]:
+def _words(cascade: Cascade) -> Words:
     """Equal for two classes of which the same is said, by the same effects."""
     said = [tuple([e.number for e in own]) for own in (cascade.effects, cascade.freezes, cascade.statistics)]
     drives = tuple([(e.clause, e.window.stage) for e in cascade.schedules])
@@ -103,19 +102,22 @@ def _words(cascade: Cascade) -> tuple[object, ...]:
 # ---------------------------------------------------------------- who is heard
 
 
-def _verdicts(cascades: Sequence[Cascade], rules: CheckedRules, choosing: set[int]) -> list[Verdict]:
+def _verdicts(
+    cascades: Sequence[Cascade], words: Mapping[Cascade, Words], rules: CheckedRules, choosing: set[int]
+) -> list[Verdict]:
     """The verdict on each class; those of which the same is said share one."""
-    different = dict.fromkeys(cascades)
-    order = Order({window for cascade in different for window in _windows(cascade)})
+    order = Order({window for cascade in words for window in _windows(cascade)})
     known: dict[object, Verdict] = {}
     found: dict[Cascade, Verdict] = {}
-    for cascade in different:
-        chooses = tuple(one.clause for one in cascade.selected if one.clause in choosing)
+    for cascade, said in words.items():
+        chooses = (
+            tuple([one.clause for one in cascade.selected if one.clause in choosing]) if choosing else ()
+        )
         lapsed = tuple([effect.clause for effect in cascade.lapsed])
-        words = (_words(cascade), lapsed, chooses, cascade.own_optimizer)
-        if words not in known:
-            known[words] = _verdict(cascade, rules, choosing, order)
-        found[cascade] = known[words]
+        key = (said, lapsed, chooses, cascade.own_optimizer)
+        if key not in known:
+            known[key] = _verdict(cascade, rules, choosing, order)
+        found[cascade] = known[key]
     return [found[cascade] for cascade in cascades]
 
 

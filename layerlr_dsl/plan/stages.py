@@ -19,6 +19,7 @@ NEVER = 2**62
 
 Fired = Mapping[int, int]
 """Metric conditions that have come true: number of the event -> tick."""
+NOTHING_FIRED: Fired = {}
 
 
 @record

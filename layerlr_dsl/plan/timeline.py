@@ -100,9 +100,13 @@ class Interval:
     opens: Mark
     closes: Mark | None
     stage: int = 0
+    always: bool = field(init=False, repr=False, compare=False)
+    """Whether it is open at every time of the run."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        always = self.stage == 0 and self.closes is None and self.opens == START
+        object.__setattr__(self, "always", always)
         object.__setattr__(self, "_hash", hash((self.opens, self.closes, self.stage)))
 
     def __hash__(self) -> int:
@@ -110,10 +114,6 @@ class Interval:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Interval, (self.opens, self.closes, self.stage)  # hashes differ between processes
-
-    @property
-    def always(self) -> bool:
-        return self.stage == 0 and self.closes is None and self.opens == START
 
     @property
     def conditional(self) -> bool:
@@ -272,6 +272,11 @@ class Timeline:
         if found is None:
             found = known[window] = self._period(window, fired)
         return found
+
+    def waits(self, window: Interval) -> bool:
+        """Whether a metric condition decides when a window is open."""
+        in_stage = window.stage and any(stage.until is not None for stage in self.calendar.stages)
+        return bool(window.conditional or in_stage)
 
     def _period(self, window: Interval, fired: Fired) -> Period:
         opens = self.tick(window.opens, fired)

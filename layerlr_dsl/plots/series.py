@@ -312,7 +312,7 @@ def _series(
 
 def value_at(group: Group, tick: int, fired: Fired, option: str | None, part: int = 0) -> float:
     """An option as the optimizer has it then; of a tuple such as betas one number, the first if not said."""
-    value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled or "", 0.0)
+    value = group.behaviour.applied(tick, fired).get(option or group.behaviour.scheduled, 0.0)
     return float(value[part] if isinstance(value, tuple) else value)
 
 

@@ -13,8 +13,9 @@ from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
-    from layerlr_dsl.plan.cascade import Cascade, FreezeEffect
+    from layerlr_dsl.plan.cascade import Cascade
     from layerlr_dsl.plan.course import Effect
+    from layerlr_dsl.plan.freezing import FreezeEffect
     from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.plan.timeline import Interval
 

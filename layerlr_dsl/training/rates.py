@@ -65,7 +65,11 @@ class Factors:
         rate = self._rate(schedule, scheduled)
         if schedule.absolute:
             return None, lambda peak, tick: rate(peak, tick - start)
-        return (lambda tick: rate(1.0, tick - start)), (lambda peak, tick: rate(peak, tick - start))
+        plain = not isinstance(schedule, (Plateau, ScheduleSequence))
+        factor: Drive = schedule.factor if plain else (lambda tick: rate(1.0, tick))
+        if start == 0:  # most often: then nothing stands between a tick and the curve
+            return factor, rate
+        return (lambda tick: factor(tick - start)), (lambda peak, tick: rate(peak, tick - start))
 
     def _rate(self, schedule: Schedule, scheduled: Scheduled, place: int = 0) -> Rate:
         if isinstance(schedule, Plateau):
@@ -123,7 +127,7 @@ class Writer:
     def _track(self, follows: int, group: dict[str, Any]) -> Track:
         planned = self.plan.groups[follows]
         initial = None if group["initial_lr"] is None else float(group["initial_lr"])
-        driven = planned.behaviour.scheduled or ""
+        driven = planned.behaviour.scheduled
         base = float(planned.options[driven]) if driven in planned.given else initial
         return Track(follows, initial, base, False, dict(planned.options))
 
@@ -140,7 +144,7 @@ class Writer:
             if track is None:
                 continue
             planned, state = self.plan.groups[track.follows], states[track.follows]
-            driven = planned.behaviour.scheduled or ""
+            driven = planned.behaviour.scheduled
             for option in planned.given - {driven}:
                 self._prepare(_Due(group, track, planned, state), option, stretches)
             self._prepare_driven(_Due(group, track, planned, state), driven, stretches, tick)

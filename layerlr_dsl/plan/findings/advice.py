@@ -44,9 +44,9 @@ def _ratios(plan: Plan) -> Iterator[Diagnostic]:
     rates, options = {}, {}
     for number, trains in _classes(plan):
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
-        lr = behaviour.options(0).get(behaviour.scheduled or "")
+        lr = behaviour.options(0).get(behaviour.scheduled)
         if trains and lr:
-            rates[number], options[number] = float(lr), behaviour.scheduled or ""
+            rates[number], options[number] = float(lr), behaviour.scheduled
     if not rates:
         return
     low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
@@ -124,7 +124,7 @@ def _statistics(plan: Plan) -> Iterator[Diagnostic]:
 
 def _goes_by_batches(behaviour: Behaviour) -> int | None:
     """The tick at which a norm that stands still at first begins to go by its batches."""
-    steps = behaviour.unfolded().states()
+    steps = behaviour.unfolded().frozen.plainly()
     return next(
         (
             tick

@@ -139,10 +139,12 @@ def _known(behaviour: Behaviour, tick: int) -> dict[str, Value]:
         return {}
 
 
-def _fixed(behaviour: Behaviour, tick: int) -> dict[str, Value]:
-    """The options at a tick, less those that move."""
-    products = behaviour.now(tick).products
-    return {option: product.scale for option, product in products.items() if not product.movers}
+def _fixed(behaviour: Behaviour, option: str) -> Iterator[tuple[int, Value]]:
+    """What an option is worth from which tick on, as far as it does not move."""
+    steps = behaviour.unfolded().products.get(option)
+    for tick, product in zip(steps.ticks, steps.values, strict=True) if steps is not None else ():
+        if not product.movers and product.scale is not None:
+            yield tick, product.scale
 
 
 def _told_apart(ruled: Ruling) -> Iterator[tuple[int, Cascade, Behaviour]]:
@@ -164,8 +166,7 @@ def implausible_rates(resolution: Resolution) -> Iterator[Diagnostic]:
         rates = cascade.of(chosen.scheduled)
         if not any(isinstance(e.value, (int, float)) and e.value > 1 for e in rates):
             continue
-        for tick in (0, *behaviour.changes()):
-            value = _fixed(behaviour, tick).get(chosen.scheduled)
+        for tick, value in _fixed(behaviour, chosen.scheduled):
             if not optimizers.implausible(chosen, chosen.scheduled, value) or not finite(value):
                 continue
             active = [e for e in rates if behaviour.active(e.window, tick, {})]
@@ -188,12 +189,8 @@ def bad_products(resolution: Resolution) -> Iterator[Diagnostic]:
         if not products:
             continue
         chosen = resolution.ruling.optimizers[cascade.optimizer].info
-        for tick in (0, *behaviour.changes()):
-            options = _fixed(behaviour, tick)
-            for option in dict.fromkeys([e.option for e in products]):
-                value = options.get(option)
-                if value is None:
-                    continue
+        for option in dict.fromkeys([e.option for e in products]):
+            for tick, value in _fixed(behaviour, option):
                 key = (cascade.optimizer, option, value)
                 if key in sound:
                     continue

@@ -168,7 +168,7 @@ def _without_lr(resolution: Resolution) -> dict[tuple[str, Value], list[str]]:
             optimizer = ruled.optimizers[behaviour.optimizer]
             if optimizer.name is not None and behaviour.scheduled in optimizer.settings:
                 continue  # a rule chose by its name an optimizer whose definition says the rate
-            rate = behaviour.courses[behaviour.scheduled or ""].base
+            rate = behaviour.driven.base
             found.setdefault((optimizer.called, rate), []).append(name)
     return found
 
@@ -210,8 +210,7 @@ def without_lr_in_stages(plan: Plan) -> Iterator[Diagnostic]:
     doubtful = {
         number
         for number, behaviour in enumerate(plan.behaviours)
-        if (effects := behaviour.courses[behaviour.scheduled or ""].effects)
-        and all(effect.window.stage for effect in effects)
+        if (effects := behaviour.driven.effects) and all(effect.window.stage for effect in effects)
     }
     for stage, fired in _begun(plan) if doubtful else ():
         bare = {number for number in doubtful if _is_bare(plan.behaviours[number], stage, fired)}
@@ -222,7 +221,7 @@ def without_lr_in_stages(plan: Plan) -> Iterator[Diagnostic]:
         ]
         if names:
             behaviour = plan.behaviours[min(bare)]
-            default = spelled(behaviour.courses[behaviour.scheduled or ""].base)
+            default = spelled(behaviour.driven.base)
             written = plan.timeline.calendar.stages[stage - 1]
             have = "parameter has" if len(names) == 1 else "parameters have"
             message = (
@@ -248,7 +247,7 @@ def _is_bare(behaviour: Behaviour, stage: int, fired: Fired) -> bool:
     timeline = behaviour.timeline
     stretch = timeline.stretches(fired)[stage]
     inside = [t for t in behaviour.changes(fired) if stretch.start < t < (stretch.end or NEVER)]
-    effects = behaviour.courses[behaviour.scheduled or ""].effects
+    effects = behaviour.driven.effects
     return any(
         not behaviour.freeze(tick, fired).frozen
         and not any(timeline.active(effect.window, tick, fired) for effect in effects)

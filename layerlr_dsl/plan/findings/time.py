@@ -342,7 +342,7 @@ def below_least(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _has_least(group: Group) -> bool:
-    schedules = group.behaviour.courses[group.behaviour.scheduled or ""].schedules
+    schedules = group.behaviour.driven.schedules
     return group.kind == "trains" and any(list(_least_rates(one.schedule)) for one in schedules)
 
 
@@ -359,7 +359,7 @@ def _least_rates(scheduled: Scheduled | None) -> Iterator[tuple[s.Argument, floa
 def _rate(behaviour: Behaviour, tick: int) -> float:
     """What the rules give at a tick; 0 for what moves and has no value there, which its own finding says."""
     try:
-        rate = behaviour.options(tick)[behaviour.scheduled or ""]
+        rate = behaviour.options(tick)[behaviour.scheduled]
     except (Fault, Faulty, UnknownTime):
         return 0.0
     return float(rate) if isinstance(rate, (int, float)) else 0.0

@@ -12,7 +12,7 @@ that already match some ancestor, and so the whole subtree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TypeAlias
 
 from layerlr_dsl.language.patterns import DOUBLE_STAR, Bindings, CompiledPattern, Segment
@@ -42,7 +42,18 @@ class _Index:
 class State:
     """A node of the automaton; `table` maps a segment to the state after it."""
 
-    __slots__ = ("accepted", "final", "fresh", "fresh_index", "hits", "loops", "number", "table")
+    __slots__ = (
+        "accepted",
+        "final",
+        "fresh",
+        "fresh_index",
+        "hits",
+        "loops",
+        "named",
+        "number",
+        "otherwise",
+        "table",
+    )
 
     def __init__(self, number: int, fresh: frozenset[_Place], loops: _LoopSet, accepted: AcceptedSet) -> None:
         self.number = number
@@ -54,6 +65,10 @@ class State:
         """Whether nothing below can match any more than this: every step leads back here."""
         self.table: dict[str, State] = {}
         self.fresh_index: _Index | None = None
+        self.named: Set[str] = frozenset()
+        """The segments that anything here waits for by name; known with `otherwise`."""
+        self.otherwise: State | None = None
+        """The state after every other segment, where all places wait by name and one such was met."""
 
 
 class _LoopSet:
@@ -92,13 +107,17 @@ class Automaton:
         """The state after one more segment. Callers look in `state.table` first."""
         if state.final:
             return state
+        if state.otherwise is not None and segment not in state.named:
+            after = state.table[segment] = state.otherwise
+            return after
         index = state.fresh_index
         if index is None:
             index = state.fresh_index = _Index(state.fresh, self._segments)
+        looped = state.loops.index
         fresh: set[_Place] = set()
         loops: set[_Place] = set()
         hits: set[Hit] = set()
-        for source in (index, state.loops.index):
+        for source in (index, looped):
             for item, at, bound in source.by_literal.get(segment, ()):
                 self._enter(item, at + 1, bound, fresh, loops, hits)
             for (item, at, bound), matcher in source.general:
@@ -110,6 +129,10 @@ class Automaton:
             frozenset(fresh), self._loop_set(state.loops, loops), self._accepted_set(state.accepted, hits)
         )
         state.table[segment] = after
+        if not (index.general or looped.general):
+            named = index.by_literal.keys() | looped.by_literal.keys()
+            if segment not in named:
+                state.otherwise, state.named = after, named
         return after
 
     def run(self, segments: Iterable[str]) -> State:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.matching.attributes import (
@@ -45,6 +45,10 @@ class RowClass:
         if found is None:
             found = self.projections[names] = self.row.projection(names)
         return found
+
+
+_Told: TypeAlias = tuple[tuple[Any, ...], bool, bool]
+"""What tells a row from others but its place: the values asked for, whether it came frozen, lies under adapters."""
 
 
 @dataclass
@@ -124,7 +128,7 @@ class _Matcher:
                 row = Row(self.inventory, parameter, alias.name, alias.owner, alias.leaf)
                 matches.alias_rows.append(row)
                 matches.class_of.append(len(matches.classes))
-                matches.classes.append(self._class(row)[0])
+                matches.classes.append(self._class(row, self._told_by(row)))
 
     def sort_modules(self) -> None:
         inventory, matches = self.inventory, self.matches
@@ -136,7 +140,8 @@ class _Matcher:
             table = self.tables[module]
             number = table.get(key)
             if number is None:
-                kind, told_by = self._class(row)
+                kind = self._class(row, self._told_by(row))
+                told_by = (kind.accepted, kind.regexes, kind.projections[self.asked])
                 number = table[key] = alike.setdefault(told_by, len(matches.module_classes))
                 if number == len(matches.module_classes):
                     matches.module_classes.append(kind)
@@ -180,14 +185,21 @@ class _Matcher:
         whole = zip(inventory.leaves, *keys, strict=True) if keys else inventory.leaves
         add = matches.class_of.append
         alike: dict[Any, int] = {}
+        of_module = [*zip(*self.of_modules, strict=True)] if self.of_modules else None
+        told: dict[Any, _Told] = {}
         for owner, key in zip(inventory.owners, whole, strict=True):
             table = tables[owner]
             number = table.get(key)
             if number is None:
-                kind, told_by = self._class(self._row(len(matches.class_of)))
-                number = table[key] = alike.setdefault(told_by, len(classes))
+                place = len(matches.class_of)
+                asked = (key, None if of_module is None else of_module[owner])
+                if asked not in told:
+                    told[asked] = self._told_by(self._row(place))
+                accepted = self._accepted(owner, inventory.leaves[place])
+                hits = self._regex_hits(inventory.names[place])
+                number = table[key] = alike.setdefault((accepted, hits, told[asked]), len(classes))
                 if number == len(classes):
-                    classes.append(kind)
+                    classes.append(self._class(self._row(place), told[asked]))
             add(number)
 
     @cached_property
@@ -202,16 +214,19 @@ class _Matcher:
             out.append(table)
         return out
 
-    def _class(self, row: Row) -> tuple[RowClass, Any]:
-        """The class of a row, and what tells it from others."""
-        state = self.states[row.owner]
-        if row.leaf:
-            state = state.table.get(row.leaf) or self.automaton.step(state, row.leaf)
-        regexes = self._regex_hits(row.name) if self.regexes else ()
-        values = row.projection(self.asked)
-        came_frozen, base = CAME_FROZEN.one(row), ADAPTED_BASE.one(row)
-        kind = RowClass(row, state.accepted, regexes, came_frozen, base, 0, {self.asked: values})
-        return kind, (state.accepted, regexes, values, came_frozen, base)
+    def _told_by(self, row: Row) -> _Told:
+        return row.projection(self.asked), CAME_FROZEN.one(row), ADAPTED_BASE.one(row)
+
+    def _class(self, row: Row, told: _Told) -> RowClass:
+        accepted, hits = self._accepted(row.owner, row.leaf), self._regex_hits(row.name)
+        values, came_frozen, base = told
+        return RowClass(row, accepted, hits, came_frozen, base, 0, {self.asked: values})
+
+    def _accepted(self, owner: int, leaf: str) -> AcceptedSet:
+        state = self.states[owner]
+        if leaf:
+            state = state.table.get(leaf) or self.automaton.step(state, leaf)
+        return state.accepted
 
     def _row(self, parameter: int) -> Row:
         inventory = self.inventory
@@ -224,4 +239,4 @@ class _Matcher:
         )
 
     def _regex_hits(self, name: str) -> tuple[int, ...]:
-        return tuple(n for n, item in enumerate(self.regexes) if item.matches(name))
+        return tuple([n for n, item in enumerate(self.regexes) if item.matches(name)])

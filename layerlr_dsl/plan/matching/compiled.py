@@ -58,14 +58,14 @@ class Compiled:
             for n, selector in enumerate(clause.selectors)
         ]
         self.by_item: dict[int, list[int]] = defaultdict(list)
-        """By item: the selectors it may decide, by their place in `selectors`."""
-        self.filtered: dict[int, dict[Any, list[int]]] = {}
-        """By item, then by what they ask: selectors that are this item and a `where`."""
+        """By item: the other selectors it may decide, by their place in `selectors`."""
+        self.alone: dict[int, dict[Any, list[int]]] = {}
+        """By item, then by what they ask: selectors that are this item, and a `where` at most."""
         self.others: list[int] = []
         """Selectors with items that no pattern is: regular expressions, groups with conditions."""
         for number, (_, _, selector) in enumerate(self.selectors):
             self._file(number, selector)
-        self.looked_at = {item: self._looked_at(alike) for item, alike in self.filtered.items()}
+        self.looked_at = {item: self._looked_at(alike) for item, alike in self.alone.items()}
 
     def _plain_items(self, selector: CheckedSelector) -> frozenset[int] | None:
         if selector.exclude or selector.where is not None:
@@ -79,9 +79,10 @@ class Compiled:
         items = [self.items[item.text] for item in include if isinstance(item, PatternItem)]
         if len(items) < len(include):
             self.others.append(number)
-        elif len(items) == 1 and selector.where is not None and not selector.exclude:
-            alike = self.filtered.setdefault(items[0], {})
-            alike.setdefault(condition_key(selector.where, selector), []).append(number)
+        elif len(items) == 1 and not selector.exclude:
+            alike = self.alone.setdefault(items[0], {})
+            asks = None if selector.where is None else condition_key(selector.where, selector)
+            alike.setdefault(asks, []).append(number)
         else:
             for item in items:
                 self.by_item[item].append(number)

@@ -152,7 +152,7 @@ class Decider:
 class _Chooser:
     """Looks only at selectors one of whose items covers a class, and asks all alike of them at once.
 
-    Selectors of one pattern and a `where` depend on nothing but that pattern's captures and on what their
+    Selectors of one pattern, and a `where` at most, depend on nothing but that pattern's captures and on what their
     conditions look at: whichever of them cover one class cover every class that agrees in these.
     """
 
@@ -167,7 +167,7 @@ class _Chooser:
         chosen: list[tuple[int, Selected]] = []
         ways: dict[int, list[Bindings]] = {}
         for item, found in kind.accepted.by_item.items():
-            if item in compiled.filtered:
+            if item in compiled.alone:
                 chosen += self._passing(kind, item, found)
             for number in compiled.by_item.get(item, ()):
                 held = ways.get(number)
@@ -182,13 +182,13 @@ class _Chooser:
         return tuple([selected for _, selected in chosen])
 
     def _passing(self, kind: RowClass, item: int, found: list[Bindings]) -> list[tuple[int, Selected]]:
-        """Those of an item's filtered selectors whose `where` is true of a class."""
+        """Those of the selectors that are an item alone whose `where` is true of a class."""
         key = (item, tuple(found), kind.projection(self._compiled.looked_at[item]))
         answer = self._answers.get(key)
         if answer is None:
             before = self._decider.troubles
             answer = []
-            for numbers in self._compiled.filtered[item].values():
+            for numbers in self._compiled.alone[item].values():
                 answer += self._alike(kind, numbers, found)
             if self._decider.troubles == before:
                 self._answers[key] = answer

@@ -184,8 +184,12 @@ class Tempo:
 
     def went(self, tick: int) -> None:
         """Note a step of the schedule at which there is nothing to look at."""
-        self._longest = max(self._longest, self.since_last())
-        self._last = (tick, self.pace.steps)
+        # Every step of training goes through here: no calls.
+        steps = self.pace.steps
+        taken = steps - self._last[1]
+        if taken > self._longest:
+            self._longest = taken
+        self._last = (tick, steps)
 
     def moved(self, tick: int, forwards: int) -> None:
         """Look at a step of the schedule. forwards: how often the model has run so far."""

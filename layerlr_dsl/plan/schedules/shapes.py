@@ -85,8 +85,14 @@ class Curve:
     floor: float = 0.0
     min_lr: float | None = None
     held: Steps = 1
+    summit: float = field(init=False, repr=False, compare=False)
+    """The share of the peak that the warm-up leads to."""
     cut: ClassVar[bool] = False
     """Whether the floor cuts the curve off; else the curve is squeezed to end at it."""
+
+    def __post_init__(self) -> None:
+        leads = self.warmup.ticks > 0 and not self.warmup.to_peak
+        object.__setattr__(self, "summit", self.begun(self.floor) if leads else 1.0)
 
     @property
     def absolute(self) -> bool:
@@ -100,8 +106,7 @@ class Curve:
         tick = self.looked_up(tick)
         warmup = self.warmup
         if tick < warmup.ticks:
-            target = 1.0 if warmup.to_peak else self.begun(self.floor)
-            return warmup.between(warmup.start * target, target, tick)
+            return warmup.between(warmup.start * self.summit, self.summit, tick)
         return self.decayed(tick, self.floor)
 
     def rate(self, peak: float, tick: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -106,8 +105,3 @@ def _statement(rule: Rule | Freeze) -> s.Statement:
 def _settings(options: Mapping[str, Any], quoted: frozenset[str]) -> Iterator[s.Setting]:
     for option, plain in options.items():
         yield nodes.setting(option, plain, option in quoted)
-
-
-def with_rules(told: Description, rules: Iterable[Rule | Freeze], left: Iterable[LeftOut]) -> Description:
-    """The same with other rules, and more that could not be carried over."""
-    return replace(told, rules=tuple(rules), left_out=(*told.left_out, *left))

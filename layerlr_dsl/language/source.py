@@ -56,11 +56,6 @@ class Source:
         end = starts[number] - 1 if number < len(starts) else len(self.text)
         return self.text[starts[number - 1] : end].removesuffix("\r")
 
-    @property
-    def line_count(self) -> int:
-        """How many lines the text has (an empty text has one)."""
-        return len(self._starts)
-
 
 @record
 class Span:

@@ -171,13 +171,6 @@ class Fallen:
         return max(rate * factor, min(least, rate))
 
 
-def _lowest(part: Plateau) -> Iterator[tuple[float, float]]:
-    """After each report that is no better than the one before: the factor, and the least rate."""
-    state = part.controller()
-    while True:
-        yield state.report(1.0), part.min_lr or 0.0
-
-
 def _part(group: Group, tick: int, fired: Fired) -> Plateau | None:
     scheduled = group.behaviour.schedule_at(tick, fired)
     return None if scheduled is None else running(scheduled, group, tick, fired)

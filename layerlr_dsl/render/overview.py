@@ -13,7 +13,7 @@ from layerlr_dsl.render.shapes import Shapes
 from layerlr_dsl.tools.numbers import in_words, spelled
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record
-from layerlr_dsl.tools.words import share, short
+from layerlr_dsl.tools.words import share
 
 
 @record
@@ -258,7 +258,3 @@ def described(backward: Backward) -> str:
         return "full" if backward.wasted < 0.005 else "full, nothing saved"
     owner = escape(backward.stops_at.rsplit(".", 1)[0])
     return f"stops at {owner}, skips {share(backward.skipped)}"
-
-
-def sized(numel: int, part: float) -> str:
-    return f"{short(numel)} {share(part)}"

@@ -148,10 +148,10 @@ def _numel(inventory: Inventory, rows: list[int]) -> int:
 
 def group_name(parameters: Sequence[str]) -> str:
     """What some parameters share: `layer4`, `layer4/bias` (all biases there), `conv1-bn1`, `all/bias`."""
-    first, last = min(parameters).split("."), max(parameters).split(".")
-    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
     if len(parameters) == 1:
         return _plain(parameters[0])
+    first, last = min(parameters).split("."), max(parameters).split(".")
+    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
     leaves = {name.rpartition(".")[2] for name in parameters}
     leaf = f"/{_plain(leaves.pop())}" if len(leaves) == 1 else ""
     if shared:

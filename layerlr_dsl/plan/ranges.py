@@ -89,7 +89,8 @@ class _Reach:
         if node.name == "step":
             return first, last
         if node.name == "epoch":
-            return first / clock.ticks_per_epoch, last / clock.ticks_per_epoch
+            ticks, epochs = clock.ticks_per_epoch.as_integer_ratio()
+            return first * epochs / ticks, last * epochs / ticks
         total = clock.total
         if total is None or total <= 0:
             raise _Unsure

@@ -103,7 +103,8 @@ class Curve:
         return ceil(tick // self.held * self.held) if self.held > 1 else tick
 
     def factor(self, tick: int) -> float:
-        tick = self.looked_up(tick)
+        if self.held > 1:  # most often not, and every step of training asks
+            tick = self.looked_up(tick)
         warmup = self.warmup
         if tick < warmup.ticks:
             return warmup.between(warmup.start * self.summit, self.summit, tick)
@@ -114,7 +115,8 @@ class Curve:
             return peak * self.factor(tick)
         if peak <= 0.0:
             return peak
-        tick = self.looked_up(tick)
+        if self.held > 1:
+            tick = self.looked_up(tick)
         least = self.floor if self.min_lr is None else min(self.min_lr / peak, 1.0)
         warmup = self.warmup
         if tick >= warmup.ticks:

@@ -116,7 +116,7 @@ def _shared(curve: Curve, least: Term, peak: Term) -> Lines:
 def _last(curve: Curve, least: Term) -> Term:
     share = float(curve.last_share())
     if least.value is not None:
-        return number(float(curve._bounded(share, curve.floor)))
+        return number(float(curve.bounded(share, curve.floor)))
     return least if share == 0.0 else _bounded(curve, number(share), least)
 
 

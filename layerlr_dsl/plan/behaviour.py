@@ -54,9 +54,9 @@ class Unfolded:
         """When they thaw."""
         return self.frozen.thaws
 
-    def at(self, tick: int) -> Now:
-        products = {option: steps.at(tick) for option, steps in self.products.items()}
-        return Now(products, self.schedule.at(tick), self.freeze.at(tick))
+    def products_at(self, tick: int) -> dict[str, Product]:
+        """What every option is at a tick."""
+        return {option: steps.at(tick) for option, steps in self.products.items()}
 
 
 @dataclass(slots=True, eq=False)
@@ -73,13 +73,17 @@ class Behaviour:
     timeline: Timeline
     conditional: bool = field(init=False)
     """Whether a metric condition decides something here."""
+    moves: bool = field(init=False)
+    """Whether an option moves at some time by itself, and not by a schedule."""
     _nominal: Unfolded | None = None
     """Where no condition has come true."""
     _supposed: Recent[Unfolded] | None = None
     _forever: bool | None = None
 
     def __post_init__(self) -> None:
-        self.conditional = self.freezing.conditional or any(one.conditional for one in self.said.values())
+        said = self.said.values()
+        self.conditional = self.freezing.conditional or any(course.conditional for course in said)
+        self.moves = any(course.moving for course in said)
 
     @property
     def courses(self) -> dict[str, Course]:
@@ -132,14 +136,17 @@ class Behaviour:
 
     def now(self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None) -> Now:
         """What holds at a tick. `defaults` are those of the user's own optimizer, for what the file leaves alone."""
-        now = self.unfolded(fired).at(tick)
+        unfolded = self.unfolded(fired)
+        products = self._products(tick, fired, defaults)
+        return Now(products, unfolded.schedule.at(tick), unfolded.freeze.at(tick))
+
+    def _products(self, tick: int, fired: Fired, defaults: Mapping[str, Any] | None) -> dict[str, Product]:
+        products = self.unfolded(fired).products_at(tick)
         given = defaults or {}
-        others = {
-            option: course.product(tick, fired, given[option])
-            for option, course in (self.courses.items() if given else ())
-            if not course.settled and given.get(option) not in (None, course.base)
-        }
-        return Now({**now.products, **others}, now.schedule, now.freeze) if others else now
+        for option, course in self.courses.items() if given else ():
+            if not course.settled and given.get(option) not in (None, course.base):
+                products[option] = course.product(tick, fired, given[option])
+        return products
 
     def changes(self, fired: Fired = NOTHING_FIRED) -> tuple[int, ...]:
         """Ticks after 0 at which anything changes."""
@@ -154,8 +161,8 @@ class Behaviour:
         self, tick: int, fired: Fired = NOTHING_FIRED, defaults: Mapping[str, Any] | None = None
     ) -> dict[str, Value]:
         """Every option at a tick, before the schedule. Raises Fault where what moves has no value."""
-        products = self.now(tick, fired, defaults).products
-        if not any(product.movers for product in products.values()):
+        products = self._products(tick, fired, defaults)
+        if not self.moves:
             return {option: product.scale for option, product in products.items()}
         stretches = self.timeline.stretches(fired)
         return {option: product.at(tick, stretches) for option, product in products.items()}
@@ -179,7 +186,7 @@ class Behaviour:
     @property
     def moving(self) -> tuple[str, ...]:
         """The options that move at some time, by themselves and not by a schedule."""
-        if not any(course.moving for course in self.said.values()):
+        if not self.moves:
             return ()
         return tuple(option for option, course in self.courses.items() if course.moving)
 

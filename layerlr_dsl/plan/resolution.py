@@ -87,6 +87,7 @@ def _named(
     members = [[names[row] for row in own] for own in rows]
     kinds = [matches.class_of[own[0]] for own in rows]
     behaviours = [ruled.behaviours[ruled.behaviour_of_class[kind]] for kind in kinds]
+    starts = [_at_start(behaviour) for behaviour in behaviours]
     called = [
         group_name(own) if key >= 0 else "frozen" if key == _FROZEN else "frozen by the model"
         for key, own in zip(keys, members, strict=True)
@@ -94,8 +95,8 @@ def _named(
     if len(set(called)) < len(called):
         often = Counter(called)
         details = [
-            {**_at_start(behaviour), **_course(behaviour)} if often[name] > 1 else {}
-            for name, behaviour in zip(called, behaviours, strict=True)
+            {**start, **_course(behaviour)} if often[name] > 1 else {}
+            for name, start, behaviour in zip(called, starts, behaviours, strict=True)
         ]
         called = told_apart(called, details)
     return [
@@ -105,14 +106,14 @@ def _named(
             _numel(inventory, own_rows),
             behaviour.optimizer if key >= 0 else 0,
             behaviour.schedule_at(0) if key >= 0 else None,
-            _at_start(behaviour),
+            start,
             behaviour.explicit if key >= 0 else frozenset(),
             _KINDS.get(key, "trains"),
             ruled.cascades[kind].planned,
             behaviour,
         )
-        for key, name, own, own_rows, kind, behaviour in zip(
-            keys, called, members, rows, kinds, behaviours, strict=True
+        for key, name, own, own_rows, kind, start, behaviour in zip(
+            keys, called, members, rows, kinds, starts, behaviours, strict=True
         )
     ]
 
@@ -148,10 +149,10 @@ def _numel(inventory: Inventory, rows: list[int]) -> int:
 
 def group_name(parameters: Sequence[str]) -> str:
     """What some parameters share: `layer4`, `layer4/bias` (all biases there), `conv1-bn1`, `all/bias`."""
-    first, last = min(parameters).split("."), max(parameters).split(".")
-    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
     if len(parameters) == 1:
         return _plain(parameters[0])
+    first, last = min(parameters).split("."), max(parameters).split(".")
+    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
     leaves = {name.rpartition(".")[2] for name in parameters}
     leaf = f"/{_plain(leaves.pop())}" if len(leaves) == 1 else ""
     if shared:

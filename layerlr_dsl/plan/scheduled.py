@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from fractions import Fraction
 from math import ceil
@@ -10,12 +10,13 @@ from math import ceil
 from layerlr_dsl.catalogue.schedules import names
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Findings, error
-from layerlr_dsl.language.expressions import Fault, Scope
+from layerlr_dsl.language.expressions import Fault, Scope, Value
 from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import Clock, UnknownTime
 from layerlr_dsl.plan.factories import Faulty, TimeArguments, curve
 from layerlr_dsl.plan.moving import Course, Moving, fold
+from layerlr_dsl.plan.ranges import corners
 from layerlr_dsl.plan.schedules import Plateau, Schedule, Sequence, parts_of
 from layerlr_dsl.plan.stages import Stretch, Stretches
 from layerlr_dsl.tools.numbers import spelled
@@ -31,6 +32,8 @@ class NamedFactor:
     key: str
     course: Course = field(compare=False, repr=False)
     scale: float
+    stays: Callable[[int], Iterable[Value] | None] = field(compare=False, repr=False)
+    """Values between which it stays up to a tick, before the scale; None where nobody can be sure."""
     absolute: bool = False
 
     def factor(self, tick: int) -> float:
@@ -42,6 +45,11 @@ class NamedFactor:
             )
             raise Fault("LR107", message, self.span, "bound it with max(0, ...)")
         return float(factor)
+
+    def surely_until(self, tick: int) -> bool:
+        """Whether it is known to be a factor up to a tick without looking at each."""
+        found = self.stays(tick)
+        return found is not None and all(isinstance(x, float | int) and x * self.scale >= 0 for x in found)
 
     def rate(self, peak: float, tick: int) -> float:
         return peak * self.factor(tick)
@@ -163,13 +171,20 @@ def _named(factory: s.Factory, lets: Lets, clock: Clock) -> NamedFactor:
     if found:
         raise Faulty(found)
     try:
-        name = s.Name(factory.name_span, factory.name)
         if factory.name not in lets.moving:  # a number given from outside is a constant factor
             worth = float(lets.worth(factory.name, False))
-            return NamedFactor(factory.name, factory.name_span, str(worth), lambda tick: 1.0, worth)
-        moving = fold(name, Scope(lets), lets, 0)
-        made = moving.course((Stretch(0, clock.total, clock),))
-        return NamedFactor(factory.name, factory.name_span, moving.text, made, _factor(moving, factory))
+            name, span = factory.name, factory.name_span
+            return NamedFactor(name, span, str(worth), lambda tick: 1.0, worth, lambda tick: (1.0,))
+        moving = fold(s.Name(factory.name_span, factory.name), Scope(lets), lets, 0)
+        run = (Stretch(0, clock.total, clock),)
+        return NamedFactor(
+            factory.name,
+            factory.name_span,
+            moving.text,
+            moving.course(run),
+            _factor(moving, factory),
+            lambda tick: corners((moving,), run, 0, tick),
+        )
     except Fault as fault:
         raise Faulty([fault.finding()]) from None
     except UnknownTime as unknown:

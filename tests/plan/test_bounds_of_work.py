@@ -83,9 +83,9 @@ def test_a_rule_for_each_parameter_of_a_large_model_is_not_too_many() -> None:
 
 def test_what_was_looked_at_only_now_and_then_is_said(resnet18: Inventory) -> None:
     """A note, for values that differ in more than a number in front; those that do not are looked at once."""
-    long = "epochs 100\nsteps_per_epoch 100\n** -> lr ramp((0%, {}), (100%, 0.1), shape=cosine)"
+    long = "epochs 100\nsteps_per_epoch 100\n** -> lr ramp((0%, {}), (100%, 0.1)) * cosine(floor=0.1)"
     assert "LR323" in {finding.code for finding in check(long.format("0.1 / (1 + index)"), resnet18)}
-    shared = "epochs 100\nsteps_per_epoch 100\n** -> lr 0.1 / (1 + index) * ramp((0%, 1), (100%, 0.1), shape=cosine)"
+    shared = "epochs 100\nsteps_per_epoch 100\n** -> lr 0.1 / (1 + index) * ramp((0%, 1), (100%, 0.1)) * cosine(floor=0.1)"
     assert check(shared, resnet18) == []
 
 

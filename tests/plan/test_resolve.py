@@ -409,3 +409,13 @@ def test_an_optimizer_of_one_group_refuses_two() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     assert errors("optimizer lbfgs\n** -> lr 1\n1 -> lr 2", model) == ["LR208"]
     assert len(layerlr.parse("optimizer lbfgs\n** -> lr 1").resolve(model).groups) == 1
+
+
+def test_what_groups_have_in_common_is_one_object(resnet18: Inventory) -> None:
+    """A course of an option, and what freezes, are worked out once for all of which the same is said."""
+    text = "** -> lr 1e-3\n**.bias -> weight_decay 0\nlayer<i> -> lr *= 0.5 ^ i\nfreeze layer1, conv1 until epoch 2\n"
+    plan = layerlr.parse(text).resolve(resnet18, epochs=10)
+    assert len(plan.behaviours) > 5
+    rates = {behaviour.driven for behaviour in plan.behaviours}
+    assert len(rates) == 5  # what lies in no layer, and each of the four
+    assert len({behaviour.freezing for behaviour in plan.behaviours}) == 2

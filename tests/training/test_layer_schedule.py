@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import pickle
+import sys
 import warnings
 
 import pytest
@@ -535,3 +536,26 @@ def test_rules_travel_to_other_processes(copied):
     here, there = (one.resolve(seeded(Stack), epochs=2) for one in (rules, copied(rules)))
     assert there.to_json() == here.to_json()
     assert copied(here).at(epoch=1) == here.at(epoch=1)
+
+
+@pytest.mark.parametrize("warmup", ["warmup=5%", ""])
+def test_a_step_between_two_changes_calls_little(warmup):
+    """Every step of training pays for it: nothing is asked that only some schedules need."""
+    model = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(7)))
+    rules = f"schedule cosine({warmup})\n" + "".join(f"{i} -> lr {i + 1}e-4\n" for i in range(7))
+    plan = layerlr.parse(rules).resolve(model, epochs=100, steps_per_epoch=100)
+    optimizer = plan.optimizer(model)
+    schedule = plan.schedule(model, optimizer)
+    optimizer.step()
+    for _ in range(20):
+        schedule.step()
+    calls = []
+    before = sys.getprofile()
+    sys.setprofile(
+        lambda frame, event, argument: calls.append(event) if event in ("call", "c_call") else None
+    )
+    try:
+        schedule.step()
+    finally:
+        sys.setprofile(before)
+    assert len(calls) <= 14

@@ -1,7 +1,8 @@
 """LR107 and LR108 over time: what moves must be a value that the optimizer takes, at every tick.
 
-Groups that move alike, but for a number, are looked at once: of each expression the least and the greatest
-value are found, and what its factor makes of these decides.
+Groups that move alike, but for a number, are looked at once. Where two numbers that an expression stays between
+are in order, so is all of it; else the least and the greatest value are found tick by tick, and what its factor
+makes of these decides.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from layerlr_dsl.plan.course import Effect, Product
 from layerlr_dsl.plan.factories import Faulty
 from layerlr_dsl.plan.findings.checks import Checks
 from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.plan.ranges import corners
 from layerlr_dsl.plan.scheduled import NamedFactor, Scheduled
 from layerlr_dsl.plan.schedules import Schedule, parts_of, running
 from layerlr_dsl.plan.stages import NEVER, Fired, Stretch, Stretches
@@ -115,6 +117,7 @@ class _Look:
     said: set[tuple[str, int]] = field(default_factory=set)
     sound: set[object] = field(default_factory=set)
     extremes: dict[object, Extremes] = field(default_factory=dict)
+    ranges: dict[object, list[Value] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ticks = self.plan.looked_at()
@@ -155,6 +158,8 @@ class _Look:
         except (Fault, Faulty, UnknownTime) as fault:
             yield from _not_to_be_had(fault, place)
             return
+        if self._surely_sound(place, product, alike):
+            return
         bare = product if product.scale is None else Product(1.0, product.movers)
         try:
             found = self.extremes.get(alike)
@@ -168,6 +173,21 @@ class _Look:
         except (Fault, OverflowError):
             pass  # the search for the first tick says where
         yield from self._first(place, product, stretches)
+
+    def _surely_sound(self, place: _Place, product: Product, alike: object) -> bool:
+        """Whether all values are known to be in order without looking at each."""
+        if alike not in self.ranges:
+            stretches = self.plan.timeline.stretches(place.fired)
+            self.ranges[alike] = corners(product.movers, stretches, place.ticks[0], place.ticks[-1])
+        found, info = self.ranges[alike], self.plan.optimizers[place.behaviour.optimizer].info
+        described = info.options.get(place.option)
+        if found is None or described is None or described.integer:
+            return False
+        scaled = found if product.scale is None else [value * product.scale for value in found]
+        return not any(
+            self._problem(place, value) or optimizers.implausible(info, place.option, value)
+            for value in scaled
+        )
 
     def _some(self, product: Product, place: _Place) -> Sequence[int]:
         each = sum(len(mover.text) for mover in product.movers)
@@ -274,6 +294,8 @@ def _no_factor(
         return
     end = len(ticks) if stretch.end is None else bisect_right(ticks, stretch.end)
     within = ticks[bisect_left(ticks, stretch.start) : end]
+    if within and all(part.surely_until(within[-1] - stretch.start) for part in named):
+        return
     each = max(len(part.key) for part in named)
     for tick in patience.some(within, each, lambda: named[0].span):
         part, since = running(schedule, tick - stretch.start)

@@ -26,7 +26,7 @@ class Easing:
         """The value on the way; `exponential` goes straight in the logarithm, and to 0 at once."""
         if self.name == "exponential":
             return float(first ** (1.0 - p) * last**p)
-        return first + (last - first) * self.share(p)
+        return first + (last - first) * _SHARES[self.name](p, self.power)
 
     def text(self) -> str:
         return f"power({spelled(self.power)})" if self.name == "power" else self.name

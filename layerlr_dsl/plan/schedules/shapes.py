@@ -100,10 +100,10 @@ class Curve:
 
     def looked_up(self, tick: int) -> int:
         """The tick at which what holds at `tick` was looked up."""
-        return ceil(tick // self.held * self.held)
+        return ceil(tick // self.held * self.held) if self.held > 1 else tick
 
     def factor(self, tick: int) -> float:
-        if self.held > 1:
+        if self.held > 1:  # most often not, and every step of training asks
             tick = self.looked_up(tick)
         warmup = self.warmup
         if tick < warmup.ticks:
@@ -127,13 +127,14 @@ class Curve:
 
     def decayed(self, tick: int, least: float) -> float:
         """The share of the peak at a tick behind the warm-up, which is never less than `least`."""
-        return self._bounded(self.share(tick) if tick < self.end else self.last_share(), least)
+        return self.bounded(self.share(tick) if tick < self.end else self.last_share(), least)
 
     def begun(self, least: float) -> float:
         """What a warm-up leads to, also one that leaves the run no tick for the decay."""
-        return self._bounded(self.share(self.warmup.ticks), least)
+        return self.bounded(self.share(self.warmup.ticks), least)
 
-    def _bounded(self, share: float, least: float) -> float:
+    def bounded(self, share: float, least: float) -> float:
+        """A share of the way from `least` up to the peak as a share of the peak."""
         if self.cut:
             return share if share > least else least
         return least + (1.0 - least) * share
@@ -244,7 +245,8 @@ class Falling(Curve):
     """What tells one from another in words is the name: an address would differ from process to process."""
 
     def share(self, tick: int) -> float:
-        return self.along(min((tick - self.start) / self.span, 1.0))
+        progress = (tick - self.start) / self.span
+        return self.along(progress if progress < 1.0 else 1.0)
 
     def last_share(self) -> float:
         return 0.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerlr_dsl.api import parse
 from layerlr_dsl.cli.exits import Refusal, describe_os_error
 from layerlr_dsl.cli.inputs import STDIN
 from layerlr_dsl.cli.named import as_named
@@ -19,6 +20,7 @@ from layerlr_dsl.importers import Imported, SourceFault, import_optimizer, impor
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import next_plan
 
 if TYPE_CHECKING:
     from layerlr_dsl.importers import LeftOut
@@ -81,17 +83,18 @@ def command(
     _tell(made, source)
     if made.differences:
         return 1
-    _deliver(made, output)
+    _deliver(made, model, output)
     return int(strict and any(entry.matters for entry in made.left_out))
 
 
-def _deliver(made: Imported, output: str | None) -> None:
+def _deliver(made: Imported, model: str | None, output: str | None) -> None:
     if output is None:
         click.echo(made.text, nl=False)
         return
     write_output(output, made.text)
     held = f"; the groups are those of {made.checked}" if made.checked else ""
-    write(f"wrote {output}{held}; next: layerlr plan {output}")
+    needs = () if parse(made.text).model else (model or "SPEC",)
+    write(f"wrote {output}{held}; {next_plan(output, needs)}")
 
 
 # ---------------------------------------------------------------- sources

@@ -10,9 +10,10 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.named import as_named
 from layerlr_dsl.cli.options import Models, own_models_option
 from layerlr_dsl.cli.outputs import write_output
-from layerlr_dsl.cli.resolving import spelled, stated_inventory
+from layerlr_dsl.cli.resolving import specs, spelled, stated_inventory
 from layerlr_dsl.cli.terminal import write
 from layerlr_dsl.starters import STYLES, starter
+from layerlr_dsl.tools.words import next_plan
 
 
 @click.command("init")
@@ -57,5 +58,5 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
         click.echo(text, nl=False)
         return 0
     write_output(output, text)
-    write(f"wrote {output}; next: layerlr plan {output}")
+    write(f"wrote {output}; {next_plan(output, () if named[1] else specs(model))}")
     return 0

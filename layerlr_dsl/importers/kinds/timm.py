@@ -102,9 +102,7 @@ def _arguments(top: Section) -> dict[str, Any]:
     return made
 
 
-def _by_arguments(
-    top: Section, rate: float, arguments: dict[str, Any], left: list[LeftOut]
-) -> Description:
+def _by_arguments(top: Section, rate: float, arguments: dict[str, Any], left: list[LeftOut]) -> Description:
     called = top.text("opt", "sgd").lower()
     made = setup(_NAMES.get(called, called), arguments, top.line("opt"), {})
     rules = [Rule(nodes.selector(), {"lr": rate})]

@@ -527,7 +527,7 @@ def test_plan_shows_the_schedules_of_stages_as_they_follow_each_other(write: Any
         "stage a for 1 epoch\nschedule one_cycle\nstage b for 2 epochs\nschedule cosine\nstage c\nfreeze fc\n"
     )
     write("staged.lr", f'model "{RESNET}"\nepochs 4\n** -> lr 1e-3\n{stages}')
-    assert "schedule one_cycle > cosine > none" in layerlr("plan", "staged.lr").out
+    assert "schedule one_cycle → cosine → none" in layerlr("plan", "staged.lr").out
 
 
 # ---------------------------------------------------------------- what comes next

@@ -64,7 +64,8 @@ def _sides(plan: Plan) -> dict[str, Behaviour]:
 
 def _compare(old: Plan, left: Behaviour, new: Plan, right: Behaviour) -> Iterator[tuple[str, str, str]]:
     before, after = _words(old, left), _words(new, right)
-    if not left.statistics and not right.statistics:  # they follow the freezes, which are told
+    said = (*left.statistics, *right.statistics)
+    if not any(effect.own or not effect.held for effect in said):  # they follow the freezes, which are told
         del before["statistics"], after["statistics"]
     for option in dict.fromkeys([*before, *after]):
         a, b = before.get(option, "none"), after.get(option, "none")

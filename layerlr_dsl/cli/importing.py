@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from layerlr_dsl.cli.exits import Refusal, describe_os_error
 from layerlr_dsl.cli.inputs import STDIN
 from layerlr_dsl.cli.named import as_named
 from layerlr_dsl.cli.options import model_option
-from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.outputs import keep_existing, write_output
 from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.importers import Imported, SourceFault, import_optimizer, import_text
 from layerlr_dsl.model.errors import ModelError
@@ -68,8 +67,7 @@ def command(
         layerlr import config.py --model python:models:detector
         layerlr import --from torch python:train:make -o my.lr
     """
-    if output is not None and os.path.isfile(output) and not force:
-        raise Refusal(f"{output}: exists already", "--force overwrites it")
+    keep_existing(output, force)
     live = kind == "torch" or (kind is None and source.startswith("python:"))
     try:
         made = (

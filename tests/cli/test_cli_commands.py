@@ -542,3 +542,17 @@ def test_the_command_that_is_named_next_works(write: Any, monkeypatch: pytest.Mo
         program, *arguments = shlex.split(ran.out.partition("next: ")[2])
         assert program == "layerlr"
         assert layerlr(*arguments).status == 0
+
+
+def test_a_page_that_somebody_changed_is_kept(write: Any) -> None:
+    """What `eject` would write again is no obstacle; --force overwrites whatever is there."""
+    path = write("a.lr", HEAD)
+    line = ("eject", path, "-o", "page.py")
+    assert [layerlr(*line).status for _ in range(2)] == [0, 0]
+    written = Path("page.py").read_text()
+    Path("page.py").write_text(written + "# mine\n")
+    ran = layerlr(*line)
+    assert (ran.status, Path("page.py").read_text()) == (2, written + "# mine\n")
+    assert "--force overwrites it" in ran.err
+    assert layerlr(*line, "--force").status == 0
+    assert Path("page.py").read_text() == written

@@ -29,10 +29,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	@touch $@
 
+# A run that is there goes on from its last checkpoint; one that is finished is shown.
+DEMO := runs/demo
 demo: $(STAMP)
 	@$(BIN)/layerlr validate rules
-	@$(BIN)/layerlr train rules/efficientnet_lite0_digits.lr --data digits \
-	    --weights efficientnet-lite0 --out runs/demo
+	@if [ -e $(DEMO)/last.pt ] || [ -e $(DEMO)/previous.pt ]; then \
+	    $(BIN)/layerlr train --resume --out $(DEMO) && echo "remove $(DEMO) to train anew"; \
+	else \
+	    $(BIN)/layerlr train rules/efficientnet_lite0_digits.lr --data digits \
+	        --weights efficientnet-lite0 --out $(DEMO); \
+	fi
 
 test: lint types tests
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -29,6 +31,9 @@ def main() -> NoReturn:
     # Passes over what a command loads would take a tenth of its time, and find nothing.
     gc.set_threshold(_FEW_PASSES)
     status = run()
+    if threading.current_thread() is threading.main_thread():
+        # What there was to save is saved: a second Ctrl-C need not end in a traceback of what others do at exit.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     gc.freeze()  # what is left goes with the process: no last pass over it
     sys.exit(status)
 

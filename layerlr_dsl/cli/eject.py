@@ -7,7 +7,7 @@ import click
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.inputs import single
 from layerlr_dsl.cli.options import Run, model_option, root_option, run_options
-from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.outputs import keep_existing, write_output
 from layerlr_dsl.cli.resolving import Resolver, planned
 from layerlr_dsl.cli.terminal import write
 
@@ -18,7 +18,8 @@ from layerlr_dsl.cli.terminal import write
 @run_options
 @root_option
 @click.option("-o", "--output", metavar="FILE.py", help="Where to write; without it, standard output.")
-def command(file: str, model: str | None, run: Run, root: str | None, output: str | None) -> int:
+@click.option("--force", is_flag=True, help="Overwrite FILE.py if it says something else, your changes too.")
+def command(file: str, model: str | None, run: Run, root: str | None, output: str | None, force: bool) -> int:
     """Write what a rule file does to a model as one page of plain PyTorch.
 
     The page imports torch alone. It has the parameter groups, the schedules as formulas with their
@@ -42,6 +43,7 @@ def command(file: str, model: str | None, run: Run, root: str | None, output: st
     if output is None:
         click.echo(text, nl=False)
         return 0
+    keep_existing(output, force, text)
     write_output(output, text)
     write(f"wrote {output}")
     return 0

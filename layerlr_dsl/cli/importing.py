@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerlr_dsl.api import parse
 from layerlr_dsl.cli.exits import Refusal, describe_os_error
 from layerlr_dsl.cli.inputs import STDIN
 from layerlr_dsl.cli.named import as_named
 from layerlr_dsl.cli.options import model_option
-from layerlr_dsl.cli.outputs import write_output
+from layerlr_dsl.cli.outputs import keep_existing, write_output
 from layerlr_dsl.cli.terminal import Screen, write, write_error
 from layerlr_dsl.importers import Imported, SourceFault, import_optimizer, import_text
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import next_plan
 
 if TYPE_CHECKING:
     from layerlr_dsl.importers import LeftOut
@@ -66,8 +67,7 @@ def command(
         layerlr import config.py --model python:models:detector
         layerlr import --from torch python:train:make -o my.lr
     """
-    if output is not None and os.path.isfile(output) and not force:
-        raise Refusal(f"{output}: exists already", "--force overwrites it")
+    keep_existing(output, force)
     live = kind == "torch" or (kind is None and source.startswith("python:"))
     try:
         made = (
@@ -81,17 +81,18 @@ def command(
     _tell(made, source)
     if made.differences:
         return 1
-    _deliver(made, output)
+    _deliver(made, model, output)
     return int(strict and any(entry.matters for entry in made.left_out))
 
 
-def _deliver(made: Imported, output: str | None) -> None:
+def _deliver(made: Imported, model: str | None, output: str | None) -> None:
     if output is None:
         click.echo(made.text, nl=False)
         return
     write_output(output, made.text)
     held = f"; the groups are those of {made.checked}" if made.checked else ""
-    write(f"wrote {output}{held}; next: layerlr plan {output}")
+    needs = () if parse(made.text).model else (model or "SPEC",)
+    write(f"wrote {output}{held}; {next_plan(output, needs)}")
 
 
 # ---------------------------------------------------------------- sources

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.named import as_named
 from layerlr_dsl.cli.options import Models, own_models_option
-from layerlr_dsl.cli.outputs import write_output
-from layerlr_dsl.cli.resolving import spelled, stated_inventory
+from layerlr_dsl.cli.outputs import keep_existing, write_output
+from layerlr_dsl.cli.resolving import specs, spelled, stated_inventory
 from layerlr_dsl.cli.terminal import write
 from layerlr_dsl.starters import STYLES, starter
+from layerlr_dsl.tools.words import next_plan
 
 
 @click.command("init")
@@ -46,8 +45,7 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
         layerlr init --model timm:vit_small_patch16_224 --style decay
         layerlr init --model unet=python:mine:unet --model text=hf:./encoder
     """
-    if output is not None and os.path.isfile(output) and not force:
-        raise Refusal(f"{output}: exists already", "--force overwrites it")
+    keep_existing(output, force)
     inventory = stated_inventory(model)
     if not len(inventory):
         raise Refusal(f"{spelled(model)}: this model has no parameters")
@@ -57,5 +55,5 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
         click.echo(text, nl=False)
         return 0
     write_output(output, text)
-    write(f"wrote {output}; next: layerlr plan {output}")
+    write(f"wrote {output}; {next_plan(output, () if named[1] else specs(model))}")
     return 0

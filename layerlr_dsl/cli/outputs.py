@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from layerlr_dsl.cli.exits import Refusal, describe_os_error
 from layerlr_dsl.tools.atomic import write_atomically
+
+
+def keep_existing(path: str | None, force: bool, text: str | None = None) -> None:
+    """Raise Refusal if a file is there that people may have written in, and nobody said --force.
+
+    A file that holds exactly `text`, which is to be written, is no obstacle.
+    """
+    if path is None or force or not os.path.isfile(path):
+        return
+    with suppress(OSError):
+        if text is not None and Path(path).read_bytes() == text.encode():
+            return
+    raise Refusal(f"{path}: exists already", "--force overwrites it")
 
 
 def write_output(path: str | Path, data: str | bytes) -> None:

@@ -39,7 +39,8 @@ class Report:
     outcomes: tuple[Outcome, ...]
     findings: tuple[Diagnostic, ...]
     strict: bool = False
-    fixed: int = 0
+    fixed: int | None = None
+    """How many fixes were applied; None where nobody asked for that."""
 
     def number(self, severity: str) -> int:
         return sum(finding.severity == severity for finding in self.findings)
@@ -71,17 +72,40 @@ def validate(request: Request) -> Report:
     """Check every input; nothing is printed and nothing written. Raises Refusal."""
     outcomes = tuple(_check(entry, request.resolver) for entry in gather(request.paths, request.root))
     findings = once_each(o.resolved.findings for o in outcomes if o.resolved is not None)
-    return Report(outcomes, findings, request.strict)
+    return Report(outcomes, _promised(findings, _root(request)), request.strict)
+
+
+def _promised(findings: tuple[Diagnostic, ...], root: Path | None) -> tuple[Diagnostic, ...]:
+    """The findings; a fix that `fixed` would not make is not called safe."""
+    from layerlr_dsl.cli.fixing import mend
+
+    left: set[tuple[object, ...]] = set()
+    for source in _to_mend(findings).values():
+        mended = mend(source, root)
+        left.update(_told(one) for one in (mended.found if mended.applied else findings))
+    return tuple(
+        replace(one, fix=replace(one.fix, safe=False)) if one.fix is not None and _told(one) in left else one
+        for one in findings
+    )
+
+
+def _told(finding: Diagnostic) -> tuple[object, ...]:
+    """What a finding says, wherever it stands."""
+    text = "" if finding.span is None else finding.span.text
+    return finding.code, finding.message, finding.fix and finding.fix.message, text
+
+
+def _root(request: Request) -> Path | None:
+    return None if request.root is None else Path(request.root)
 
 
 def fixed(request: Request) -> Report:
     """Apply the safe fixes that help, then check. Raises Refusal where a file cannot be written."""
     from layerlr_dsl.cli.fixing import mend
 
-    root = None if request.root is None else Path(request.root)
     applied = 0
     for path, source in _to_mend(validate(request).findings).items():
-        mended = mend(source, root)
+        mended = mend(source, _root(request))
         if mended.applied:
             write_output(path, mended.source.text)
         applied += mended.applied
@@ -124,8 +148,12 @@ def once_each(batches: Iterable[Sequence[Diagnostic]]) -> tuple[Diagnostic, ...]
 def summary(report: Report, hidden: int) -> str:
     """The one line that ends `validate`: `2 files: 1 error, 2 warnings`. hidden: notes that were not shown."""
     line = f"{plural(len(report.outcomes), 'file')}: {', '.join(_counted(report, hidden)) or 'no errors, no warnings'}"
-    if report.fixed:
-        line += f"; {plural(report.fixed, 'fix').replace('fixs', 'fixes')} applied"
+    if report.fixed is not None:
+        line += (
+            f"; {plural(report.fixed, 'fix').replace('fixs', 'fixes')} applied"
+            if report.fixed
+            else "; nothing to fix"
+        )
     line += _without_a_model(report)
     if hidden:
         line += f" ({plural(hidden, 'note')} with --info)"

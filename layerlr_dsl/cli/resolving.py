@@ -136,7 +136,12 @@ class Resolver:
 
 def spelled(model: Models) -> str:
     """The models of the command line, as they were typed."""
-    return model if isinstance(model, str) else ", ".join(f"{key}={spec}" for key, spec in model.items())
+    return ", ".join(specs(model))
+
+
+def specs(model: Models) -> list[str]:
+    """Each model of the command line, as it was typed."""
+    return [model] if isinstance(model, str) else [f"{key}={spec}" for key, spec in model.items()]
 
 
 def load_inventory(spec: str, root: Path | None, allow_python: bool) -> Inventory:

@@ -11,6 +11,7 @@ import click
 
 from layerlr_dsl.cli.options import Command
 from layerlr_dsl.plan.plan import Plan
+from layerlr_dsl.tools.numbers import plural
 
 _MOMENT = re.compile(r"(?:(epoch|step)\s+)?([0-9]+(?:\.[0-9]+)?)\s*(%)?")
 _FORMS = "write it as in a rule file: 'epoch 3', 'step 1200' or '50%'"
@@ -52,6 +53,12 @@ def fired_by(plan: Plan, events: Iterable[str]) -> dict[int, int]:
         if metric not in known:
             waits = f"it waits for {', '.join(sorted(known))}" if known else "it waits for none"
             raise click.BadParameter(f"no rule waits for {metric!r}; {waits}.", param_hint="--event")
+        end = plan.clock.run_epochs
+        if end is not None and float(epoch) > end:
+            raise click.BadParameter(
+                f"{event!r} is behind the end of the run, which has {plural(end, 'epoch')}.",
+                param_hint="--event",
+            )
         metrics[metric] = float(epoch)
     return plan.fire(metrics)
 

@@ -15,6 +15,7 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName, LetValue, PositiveNumber, each_once, model_option, root_option
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.program import program
 
 if TYPE_CHECKING:
     from layerlr_dsl.language.diagnostics import Diagnostic
@@ -231,7 +232,7 @@ def _again(config: TrainConfig) -> str:
     from layerlr_dsl.runner.config import RUN_CODE
     from layerlr_dsl.runner.own_code import PREFIX
 
-    start = ["layerlr"]
+    start = program()
     if "TORCHELASTIC_RUN_ID" in os.environ:
         start = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "layerlr_dsl"]
         if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:

@@ -20,6 +20,7 @@ from layerlr_dsl.render.table import Column, table
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.program import program
 from layerlr_dsl.tuning.outcome import Outcome
 from layerlr_dsl.tuning.verdict import headings, rows, verdict
 
@@ -123,7 +124,7 @@ def command(context: click.Context, /, **options: Any) -> int:
 
 def _again(context: click.Context) -> str:
     """The command that goes on: as it was given, with --resume."""
-    line = ["layerlr", "tune", *context.params["files"]]
+    line = [*program(), "tune", *context.params["files"]]
     for option in context.command.params:
         value = context.params.get(option.name or "")
         source = context.get_parameter_source(option.name or "")
@@ -366,7 +367,8 @@ def _finish(outcome: Outcome, plan: Plan, subject: Subject, options: dict[str, A
 
     write("\n".join(["", *render(outcome, Screen.of_stdout())]))
     how = _how(plan, subject, outcome)
-    for line in write_results(outcome, how, plan.folder, options["output"], plan.settings.get("root")):
+    root = plan.settings.get("root")
+    for line in write_results(outcome, how, plan.folder, options["output"], root, subject.model):
         _say(line)
     return 0
 

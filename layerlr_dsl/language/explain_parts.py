@@ -175,6 +175,9 @@ def option_without_name(f: Failure) -> Diagnostic | None:
     return error("LR005", f"`{shortened(f.found)}` is given to no option", f.span, help_)
 
 
+_TIMES = re.compile(r"\*(?:[ \t]*=)?")
+
+
 def assigned_option(f: Failure) -> Diagnostic | None:
     """`lr = 1e-3`, `lr: 1e-3`, `lr += 1`: an option and its value stand side by side."""
     if "TIMES_EQUAL" not in f.accepted:
@@ -187,7 +190,8 @@ def assigned_option(f: Failure) -> Diagnostic | None:
         message = f"an option is set without `{f.found}`"
         return error("LR001", message, f.span, f"write `{option} VALUE`", fix=fix)
     if f.found == "*":
-        fix = replacing(f.span, "*=", safe=True)
+        sign = _TIMES.match(f.source.text, f.at)
+        fix = replacing(Span(f.source, f.at, sign.end() if sign else f.span.end), "*=", safe=True)
         return error(
             "LR001", "an option is multiplied with `*=`", f.span, f"write `{option} *= VALUE`", fix=fix
         )

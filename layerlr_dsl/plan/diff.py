@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
@@ -44,7 +45,14 @@ def diff(old: Plan, new: Plan) -> Iterator[Difference]:
         if key not in remembered:
             remembered[key] = list(_compare(old, left, new, right))
         for option, before, after in remembered[key]:
-            yield Difference(name, option, before, after)
+            if option != "statistics" or _has_statistics(new.inventory, name):
+                yield Difference(name, option, before, after)
+
+
+def _has_statistics(inventory: Inventory, name: str) -> bool:
+    """Whether the module of a parameter keeps running statistics, or it is not known."""
+    counting = inventory.statistics
+    return counting is None or inventory.owners[inventory.index_of[name]] in counting
 
 
 def _sides(plan: Plan) -> dict[str, Behaviour]:
@@ -56,6 +64,9 @@ def _sides(plan: Plan) -> dict[str, Behaviour]:
 
 def _compare(old: Plan, left: Behaviour, new: Plan, right: Behaviour) -> Iterator[tuple[str, str, str]]:
     before, after = _words(old, left), _words(new, right)
+    said = (*left.statistics, *right.statistics)
+    if not any(effect.own or not effect.held for effect in said):  # they follow the freezes, which are told
+        del before["statistics"], after["statistics"]
     for option in dict.fromkeys([*before, *after]):
         a, b = before.get(option, "none"), after.get(option, "none")
         if a != b:
@@ -81,7 +92,7 @@ def _schedule_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
 
 def _statistics_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
     state = behaviour.freeze(tick, fired)
-    return "held" if state.held else "going on" if state.statistics else "none"
+    return "held" if state.held or (state.frozen and not state.statistics) else "going on"
 
 
 def _option_in_words(option: str, behaviour: Behaviour, tick: int, fired: Fired) -> str:

@@ -122,8 +122,8 @@ def of_network(
 
 
 def assumed(picture: Picture) -> tuple[str, ...]:
-    """What is drawn as if it never came."""
-    return tuple(dict.fromkeys(marker.assumed for marker in picture.markers))
+    """What is drawn as if it came when somebody said, or never."""
+    return tuple(dict.fromkeys((*picture.supposed, *(marker.assumed for marker in picture.markers))))
 
 
 def _block(picture: Picture, row: Row, largest: int, marked: bool) -> Lane:

@@ -90,6 +90,7 @@ def data(drawing: Drawing) -> dict[str, Any]:
         "low": low,
         "high": high,
         "boundaries": picture.boundaries,
+        "supposed": picture.supposed,
         "markers": [{"at": marker.epoch, "text": marker.assumed} for marker in picture.markers],
         "stages": picture.stages,
         "stretches": [[s.start, s.end, s.trainable, s.stops_at] for s in drawing.stretches],

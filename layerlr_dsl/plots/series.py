@@ -93,6 +93,8 @@ class Picture:
     """The ticks of `times`."""
     curves: tuple[Curve, ...] = ()
     """In the order of the layers."""
+    supposed: tuple[str, ...] = ()
+    """What metric conditions are taken to come true, and when."""
 
     @property
     def rate_range(self) -> tuple[float, float]:
@@ -209,6 +211,11 @@ def picture(
         label_of(option),
         tuple(ticks),
         tuple(curves_of(plan, [(one.rates, one.frozen, one.fan, one.ever_trains) for one in series], labels)),
+        tuple(
+            f"assumed: {event.text} at {clock.words(happened[event.index])}"
+            for event in plan.events
+            if event.index in happened
+        ),
     )
 
 

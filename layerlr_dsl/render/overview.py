@@ -15,6 +15,9 @@ from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import share
 
+THEN = " → "
+"""Between what holds in one phase and in a later one."""
+
 
 @record
 class GroupRow:
@@ -54,6 +57,8 @@ class PhaseRow:
     """Groups that train while the running statistics of their layers stand still."""
     backward: Backward | None
     """None where the order in which the model runs is not known."""
+    waits: bool = False
+    """Whether it begins when a metric says so."""
 
 
 @record
@@ -92,7 +97,7 @@ def overview(plan: Plan) -> Overview:
 
 
 def _courses(plan: Plan, place: int, shapes: Shapes) -> dict[str, str]:
-    """Each option of a group as it goes through the phases: `0.01`, `0.01 > 0.001`, or `0.04 to 0.4` if it moves."""
+    """Each option of a group as it goes through the phases: `0.01`, `0.01 → 0.001`, or `0.04 to 0.4` if it moves."""
     phases = [phase for phase in plan.phases if phase.when is None]
     spans = [(phase.start, _last_tick(plan, phase), plan.state(phase.start)[place]) for phase in phases]
     courses: dict[str, str] = {}
@@ -105,7 +110,7 @@ def _courses(plan: Plan, place: int, shapes: Shapes) -> dict[str, str]:
                 words.append(shapes.words(made, first, others[-1][1] if others else last))
             else:
                 words.append(in_words(made, 4))
-        courses[name] = " > ".join(key for key, _ in groupby(words))
+        courses[name] = THEN.join(key for key, _ in groupby(words))
     return courses
 
 
@@ -161,10 +166,10 @@ def _group_row(
 
 
 def _schedule(plan: Plan, group: Group) -> str:
-    """What drives the rate of a group as it goes through the phases: `one_cycle > cosine`."""
+    """What drives the rate of a group as it goes through the phases: `one_cycle → cosine`."""
     nominal = (phase.start for phase in plan.phases if phase.when is None)
     schedules = (group.behaviour.schedule_at(tick) for tick in nominal)
-    return " > ".join(key for key, _ in groupby("none" if s is None else s.text() for s in schedules))
+    return THEN.join(key for key, _ in groupby("none" if s is None else s.text() for s in schedules))
 
 
 def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
@@ -175,6 +180,7 @@ def _phase_row(plan: Plan, phase: Phase) -> PhaseRow:
         frozen=tuple(escape(name) for name in phase.frozen),
         held=tuple(_held(plan, phase)),
         backward=backward(plan, frozenset(phase.frozen)),
+        waits=phase.when is not None,
     )
 
 
@@ -251,10 +257,10 @@ def _named(inventory: Inventory, rows: list[int], places: list[int]) -> str | No
 
 
 def described(backward: Backward) -> str:
-    """`stops at layer4.0, skips 80%`."""
+    """`to layer4.0, skips 80%`: how far gradients go."""
     if backward.stops_at is None:
         return "none"
     if not backward.skipped:
         return "full" if backward.wasted < 0.005 else "full, nothing saved"
     owner = escape(backward.stops_at.rsplit(".", 1)[0])
-    return f"stops at {owner}, skips {share(backward.skipped)}"
+    return f"to {owner}, skips {share(backward.skipped)}"

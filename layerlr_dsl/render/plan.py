@@ -57,25 +57,30 @@ def _groups(view: Overview, screen: Screen) -> list[str]:
         columns.append(Column("schedule", elastic=True))
     rows = []
     for group in view.groups:
-        row = [group.name, f"{group.tensors:,}", short(group.numel), share(group.share), *group.options]
+        row = [group.name, f"{group.tensors:,}", short(group.numel), share(group.share)]
+        row += [_then(option, screen) for option in group.options]
         if view.optimizers_differ:
             row.append(group.optimizer)
         if view.schedules_differ:
-            row.append(group.schedule)
+            row.append(_then(group.schedule, screen))
         rows.append(row)
     return table(columns, rows, screen)
+
+
+def _then(course: str, screen: Screen) -> str:
+    return course if screen.unicode else course.replace("→", "->")
 
 
 def _common(view: Overview, plan: Plan, screen: Screen) -> list[str]:
     said: dict[str, list[str]] = {"": []}
     for whose, name, option in view.common:
-        said.setdefault(whose, []).append(f"{name} {option}")
+        said.setdefault(whose, []).append(f"{name} {_then(option, screen)}")
     if not view.optimizers_differ and plan.optimizers:
         said[""].insert(0, f"optimizer {plan.optimizers[0].info.name}")
     schedules = {row.schedule for row in view.groups if row.schedule}
     if not view.schedules_differ and schedules:
         schedule = schedules.pop()
-        said[""].append("no schedule" if schedule == "none" else f"schedule {schedule}")
+        said[""].append("no schedule" if schedule == "none" else f"schedule {_then(schedule, screen)}")
     lines = [""]
     for whose, words in said.items():
         if words:
@@ -140,20 +145,35 @@ def _painted(lane: str, screen: Screen) -> str:
 def _phases(view: Overview, plan: Plan, screen: Screen) -> list[str]:
     unit = "epochs" if plan.clock.knows_epochs else "steps"
     columns = [Column(unit, elastic=True), Column("trains", right=True), Column("share", right=True)]
-    rows = [[row.epochs, short(row.numel), share(row.share)] for row in view.phases]
+    notes = _notes(view)
+    rows = [[notes.get(row.epochs, row.epochs), short(row.numel), share(row.share)] for row in view.phases]
     passes = [described(row.backward) for row in view.phases if row.backward is not None]
     if passes:
         columns.append(Column("backward pass"))
         rows = [[*row, told] for row, told in zip(rows, passes, strict=True)]
     columns.append(Column("frozen", elastic=True))
-    return table(columns, [[*row, _frozen(one)] for row, one in zip(rows, view.phases, strict=True)], screen)
+    frozen = [_frozen(row, told) for row, told in zip(view.phases, _phase_labels(plan), strict=True)]
+    lines = table(columns, [[*row, told] for row, told in zip(rows, frozen, strict=True)], screen)
+    below = [f"{sign.removeprefix('when ')} {text}" for text, sign in notes.items()]
+    below += [f"{_HELD} the statistics of what trains stand still too"] * any(row.held for row in view.phases)
+    return [*lines, *(line for text in below for line in wrap(text, screen.width, 0, "  "))]
 
 
-def _frozen(row: PhaseRow) -> str:
-    held = ["statistics"] if row.held else []  # whose, the file says: names would fill the line
-    frozen = [_called(row.frozen)] if row.frozen else []
-    return ", ".join([*frozen, *held]) or "nothing"
+def _notes(view: Overview) -> dict[str, str]:
+    """Phases that wait for a metric by their conditions, which are too long for a column, and their signs."""
+    waiting = (row.epochs for row in view.phases if row.waits)
+    return {told: f"when [{number}]" for number, told in enumerate(dict.fromkeys(waiting), 1)}
 
 
-def _called(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else plural(len(names), "group")
+def _phase_labels(plan: Plan) -> list[str]:
+    """What is frozen in each phase, called by its layers."""
+    index = {group.name: place for place, group in enumerate(plan.groups)}
+    return _labels(plan, [[index[name] for name in phase.frozen] for phase in plan.phases])
+
+
+def _frozen(row: PhaseRow, label: str) -> str:
+    return (label if row.frozen else "nothing") + (f" {_HELD}" if row.held else "")
+
+
+_HELD = "*"
+"""Marks phases in which statistics are held; whose, the file says: names would fill the line."""

@@ -55,5 +55,5 @@ def cannot_write(path: Path, fault: BaseException) -> RunFailed:
     """What to tell the user when `path` could not be written."""
     reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
     full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    help = "make room and go on with --resume" if full else None
+    help = "make room, then start it again; with --resume where last.pt is there" if full else None
     return RunFailed(f"{path} could not be written: {reason}; what was there before is untouched", help)

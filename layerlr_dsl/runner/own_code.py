@@ -13,6 +13,7 @@ from typing import Any
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.program import program
 
 PREFIX = "python:"
 
@@ -60,5 +61,5 @@ def said_again(folder: Path, stored: Mapping[str, Any], given: Mapping[str, Any]
     raise RunnerError(
         f"{folder} asks to run code: {', '.join(f'--{key} {code[key]}' for key in silent)}",
         "if that code is yours, say so on the command line:",
-        shlex.join(["layerlr", *command.split(), str(folder), *told]),
+        shlex.join([*program(), *command.split(), str(folder), *told]),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
+from collections.abc import Iterable
 
 HELD = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 
@@ -33,3 +35,9 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """A text in lines, later ones indented; a number stays with its `±`."""
     lines = textwrap.wrap(text.replace(" ± ", HELD), width, subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace(HELD, " ± ") for line in lines]
+
+
+def next_plan(file: object, models: Iterable[str] = ()) -> str:
+    """`next: layerlr plan FILE`, with the `--model`s that a file needs which names none itself."""
+    told = [f"--model {shlex.quote(one)}" for one in models]
+    return " ".join(["next: layerlr plan", shlex.quote(str(file)), *told])

@@ -17,6 +17,7 @@ from layerlr_dsl.runner.files import make_folder, write_text
 from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import escape
+from layerlr_dsl.tools.words import next_plan
 from layerlr_dsl.tuning.arms import Arm
 from layerlr_dsl.tuning.outcome import Outcome, Standing
 from layerlr_dsl.tuning.verdict import headings, rows, verdict
@@ -25,9 +26,12 @@ RESULTS, PICTURE, BEST = "tune.json", "tune.png", "best.lr"
 
 
 def write_results(
-    outcome: Outcome, how: Sequence[str], folder: Path, output: str | None, root: Path | None
+    outcome: Outcome, how: Sequence[str], folder: Path, output: str | None, root: Path | None, model: str
 ) -> list[str]:
-    """Write all of it; a line for each file. Raises RunnerError where one cannot be written."""
+    """Write all of it; a line for each file. Raises RunnerError where one cannot be written.
+
+    model: what the trials were of, for a winner that names none.
+    """
     make_folder(folder)
     write_text(folder / RESULTS, json.dumps(as_json(outcome), indent=1, allow_nan=False) + "\n")
     told = [f"figures: {folder / RESULTS}"]
@@ -37,7 +41,8 @@ def write_results(
     if winner is not None:
         target = Path(output) if output is not None else folder / BEST
         write_winner(outcome, winner, how, target, root)
-        told.append(f"the winner, {winner.arm.name}: {target}; next: layerlr plan {target}")
+        needs = () if winner.arm.load({}, root).model else (model,)
+        told.append(f"the winner, {winner.arm.name}: {target}; {next_plan(target, needs)}")
     return told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -526,4 +527,32 @@ def test_plan_shows_the_schedules_of_stages_as_they_follow_each_other(write: Any
         "stage a for 1 epoch\nschedule one_cycle\nstage b for 2 epochs\nschedule cosine\nstage c\nfreeze fc\n"
     )
     write("staged.lr", f'model "{RESNET}"\nepochs 4\n** -> lr 1e-3\n{stages}')
-    assert "schedule one_cycle > cosine > none" in layerlr("plan", "staged.lr").out
+    assert "schedule one_cycle → cosine → none" in layerlr("plan", "staged.lr").out
+
+
+# ---------------------------------------------------------------- what comes next
+
+
+def test_the_command_that_is_named_next_works(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the file may not name the model, or a name needs quotes."""
+    write("nets_next.py", "from torch import nn\n\n\ndef tagger():\n    return nn.Linear(2, 2)\n")
+    monkeypatch.syspath_prepend(".")
+    for spec, output in (("python:nets_next:tagger", "my tagger.lr"), (RESNET, "resnet.lr")):
+        ran = layerlr("init", "--model", spec, "-o", output)
+        program, *arguments = shlex.split(ran.out.partition("next: ")[2])
+        assert program == "layerlr"
+        assert layerlr(*arguments).status == 0
+
+
+def test_a_page_that_somebody_changed_is_kept(write: Any) -> None:
+    """What `eject` would write again is no obstacle; --force overwrites whatever is there."""
+    path = write("a.lr", HEAD)
+    line = ("eject", path, "-o", "page.py")
+    assert [layerlr(*line).status for _ in range(2)] == [0, 0]
+    written = Path("page.py").read_text()
+    Path("page.py").write_text(written + "# mine\n")
+    ran = layerlr(*line)
+    assert (ran.status, Path("page.py").read_text()) == (2, written + "# mine\n")
+    assert "--force overwrites it" in ran.err
+    assert layerlr(*line, "--force").status == 0
+    assert Path("page.py").read_text() == written

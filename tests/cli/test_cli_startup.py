@@ -102,3 +102,16 @@ def test_the_module_can_be_run(stored: None) -> None:
     assert (
         subprocess.run([*command, "b.lr"], env=environment, capture_output=True, check=False).returncode == 2
     )
+
+
+def test_a_second_interrupt_at_the_very_end_leaves_no_traceback() -> None:
+    """It meets what libraries do at exit; nothing is left to be saved then."""
+    program = (
+        "import atexit, os, sys, time\n"
+        "atexit.register(lambda: (os.kill(os.getpid(), 2), time.sleep(5)))\n"
+        "sys.argv = ['layerlr', '--version']\n"
+        "from layerlr_dsl.cli import main\n"
+        "main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (130, "")

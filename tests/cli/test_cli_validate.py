@@ -236,7 +236,9 @@ def test_fix_leaves_a_clean_file_alone(write: Any) -> None:
     """A file without findings is not written."""
     path = write("a.lr", CLEAN)
     before = path.stat().st_mtime_ns
-    assert layerlr("validate", "--fix", path).status == 0
+    ran = layerlr("validate", "--fix", path)
+    assert ran.status == 0
+    assert "; nothing to fix" in ran.out
     assert path.stat().st_mtime_ns == before
 
 
@@ -282,6 +284,15 @@ def test_a_fix_that_makes_nothing_better_is_left_to_people(write: Any) -> None:
     path = write("a.lr", text)
     assert layerlr("validate", "--fix", path).status == 1
     assert path.read_text() == text
+
+
+def test_only_a_fix_that_would_be_made_is_announced(write: Any) -> None:
+    """The same sign can be mended in one statement, and behind it in another stands what no fix knows."""
+    for text, made in (("** -> lr * = 0.5\n", True), ("** -> lr * * 0.5\n", False)):
+        path = write("a.lr", text)
+        assert ("`validate --fix` does it" in layerlr("validate", path).err) is made
+        layerlr("validate", "--fix", path)
+        assert (path.read_text() != text) is made
 
 
 def test_fixes_are_carried_through_where_one_bares_the_next(write: Any) -> None:

@@ -58,4 +58,7 @@ def test_what_is_supposed_is_no_longer_assumed(write: Any) -> None:
     """`--event` draws the run as if the metric had spoken."""
     path = write("a.lr", TEXT + "freeze layer1 until val_loss stops falling for 2 epochs\n")
     assert "assumed: val_loss stops falling for 2 epochs never comes" in layerlr("plot", path).out
-    assert "assumed" not in layerlr("plot", path, "--event", "val_loss=4").out
+    supposed = layerlr("plot", path, "--event", "val_loss=4").out
+    assert "never comes" not in supposed
+    assert "at epoch 4" in supposed
+    assert "which has" in layerlr("plot", path, "--event", "val_loss=400").err

@@ -28,7 +28,7 @@ def test_the_file_is_written_and_what_is_left_out_is_told(capsys: pytest.Capture
     assert cli.run(["import", "config.py", "-o", "my.lr"]) == 0
     told = capsys.readouterr()
     assert "warning: config.py:3: `optim_wrapper.clip_grad`" in told.err
-    assert "wrote my.lr" in told.out
+    assert "wrote my.lr; next: layerlr plan my.lr --model SPEC" in told.out  # the source names no model
     text = Path("my.lr").read_text()
     assert "# - config.py:3: " in text
     assert cli.run(["validate", "my.lr"]) == 0

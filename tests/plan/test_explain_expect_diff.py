@@ -128,6 +128,22 @@ def test_a_file_does_not_differ_from_itself(resnet18: Inventory) -> None:
     assert [list(diff(plans[0], p)) for p in plans] == [[], [], []]
 
 
+def test_statistics_are_compared_as_they_are(resnet18: Inventory) -> None:
+    """What a freeze holds and what is held by itself are alike, and a layer without statistics is not named."""
+    texts = (
+        "** -> lr 1e-3\nfreeze statistics of layer1",
+        "** -> lr 1e-3\nfreeze statistics of **\nfreeze layer1, fc until epoch 3",
+    )
+    plans = [layerlr.parse(text).resolve(resnet18, epochs=6) for text in texts]
+    found = {(d.parameter, d.old, d.new) for d in diff(*plans) if d.option == "statistics"}
+    assert {(old, new) for _, old, new in found} == {("going on", "held")}
+    assert {name.split(".")[0] for name, _, _ in found} == {"bn1", "layer2", "layer3", "layer4"}
+    assert {name.rsplit(".")[-2] for name, _, _ in found} == {"bn1", "bn2", "1"}  # `1`: of a downsample
+    frozen = layerlr.parse("** -> lr 1e-3\nfreeze layer1").resolve(resnet18, epochs=6)
+    trains = layerlr.parse("** -> lr 1e-3").resolve(resnet18, epochs=6)
+    assert {d.option for d in diff(trains, frozen)} == {"frozen"}
+
+
 def test_advice_is_given_only_when_asked_for(resnet18: Inventory) -> None:
     """LR4xx never appear among a plan's own findings."""
     plan = layerlr.parse("** -> lr 1e-8; fc -> lr 1e-2").resolve(resnet18)

@@ -35,6 +35,6 @@ def test_a_window_of_its_own_is_told_and_that_of_another_is_not(resnet18: Invent
         "fc -> weight_decay 0.1 until epoch 3\nfreeze conv1 until epoch 20\nfreeze statistics of layer1 until epoch 5"
     )
     shown = " ".join(str(layerlr.parse(rules).resolve(resnet18)).split())
-    assert "0.1 > 0.076 to 0.3988" in shown
+    assert "0.1 → 0.076 to 0.3988" in shown
     assert shown.count("0.04 to 0.3988") == 3
-    assert "3 to 5 11.7 M 99.9% stops at bn1, skips <0.1% conv1.weight, statistics" in shown
+    assert "3 to 5 11.7 M 99.9% to bn1, skips <0.1% conv1 *" in shown

@@ -119,6 +119,7 @@ def test_a_metric_condition_is_marked_until_it_fires() -> None:
     assert [marker.text for marker in waiting.markers] == ["loss stops falling for 2 epochs"]
     assert waiting.spans(_series(waiting, "0"), True) == [(0, 10)]
     assert fired.markers == ()
+    assert fired.supposed == ("assumed: loss stops falling for 2 epochs at epoch 6",)
     assert fired.spans(_series(fired, "0"), True) == [(0, 6)]
 
 

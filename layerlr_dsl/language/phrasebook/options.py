@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from layerlr_dsl.language.phrasebook.phrase import FAMILIES, LAYER, LIST, NAME, OPTION, Phrase, phrase
+from layerlr_dsl.language.phrasebook.phrase import FAMILIES, LAYER, LIST, NAME, OPTION, Match, Phrase, phrase
+from layerlr_dsl.tools.nearest import nearest
+
+_COUNTED = ("version", "epochs", "steps", "steps_per_epoch")
+"""Statements of a whole number."""
+
+
+def _states(found: Match) -> bool:
+    """Whether this is rather a statement with a slip in its word: `verison 1`, `Epochs 10`."""
+    return found["value"].isdigit() and nearest(found["names"], _COUNTED) is not None
+
 
 OPTIONS: tuple[Phrase, ...] = (
     phrase(
@@ -100,7 +110,7 @@ OPTIONS: tuple[Phrase, ...] = (
     phrase(
         rf"(?P<names>{LAYER}{NAME}?)(?:\.lr\s*[:=]?\s*|\s*:\s*|\s+)(?P<value>\d[\d.]*(?:e-?\d+)?)",
         "a value is given to an option, behind an arrow",
-        r"\g<names> -> lr \g<value>",
+        lambda found: found[0] if _states(found) else f"{found['names']} -> lr {found['value']}",
     ),
     phrase(
         rf"(?:set|use|give|let)?\s*(?P<option>lr|learning_rate|weight_decay|wd)(?:\s+of)?\s+(?P<names>(?!for\b|on\b|to\b){NAME})\s+(?:to\s+|=\s*)?(?P<value>\d[\d.]*(?:e-?\d+)?)"

@@ -696,7 +696,7 @@ function table() {
   });
   watched(rows, true);
   $("more").textContent = data.groups.length > listed.length ? `${data.groups.length - listed.length} more groups are neither drawn nor listed here` : "";
-  $("assumed").replaceChildren(...[...new Set(data.markers.map(marker => marker.text))].map(text => make("li", "", text)));
+  $("assumed").replaceChildren(...[...new Set([...data.supposed, ...data.markers.map(marker => marker.text)])].map(text => make("li", "", text)));
 }
 
 // ------------------------------------------------------------ the reader's hands

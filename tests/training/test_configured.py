@@ -215,6 +215,6 @@ def test_a_callback_tells_of_its_rules_when_training_begins(tmp_path: Path) -> N
     module = lightning_module()
     from layerlr_dsl.training.lightning import ByRules
 
-    callback = ByRules("** -> lr 1e-3\nfreze 0")
+    callback = ByRules("** -> lr 1e-3\nfreze net until epoch 1")
     with pytest.raises(layerlr.RuleError, match="did you mean `freeze`"):
         lightning_trainer(tmp_path, callback).fit(module, LOADER)

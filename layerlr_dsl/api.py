@@ -16,7 +16,7 @@ from layerlr_dsl.language.checker import check, in_order
 from layerlr_dsl.language.diagnostics import Diagnostic, RuleError, error, has_errors
 from layerlr_dsl.language.expressions import evaluate
 from layerlr_dsl.language.files import RECIPE, read_source, recipe_path
-from layerlr_dsl.language.source import Source
+from layerlr_dsl.language.source import Source, Span
 from layerlr_dsl.language.syntax import Duration
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.inventory import Inventory
@@ -105,7 +105,15 @@ def _dressed(fault: RuleError) -> str:
     return render_all(fault.decisive, Screen())
 
 
+def _underlined(span: Span) -> list[str]:
+    from layerlr_dsl.render.text import underlined
+    from layerlr_dsl.tools.screen import Screen
+
+    return underlined(span, Screen())
+
+
 RuleError.dressing = _dressed
+RuleError.underlining = _underlined
 
 
 class Explanation(PlainExplanation):

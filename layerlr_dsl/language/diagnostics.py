@@ -168,6 +168,8 @@ class RuleError(ValueError):
 
     dressing: ClassVar[Callable[[RuleError], str]] = str
     """How IPython shows it; whoever draws lines and carets puts that in here."""
+    underlining: ClassVar[Callable[[Span], list[str]]] = lambda span: []
+    """The source of a place with carets below, for the text; put in here likewise."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
@@ -187,6 +189,8 @@ class RuleError(ValueError):
                 at = d.span.first
                 place = f"{d.span.source.name}:{at.line}:{at.column}: "
             lines.append(f"{place}{d.severity}[{d.code}]: {d.message}")
+            if d.span is not None:
+                lines += type(self).underlining(d.span)
             if d.help:
                 lines.append(f"  help: {d.help}")
         if len(errors) > _SHOWN:
@@ -199,6 +203,10 @@ class RuleError(ValueError):
             f"RuleError: {plural(len(self.decisive), 'finding')}",
             *type(self).dressing(self).split("\n"),
         ]
+
+    def __repr__(self) -> str:
+        """Not in quotes: tools that show what went wrong in what they call (Hydra) show this, and lines are to be lines."""
+        return f"RuleError: {self}"
 
     def __reduce__(self) -> tuple[type[RuleError], tuple[tuple[Diagnostic, ...]]]:
         return (RuleError, (self.diagnostics,))

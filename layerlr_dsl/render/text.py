@@ -35,6 +35,13 @@ def render_all(diagnostics: Iterable[Diagnostic], screen: Screen) -> str:
     return "\n\n".join(render(diagnostic, screen) for diagnostic in diagnostics)
 
 
+def underlined(span: Span, screen: Screen) -> list[str]:
+    """The source of a place, set in, with carets below."""
+    marks = excerpt(span, screen.width - 4, screen.ellipsis)
+    rows = ((mark.text, " " * mark.left + "^" * (mark.right - mark.left)) for mark in marks)
+    return [f"    {line}" for row in rows for line in row]
+
+
 def labelled(label: str, text: str, screen: Screen, style: str | None = None) -> list[str]:
     """`label: text`, wrapped, the lines after the first set in by the label's width where there is room."""
     head = f"{label}: "

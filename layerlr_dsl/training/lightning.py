@@ -196,16 +196,20 @@ class ByRules(ReportMetrics):
         self, rules: str | PathLike[str], lets: dict[str, Any] | None = None, part: str = ""
     ) -> None:
         super().__init__()
-        self.rules = Configured(rules, lets)
+        self.rules, self.lets = rules, lets
         self.part = part
         self._own: Any = None
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Put the rules in the place of the module's own. Raises AttributeError for a part that it lacks."""
+        """Put the rules in the place of the module's own.
+
+        Raises RuleError and OSError for rules that cannot be read, which LightningCLI would bury in a list of what
+        else a callback might be, were they read when this is made; AttributeError for a part that the module lacks.
+        """
         if stage == "fit":
-            part = pl_module.get_submodule(self.part)
+            rules, part = Configured(self.rules, self.lets), pl_module.get_submodule(self.part)
             self._own = vars(pl_module).pop("configure_optimizers", None)
-            pl_module.configure_optimizers = partial(configure, pl_module, self.rules, model=part)
+            pl_module.configure_optimizers = partial(configure, pl_module, rules, model=part)
             # A second reporter would count every epoch twice. The list is being walked through: it gets a new one.
             trainer.callbacks = [
                 c for c in trainer.callbacks if c is self or not isinstance(c, ReportMetrics)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,16 @@ def said_of(optimizer: Optimizer, names: Names) -> dict[str, Any]:
     }
 
 
+def entries_of(names: Names, state_dict: Mapping[str, Any]) -> list[tuple[list[str], list[str]]]:
+    """Which entries a state dict has for which parameters, alike ones together: so that a loss shows when it is loaded."""
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for own, group in zip(names, state_dict["param_groups"], strict=True):
+        for name, key in zip(own, group["params"], strict=True):
+            if key in state_dict["state"]:
+                found[tuple(map(str, state_dict["state"][key]))].append(name)
+    return [(list(entries), called) for entries, called in found.items()]
+
+
 class SavedState:
     """What a state dict holds, by parameter name. names: of its groups' parameters."""
 
@@ -107,6 +117,8 @@ class SavedState:
             for name, key in zip(own, group["params"], strict=True):
                 if key in self.loose:
                     self.state[name] = self.loose.pop(key)
+        self.lost = self._lost(said.get("entries", ()))
+        """What a parameter's state had when it was saved, and has no more."""
         if any(isinstance(key, str) for group in self.groups for key in group["params"]):
             # What has not stepped yet is saved blank by torch.distributed.checkpoint, see `thawing`.
             self.leave_out({name for name, state in self.state.items() if is_blank(state)})
@@ -115,6 +127,16 @@ class SavedState:
         """Take no state of some parameters, as if the checkpoint had none."""
         for name in names:
             self.state.pop(name, None)
+            self.lost.pop(name, None)
+
+    def _lost(self, said: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, str]:
+        lost = {}
+        for entries, names in said:
+            for name in self.group_of.keys() & names:
+                there = set(map(str, self.state.get(name, ())))
+                if gone := [entry for entry in entries if entry not in there]:
+                    lost[name] = listed(gone)
+        return lost
 
     def of_the_first(self, row: int) -> tuple[Mapping[str, Any], Set[str]]:
         """The first saved group of the optimizer of group `row`, and the keys that it alone has.
@@ -203,7 +225,11 @@ class _Loading:
         """Judge the states of the group's parameters; return whether they are of this optimizer."""
         fits, kin = Fit(self.optimizer, entry), True
         for name, parameter in zip(self.names, self.group["params"], strict=True):
-            if name in self.saved.state:
+            if name in self.saved.lost:
+                self.found.dropped[name] = (
+                    f"gone from the checkpoint since it was saved ({self.saved.lost[name]})"
+                )
+            elif name in self.saved.state:
                 reason = self._problem(fits, name, parameter)
                 if reason is None:
                     self.found.kept[self.found.keys] = self.saved.state[name]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -156,8 +157,7 @@ class LayerSchedule(Stepped):
         epoch has another number of steps now, the run goes on at the same place in the same epoch.
         Raises ValueError for a state of another kind.
         """
-        if state_dict.get("version") != VERSION or "conditions" not in state_dict:
-            raise ValueError("this is no state of a layerlr schedule, or one of another version")
+        _require_whole(state_dict)
         self._timetable.require_stages(state_dict.get("stages", ()))
         clock = self.plan.clock
         saved = Clock(None, ratio(state_dict.get("steps_per_epoch", clock.steps_per_epoch)))
@@ -474,6 +474,25 @@ class LayerSchedule(Stepped):
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__dict__, memo))
         return made
+
+
+def _require_whole(state: Mapping[str, Any]) -> None:
+    """Raise ValueError for what is no state of a schedule, or one that was damaged."""
+    if state.get("version") != VERSION or "conditions" not in state:
+        raise ValueError("this is no state of a layerlr schedule, or one of another version")
+    per_epoch = state.get("steps_per_epoch", 1)
+    steps = None if per_epoch is None else ratio(per_epoch)
+    bad = [key for key in ("last_epoch", "_step_count", "plateaus") if key not in state]
+    bad += [key for key in ("last_epoch", "_step_count") if key in state and not _counts(state[key])]
+    bad += ["steps_per_epoch"] if per_epoch is not None and (steps is None or steps <= 0) else []
+    if bad:
+        raise ValueError(
+            f"the state of this schedule was damaged since it was saved: {listed(bad)} is not what it can be"
+        )
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= -1
 
 
 def _plain(steps: Steps | None) -> int | str | None:

@@ -29,6 +29,7 @@ from layerlr_dsl.training.saved_state import (
     STRUCTURE,
     Carried,
     SavedState,
+    entries_of,
     rearranged,
     said_of,
     saved_names,
@@ -215,7 +216,10 @@ class _SayWho:
         if self.state.complete is not None:
             state_dict = self.state.complete(optimizer, state_dict)
         names = self.state.names(optimizer)
-        return state_dict if names is None else {**state_dict, MADE_BY: said_of(optimizer, names)}
+        if names is None:
+            return state_dict
+        said = {**said_of(optimizer, names), "entries": entries_of(names, state_dict)}
+        return {**state_dict, MADE_BY: said}
 
 
 class _AfterLoad:

@@ -197,3 +197,24 @@ def test_a_lightning_module_configures_with_what_it_was_given(tmp_path: Path) ->
     trainer = lightning_trainer(tmp_path)
     trainer.fit(module, LOADER)
     assert trainer.lr_scheduler_configs[0].scheduler.plan.clock.total == 12
+
+
+def test_a_fault_tells_its_place_with_a_caret_wherever_it_is_shown() -> None:
+    """As the last lines of a traceback, and in what Hydra says of what it calls, which is the `repr`."""
+    with pytest.raises(layerlr.RuleError) as caught:
+        layerlr.configured("** -> lr 1e-3\n\tfreze 0 until epoch 1")
+    text = """<string>:2:2: error[LR004]: unknown statement `freze`
+        freze 0 until epoch 1
+        ^^^^^
+  help: did you mean `freeze`?"""
+    assert (str(caught.value), repr(caught.value)) == (text, f"RuleError: {text}")
+
+
+def test_a_callback_tells_of_its_rules_when_training_begins(tmp_path: Path) -> None:
+    """LightningCLI makes it while it tries what a callback may be, and would list a fault among other failures."""
+    module = lightning_module()
+    from layerlr_dsl.training.lightning import ByRules
+
+    callback = ByRules("** -> lr 1e-3\nfreze net until epoch 1")
+    with pytest.raises(layerlr.RuleError, match="did you mean `freeze`"):
+        lightning_trainer(tmp_path, callback).fit(module, LOADER)

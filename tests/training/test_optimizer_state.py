@@ -523,3 +523,42 @@ def test_a_stage_with_a_fresh_optimizer_begins_as_one_that_was_just_built(name):
     loose = [{k: v for k, v in o.state.items() if isinstance(k, str)} for o in (optimizer, fresh)]
     assert loose[0] == loose[1]
     train(model, optimizer, schedule, 1)
+
+
+@pytest.mark.parametrize("gone", [("exp_avg",), ("exp_avg_sq", "step"), ("step", "exp_avg", "exp_avg_sq")])
+def test_entries_that_were_taken_out_of_a_checkpoint_are_missed(gone):
+    """What is left of a parameter's state is of no use: it starts fresh, and the warning says why."""
+    model, optimizer, schedule = made(BROAD)
+    train(model, optimizer, schedule)
+    saved = copy.deepcopy(optimizer.state_dict())
+    place = next(iter(saved["state"]))
+    for entry in gone:
+        del saved["state"][place][entry]
+    if not saved["state"][place]:
+        del saved["state"][place]
+    _, other, _ = made(BROAD)
+    with pytest.warns(StateNotCarried, match=r"gone from the checkpoint since it was saved \(.*exp_avg"):
+        other.load_state_dict(saved)
+    assert len(by_name(other)) == len(by_name(optimizer)) - 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda state: state.pop("last_epoch"), "last_epoch"),
+        (lambda state: state.pop("plateaus"), "plateaus"),
+        (lambda state: state.update(last_epoch="x"), "last_epoch"),
+        (lambda state: state.update(_step_count=-5), "_step_count"),
+        (lambda state: state.update(steps_per_epoch=0), "steps_per_epoch"),
+        (lambda state: state.update(steps_per_epoch="x"), "steps_per_epoch"),
+        (lambda state: state.update(version=0), "another version"),
+    ],
+    ids=["no tick", "no plateaus", "no number", "negative", "no steps", "no number of steps", "version"],
+)
+def test_a_damaged_state_of_a_schedule_is_refused(damage, named):
+    """It would fail in the middle of loading, or go on somewhere else."""
+    _, _, schedule = made(BROAD)
+    state = schedule.state_dict()
+    damage(state)
+    with pytest.raises(ValueError, match=named):
+        schedule.load_state_dict(state)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 STARTERS = Path("layerlr_dsl/starters/evidence.json")
 RATES, TUNE = Path("docs/choosing-rates.md"), Path("docs/tune.md")
 THAW = Path("layerlr_dsl/catalogue/pages/LR404.md")
-STYLES = ("held", "head", "head-then-all", "gradual", "decay", "layered")
+STYLES = ("held", "lower-half", "head", "head-then-all", "gradual", "decay", "layered")
 """Arms that are a style of `layerlr init`."""
 RECIPES = {
     "lp_ft": "head-then-all",

@@ -33,6 +33,7 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
         plain     one rate: what any other style must beat (`layerlr tune` tells whether it does)
         held      one rate, and the norms' running statistics stand still
         head      the head alone
+        lower-half     one rate, and the half next to the input never trains
         head-then-all  the head alone for a while, then everything
         layered   rates that grow from the input to the head
         gradual   the head first, then one stage after the other thaws

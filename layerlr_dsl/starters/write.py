@@ -42,6 +42,18 @@ class Subject:
         return listed(cover(self.inventory, self.parts.head))
 
     @property
+    def lower_half(self) -> str | None:
+        """The first half of the body, None where it cannot be told from the rest, or shares tensors with it."""
+        halves = stages(self.inventory, self.parts, 2)
+        blocks = self.parts.blocks.members.values() if self.parts.blocks is not None else ()
+        tied = any(map(self.ties, (self.parts.rest, *blocks)))
+        return None if tied or len(halves) < 2 else halves[0].selector
+
+    def ties(self, rows: Iterable[int]) -> bool:
+        """Whether some of these parameters have further names."""
+        return any(row in self.inventory.aliases for row in rows)
+
+    @property
     def keeps_statistics(self) -> bool:
         """Whether some norms keep running statistics."""
         return bool(self.inventory.statistics)
@@ -91,6 +103,7 @@ def fitting(inventory: Inventory, styles: Iterable[str]) -> list[str]:
         "held": subject.keeps_statistics,
         "head": bool(subject.parts.head),
         "head-then-all": bool(subject.parts.head),
+        "lower-half": subject.lower_half is not None,
         "decay": bool(stages(inventory, subject.parts, 2)),
         "gradual": bool(stages(inventory, subject.parts, 2)),
     }
@@ -109,9 +122,10 @@ def _setting(weight_decay: str = "0.05") -> list[str]:
     ]
 
 
-def _no_decay(subject: Subject) -> list[str]:
+def _no_decay(subject: Subject, frozen: Sequence[int] = ()) -> list[str]:
+    """The rules for what is not decayed; none for tokens that lie among parameters that never train."""
     undecayed = _undecayed(subject, range(len(subject.inventory)), "**")
-    return [*undecayed, *_undecayed_tokens(subject.inventory)] if undecayed else []
+    return [*undecayed, *_undecayed_tokens(subject.inventory, frozen)] if undecayed else []
 
 
 def _undecayed(subject: Subject, rows: Sequence[int], selector: str) -> list[str]:
@@ -127,10 +141,12 @@ def _undecayed(subject: Subject, rows: Sequence[int], selector: str) -> list[str
     return ["", "# biases and norms are not decayed", f"{selector} where {condition} -> weight_decay 0"]
 
 
-def _undecayed_tokens(inventory: Inventory) -> list[str]:
+def _undecayed_tokens(inventory: Inventory, frozen: Sequence[int]) -> list[str]:
     """Learned tokens and positions, which have several dimensions and are no weights of a layer."""
     rows = [
-        row for row in range(len(inventory)) if is_token(inventory, row) and len(inventory.shapes[row]) > 1
+        row
+        for row in range(len(inventory))
+        if row not in frozen and is_token(inventory, row) and len(inventory.shapes[row]) > 1
     ]
     leaves = dict.fromkeys(inventory.leaves[row] for row in rows)
     if not leaves:
@@ -171,6 +187,20 @@ def _head(subject: Subject) -> tuple[int, list[str]]:
     return 30, [*body, *_undecayed(subject, subject.parts.head, "@head")]
 
 
+def _lower_half(subject: Subject) -> tuple[int, list[str]]:
+    """One rate for the upper half; the lower one never trains, which saves its part of the backward pass."""
+    body = [*_setting(), "let base = 1e-3", "", "** -> lr base"]
+    lower = subject.lower_half
+    if lower is None:
+        body += ["# this model has no parts that could be told into a lower and an upper half"]
+        return 30, [*body, *_no_decay(subject)]
+    stem = () if subject.ties(subject.parts.stem) else subject.parts.stem
+    frozen = [*([subject.stem] if stem else []), lower]
+    body += [*_no_decay(subject, stem), ""]
+    body += ["# `layerlr train --remember-features` computes what is frozen once a sample"]
+    return 30, [*body, f"freeze {', '.join(frozen)}"]
+
+
 def _head_then_all(subject: Subject) -> tuple[int, list[str]]:
     """The head alone for a while, then everything at a smaller rate."""
     if not subject.parts.head:
@@ -195,7 +225,7 @@ def _layered(subject: Subject) -> tuple[int, list[str]]:
         body.append("** -> lr base")
     rules = [f"{s.selector} -> lr base / {d}" for s, d in zip(steps, _tiers(len(steps))[1:], strict=True)]
     if parts.stem:
-        tied = any(row in subject.inventory.aliases for row in parts.stem)
+        tied = subject.ties(parts.stem)
         stem = f"{subject.stem} -> lr base / {_tiers(len(steps))[0]}"
         rules.insert(len(rules) if tied else 0, stem)  # last, it also wins for names that lie in a block
     body += rules
@@ -314,6 +344,7 @@ STYLES: dict[str, Callable[[Subject], tuple[int, list[str]]]] = {
     "plain": _plain,
     "held": _plain_held,
     "head": _head,
+    "lower-half": _lower_half,
     "head-then-all": _head_then_all,
     "layered": _layered,
     "gradual": _gradual,

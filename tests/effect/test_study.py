@@ -364,6 +364,17 @@ def test_every_arm_is_a_rule_file_without_errors_on_its_network(made: dict[str, 
     assert seen > 30
 
 
+@pytest.mark.parametrize("network", ["lite0", "minilm"])
+def test_the_frozen_lower_half_is_what_init_writes(made: dict[str, networks.Network], network: str) -> None:
+    """The arm is a file of its own, and what was seen of it is told of the style of that name."""
+    (arm,) = (arm for arm in arms.ARMS if arm.name == "lower-half")
+    own, written = (
+        bare(text(one, network, made[network], 6)).splitlines()
+        for one in (arm, replace(arm, file=None, starter="lower-half"))
+    )
+    assert [line for line in written if not line.startswith("model ")] == own
+
+
 def test_every_claim_names_arms_and_recipes_that_there_are() -> None:
     """Otherwise it would silently never be tested."""
     names = {arm.name for arm in arms.ARMS}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +208,8 @@ def test_muon_gets_the_matrices_of_the_blocks_and_nothing_else(vit: Inventory) -
 
 def test_every_style_but_the_plain_one_says_what_tells_whether_it_pays(vit: Inventory) -> None:
     """None is sure to beat one rate, and a file that is kept should say so."""
-    said = {style for style in STYLES if "`layerlr tune` tells" in starter(vit, style, "timm:vit", True)}
+    texts = {style: starter(vit, style, "timm:vit", True).replace("\n# ", " ") for style in STYLES}
+    said = {style for style, text in texts.items() if "`layerlr tune` tells" in text}
     assert said == set(STYLES) - {"plain"}
 
 
@@ -267,3 +270,15 @@ def test_a_style_says_what_was_seen_of_it_and_the_plain_one_that_it_comes_first(
     inventory = Inventory.of(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)))
     assert "Against one tuned rate in this project's study" in starter(inventory, "decay", "python:a:b", True)
     assert "One rate for everything comes first" in starter(inventory, "plain", "python:a:b", True)
+
+
+def test_the_lower_half_is_frozen_from_the_input_on(vit: Inventory) -> None:
+    """Tokens and positions too, or the backward pass would go down to them and the freeze save nothing."""
+    text = starter(vit, "lower-half", "timm:vit", True)
+    frozen = "class_token, conv_proj, encoder.pos_embedding, encoder.layers.encoder_layer_{0..5}"
+    assert text.splitlines()[-1] == f"freeze {frozen}"
+    (phase,) = _findings(text, vit)[0].phases
+    sizes = {name: math.prod(vit.shapes[row]) for row, name in enumerate(vit.names)}
+    upper = sum(size for name, size in sizes.items() if re.search(r"layer_([6-9]|1.)\.|ln|heads", name))
+    lower = sum(size for name, size in sizes.items() if re.search(r"layer_[0-5]\.ln", name))
+    assert phase.trainable_share == pytest.approx((upper - lower) / sum(sizes.values()))

@@ -25,6 +25,7 @@ module.exports = (vscode) => {
   const completionItem = (item) => {
     const made = new vscode.CompletionItem(item.label, item.kind - 1);
     made.detail = item.detail;
+    made.sortText = item.sortText;
     made.filterText = item.filterText;
     made.insertText = item.textEdit.newText;
     made.range = range(item.textEdit.range);
@@ -56,6 +57,7 @@ module.exports = (vscode) => {
     return made;
   };
 
+  const tokens = (t) => new vscode.SemanticTokens(new Uint32Array(t.data));
   const hover = (h) => new vscode.Hover(new vscode.MarkdownString(h.contents.value), h.range && range(h.range));
   const textEdit = (e) => new vscode.TextEdit(range(e.range), e.newText);
 
@@ -70,6 +72,7 @@ module.exports = (vscode) => {
     workspaceEdit,
     codeAction,
     inlayHint,
+    tokens,
     hover,
     textEdit,
   };

@@ -1,6 +1,13 @@
 // The picture of a rule file beside its text: the page of `layerlr view`, from the language server.
 "use strict";
 
+const { readFileSync } = require("fs");
+const path = require("path");
+
+const HOST = readFileSync(path.join(__dirname, "host.js"), "utf8");
+const STYLE = `:root { --paper: var(--vscode-editor-background); --ink: var(--vscode-editor-foreground); --focus: var(--vscode-focusBorder); }
+body.vscode-high-contrast { --line: var(--vscode-contrastBorder); --soft: var(--vscode-editor-foreground); }`;
+
 module.exports = (vscode) => {
   /** The pages that are open, by document. ask(method, params): a request to the server, as it is at present. */
   class Previews {
@@ -10,49 +17,94 @@ module.exports = (vscode) => {
     }
 
     /** Show the picture of a document, in a column beside it. */
-    async show(document) {
-      const uri = String(document.uri);
-      const there = this.panels.get(uri);
+    async show(uri) {
+      const there = this.panels.get(String(uri));
       if (there) return there.panel.reveal(undefined, true);
-      const name = uri.split("/").pop();
-      const panel = vscode.window.createWebviewPanel(
-        "layerlr.preview",
-        `Network of ${decodeURIComponent(name)}`,
-        { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
-        { enableScripts: true, retainContextWhenHidden: true, localResourceRoots: [] }
-      );
-      const one = { panel, drawn: false, filled: false };
-      this.panels.set(uri, one);
-      panel.onDidDispose(() => this.panels.delete(uri));
-      panel.webview.html = waiting("drawing ...");
-      await this.fill(uri, one);
+      const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+      await this.hold(vscode.window.createWebviewPanel("layerlr.preview", "", place, { retainContextWhenHidden: true }), uri);
+    }
+
+    /** A panel from before the window was loaded again. */
+    async restore(panel, state) {
+      if (!state || this.panels.has(state.uri)) return panel.dispose();
+      const uri = vscode.Uri.parse(state.uri);
+      await vscode.workspace.openTextDocument(uri).then(() => this.hold(panel, uri), () => panel.dispose());
+    }
+
+    /** Files that have new names keep their pictures. */
+    async renamed(files) {
+      for (const { oldUri, newUri } of files) {
+        const one = this.panels.get(String(oldUri));
+        if (!one) continue;
+        this.panels.delete(String(oldUri));
+        this.name(one, newUri);
+        await this.fill(one);
+      }
+    }
+
+    async hold(panel, uri) {
+      const one = { panel, uri, drawn: false, filled: false };
+      this.name(one, uri);
+      panel.webview.options = { enableScripts: true, localResourceRoots: [] };
+      panel.onDidDispose(() => this.panels.delete(String(one.uri)));
+      panel.webview.onDidReceiveMessage(({ rule }) => rule && this.reveal(one.uri, rule));
+      await this.fill(one);
+    }
+
+    name(one, uri) {
+      one.uri = uri;
+      one.panel.title = `Network of ${uri.path.split("/").pop()}`;
+      this.panels.set(String(uri), one);
     }
 
     /** Say what is new after a document was saved, if its picture is shown. */
-    async renew(uri) {
-      const one = this.panels.get(uri);
-      if (!one) return;
-      if (!one.filled) return this.fill(uri, one);
-      const news = await this.ask("layerlr/news", { uri, drawn: one.drawn }).catch(() => null);
-      if (!news || this.panels.get(uri) !== one) return;
+    async renew(one) {
+      if (!one.filled) return this.fill(one);
+      const news = await this.ask("layerlr/news", { uri: String(one.uri), drawn: one.drawn }).catch(() => null);
+      if (!news || !this.shows(one)) return;
       one.drawn = one.drawn || Boolean(news.drawing);
       one.panel.webview.postMessage(news);
     }
 
     /** An included file counts for every picture. */
     async renewAll() {
-      await Promise.all([...this.panels.keys()].map((uri) => this.renew(uri)));
+      await Promise.all([...this.panels.values()].map((one) => this.renew(one)));
     }
 
-    async fill(uri, one) {
-      const page = await this.ask("layerlr/page", { uri }).catch(() => null);
-      if (this.panels.get(uri) !== one) return;
-      one.filled = Boolean(page);
-      one.drawn = Boolean(page) && !page.includes("nothing can be drawn yet");
-      one.panel.webview.html = page || waiting("The language server does not answer. Save the file to try again.");
+    async fill(one) {
+      this.write(one, waiting("drawing ..."));
+      const found = await this.ask("layerlr/page", { uri: String(one.uri) }).then(
+        (page) => ({ page, why: "open the file to see its network" }),
+        (fault) => ({ page: null, why: `nothing is drawn: ${fault.message}` })
+      );
+      if (!this.shows(one)) return;
+      one.filled = Boolean(found.page);
+      one.drawn = one.filled && !found.page.includes("nothing can be drawn yet");
+      this.write(one, found.page || waiting(found.why));
+    }
+
+    shows(one) {
+      return this.panels.get(String(one.uri)) === one;
+    }
+
+    write(one, page) {
+      const uri = JSON.stringify(String(one.uri)).replace(/</g, "\\u003c");
+      one.panel.webview.html = page.replace("<body>", () => `<body><style>${STYLE}</style><script>${HOST}host(${uri});</script>`);
+    }
+
+    /** Show the statement of a rule, `FILE:LINE`, where its file is beside the one that is drawn or below. */
+    async reveal(uri, rule) {
+      const [, file, line] = /^(.*):(\d+)$/.exec(rule) || [];
+      if (!file) return;
+      const written = uri.path.endsWith(`/${file}`) ? uri : vscode.Uri.joinPath(uri, "..", file);
+      const found = vscode.window.visibleTextEditors.find((editor) => String(editor.document.uri) === String(written));
+      const range = new vscode.Range(new vscode.Position(line - 1, 0), new vscode.Position(line - 1, 0));
+      const options = { selection: range, preserveFocus: true, viewColumn: found ? found.viewColumn : vscode.ViewColumn.One };
+      await vscode.window.showTextDocument(written, options).then(undefined, () => {});
     }
   }
 
-  const waiting = (text) => `<!doctype html><meta charset="utf-8"><body><p>${text}</p></body>`;
+  const escaped = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  const waiting = (text) => `<!doctype html><meta charset="utf-8"><body><p>${escaped(text)}</p></body>`;
   return { Previews };
 };

@@ -11,6 +11,7 @@ class Connection {
     this.nextId = 1;
     this.buffer = Buffer.alloc(0);
     this.ended = false;
+    this.lastWords = "";
     const end = (why) => {
       if (this.ended) return;
       this.ended = true;
@@ -19,14 +20,24 @@ class Connection {
       onEnd(why);
     };
     this.process = spawn(command[0], command.slice(1), { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
-    this.process.on("error", (fault) => end(`${command[0]} cannot be started: ${fault.message}`));
-    this.process.on("exit", (status) => end(`the language server ended with status ${status}`));
+    this.process.on("error", (fault) =>
+      end(fault.code === "ENOENT" ? `there is no \`${command[0]}\` to run` : `\`${command[0]}\` cannot be run: ${fault.message}`)
+    );
+    this.process.stderr.on("data", (text) => (this.lastWords = (this.lastWords + text).slice(-2000)));
+    // What it said last comes a little later, on a stream of its own.
+    this.process.on("exit", (status, signal) => setTimeout(() => end(this.farewell(status, signal)), 100));
     this.process.stdin.on("error", () => {});
     this.process.stdout.on("data", (data) => this.receive(data));
   }
 
   get log() {
     return this.process.stderr;
+  }
+
+  /** Why it is gone, with the last line that it said. */
+  farewell(status, signal) {
+    const said = this.lastWords.trim().split("\n").pop();
+    return `the language server ended with ${signal || `status ${status}`}${said ? ` (${said})` : ""}`;
   }
 
   notify(method, params) {

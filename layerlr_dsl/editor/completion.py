@@ -76,8 +76,11 @@ def _for_context(session: Session, at: Context) -> Iterator[Suggestion]:
     if at.statement in ("model", "include") and "STRING" in at.accepted:
         yield from (_models if at.statement == "model" else _paths)(session, at)
         return
+    own = _BY_ROLE[at.role](session, at)
+    if at.role == "value":  # names are more often meant than `true` and `from`
+        yield from own
     yield from _words_of_the_language(at)
-    yield from _BY_ROLE[at.role](session, at)
+    yield from own
 
 
 def _words(at: Context, words: dict[str, str], kind: str) -> Iterator[Suggestion]:

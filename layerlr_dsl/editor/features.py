@@ -142,7 +142,7 @@ async def completion(server: Server, params: types.CompletionParams) -> types.Co
         return None
     offset = _offset(session, params.position)
     found = completing.suggestions(session, offset)
-    items = [wire.completion_item(session, suggestion, offset) for suggestion in found]
+    items = [wire.completion_item(session, one, offset, place) for place, one in enumerate(found)]
     return types.CompletionList(is_incomplete=len(found) >= completing.MOST, items=items)
 
 

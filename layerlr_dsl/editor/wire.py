@@ -136,12 +136,16 @@ def _range(session: Session, start: int, end: int) -> dict[str, Any]:
 # ---------------------------------------------------------------- the rest
 
 
-def completion_item(session: Session, suggestion: Suggestion, offset: int) -> types.CompletionItem:
+def completion_item(
+    session: Session, suggestion: Suggestion, offset: int, place: int
+) -> types.CompletionItem:
+    """`place` is that in the list: editors sort by it, and layer 10 comes behind layer 9."""
     new = suggestion.text or suggestion.label
     return types.CompletionItem(
         label=suggestion.label,
         kind=_COMPLETION_KINDS[suggestion.kind],
         detail=suggestion.detail or None,
+        sort_text=f"{place:04}",
         filter_text=new,
         text_edit=types.TextEdit(range_between(session, suggestion.start, offset), new),
     )

@@ -113,7 +113,7 @@ def test_an_unwritable_target_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node to run the extension's client")
 def test_the_client_speaks_with_the_server(folder: Path) -> None:
-    """Run in Node with a stand-in for the editor: findings, fixes, hover, completion, hints, layout, picture."""
+    """Run in Node with a stand-in for the editor: findings, fixes, hover, completion, hints, colours, picture, and trouble."""
     script = Path(__file__).with_name("vscode_session.js")
     command = ["node", str(script), str(folder), str(EXTENSION), sys.executable, "-m", "layerlr_dsl", "lsp"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -136,3 +136,11 @@ def test_the_client_speaks_with_the_server(folder: Path) -> None:
     }
     assert preview["mended"] == {"found": [], "stale": "", "drawn": True}
     assert (preview["panels"], preview["revealed"]) == (1, 1)
+    assert said["tokens"] > 0
+    assert said["tokens"] % 5 == 0
+    troubles = said["troubles"]
+    assert troubles["restarted"]
+    ((text, answers),) = troubles["warnings"]
+    assert text.startswith("layerlr: there is no `no-such-layerlr` to run.")
+    assert answers == ["Open Settings", "Show Log", "Restart"]
+    assert "there is no `no-such-layerlr` to run" in troubles["missing"]

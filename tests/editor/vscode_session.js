@@ -1,6 +1,7 @@
 // Runs the extension in Node against a stand-in for the editor's interfaces, and prints what it did as JSON.
 "use strict";
 
+const children = require("child_process");
 const Module = require("module");
 const path = require("path");
 const [, , folder, extension, ...command] = process.argv;
@@ -22,7 +23,7 @@ class Uri {
   constructor(text) {
     this.text = text;
     this.scheme = text.split(":")[0];
-    this.fsPath = text.replace("file://", "");
+    this.fsPath = this.path = text.replace("file://", "");
   }
   toString() {
     return this.text;
@@ -71,10 +72,15 @@ class WorkspaceEdit {
 const providers = {};
 const commands = {};
 const panels = [];
-const events = { open: new EventEmitter(), close: new EventEmitter(), change: new EventEmitter(), save: new EventEmitter() };
+const warnings = [];
+const status = { dispose() {} };
+const events = { open: new EventEmitter(), close: new EventEmitter(), change: new EventEmitter(), save: new EventEmitter(), settings: new EventEmitter() };
 let published = null;
 const arrived = new EventEmitter();
 const nothing = { dispose() {} };
+const servers = [];
+const spawn = children.spawn;
+children.spawn = (...asked) => servers[servers.push(spawn(...asked)) - 1];
 const settings = { command, root: "", epochs: null, stepsPerEpoch: null };
 const file = Uri.parse(`file://${path.join(folder, "a.lr")}`);
 const document = { uri: file, languageId: "layerlr", version: 1, getText: () => document.text };
@@ -98,6 +104,10 @@ const vscode = {
   MarkdownString: record("value"),
   Hover: record("contents", "range"),
   TextEdit: record("range", "newText"),
+  SemanticTokens: record("data"),
+  SemanticTokensLegend: record("tokenTypes", "tokenModifiers"),
+  LanguageStatusSeverity: { Information: 0, Warning: 1, Error: 2 },
+  ProgressLocation: { Window: 10 },
   commands: {
     registerCommand: (name, run) => {
       commands[name] = run;
@@ -113,6 +123,7 @@ const vscode = {
       const panel = { title, place, options, messages: [], revealed: 0, onDidDispose: (react) => (panel.close = react) };
       panel.reveal = () => (panel.revealed += 1);
       panel.webview = {
+        onDidReceiveMessage: () => nothing,
         html: "",
         postMessage: (news) => {
           panel.messages.push(news);
@@ -123,7 +134,9 @@ const vscode = {
       return panel;
     },
     createOutputChannel: () => ({ append() {}, appendLine() {}, dispose() {} }),
-    showWarningMessage: (text) => process.stderr.write(`${text}\n`),
+    showWarningMessage: async (text, ...answers) => void warnings.push([text, answers]),
+    registerWebviewPanelSerializer: () => nothing,
+    withProgress: (shown, run) => run(),
   },
   workspace: {
     isTrusted: true,
@@ -135,7 +148,8 @@ const vscode = {
     onDidChangeTextDocument: events.change.event,
     onDidSaveTextDocument: events.save.event,
     onDidGrantWorkspaceTrust: () => nothing,
-    onDidChangeConfiguration: () => nothing,
+    onDidChangeConfiguration: events.settings.event,
+    onDidRenameFiles: () => nothing,
     createFileSystemWatcher: () => ({
       onDidChange: () => nothing,
       onDidCreate: () => nothing,
@@ -145,6 +159,7 @@ const vscode = {
   },
   languages: new Proxy(
     {
+      createLanguageStatusItem: () => status,
       createDiagnosticCollection: () => ({
         set(uri, found) {
           published = found;
@@ -177,7 +192,7 @@ const waitFor = (wanted) =>
 async function preview() {
   await commands["layerlr.preview"]();
   const [panel] = panels;
-  const first = { title: panel.title, scripts: panel.options.enableScripts, html: panel.webview.html };
+  const first = { title: panel.title, scripts: panel.webview.options.enableScripts, html: panel.webview.html };
   const save = async (text) => {
     const all = new Range(new Position(0, 0), new Position(99, 0));
     document.text = text;
@@ -194,6 +209,28 @@ async function preview() {
   await commands["layerlr.preview"]();
   panel.close();
   return { first, broken, mended, panels: panels.length, revealed: panel.revealed };
+}
+
+const until = async (holds) => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+};
+
+// Ends the server, takes its command away and takes the trust away; what a person sees of each.
+async function troubles() {
+  const change = async (severity, detail) => {
+    events.settings.fire({ affectsConfiguration: () => true });
+    await until(() => status.severity === severity && status.detail.includes(detail));
+  };
+  servers[0].kill("SIGKILL");
+  await until(() => servers.length === 2 && status.text === "layerlr: running");
+  const restarted = warnings.length === 0;
+  settings.command = ["no-such-layerlr", "lsp"];
+  await change(2, "no-such-layerlr");
+  await commands["layerlr.preview"]();
+  const missing = panels[panels.length - 1].webview.html;
+  vscode.workspace.isTrusted = false;
+  await change(1, "trusted");
+  return { restarted, warnings, missing };
 }
 
 async function main() {
@@ -219,9 +256,12 @@ async function main() {
   said.hints = (await providers.registerInlayHintsProvider.provideInlayHints(document, whole)).map((h) => h.label);
   said.symbols = (await providers.registerDocumentSymbolProvider.provideDocumentSymbols(document)).map((s) => s.name);
   said.format = (await providers.registerDocumentFormattingEditProvider.provideDocumentFormattingEdits(document, { tabSize: 4, insertSpaces: true }))[0].newText;
+  said.tokens = (await providers.registerDocumentSemanticTokensProvider.provideDocumentSemanticTokens(document)).data.length;
   said.preview = await preview();
+  said.troubles = await troubles();
   await deactivate();
-  process.stdout.write(JSON.stringify(said));
+  // What is left in a pipe is lost when the process exits.
+  await new Promise((resolve) => process.stdout.write(JSON.stringify(said), resolve));
 }
 
 main().then(

@@ -6,6 +6,7 @@ const { Connection } = require("./protocol");
 const convert = require("./convert")(vscode);
 
 const LANGUAGE = "layerlr";
+const PATIENCE = 60_000;
 const CAPABILITIES = {
   general: { positionEncodings: ["utf-16"] },
   window: { workDoneProgress: true },
@@ -44,7 +45,7 @@ class Client {
       if (!this.stopping) this.onEnd(why);
     });
     this.connection.log.on("data", (text) => this.output.append(String(text)));
-    const able = await this.connection.request("initialize", {
+    const able = await this.answered("initialize", {
       processId: process.pid,
       rootUri: folder ? String(folder.uri) : null,
       capabilities: CAPABILITIES,
@@ -57,6 +58,13 @@ class Client {
     this.connection.notify("initialized", {});
     this.follow();
     this.provide(able.capabilities);
+  }
+
+  /** The answer to a request that nothing can go on without. */
+  answered(method, params) {
+    const late = (resolve, reject) =>
+      setTimeout(reject, PATIENCE, new Error(`the language server does not answer within ${PATIENCE / 1000} seconds`));
+    return Promise.race([this.connection.request(method, params), new Promise(late)]);
   }
 
   async stop() {

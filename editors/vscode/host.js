@@ -14,7 +14,7 @@ function host(uri) {
   const written = new Map();
   const follow = () => {
     for (const rule of [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])) {
-      if (!rule.media || !rule.media.mediaText.includes("prefers-color-scheme")) continue;
+      if (!rule.media) continue;
       if (!written.has(rule)) written.set(rule, rule.media.mediaText);
       const met = (whole, wanted) => ((wanted === "dark") === dark() ? "(min-width: 0px)" : "(max-width: 0px)");
       rule.media.mediaText = written.get(rule).replace(/\(prefers-color-scheme: *(dark|light)\)/g, met);

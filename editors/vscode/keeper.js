@@ -14,15 +14,16 @@ const UNTRUSTED = "this folder is not trusted, so the language server is off: tr
 class Keeper {
   /** onSeen is told of each document that is opened or saved; onChange of a server that came or went. */
   constructor(output, onSeen, onChange) {
-    Object.assign(this, { output, onSeen, onChange, client: null, why: "it has not been started", ends: [] });
+    Object.assign(this, { output, onSeen, onChange, client: null, why: "", ends: [] });
     this.turn = Promise.resolve();
     this.status = vscode.languages.createLanguageStatusItem("layerlr.server", LANGUAGE);
     this.status.name = "layerlr";
     this.status.command = { command: "layerlr.restart", title: "Restart" };
   }
 
-  /** Ask the server. Rejects with the reason why there is no answer. */
+  /** Ask the server, once it has started. Rejects with the reason why there is no answer. */
   async request(method, params) {
+    await this.turn;
     if (!this.client) throw new Error(this.why);
     return this.client.connection.request(method, params);
   }

@@ -8,6 +8,12 @@ const HOST = readFileSync(path.join(__dirname, "host.js"), "utf8");
 const STYLE = `:root { --paper: var(--vscode-editor-background); --ink: var(--vscode-editor-foreground); --focus: var(--vscode-focusBorder); }
 body.vscode-high-contrast { --line: var(--vscode-contrastBorder); --soft: var(--vscode-editor-foreground); }`;
 
+/** A page with what lets it live in VS Code. */
+function dressed(page, uri) {
+  const text = JSON.stringify(uri).replace(/</g, "\\u003c");
+  return page.replace("<body>", () => `<body><style>${STYLE}</style><script>${HOST}host(${text});</script>`);
+}
+
 module.exports = (vscode) => {
   /** The pages that are open, by document. ask(method, params): a request to the server, as it is at present. */
   class Previews {
@@ -43,7 +49,7 @@ module.exports = (vscode) => {
     }
 
     async hold(panel, uri) {
-      const one = { panel, uri, drawn: false, filled: false };
+      const one = { panel, uri, drawn: false, filled: false, filling: false };
       this.name(one, uri);
       panel.webview.options = { enableScripts: true, localResourceRoots: [] };
       panel.onDidDispose(() => this.panels.delete(String(one.uri)));
@@ -72,11 +78,14 @@ module.exports = (vscode) => {
     }
 
     async fill(one) {
+      if (one.filling) return;
+      one.filling = true;
       this.write(one, waiting("drawing ..."));
       const found = await this.ask("layerlr/page", { uri: String(one.uri) }).then(
         (page) => ({ page, why: "open the file to see its network" }),
         (fault) => ({ page: null, why: `nothing is drawn: ${fault.message}` })
       );
+      one.filling = false;
       if (!this.shows(one)) return;
       one.filled = Boolean(found.page);
       one.drawn = one.filled && !found.page.includes("nothing can be drawn yet");
@@ -88,8 +97,7 @@ module.exports = (vscode) => {
     }
 
     write(one, page) {
-      const uri = JSON.stringify(String(one.uri)).replace(/</g, "\\u003c");
-      one.panel.webview.html = page.replace("<body>", () => `<body><style>${STYLE}</style><script>${HOST}host(${uri});</script>`);
+      one.panel.webview.html = dressed(page, String(one.uri));
     }
 
     /** Show the statement of a rule, `FILE:LINE`, where its file is beside the one that is drawn or below. */
@@ -106,5 +114,5 @@ module.exports = (vscode) => {
 
   const escaped = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
   const waiting = (text) => `<!doctype html><meta charset="utf-8"><body><p>${escaped(text)}</p></body>`;
-  return { Previews };
+  return { Previews, dressed };
 };

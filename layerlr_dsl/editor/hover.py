@@ -156,7 +156,7 @@ class _Asker:
         rules = self.session.checker.rules
         if mention.kind == "let":
             value = rules.lets.get(mention.name) if rules is not None else None
-            return f"```layerlr\nlet {mention.name} = {_written(value)}\n```{self._worth(value)}"
+            return f"```layerlr\nlet {mention.name} = {_written(value)}\n```{self._worth(value)}{self._course(value)}"
         home = definition(self.session, mention)
         if mention.kind == "optimizer":
             return None if home is None else f"```layerlr\n{home.statement.span.excerpt}\n```"
@@ -170,6 +170,11 @@ class _Asker:
             return ""
         worth = self._evaluated(value)
         return f"\n= {worth}" if worth else ""
+
+    def _course(self, value: s.Expression | None) -> str:
+        """What a value that moves comes to over the run."""
+        table = None if value is None else self._table(value.span)
+        return f"\n\n{table}" if table else ""
 
     def _value(self, node: s.Expression) -> str | None:
         worth = self._evaluated(node)

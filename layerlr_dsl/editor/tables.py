@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from layerlr_dsl.language.expressions import Fault
+from layerlr_dsl.language.expressions import Fault, Scope, Value
 from layerlr_dsl.language.patterns import Bindings
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.clock import UnknownTime
 from layerlr_dsl.plan.course import Effect
-from layerlr_dsl.plan.moving import Moving
+from layerlr_dsl.plan.moving import Moving, fold
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.stages import Stretch
 from layerlr_dsl.tools.numbers import spelled
@@ -30,7 +30,24 @@ class ValueTable:
 
 
 def tables(plan: Plan) -> Iterator[ValueTable]:
-    """Of every value of a rule that is not the same for all parameters at all times, in the order of the file."""
+    """Of every `let` that moves, and of every value of a rule that is not the same everywhere and always."""
+    yield from _of_lets(plan)
+    yield from _of_rules(plan)
+
+
+def _of_lets(plan: Plan) -> Iterator[ValueTable]:
+    """Over the whole run; what a `let` makes of captures and parameters is said where a rule names it."""
+    lets = plan.rules.lets
+    for name in sorted(lets.moving):
+        try:
+            values = tuple(_over_time(plan, fold(lets[name], Scope(lets), lets, stage=0)))
+        except (Fault, UnknownTime):
+            continue
+        yield ValueTable(lets[name].span, tuple(_SHARES), (values,))
+
+
+def _of_rules(plan: Plan) -> Iterator[ValueTable]:
+    """In the order of the file."""
     by_setting: dict[int, dict[tuple[Any, ...], Effect]] = {}
     for cascade in plan.cascades:
         for effect in cascade.effects:
@@ -67,19 +84,17 @@ def _table(plan: Plan, effects: list[Effect]) -> ValueTable | None:
 
 def _row(plan: Plan, names: list[str], effect: Effect, moving: bool) -> tuple[str, ...]:
     bound = dict(effect.bindings)
-    return (*(str(bound[name]) for name in names), *_values(plan, effect, moving))
+    values = _over_time(plan, effect.value) if moving else [spelled(effect.value, 4)]
+    return (*(str(bound[name]) for name in names), *values)
 
 
-def _values(plan: Plan, effect: Effect, moving: bool) -> Iterator[str]:
-    if not moving:
-        yield spelled(effect.value, 4)
-        return
+def _over_time(plan: Plan, value: Value | Moving) -> Iterator[str]:
     stretches = plan.timeline.stretches({})
     for share in _SHARES.values():
-        value = effect.value
-        if isinstance(value, Moving):
-            value = value.at(_tick(stretches[value.stage], share), stretches)
-        yield spelled(value, 4)
+        at = value
+        if isinstance(at, Moving):
+            at = at.at(_tick(stretches[at.stage], share), stretches)
+        yield spelled(at, 4)
 
 
 def _tick(stretch: Stretch, share: float) -> int:

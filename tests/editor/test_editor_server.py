@@ -268,6 +268,30 @@ def test_a_value_that_moves_is_shown_over_time(client: Client) -> None:
     assert shown[3].endswith("| 0 |")
 
 
+def test_a_let_that_moves_is_shown_over_the_run(client: Client) -> None:
+    """Where it is written and where it is named; not where a length is not known."""
+    text = 'model "m.json"\nepochs 10\nlet warm = ramp((0%, 0), (5 epochs, 1))\nlet late = step / 10\n** -> lr warm\n'
+    uri = client.open("let.lr", text)
+    client.settled(uri)
+    table = ["| start | 25% | 50% | 75% | end |", "|---|---|---|---|---|", "| 0 | 0.4 | 1 | 1 | 1 |"]
+    for line, column in ((2, 5), (4, 10)):
+        assert hover(client, uri, line, column).splitlines()[-3:] == table
+    assert hover(client, uri, 3, 5).splitlines()[-1] == "```"
+
+
+def test_lists_are_sorted_as_the_server_means_them(client: Client) -> None:
+    """The options that matter come first, and layer 10 behind layer 9: editors sort by `sortText`."""
+    uri = client.open("sorted.lr", 'model "m.json"\noptimizer adamw\nlet zeal = 1\n** -> \n** -> lr \n')
+    client.settled(uri)
+
+    def labels(line: int, column: int) -> list[str]:
+        items = client.at("completion", uri, line, column)["items"]
+        return [item["label"] for item in sorted(items, key=lambda item: item["sortText"])]
+
+    assert labels(3, 6)[:2] == ["lr", "betas"]
+    assert labels(4, 9)[0] == "zeal"
+
+
 def test_a_statement_with_an_error_is_hovered_and_left_for_definitions(client: Client) -> None:
     """Its words are known by themselves: a let, a group, an option."""
     text = "let base = 1e-3\ngroup stem = layers.0\n@stem -> lr base base, momentum 2 2\n"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
@@ -90,9 +91,26 @@ class Open:
 
 
 class Protocol(LanguageServerProtocol):
-    """Keeps texts itself: pygls' own copies end lines where the protocol does not."""
+    """Keeps texts itself: pygls' own copies end lines where the protocol does not. Answers every request."""
 
     _server: Server
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """A request that cannot be read is answered all the same: its client waits."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException as fault:
+            if "method" in data and "id" in data:
+                self._send_response(data["id"], error=fault.to_response_error())
+            raise
+
+    def handle_message(self, message: Any) -> None:
+        """A request that comes behind `shutdown` is refused aloud."""
+        if self._shutdown and hasattr(message, "method") and hasattr(message, "id"):
+            fault = JsonRpcInvalidRequest("the server is shutting down")
+            self._send_response(message.id, error=fault.to_response_error())
+            return
+        super().handle_message(message)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:

@@ -633,6 +633,23 @@ def test_leaving_without_a_word_is_a_failure(folder: Path) -> None:
     assert Client(folder).leave() == 1
 
 
+def test_a_request_that_nobody_can_read_is_answered(client: Client) -> None:
+    """With an error, so that its client does not wait for ever; the server goes on."""
+    for method, params in (("textDocument/hover", {"neither": 1}), ("textDocument/nonsense", {})):
+        with pytest.raises(Failed):
+            client.request(method, params)
+    assert "learning rate" in hover(client, client.open("on.lr", "** -> lr 1\n"), 0, 7)
+
+
+def test_a_request_behind_shutdown_is_refused(folder: Path) -> None:
+    """As the protocol wants it; `exit` then ends well."""
+    client = Client(folder)
+    client.request("shutdown", None)
+    with pytest.raises(Failed, match="shutting down"):
+        client.request("layerlr/settled", {"uri": "file:///x.lr"})
+    assert client.leave() == 0
+
+
 def test_a_server_whose_client_is_gone_ends_with_its_processes(folder: Path) -> None:
     """Closing standard input is enough; nothing is left running."""
     client = Client(folder)

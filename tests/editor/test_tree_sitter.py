@@ -289,6 +289,23 @@ def test_zed_gets_an_extension_with_a_grammar_it_can_fetch(tmp_path: Path, langu
     assert {"@string.regex", "@variable.special"} <= set(query.split())
 
 
+def test_the_scanner_calls_what_web_assembly_grammars_may_call(tmp_path: Path) -> None:
+    """Zed and browsers give a grammar these functions of C; one that names another does not load."""
+    if shutil.which("nm") is None:
+        pytest.skip("needs nm")
+    assert COMPILER is not None
+    made = tmp_path / "scanner.o"
+    plain = ["-O0", "-fPIC", "-fno-builtin", "-fno-stack-protector", "-U_FORTIFY_SOURCE"]
+    source = FOLDER / "src" / "scanner.c"
+    subprocess.run(
+        [COMPILER, *plain, "-I", str(FOLDER / "src"), "-c", str(source), "-o", str(made)], check=True
+    )
+    named = subprocess.run(["nm", "-u", str(made)], capture_output=True, text=True, check=True).stdout
+    called = {word.lstrip("_") for word in named.split() if len(word) > 1} - {"GLOBAL_OFFSET_TABLE_"}
+    assert called
+    assert called <= {"calloc", "free", "memchr", "memcmp", "memcpy", "memmove", "memset", "strcmp", "strlen"}
+
+
 def _new(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder

@@ -56,6 +56,9 @@ static bool opens_statement(const char *word) {
   return false;
 }
 
+// What ends the search for an arrow. No strchr: editors that run grammars as WebAssembly have few functions of C.
+static bool ends_search(int32_t sign) { return sign == 0 || sign == '\n' || sign == '#' || sign == '"' || sign == '/'; }
+
 // Whether the line ahead can only be a statement of its own, so that a parenthesis before it was never closed.
 static bool is_statement_ahead(TSLexer *lexer) {
   char word[12] = "";
@@ -67,7 +70,7 @@ static bool is_statement_ahead(TSLexer *lexer) {
   if (lexer->lookahead == ' ' && opens_statement(word)) return true;
   // What stands in a text, a regular expression or a comment is no arrow.
   int32_t before = 0;
-  while (lexer->lookahead != 0 && strchr("\n#\"/", lexer->lookahead < 128 ? (int)lexer->lookahead : ' ') == NULL) {
+  while (!ends_search(lexer->lookahead)) {
     if (before == '-' && lexer->lookahead == '>') return true;
     before = lexer->lookahead;
     lexer->advance(lexer, false);

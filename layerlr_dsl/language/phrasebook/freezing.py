@@ -61,6 +61,11 @@ FREEZING: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
+        rf"(?:train|only|tune|fine-?tune)\s+(?P<rest>{LIST}(?:\s*(?:,|\band\b)\s*{NAME})*)",
+        "what trains is what is not frozen",
+        lambda found: f"freeze ** except {', '.join(re.split(r' *(?:,|and ) *', found['rest']))}",
+    ),
+    phrase(
         rf"(?:linear\s+prob(?:e|ing)|head\s+only|train\s+head)(?:\s+(?P<rest>{LIST}))?",
         "a linear probe freezes all but the head",
         lambda found: f"freeze ** except {found['rest'] or 'HEAD'}",
@@ -305,7 +310,7 @@ FREEZING: tuple[Phrase, ...] = (
     ),
     phrase(
         rf"(?:un)?freeze\s+(?:(?:until|up\s+to|before|below|above|behind)\s+|(?:everything|all|(?:all\s+)?(?:the\s+)?layers?)\s+(?:before|below|after|above|behind|up\s+to|until)\s+)(?P<name>{PLAIN})"
-        rf"|(?:(?:un)?freeze\s+)?(?:from\s+)?{PLAIN}\s*(?:\bto\b|\bthrough\b|:|-)\s*{PLAIN}",
+        rf"|(?:(?:un)?freeze\s+)?(?:from\s+)?{PLAIN}\s*(?:\bto\b|\bthrough\b|:(?=\w)|\s-\s)\s*{PLAIN}",
         "which layers lie before or between others is not known to a selector",
         None,
         "list them with commas, as the model names them; `layerlr inspect` lists them in their order",

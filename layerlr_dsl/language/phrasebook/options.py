@@ -15,6 +15,13 @@ OPTIONS: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
+        rf"(?P<option>lr|learning_rate|weight_decay|wd)\s*[:=]?\s*(?P<value>\d[\d.]*(?:e-?\d+)?)\s+(?:except|but\s+not)(?:\s+(?:for|on))?\s+(?P<names>{LIST})",
+        "a rule has a selector, and what it leaves out follows `except`",
+        lambda found: (
+            f"** except {found['names']} -> {OPTION.get(found['option'], found['option'])} {found['value']}"
+        ),
+    ),
+    phrase(
         r"[^\n]*->\s*\w+\s+[\d.]+(?:e-?\d+)?\s*(?:%|x|times)?\s*(?:of|the)\s.+",
         "a value cannot ask what another layer has",
         None,

@@ -55,7 +55,7 @@ PLAIN = (
     r"|layers?|first|last|all)\b)[A-Za-z_*][\w.*]*"
 )
 LAYER = (
-    r"(?!(?:\w*epochs?|\w*steps?|steps_per_epoch|version|warm_?up|lr|learning_rate|weight_decay|wd|decay|momentum|eps|betas"
+    r"(?!(?:\w*epochs?|\w*steps?|steps_per_epoch|version|warm_?up\w*|lr|learning_rate|weight_decay|wd|decay|momentum|eps|betas"
     r"|\w*layer\w*_decay|llrd\w*|seed|batch_size|floor|gamma|min_lr|model|optimizer|schedule|let|group|freeze|unfreeze"
     r"|expect|include|stage|no|not|for|if)\b)"
 )

@@ -43,6 +43,19 @@ SCHEDULES: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
+        r"(?:lr_)?warm[-_]?up_(?:ratio|proportion|frac(?:tion)?)\s*[:=]?\s*0?\.(?P<n>\d{1,2})",
+        "a warm-up is an argument of the schedule, a share of the run is a percentage",
+        lambda found: f"schedule cosine(warmup={int(found['n'].ljust(2, '0'))}%)",
+        "write it there, as in `{}`",
+        example=True,
+    ),
+    phrase(
+        r"schedule\s+(?P<name>\w+)\s+with\s+(?:an?\s+)?(?P<n>\d[\d.]*)\s*(?P<after>%|epochs?|steps?)(?P<unit>)\s+(?:of\s+)?warm[- ]?up",
+        "a warm-up is an argument of the schedule",
+        lambda found: f"schedule {found['name']}(warmup={found['n']}{_unit(found)})",
+        safe=True,
+    ),
+    phrase(
         r"schedule\s+(?P<name>\w+)\s*,\s*(?P<given>\w+\s*=\s*[^,()]+(?:,\s*\w+\s*=\s*[^,()]+)*)",
         "arguments stand in parentheses, by name",
         r"schedule \g<name>(\g<given>)",

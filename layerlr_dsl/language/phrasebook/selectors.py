@@ -139,7 +139,7 @@ SELECTORS: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        rf"(?:exclude|skip|remove|drop)\s+(?P<names>{LIST})\s+from\s+(?:weight[_ ]?decay|wd)|no\s+(?:weight[_ ]?decay|wd|decay)\s+(?:on|for|in)\s+(?P<other>{LIST})",
+        rf"(?:exclude|skip|remove|drop)\s+(?P<names>{LIST})\s+from\s+(?:weight[_ ]?decay|wd)|no[_ ](?:weight[_ ]?decay|wd|decay)\s*(?:\s(?:on|for|in)\s|[:=])\s*(?P<other>{LIST})",
         "what gets no weight decay is given a decay of 0",
         lambda found: _no_decay(found["names"] or found["other"]),
     ),

@@ -96,6 +96,22 @@ TIMES: tuple[Phrase, ...] = (
         lambda found: f"stage {found['name']} for {int(found['end']) - int(found['begin'])} epochs",
     ),
     phrase(
+        r"(?P<head>(?:freeze|[^\n]*->)\s.*?\suntil\s+\S+)\s+(?:(?:stops|no\s+longer)\s+(?P<how>improv|decreas|dropp|fall|shrink|increas|ris|grow)\w*|plateaus?|converges?|is\s+flat|stagnates?)(?P<rest>\s+for\s+\d+\s+epochs?)?",
+        "a metric is waited for until it stops falling, or rising",
+        lambda found: (
+            f"{found['head']} stops {'rising' if found['how'] in ('increas', 'ris', 'grow') else 'falling'}"
+            f"{found['rest'] or ' for 3 epochs'}"
+        ),
+    ),
+    phrase(
+        rf"(?P<word>freeze|unfreeze)\s+(?P<names>{LIST})\s+(?:when|once|if|as\s+soon\s+as|after)\s+(?P<metric>\S+\s+stops\s+(?:falling|rising))(?P<rest>\s+for\s+.*)?",
+        "when something begins is said with `from`, and when it thaws with `at`",
+        lambda found: (
+            f"{found['word']} {found['names']} {'from' if found['word'] == 'freeze' else 'at'} "
+            f"{found['metric']}{found['rest'] or ' for 3 epochs'}"
+        ),
+    ),
+    phrase(
         r"(?:phase|period)\s+\w+\s*(?::.*)?",
         "a part of the run is a stage",
         None,

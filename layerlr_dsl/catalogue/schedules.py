@@ -285,6 +285,12 @@ FAMILIAR: Mapping[str, str] = {
     "piecewiseconstantschedule": "multistep",
     "linearschedule": "linear",
     "cosineonecycleschedule": "one_cycle",
+    "linearwithwarmup": "linear",
+    "cosinewithwarmup": "cosine",
+    "polynomialwithwarmup": "polynomial",
+    "cosinewarmup": "cosine",
+    "linearwarmup": "linear",
+    **dict.fromkeys(("none", "off", "no", "null", "flat", "fixed"), "constant"),
 }
 """What torch, transformers, timm, Keras, optax and mmengine call these, in lower case and without `_`."""
 

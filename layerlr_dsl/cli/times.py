@@ -36,7 +36,10 @@ def tick_at(plan: Plan, moment: str) -> int:
             return plan.tick(step=int(value))
         return plan.tick(epoch=value)
     except ValueError as fault:
-        message = "steps need --steps-per-epoch" if "steps_per_epoch" in str(fault) else str(fault)
+        unknown = f"{found[1]}s need --steps-per-epoch" + (
+            ": this run counts steps" if found[1] == "epoch" else ""
+        )
+        message = unknown if "steps_per_epoch" in str(fault) else str(fault)
         raise click.BadParameter(f"{message}.", param_hint="--at") from None
 
 

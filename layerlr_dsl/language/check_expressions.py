@@ -174,12 +174,36 @@ def _moves_here(what: str, span: Span) -> Diagnostic:
 _CLASS_WORDS = frozenset({"type", "cls", "class_name", "module_type", "layer_type", "kind"})
 
 
+FAMILIES = {
+    **dict.fromkeys(("norm", "layernorm", "batchnorm", "bn"), "module is norm"),
+    "bias": 'name == "bias"',
+    "embedding": "module is embedding",
+}
+"""What people call kinds of parameters, and how these are asked for."""
+_ORDINALS = {"other": 2, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
+_SAID_OTHERWISE = {
+    **FAMILIES,
+    **dict.fromkeys(("size", "nelement", "params", "num_params", "n_params", "elements"), "numel"),
+    **dict.fromkeys(("dim", "dims", "ndims", "n_dim"), "ndim"),
+    **{family: f"module is {family}" for family in ("conv", "linear", "attention")},
+}
+"""What people ask of a parameter, and how it is asked here."""
+
+
 def _unknown(node: s.Name, names: Names) -> Diagnostic:
     if node.name in ATTRIBUTES:
         return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
-    if node.name in _CLASS_WORDS:
+    if node.name in _ORDINALS and not names.attributes:
+        help = f"a number stands here: `every {_ORDINALS[node.name]} epochs`"
+    elif node.name in _CLASS_WORDS:
         help = "the class of the owner is asked for with `module is Conv2d`"
+    elif names.attributes and node.name.lower() in _SAID_OTHERWISE:
+        help = f"write `{_SAID_OTHERWISE[node.name.lower()]}`"
+    elif names.attributes and len(node.name) == 1 and near is None and not names.captures:
+        help = (
+            f"bind it in the selector, as in `layer<{node.name}>`, or define it with `let {node.name} = ...`"
+        )
     elif names.time and node.name in CALLED:
         help = f"a schedule is called: `{node.name}()`"
     elif node.name in (*FUNCTIONS, *CAPTURE_FUNCTIONS):
@@ -216,7 +240,8 @@ def _check_is(node: s.Is, names: Names, found: Findings) -> None:
     if not names.attributes:
         found.error("LR101", "`is` asks about a parameter, and there is none here", node.span, names.reason)
     elif not (isinstance(node.subject, s.Name) and node.subject.name in ("module", "dtype")):
-        near = nearest(node.subject.span.text, ("module", "dtype"))
+        asked = node.subject.span.text
+        near = "module" if asked in _CLASS_WORDS else nearest(asked, ("module", "dtype"))
         meant = f"did you mean `{near} is {node.word}`?" if near else None
         found.error(
             "LR125",
@@ -265,6 +290,8 @@ def _check_call(node: s.Call, names: Names, found: Findings) -> bool:
         known = [*FUNCTIONS, *CAPTURE_FUNCTIONS, *LATER_FUNCTIONS]
         near = nearest(node.function, [*known, *(CALLED if names.time else ())])
         help = f"did you mean `{near}`?" if near else "known: " + ", ".join(known)
+        if node.function == "len" and names.attributes:
+            help = "the number of dimensions is `ndim`, that of elements `numel`"
         found.error("LR109", f"unknown function `{node.function}`", node.function_span, help)
         return True
     low, high = ARITY[node.function]

@@ -190,7 +190,8 @@ class SettingsChecker:
         if setting.quoted:
             self._handed_on(setting, rule)
         elif option == "frozen":
-            help = f"write `freeze {statement.selector.span.text}`"
+            window = "" if statement.window is None else f" {statement.window.span.text}"
+            help = f"write `freeze {statement.selector.span.text}{window}`"
             self._found.error("LR118", "`frozen` is no option of a rule", setting.span, help)
         elif option == "schedule":
             if self._takes_factory(setting, statement, "`-> schedule constant`"):

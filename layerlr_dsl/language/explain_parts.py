@@ -137,6 +137,12 @@ def misplaced_comma(f: Failure) -> Diagnostic | None:
     return None
 
 
+_OF_PROSE = frozenset(
+    {"of", "the", "with", "by", "in", "for", "after", "before", "during", "when", "but", "as", "to"}
+)
+"""Words that join sentences, and name no layer or option: what they stand for is not a list."""
+
+
 def missing_comma(f: Failure) -> Diagnostic | None:
     """`lr 1e-3 weight_decay 0`: options, arguments and items are listed with commas."""
     if (
@@ -150,6 +156,7 @@ def missing_comma(f: Failure) -> Diagnostic | None:
         "COMMA" not in f.accepted
         or f.first == "STAGE"
         or not (f.word() or f.found[:1].isdigit() or f.found[:1] in {'"', "@"})
+        or f.found in _OF_PROSE
     ):
         return None
     if f.found == "and" and not f.after_expression():
@@ -215,6 +222,9 @@ def argument_without_name(f: Failure) -> Diagnostic | None:
     if "EQUAL" in f.accepted and f.last == "NAME":
         return _argument_without_equal(f)
     listed = f.last in {"OPEN", "COMMA"} and "NAME" in f.accepted and not f.expects_expression()
+    if listed and f.last == "OPEN" and f.found[:1].isdigit() and f.kind(-3) == "OPTIMIZER":
+        fix = Fix("insert `lr=`", (Edit(Span(f.source, f.at, f.at), "lr="),))
+        return error("LR001", "arguments are given by name", f.span, f"write `lr={f.found}`", fix=fix)
     if listed and f.found[:1] not in {")", ","}:
         return error("LR001", "arguments are given by name", f.span, "write `NAME=VALUE`, as in `gamma=0.9`")
     return None

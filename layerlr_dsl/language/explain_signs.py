@@ -99,11 +99,21 @@ def list_in_brackets(f: Failure) -> Diagnostic | None:
         help_ = "list what is selected with commas, without brackets: `a, b`"
         return error("LR001", f"a selector stands without `{f.found}`", f.span, help_)
     if f.found in {"[", "{"} and f.expects_expression():
-        return error("LR001", "a list of values stands in parentheses", f.span, "write `(A, B)`")
+        return _values_in_brackets(f)
     if f.last == "PATTERN" and f.tokens[-1].text.startswith("[") and "]" not in f.tokens[-1].text:
         help_ = "list what is selected with commas, without brackets: `a, b`"
         return error("LR001", "a selector stands without `[`", f.token_span(-1), help_)
     return None
+
+
+def _values_in_brackets(f: Failure) -> Diagnostic:
+    message = "a list of values stands in parentheses"
+    whole = re.match(r"\[([^\[\](){}\n]*)\]", f.source.text[f.at :])
+    if whole is None:
+        return error("LR001", message, f.span, "write `(A, B)`")
+    span = Span(f.source, f.at, f.at + whole.end())
+    fix = replacing(span, f"({whole[1]})", safe=True)
+    return error("LR001", message, span, f"write `({shortened(whole[1])})`", fix=fix)
 
 
 def spaced_pattern(f: Failure) -> Diagnostic | None:

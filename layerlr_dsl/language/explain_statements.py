@@ -7,6 +7,7 @@ import re
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.failure import Failure
 from layerlr_dsl.language.faults import replacing, shortened
+from layerlr_dsl.language.phrasebook.phrase import OPTION
 from layerlr_dsl.language.recovery import STATEMENT_WORDS
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.nearest import nearest
@@ -37,6 +38,9 @@ _MEANT = {
     "var": "let",
     "const": "let",
     "define": "let",
+    "def": "let",
+    "val": "let",
+    "assert": "expect",
     "thaw": "unfreeze",
 }
 # What follows a word that is near the names of many layers.
@@ -46,6 +50,7 @@ _FOLLOWED = {
     "after": re.compile(r"stages?\b"),
 }
 _NO_SPACE = re.compile(r'[^\s"#;]+')
+_BARE_PATH = re.compile(r"[ \t]*([^\s\"';#]+)")
 _DOTTED = re.compile(r"(\w+\.)+(\w+)")
 _NAME_RUN = re.compile(r"[\w.@-]+")
 
@@ -79,8 +84,12 @@ def option_without_selector(f: Failure) -> Diagnostic | None:
     ):
         return None
     option = f.token_span(0)
-    fix = Fix("insert `** -> `", (Edit(Span(f.source, f.start, f.start), "** -> "),))
-    help_ = f"write `** -> {option.text} VALUE` for all parameters"
+    meant = f"** -> {OPTION.get(option.text, option.text)}"
+    sign = len(f.found) if f.found in {"=", ":", ":=", "=="} else 0
+    gap = re.match(r"[ \t]*", f.source.text[f.at + sign :])
+    place = Span(f.source, f.start, f.at + sign + (gap.end() if gap else 0))
+    fix = Fix(f"write `{meant}`", (Edit(place, f"{meant} "),))
+    help_ = f"write `{meant} VALUE` for all parameters"
     return error("LR005", f"`{option.text}` is set for no parameters", option, help_, fix=fix)
 
 
@@ -93,7 +102,11 @@ def statement_with_equal(f: Failure) -> Diagnostic | None:
         return error("LR005", f"`{word.text}` gives no name", word, f"write `{FORMS[f.first]}`")
     gap = Span(f.source, word.end, f.at + len(f.found))
     follows = f.source.text[gap.end : gap.end + 1]
-    fix = Fix(f"remove `{f.found}`", (Edit(gap, "" if follows.isspace() else " "),), safe=True)
+    edits: tuple[Edit, ...] = (Edit(gap, "" if follows.isspace() else " "),)
+    bare = _BARE_PATH.match(f.source.text, gap.end)
+    if bare is not None and f.first in {"MODEL", "INCLUDE"}:
+        edits += (Edit(Span(f.source, bare.start(1), bare.end()), f'"{bare[1]}"'),)
+    fix = Fix(f"remove `{f.found}`", edits, safe=True)
     message = f"`{word.text}` takes no `{f.found}`"
     return error("LR001", message, f.span, f"write `{FORMS[f.first]}`", fix=fix)
 

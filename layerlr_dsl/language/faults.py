@@ -84,6 +84,11 @@ def moment_without_unit(span: Span) -> Diagnostic:
         spaced = f"{touching[1]} {touching[2]}"
         fix = replacing(span, spaced, safe=True)
         return error("LR106", f"the number of `{value}` stands apart", span, f"write `{spaced}`", fix=fix)
+    if value in {"half", "halfway", "middle", "end"}:
+        shown = (
+            "to the end of the run it holds without `until`" if value == "end" else "half of the run is `50%`"
+        )
+        return error("LR106", f"`{value}` is no time", span, shown)
     share = (
         f"`{value} stops falling for N epochs`"
         if value.isidentifier()
@@ -113,6 +118,9 @@ def duration_without_unit(span: Span) -> Diagnostic:
 
 
 def unknown_moment_unit(span: Span) -> Diagnostic:
+    if span.text == "the":
+        help = "leave out the article: `epoch 5`; to the end of the run it holds without `until`"
+        return error("LR106", "`the` is no time", span, help)
     return _unknown_unit(
         span,
         _MOMENTS,
@@ -229,7 +237,25 @@ def option_without_value(span: Span) -> Diagnostic:
         return error(
             "LR005", f"`{option}` is no option", span, f"freezing is a statement: `{option} SELECTOR ...`"
         )
+    if option.lower() in _TRAINS:
+        message = f"`{option}` is no option"
+        return error(
+            "LR005",
+            message,
+            span,
+            "what no `freeze` names trains: leave it out, or write `unfreeze SELECTOR`",
+        )
+    if option.lower() in _RESTS:
+        return error(
+            "LR005", f"`{option}` is no option", span, "what is not to train is frozen: `freeze SELECTOR`"
+        )
     return error("LR005", f"`{option}` has no value", span, f"write `{option} VALUE`, as in `lr 1e-4`")
+
+
+_TRAINS = frozenset({"train", "trains", "trainable", "training", "on", "learn", "finetune"})
+_RESTS = frozenset(
+    {"skip", "none", "off", "ignore", "exclude", "fixed", "lock", "locked", "untrainable", "stop"}
+)
 
 
 def unclosed_parenthesis(span: Span) -> Diagnostic:

@@ -21,7 +21,7 @@ _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 _FROM_THE_END = re.compile(r"(-?)([0-9]+)\.\.(-?)([0-9]+)")
 _TRIED_RANGE = re.compile(r"([0-9]+)\s*(?:\.{2,}|-|:|,\s*\.{2,}\s*,?|to)\s*([0-9]+)")
 _OPEN_RANGE = re.compile(r"([0-9]+)\s*(?:\.{2,}|-|:)")
-_BARE_RANGE = re.compile(r"([0-9]+)\.{2,3}([0-9]+)(?![0-9\w])")
+_BARE_RANGE = re.compile(r"([A-Za-z_]*)([0-9]+)\.{2,3}(?:\1)?([0-9]+)(?!\w)")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_NUMBER = 10**18
 MAX_PATTERN = 10_000
@@ -344,11 +344,11 @@ def _range_meant(body: str) -> str:
 
 
 def _between_numbers(text: str, at: int) -> str | None:
-    """`layer1..3`: a range that lacks its braces."""
+    """`layer1..3`, `layer1..layer3`: a range that lacks its braces."""
     found = _BARE_RANGE.search(text)
     if found is None or not found.start() < at < found.end():
         return None
-    return f"write `{text[: found.start()]}{{{found[1]}..{found[2]}}}{text[found.end() :]}`"
+    return f"write `{text[: found.start(2)]}{{{found[2]}..{found[3]}}}{text[found.end() :]}`"
 
 
 def _last_of(text: str, at: int, end: int, counted: re.Match[str]) -> str:

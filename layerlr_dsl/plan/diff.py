@@ -10,7 +10,7 @@ from layerlr_dsl.plan.behaviour import Behaviour
 from layerlr_dsl.plan.moving import shown
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.stages import NEVER, Fired
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
 
@@ -78,6 +78,7 @@ def _words(plan: Plan, behaviour: Behaviour) -> dict[str, str]:
         "optimizer": plan.optimizers[behaviour.optimizer].called,
         "schedule": _over_time(plan, behaviour, _schedule_in_words),
         "frozen": _over_time(plan, behaviour, lambda b, tick, fired: spelled(b.freeze(tick, fired).frozen)),
+        "warm-up after the thaw": _thaws(plan, behaviour),
         "statistics": _over_time(plan, behaviour, _statistics_in_words),
     }
     for option in behaviour.courses:
@@ -93,6 +94,25 @@ def _schedule_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
 def _statistics_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
     state = behaviour.freeze(tick, fired)
     return "held" if state.held or (state.frozen and not state.statistics) else "going on"
+
+
+def _thaws(plan: Plan, behaviour: Behaviour) -> str:
+    """`epoch 2 to epoch 3`, for each thaw after which rates ramp; those that wait for a metric as if it came at its first report."""
+    fired: dict[int, int] = {}
+    for event in plan.events:
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens != NEVER:
+            fired[event.index] = opens + 1
+    sure = [thaw for thaw in behaviour.unfolded({}).thaws if thaw.warmup]
+    may = [thaw for thaw in behaviour.unfolded(fired).thaws if thaw.warmup and thaw not in sure]
+    words = [f"{plan.clock.words(t.tick)} to {plan.clock.words(t.tick + t.warmup)}" for t in sure]
+    words += [f"{_length(plan, t.warmup)} long when a metric says so" for t in may]
+    return ", ".join(words) or "none"
+
+
+def _length(plan: Plan, ticks: int) -> str:
+    known = plan.clock.knows_epochs
+    return plural(float(plan.clock.epoch_of(ticks)) if known else ticks, "epoch" if known else "step")
 
 
 def _option_in_words(option: str, behaviour: Behaviour, tick: int, fired: Fired) -> str:

@@ -69,6 +69,8 @@ class Explanation:
     options: Mapping[str, OptionExplanation]
     numel: int = 0
     """Elements of the parameter."""
+    thawing: bool = False
+    """Whether the warm-up after a thaw is running."""
 
 
 class UnknownParameter(Frameless, KeyError):
@@ -116,6 +118,10 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
     options["frozen"] = OptionExplanation(
         cascade.came_frozen, "the model", _freezes(plan, cascade, tick, fired), freeze.frozen
     )
+    holds = _statistics(plan, cascade, freeze.frozen, tick, fired) if _has_statistics(plan, row) else ()
+    if holds:
+        value = "held" if freeze.held or (freeze.frozen and not freeze.statistics) else "going on"
+        options["statistics"] = OptionExplanation(None, "the model", holds, value)
     applied = behaviour.applied(tick, fired)
     lr = applied.get(driven)
     base = now.get(driven)
@@ -134,7 +140,13 @@ def explain(plan: Plan, name: str, tick: int, fired: Fired = {}) -> Explanation:
         frozen_by_model=by_model,
         options=options,
         numel=plan.inventory.numel(row),
+        thawing=not freeze.frozen and behaviour.warmup(tick, fired) is not None,
     )
+
+
+def _has_statistics(plan: Plan, row: int) -> bool:
+    known = plan.inventory.statistics
+    return known is not None and plan.inventory.owners[row] in known
 
 
 def _info(plan: Plan, cascade: Cascade) -> str:
@@ -224,6 +236,21 @@ def _schedules(plan: Plan, cascade: Cascade, tick: int, fired: Fired) -> tuple[S
             span = plan.rules.clauses[effect.clause].span
             text = _text(plan, effect.clause)
             steps.append(Step(span.place, span, text, "set", effect.schedule.text(), None, status))
+    return tuple(reversed(steps))
+
+
+def _statistics(plan: Plan, cascade: Cascade, frozen: bool, tick: int, fired: Fired) -> tuple[Step, ...]:
+    """What is said of running statistics beside what a plain freeze says: that it holds them."""
+    steps: list[Step] = []
+    won = False
+    for effect in reversed(cascade.statistics):
+        status: Status = "outside"
+        if plan.timeline.active(effect.window, tick, fired) and (effect.own or frozen):
+            status, won = "overridden" if won else "wins", True
+        if effect.own or not effect.held:
+            span = plan.rules.clauses[effect.clause].span
+            value = "held" if effect.held else "going on"
+            steps.append(Step(span.place, span, _text(plan, effect.clause), "set", value, None, status))
     return tuple(reversed(steps))
 
 

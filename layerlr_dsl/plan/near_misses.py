@@ -32,6 +32,13 @@ FAMILY_NAMES: Mapping[str, Family] = {
     **dict.fromkeys(("attention", "attn"), "attention"),
 }  # fmt: skip
 """What people call the families of modules."""
+LEAVES: Mapping[str, str] = {
+    "bias": "**.bias",
+    "biases": "**.bias",
+    "weight": "**.weight",
+    "weights": "**.weight",
+}
+"""What people call parameters of one name, whatever the layer."""
 _NAMESPACES = ("nn.", "torch.nn.")
 _SHOWN = 6
 _DIGITS = "0123456789"
@@ -121,6 +128,8 @@ class NearMisses:
             return NearMiss(
                 f"what is left out follows `except`, as in `** except {shortened(text[1:], _LONGEST)}`"
             )
+        if (last := LEAVES.get(text.lower())) is not None and self._covers_any(last):
+            return NearMiss.of(last)
         if (kind := self._kind(text)) is not None:
             return NearMiss(f"a selector names layers; those of a kind are `** where module is {kind}`")
         counted = _counted(text)

@@ -118,6 +118,8 @@ def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock, *, cut: bool
     """
     if len(written.parts) == 1 and written.parts[0].length is None:
         return _part(written.parts[0].factory, lets, clock)
+    from layerlr_dsl.language.printing import text_of
+
     starts: list[int] = []
     parts: list[Schedule] = []
     at = Fraction(0)
@@ -136,7 +138,8 @@ def sequence(written: s.ScheduleSequence, lets: Lets, clock: Clock, *, cut: bool
             raise Faulty([error("LR120", message, part.span, "shorten the parts before it")])
         starts.append(start)
         parts.append(_part(part.factory, lets, clock.part(ticks)))
-    return Sequence(tuple(starts), tuple(parts))
+    lengths = tuple("" if part.length is None else text_of(part.length) for part in written.parts)
+    return Sequence(tuple(starts), tuple(parts), lengths)
 
 
 def _exact(length: s.Duration, lets: Lets, clock: Clock) -> Fraction:

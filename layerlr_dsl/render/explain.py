@@ -159,8 +159,9 @@ def _effective(one: Explained, screen: Screen) -> list[str]:
         return []
     base = told.options["lr"].value
     said = f"lr in the optimizer: {spelled(told.lr, 6)} = {_value(base)} * {spelled(told.factor, 6)}"
-    if told.schedule is not None:
-        said += f", by schedule {told.schedule}"
+    causes = [f"schedule {told.schedule}"] if told.schedule is not None else []
+    causes += ["the warm-up after the thaw"] if told.thawing else []
+    said += f", by {' and '.join(causes)}" if causes else ""
     return ["", *wrap(said, screen.width, 0, "  ")]
 
 

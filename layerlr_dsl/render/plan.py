@@ -98,6 +98,9 @@ def _timeline(plan: Plan, view: Overview, screen: Screen) -> list[str]:
     if plan.clock.total is not None and len(view.phases) > 1:
         lines += [*_lanes(picture(plan, ""), plan, screen), ""]
     lines += _phases(view, plan, screen)
+    for stage in plan.timeline.calendar.stages:
+        if stage.fresh:
+            lines += wrap(f"{escape(stage.name)} begins with a fresh optimizer", screen.width, 0, "  ")
     for row in view.phases:
         if row.backward is not None and row.backward.straggler is not None:
             said = (

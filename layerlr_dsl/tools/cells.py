@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import takewhile
 
 
 def cell_width(char: str) -> int:
@@ -31,7 +32,7 @@ def pad_left(text: str, width: int) -> str:
     return " " * (width - cells(text)) + text
 
 
-LEAST_NAME = 8
+LEAST_NAME = 14
 
 
 def shorten(text: str, width: int, ellipsis: str = "…") -> str:
@@ -49,12 +50,12 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
 def shorten_name(text: str, width: int, ellipsis: str = "…") -> str:
     """A dotted name cut to at most `width` cells: what is outermost goes first, but no number, then the middle.
 
-    Of several names, `a, b`, the first is left.
+    Of several names, `a, b`, the first is left where there is room for it.
     """
     if cells(text) <= width:
         return text
     first, several, _ = text.partition(", ")
-    if several and width > LEAST_NAME:
+    if several and "{" not in first and width > LEAST_NAME:
         return f"{shorten_name(first, width - cells(f', {ellipsis}'), ellipsis)}, {ellipsis}"
     head, dot, rest = text.partition(".")
     while dot and head.isidentifier():
@@ -66,14 +67,27 @@ def shorten_name(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def shorten_all(texts: Sequence[str], width: int, ellipsis: str = "…") -> list[str]:
-    """Texts cut to `width` cells in the one way that keeps most of them distinct: as names, or at one place."""
+    """Texts cut to `width` cells in the one way that keeps most of them distinct: as names, or at one place.
+
+    Where all are long and begin alike, what they share at the beginning is the place.
+    """
+    long = [text for text in texts if cells(text) > width]
+    shared = sum(1 for _ in takewhile(lambda signs: len(set(signs)) == 1, zip(*long, strict=False)))
     ways = [
         [shorten_name(text, width, ellipsis) for text in texts],
         [_cut_start(text, width, ellipsis) for text in texts],
         [shorten(text, width, ellipsis) for text in texts],
         [_cut_start(text[::-1], width, ellipsis[::-1])[::-1] for text in texts],
+        [_cut_after(text, shared, width, ellipsis) for text in texts],
     ]
     return max(ways, key=lambda way: len(set(way)))
+
+
+def _cut_after(text: str, shared: int, width: int, ellipsis: str) -> str:
+    if cells(text) <= width:
+        return text
+    rest = ellipsis + text[shared:]
+    return rest if cells(rest) <= width else clip(rest, width - cells(ellipsis)) + ellipsis
 
 
 def _cut_start(text: str, width: int, ellipsis: str) -> str:

@@ -556,3 +556,20 @@ def test_a_page_that_somebody_changed_is_kept(write: Any) -> None:
     assert "--force overwrites it" in ran.err
     assert layerlr(*line, "--force").status == 0
     assert Path("page.py").read_text() == written
+
+
+def test_explain_on_a_clock_of_steps_says_why_there_are_no_epochs(tmp_path: Path) -> None:
+    """And not that it is steps that it lacks."""
+    file = tmp_path / "a.lr"
+    file.write_text(f'model "{RESNET}"\nsteps 100\n** -> lr 1e-3\n')
+    done = layerlr("explain", str(file), "fc.bias", "--at", "epoch 3")
+    assert done.status == 2
+    assert "epochs need --steps-per-epoch: this run counts steps" in done.err
+
+
+def test_plan_says_which_stage_begins_with_a_fresh_optimizer(tmp_path: Path) -> None:
+    """What is dropped there is seen before it is missed."""
+    file = tmp_path / "a.lr"
+    stages = "stage a for 2 epochs\nfreeze layer1\nstage b for 2 epochs, fresh optimizer\nfc -> lr 1e-4\n"
+    file.write_text(f'model "{RESNET}"\n** -> lr 1e-3\n{stages}')
+    assert "\nb begins with a fresh optimizer" in layerlr("plan", str(file)).out

@@ -120,3 +120,16 @@ def test_paint_leaves_text_alone_without_colour() -> None:
     """No escape sequence is written where there is no colour."""
     assert Screen(colour=False).paint("x", "error") == "x"
     assert Screen(colour=True).paint("x", "error") == "\x1b[1;31mx\x1b[0m"
+
+
+def test_long_names_that_begin_and_end_alike_stay_apart() -> None:
+    """What tells them apart is in the middle, and is what is left."""
+    texts = [f"a_very_long_name_of_a_module_number_{n:02d}_of_the_tower_and_more" for n in (1, 2)]
+    cut = shorten_all(texts, 20)
+    assert [cells(one) <= 20 for one in cut] == [True, True]
+    assert cut[0] != cut[1]
+
+
+def test_of_several_names_the_first_is_left() -> None:
+    """A list that is cut is a list still."""
+    assert shorten_name("model.layers.31, model.norm, lm_head", 16) == "…layers.31, …"

@@ -149,3 +149,56 @@ def test_advice_is_given_only_when_asked_for(resnet18: Inventory) -> None:
     plan = layerlr.parse("** -> lr 1e-8; fc -> lr 1e-2").resolve(resnet18)
     assert not [d for d in plan.diagnostics if d.code.startswith("LR4")]
     assert {d.code for d in advice(plan)} == {"LR401", "LR402"}
+
+
+def test_explain_says_what_becomes_of_running_statistics(resnet18: Inventory) -> None:
+    """For norms that keep them, beside what is said of their parameters; a plain freeze needs no word."""
+    text = "** -> lr 1e-3\nfreeze statistics of ** until epoch 5\nfreeze layer1 updating statistics until epoch 3\nfreeze layer2"
+    plan = layerlr.parse(text).resolve(resnet18, epochs=10)
+    assert statuses(plan, "layer1.0.bn1.bias", "statistics", 2) == [("2", "overridden"), ("3", "wins")]
+    assert plan.explain("layer1.0.bn1.bias", 2).options["statistics"].value == "going on"
+    assert plan.explain("layer1.0.bn1.bias", 4).options["statistics"].value == "held"
+    assert statuses(plan, "layer2.0.bn1.bias", "statistics", 2) == [("2", "overridden")]
+    assert plan.explain("fc.bias", 6).options.keys() == {"lr", "frozen"}
+    assert "statistics" not in plan.explain("layer1.0.conv1.weight", 2).options
+
+
+def test_a_sequence_of_schedules_says_for_how_long_each_is(resnet18: Inventory) -> None:
+    """Two that differ in the words alone are one behaviour still."""
+    text = "schedule linear for 20% then constant for (4 + 4) epochs then cosine\n** -> lr 1e-3\nfc -> schedule linear for 2 epochs then constant for 8 epochs then cosine"
+    plan = layerlr.parse(text).resolve(resnet18, epochs=10 + 10)
+    assert (
+        plan.explain("conv1.weight").schedule == "linear for 20% then constant for (4 + 4) epochs then cosine"
+    )
+    same = layerlr.parse(text.replace("20%", "10%")).resolve(resnet18, epochs=20)
+    assert len(same.groups) == 1
+
+
+def test_a_running_warm_up_is_known_to_an_explanation(resnet18: Inventory) -> None:
+    """A rate below its own has a cause."""
+    text = "** -> lr 1e-3\nfreeze layer1 until epoch 2 warmup 2 epochs"
+    plan = layerlr.parse(text).resolve(resnet18, epochs=10, steps_per_epoch=10)
+    thawing = [plan.explain("layer1.0.conv1.weight", epoch).thawing for epoch in (1, 3, 5)]
+    assert thawing == [False, True, False]
+
+
+def test_a_warm_up_after_a_thaw_is_a_difference(resnet18: Inventory) -> None:
+    """Rates differ while it lasts, though every option and every freeze is the same."""
+    text = "** -> lr 1e-3\nfreeze layer1 until epoch 2 warmup {} epochs\nfreeze layer2 until val_loss stops falling for 3 epochs warmup {} epochs"
+    plans = [layerlr.parse(text.format(n, n)).resolve(resnet18, epochs=10) for n in (1, 2)]
+    found = {(one.old, one.new) for one in diff(*plans)}
+    assert found == {
+        ("epoch 2 to epoch 3", "epoch 2 to epoch 4"),
+        ("1 epoch long when a metric says so", "2 epochs long when a metric says so"),
+    }
+
+
+def test_statistics_differ_where_there_are_any(resnet18: Inventory) -> None:
+    """A convolution has none, whatever covers it."""
+    plans = [
+        layerlr.parse(f"** -> lr 1e-3{more}").resolve(resnet18, epochs=10)
+        for more in ("", "\nfreeze statistics of **")
+    ]
+    names = {one.parameter for one in diff(*plans)}
+    assert "bn1.weight" in names
+    assert not names & {"conv1.weight", "fc.bias"}

@@ -118,7 +118,7 @@ RAMPS = [
 SCHEDULES = [
     case(ALL + "schedule cosine(floor=1e-5)", "LR319", "floor=1e-5", "looks like a rate", "min_lr=1e-5"),
     case("** -> lr 1e-5\nfc -> lr 1\nschedule cosine(min_lr=1e-4)", "LR320", "min_lr=1e-4",
-         "below the rate of layer-norm/weight (1e-5)", "floor="),
+         "leaves the rate of layer-norm/weight where it is: 1e-5 is not above it", "floor="),
     case(ALL + "schedule cosine(min_lr=1e-4, floor=0.1)", "LR120", "min_lr=1e-4", "same thing", "leave out"),
     case(ALL + "schedule constant(min_lr=1)", "LR120", "min_lr=1", "no least rate", "leave it out"),
     case("let x = cosine(min_lr=1e-4)\n** -> lr x", "LR120", "min_lr=1e-4", "gives a factor", "floor="),

@@ -7,7 +7,8 @@ from layerlr_dsl.language.phrasebook.options import OPTIONS
 from layerlr_dsl.language.phrasebook.phrase import Match, Phrase
 from layerlr_dsl.language.phrasebook.schedules import SCHEDULES
 from layerlr_dsl.language.phrasebook.selectors import SELECTORS
+from layerlr_dsl.language.phrasebook.times import TIMES
 
-PHRASES: tuple[Phrase, ...] = (*FREEZING, *SELECTORS, *OPTIONS, *SCHEDULES)
+PHRASES: tuple[Phrase, ...] = (*FREEZING, *TIMES, *SELECTORS, *OPTIONS, *SCHEDULES)
 
 __all__ = ["PHRASES", "Match", "Phrase"]

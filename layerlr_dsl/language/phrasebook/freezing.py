@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import re
 
-from layerlr_dsl.language.phrasebook.phrase import ALL, BUT, LAYER, LIST, NAME, Match, Phrase, phrase
+from layerlr_dsl.language.phrasebook.phrase import (
+    ALL,
+    AS_NAMED,
+    BUT,
+    LAYER,
+    LIST,
+    NAME,
+    NUMBERED,
+    PLAIN,
+    Match,
+    Phrase,
+    numbered,
+    phrase,
+)
 
 _FREEZES = r"(?:freeze|lock|fix)"
 
@@ -48,6 +61,11 @@ FREEZING: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
+        rf"(?:train|only|tune|fine-?tune)\s+(?P<rest>{LIST}(?:\s*(?:,|\band\b)\s*{NAME})*)",
+        "what trains is what is not frozen",
+        lambda found: f"freeze ** except {', '.join(re.split(r' *(?:,|and ) *', found['rest']))}",
+    ),
+    phrase(
         rf"(?:linear\s+prob(?:e|ing)|head\s+only|train\s+head)(?:\s+(?P<rest>{LIST}))?",
         "a linear probe freezes all but the head",
         lambda found: f"freeze ** except {found['rest'] or 'HEAD'}",
@@ -88,7 +106,7 @@ FREEZING: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        rf"(?P<head>(?:freeze\s+{LIST}|[^\n]*->[^\n]*?)\s+(?:from|until)\s+epoch\s+\d+(?:\.\d+)?)\s+epochs?(?P<rest>.*)",
+        rf"(?P<head>(?:freeze\s+{LIST}|[^\n]*->[^\n]*?)\s+(?:from|until)\s+(?P<unit>epoch|step)\s+\d+(?:\.\d+)?)\s+(?P=unit)s?(?P<rest>.*)",
         "the unit of a time stands once, in front of the number",
         r"\g<head>\g<rest>",
         safe=True,
@@ -170,9 +188,11 @@ FREEZING: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        r"(?P<word>freeze|unfreeze)\s+(?P<stem>[A-Za-z_]+?)s?\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>(?:\s+(?:from|until|at)\s.*)?)",
-        "numbered layers are written with a range in braces, after the name that the model gives them",
-        r"\g<word> \g<stem>{\g<low>..\g<high>}\g<after>",
+        r"(?P<word>freeze|unfreeze)\s+(?P<stem>[A-Za-z_]+?)(?P<many>s?)\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>(?:\s+(?:from|until|at)\s.*)?)",
+        NUMBERED,
+        lambda found: numbered(found, f"{found['word']} "),
+        AS_NAMED,
+        example=True,
     ),
     phrase(
         r"freeze\s+(?:the\s+)?(?P<end>first|last)\s+(?P<n>\d+)\s+(?P<what>\w+)",
@@ -183,6 +203,22 @@ FREEZING: tuple[Phrase, ...] = (
         ),
         "name them as the model does, as in `{}`",
         example=True,
+    ),
+    phrase(
+        r"freeze\s+.+?\s+(?:but|except)(?:\s+for)?\s+(?:the\s+)?(?P<end>first|last)\s+(?P<n>\d+)(?:\s+(?P<what>[A-Za-z]\w*))?",
+        "layers are counted by a capture and a condition",
+        lambda found: (
+            f"freeze {found['what'] or 'layers'}.<i> where i "
+            + (f">= {found['n']}" if found["end"] == "first" else f"<= last(i) - {found['n']}")
+        ),
+        AS_NAMED,
+        example=True,
+    ),
+    phrase(
+        rf"freeze\s+(?:(?:bn|batch_?norms?|norms?|running)\s+)*(?:stats|statistics)(?:\s+(?:of|in|for)\s+(?P<names>{LIST}))?",
+        "running statistics are held with `freeze statistics of`",
+        lambda found: f"freeze statistics of {found['names'] or '**'}",
+        safe=True,
     ),
     phrase(
         r"unfreeze\s+(?:one|a|1)\s+(?P<what>\w+)\s+(?:per|every|each|an?)\s+(?P<unit>epoch|step)",
@@ -271,5 +307,12 @@ FREEZING: tuple[Phrase, ...] = (
         "a rule's window comes last",
         r"\g<names> ->\g<after> until \g<unit> \g<n>",
         safe=True,
+    ),
+    phrase(
+        rf"(?:un)?freeze\s+(?:(?:until|up\s+to|before|below|above|behind)\s+|(?:everything|all|(?:all\s+)?(?:the\s+)?layers?)\s+(?:before|below|after|above|behind|up\s+to|until)\s+)(?P<name>{PLAIN})"
+        rf"|(?:(?:un)?freeze\s+)?(?:from\s+)?{PLAIN}\s*(?:\bto\b|\bthrough\b|:(?=\w)|\s-\s)\s*{PLAIN}",
+        "which layers lie before or between others is not known to a selector",
+        None,
+        "list them with commas, as the model names them; `layerlr inspect` lists them in their order",
     ),
 )

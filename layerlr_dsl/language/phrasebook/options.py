@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from layerlr_dsl.language.phrasebook.phrase import FAMILIES, LAYER, LIST, NAME, OPTION, Match, Phrase, phrase
+from layerlr_dsl.language.check_expressions import FAMILIES
+from layerlr_dsl.language.phrasebook.phrase import LAYER, LIST, NAME, OPTION, Match, Phrase, phrase
 from layerlr_dsl.tools.nearest import nearest
 
 _COUNTED = ("version", "epochs", "steps", "steps_per_epoch")
@@ -17,6 +18,53 @@ def _states(found: Match) -> bool:
 
 
 OPTIONS: tuple[Phrase, ...] = (
+    phrase(
+        r"(?P<head>[^\n]*->(?:[^\n]*,)?\s*\w+)\s*/=\s*(?P<after>.+)",
+        "an option is divided by a factor below 1",
+        r"\g<head> *= 1 / \g<after>",
+        safe=True,
+    ),
+    phrase(
+        rf"(?P<option>lr|learning_rate|weight_decay|wd)\s*[:=]?\s*(?P<value>\d[\d.]*(?:e-?\d+)?)\s+(?:except|but\s+not)(?:\s+(?:for|on))?\s+(?P<names>{LIST})",
+        "a rule has a selector, and what it leaves out follows `except`",
+        lambda found: (
+            f"** except {found['names']} -> {OPTION.get(found['option'], found['option'])} {found['value']}"
+        ),
+    ),
+    phrase(
+        r"[^\n]*->\s*\w+\s+[\d.]+(?:e-?\d+)?\s*(?:%|x|times)?\s*(?:of|the)\s.+",
+        "a value cannot ask what another layer has",
+        None,
+        "give the number a name, `let base = 1e-3`, and write `0.1 * base`",
+    ),
+    phrase(
+        r"(?P<head>[^\n]*->)\s*(?:lr|learning_rate)\s+schedule\s+(?P<after>.+)",
+        "a schedule is given as an option of its own",
+        r"\g<head> schedule \g<after>",
+        safe=True,
+    ),
+    phrase(
+        r"(?P<head>[^\n]*->)(?:(?P<more>[^\n]*?)(?:\s*,\s*|\s+))?\s*(?P<word>schedule|optimizer)(?:\s*[=:]\s*|\s+)(?P<after>[A-Za-z].*)",
+        "the options of a rule are listed with commas, each as `NAME VALUE`",
+        lambda found: (
+            f"{found['head']}{found['more']}, {found['word']} {found['after']}"
+            if (found["more"] or "").strip()
+            else f"{found['head']} {found['word']} {found['after']}"
+        ),
+        safe=True,
+    ),
+    phrase(
+        r"[^\n]*->[^\n]*\swith\s+(?:an?\s+)?(?:\w+\s+)*warm[- ]?up.*",
+        "a warm-up is an argument of the schedule",
+        None,
+        "write `schedule cosine(warmup=5%)`, or behind the rule `, schedule cosine(warmup=5%)`",
+    ),
+    phrase(
+        r"\.?(?P<names>[\w.*, ]+?)\s*\{\s*(?P<option>[A-Za-z_]\w*)\s*[:=]\s*(?P<value>[^{},;]+?)\s*",
+        "a rule has an arrow, and no braces",
+        r"\g<names> -> \g<option> \g<value>",
+        example=True,
+    ),
     phrase(
         r"(?P<head>[^\n]*->(?:[^\n]*,)?\s*)(?P<a>weight|learning)\s+(?P<b>decay|rate)\s+(?P<after>.+)",
         "the name of an option is one word",
@@ -57,7 +105,7 @@ OPTIONS: tuple[Phrase, ...] = (
         ),
     ),
     phrase(
-        r"(?P<word>batch_?size|(?:random_?)?seed|(?:num_?)?workers|(?:grad(?:ient)?_?)?(?:clip\w*|accum\w*)|ema(?:_\w+)?|dropout|drop_path\w*"
+        r"(?P<word>batch(?:_?size)?|bs|(?:random_?)?seed|(?:num_?)?workers|(?:grad(?:ient)?_?)?(?:clip\w*|accum\w*)|ema(?:_\w+)?|dropout|drop_path\w*"
         r"|label_?smoothing|dtype|precision|amp|fp16|bf16|device|data(?:set|_?root)?|augment\w*|image_?size|patience|output_?dir|loss)\s*[:=]?\s*\S+",
         "a rule file is about rates, decay, freezing and their times",
         None,

@@ -38,6 +38,16 @@ def phrase(
     return Phrase(re.compile(pattern), message, meant, help, safe, example)
 
 
+NUMBERED = "numbered layers are written with a range in braces, after the name that the model gives them"
+AS_NAMED = "name them as the model does, as in `{}`"
+
+
+def numbered(found: Match, before: str = "") -> str:
+    """`blocks 0-5` as a range: modules in a list are called `blocks.0`, single ones `block0`."""
+    stem = f"{found['stem']}s." if found["many"] else found["stem"]
+    return f"{before}{stem}{{{found['low']}..{found['high']}}}{found['after']}"
+
+
 NAME = r"(?:[\w.*?\[\]]|-(?!>)|\{[\w,.]*\}|<\w+>)+"
 PLAIN = (
     r"(?!(?:freeze|unfreeze|expect|let|group|train|only|no|not|if|when|with|unless|exclude|select|set|for|in|is|at|from|until"
@@ -45,7 +55,7 @@ PLAIN = (
     r"|layers?|first|last|all)\b)[A-Za-z_*][\w.*]*"
 )
 LAYER = (
-    r"(?!(?:\w*epochs?|\w*steps?|steps_per_epoch|version|warm_?up|lr|learning_rate|weight_decay|wd|decay|momentum|eps|betas"
+    r"(?!(?:\w*epochs?|\w*steps?|steps_per_epoch|version|warm_?up\w*|lr|learning_rate|weight_decay|wd|decay|momentum|eps|betas"
     r"|\w*layer\w*_decay|llrd\w*|seed|batch_size|floor|gamma|min_lr|model|optimizer|schedule|let|group|freeze|unfreeze"
     r"|expect|include|stage|no|not|for|if)\b)"
 )
@@ -53,9 +63,4 @@ LAYER = (
 LIST = rf"{NAME}(?:\s*,\s*{NAME})*"
 ALL = r"(?:all|everything|every\s+(?:layer|parameter)s?|\*\*?)"
 BUT = r"(?:but|except(?:\s+for)?|besides|apart\s+from|other\s+than|without|excluding)"
-FAMILIES = {
-    **dict.fromkeys(("norm", "layernorm", "batchnorm", "bn"), "module is norm"),
-    "bias": 'name == "bias"',
-    "embedding": "module is embedding",
-}
 OPTION = {"learning_rate": "lr", "wd": "weight_decay"}

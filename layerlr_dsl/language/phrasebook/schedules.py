@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerlr_dsl.language.phrasebook.phrase import OPTION, Match, Phrase, phrase
+from layerlr_dsl.language.phrasebook.phrase import LIST, OPTION, Match, Phrase, phrase
 
 
 def _unit(found: Match) -> str:
@@ -37,9 +37,84 @@ SCHEDULES: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        r"num_train_epochs\s*[:=]?\s*(?P<n>\d+)(?:\.0)?",
-        "the length of the run is `epochs`",
-        r"epochs \g<n>",
+        r"(?:num|n|max|total|train|training|num_train|num_training)_?(?P<unit>epochs|steps|iters|iterations)\s*[:=]?\s*(?P<n>\d[\d_]*)(?:\.0)?",
+        "the length of the run is `epochs` or `steps`",
+        lambda found: f"{'epochs' if found['unit'] == 'epochs' else 'steps'} {found['n']}",
+        safe=True,
+    ),
+    phrase(
+        r"(?:lr_)?warm[-_]?up_(?:ratio|proportion|frac(?:tion)?)\s*[:=]?\s*0?\.(?P<n>\d{1,2})",
+        "a warm-up is an argument of the schedule, a share of the run is a percentage",
+        lambda found: f"schedule cosine(warmup={int(found['n'].ljust(2, '0'))}%)",
+        "write it there, as in `{}`",
+        example=True,
+    ),
+    phrase(
+        r"schedule\s+(?P<name>\w+)\s+with\s+(?:an?\s+)?(?P<n>\d[\d.]*)\s*(?P<after>%|epochs?|steps?)(?P<unit>)\s+(?:of\s+)?warm[- ]?up",
+        "a warm-up is an argument of the schedule",
+        lambda found: f"schedule {found['name']}(warmup={found['n']}{_unit(found)})",
+        safe=True,
+    ),
+    phrase(
+        r"schedule\s+(?P<name>\w+)\s*,\s*(?P<given>\w+\s*=\s*[^,()]+(?:,\s*\w+\s*=\s*[^,()]+)*)",
+        "arguments stand in parentheses, by name",
+        r"schedule \g<name>(\g<given>)",
+        safe=True,
+    ),
+    phrase(
+        r"schedule\s+(?:linear\s+)?warm[-_]?up\s*\(?\s*(?P<n>[\d._]+)\s*(?P<after>%|epochs?|steps?)(?P<unit>)\s*\)?\s*(?:,?\s*\bthen\b|->|\+|,|\band\b)\s*(?P<name>\w+)(?:\(\))?",
+        "a warm-up is an argument of the schedule",
+        lambda found: f"schedule {found['name']}(warmup={found['n']}{_unit(found)})",
+        safe=True,
+    ),
+    phrase(
+        r"schedule\s+(?P<first>\w+(?:\([^()]*\))?)\s*(?:,\s*|\s)then\s+(?P<second>\w+(?:\([^()]*\))?)\s+(?:after|at|from)\s+(?P<unit>epoch|step)\s+(?P<n>\d+)",
+        "each schedule but the last says for how long",
+        r"schedule \g<first> for \g<n> \g<unit>s then \g<second>",
+        safe=True,
+    ),
+    phrase(
+        r"[@!](?:import|include|use)\s+['\"]?(?P<path>[^'\"\s]+)['\"]?",
+        "another file is taken in with `include`",
+        r'include "\g<path>"',
+        safe=True,
+    ),
+    phrase(
+        r"(?:\$|@|--)(?P<name>[A-Za-z_]\w*)\s*[:=]\s*(?P<value>[\d.]+(?:e-?\d+)?%?)",
+        "a value gets a name with `let`",
+        r"let \g<name> = \g<value>",
+        safe=True,
+    ),
+    phrase(
+        rf"@(?P<name>[A-Za-z_]\w*)\s*[:=]\s*(?P<names>{LIST})",
+        "a selection gets a name with `group`, and is used as `@NAME`",
+        r"group \g<name> = \g<names>",
+        safe=True,
+    ),
+    phrase(
+        r"where\s+(?P<after>.+?->.+)",
+        "what `where` narrows stands in front of it, and everything is `**`",
+        r"** where \g<after>",
+        safe=True,
+    ),
+    phrase(
+        rf"(?P<head>{LIST})\s+where\s+is\s+(?:an?\s+)?(?P<after>\w+\s*->.+)",
+        "the class of the owner is asked for with `module is`",
+        r"\g<head> where module is \g<after>",
+        safe=True,
+    ),
+    phrase(
+        r"(?:expect|assert)\s+(?:(?P<option>\w+)\((?P<names>[\w.*]+)\)|(?P<dotted>[\w.*]+)\.(?P<last>lr|learning_rate|weight_decay|momentum|betas|eps))\s*(?P<after>[=<>!].*)",
+        "an expectation names layers first, then the option",
+        lambda found: (
+            f"expect {found['names'] or found['dotted']} "
+            f"{OPTION.get(found['option'] or found['last'], found['option'] or found['last'])} {found['after']}"
+        ),
+    ),
+    phrase(
+        rf"(?P<head>expect\s+{LIST}\s+(?:lr|weight_decay|momentum|eps))\s+(?P<value>\d.*)",
+        "an expectation compares with `==`",
+        r"\g<head> == \g<value>",
         safe=True,
     ),
     phrase(
@@ -117,7 +192,7 @@ SCHEDULES: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        r"--\s*(?P<text>.*)|/\*\s*(?P<inside>.*?)\s*\*/",
+        r"--\s*(?P<text>.*)|(?:/\*|<!--)\s*(?P<inside>.*?)\s*(?:\*/|-->)",
         "comments begin with `#`",
         lambda found: f"# {found['text'] or found['inside'] or ''}",
         safe=True,

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 
+from layerlr_dsl.language.check_expressions import FAMILIES
 from layerlr_dsl.language.phrasebook.phrase import (
     ALL,
+    AS_NAMED,
     BUT,
-    FAMILIES,
     LIST,
     NAME,
+    NUMBERED,
     PLAIN,
     Match,
     Phrase,
+    numbered,
     phrase,
 )
+
+_HEAD = r"(?:(?:un)?freeze\s+)?"
+_AFTER = r"\s*->.+|\s+(?:from|until|at|by|then)\s.*|"
 
 
 def _joined(found: Match, separator: str = ", ") -> str:
@@ -45,9 +51,35 @@ SELECTORS: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        r"(?P<stem>[A-Za-z_]+?)s?\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>\s*->.+)",
-        "numbered layers are written with a range in braces, after the name that the model gives them",
-        r"\g<stem>{\g<low>..\g<high>}\g<after>",
+        r"(?P<stem>[A-Za-z_]+?)(?P<many>s?)\s+(?P<low>\d+)\s*(?:-|to|\.\.|through)\s*(?P<high>\d+)(?P<after>\s*->.+)",
+        NUMBERED,
+        numbered,
+        AS_NAMED,
+        example=True,
+    ),
+    phrase(
+        rf"(?P<head>{_HEAD})(?:(?:re|regexp?|r|pattern)\s*[:(]?\s*[\"'](?P<quoted>[^\"'/]+)[\"']\s*\)?|(?:re|regexp?):(?P<bare>\S+))(?P<after>{_AFTER})",
+        "a regular expression stands between slashes, and matches a whole name",
+        lambda found: (
+            f"{found['head']}/{found['quoted'] or found['bare']}/ {found['after'].lstrip()}".rstrip()
+        ),
+    ),
+    phrase(
+        rf"(?P<head>{_HEAD})(?P<stem>[\w.]+?)(?:\$\{{?(?P<a>[A-Za-z_]\w*)\}}?|\(\\d[+*]?\)|\\d[+*]?|\((?P<b>[a-z])\)|%d)(?P<tail>[\w.*]*)(?P<after>{_AFTER})",
+        "a number in a name is captured with `<i>`",
+        lambda found: (
+            f"{found['head']}{found['stem']}<{found['a'] or found['b'] or 'i'}>{found['tail']}{found['after']}"
+        ),
+    ),
+    phrase(
+        rf"(?P<head>{_HEAD})%(?P<text>\w+)%(?P<after>{_AFTER})",
+        "what stands for anything is `*`",
+        r"\g<head>**.*\g<text>*\g<after>",
+    ),
+    phrase(
+        rf"(?P<head>{_HEAD})(?P<names>[\w*]+(?:/[\w*]+)*/?)(?P<after>{_AFTER})",
+        "the segments of a name are joined by dots, not `/`",
+        lambda found: f"{found['head']}{found['names'].strip('/').replace('/', '.')}{found['after']}",
     ),
     phrase(
         r"(?:the\s+)?(?P<end>first|last)\s+(?P<n>\d+)\s+(?P<what>\w+)\s*->(?P<after>.+)",
@@ -107,7 +139,7 @@ SELECTORS: tuple[Phrase, ...] = (
         safe=True,
     ),
     phrase(
-        rf"(?:exclude|skip|remove|drop)\s+(?P<names>{LIST})\s+from\s+(?:weight[_ ]?decay|wd)|no\s+(?:weight[_ ]?decay|wd|decay)\s+(?:on|for|in)\s+(?P<other>{LIST})",
+        rf"(?:exclude|skip|remove|drop)\s+(?P<names>{LIST})\s+from\s+(?:weight[_ ]?decay|wd)|no[_ ](?:weight[_ ]?decay|wd|decay)\s*(?:\s(?:on|for|in)\s|[:=])\s*(?P<other>{LIST})",
         "what gets no weight decay is given a decay of 0",
         lambda found: _no_decay(found["names"] or found["other"]),
     ),

@@ -333,11 +333,11 @@ def below_least(plan: Plan) -> Iterator[Diagnostic]:
                     found.setdefault(argument.span, {}).setdefault(group.name, rate)
     for span, groups in found.items():
         (name, rate), *others = groups.items()
-        more = f" and of {plural(len(others), 'more group')}" if others else ""
+        more = f" and {plural(len(others), 'more group')}" if others else ""
         message = (
-            f"`{span.excerpt}` does not lie below the rate of {name} ({spelled(rate)}){more}: it never falls"
+            f"`{span.excerpt}` leaves the rate of {name}{more} where it is: {spelled(rate)} is not above it"
         )
-        help = "lower min_lr, or write floor=, a share of each group's own rate"
+        help = "lower min_lr, or write floor=0.01: then each group falls to that share of its own rate"
         yield warning("LR320", message, span, help)
 
 

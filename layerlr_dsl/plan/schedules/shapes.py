@@ -370,10 +370,14 @@ class WarmupStableDecay(Curve):
 
 @record
 class Sequence:
-    """One schedule behind the other: each begins at its tick of `starts`, as if that were a run's start."""
+    """One schedule behind the other: each begins at its tick of `starts`, as if that were a run's start.
+
+    lengths: how long each is, as it is written; "" for the last.
+    """
 
     starts: tuple[int, ...]
     parts: tuple[Schedule, ...]
+    lengths: tuple[str, ...] = field(compare=False, default=())
     name: ClassVar[str] = "sequence"
 
     @property
@@ -393,7 +397,10 @@ class Sequence:
         return max(bisect_right(self.starts, tick) - 1, 0)
 
     def text(self) -> str:
-        return " then ".join(part.text() for part in self.parts)
+        lengths = [f" for {length}" if length else "" for length in self.lengths] or [""] * len(self.parts)
+        return " then ".join(
+            f"{part.text()}{length}" for part, length in zip(self.parts, lengths, strict=False)
+        )
 
 
 def running(schedule: Schedule, tick: int) -> tuple[Schedule, int]:

@@ -528,7 +528,7 @@ function x(at) { return left + (right - left) * at / data.end; }
 function short(text, room) {
   // Of several all but the first; then the outermost modules, but no number; then the middle.
   const [first, ...more] = text.split(", ");
-  if (text.length > room && more.length && room > 8) return `${short(first, room - 3)}, …`;
+  if (text.length > room && more.length && !first.includes("{") && room > 14) return `${short(first, room - 3)}, …`;
   for (let rest = text, found; text.length > room && (found = rest.match(/^[A-Za-z_]\w*\.(.+)$/));) text = `…${rest = found[1]}`;
   if (text.length <= room) return text;
   const head = Math.max(Math.ceil((room - 1) / 2), 1);

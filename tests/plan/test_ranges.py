@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -49,15 +49,13 @@ def test_no_tick_lies_outside(value: str, first: int, length: int) -> None:
     try:
         plan = moved(f"({value}) * progress")
     except layerlr.RuleError:
-        return
-    stretches = plan.timeline.stretches({})
-    for product in (now.products["lr"] for now in [plan.behaviours[0].now(0)]):
-        last = min(first + length, TICKS)
-        found = corners(product.movers, stretches, first, last) if product.movers else None
-        if found is not None:
-            reached = [product.movers[0].course(stretches)(tick) for tick in range(first, last + 1)]
-            assert min(found) <= min(reached)
-            assert max(reached) <= max(found)
+        reject()
+    stretches, last = plan.timeline.stretches({}), min(first + length, TICKS)
+    movers = plan.behaviours[0].now(0).products["lr"].movers
+    found = corners(movers, stretches, first, last) if movers else None
+    ticks = range(first, last + 1) if found is not None else ()
+    reached = [movers[0].course(stretches)(tick) for tick in ticks]
+    assert all(min(found or [0]) <= number <= max(found or [0]) for number in reached)
 
 
 @pytest.mark.parametrize(

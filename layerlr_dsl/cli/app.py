@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(_unknown(args[0]))
+            ctx.fail(_unknown(*args))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -69,10 +69,13 @@ class LazyGroup(click.Group):
                 formatter.write_dl(list(commands.items()))
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, *behind: str) -> str:
     from layerlr_dsl.tools.nearest import nearest
     from layerlr_dsl.tools.printable import escape
 
+    command = next((word for word in behind if word in COMMANDS), None)
+    if command is not None:
+        return f"No such command '{escape(name)}'. The command comes first: layerlr {command} {escape(name)}"
     near = nearest(name, COMMANDS)
     return f"No such command '{escape(name)}'." + (f" Did you mean '{near}'?" if near else "")
 

@@ -54,6 +54,8 @@ class Input:
             stream = getattr(sys.stdin, "buffer", None)
             data = stream.read(MAX_BYTES + 1) if stream is not None else sys.stdin.read().encode()
             return decode(data, self.name)
+        if not self.path:
+            raise Unreadable("the name of the file is empty")
         if os.path.isdir(self.path):
             raise Unreadable(f"{self.path}: no rule files (*.lr) in this folder")
         if self.is_recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -11,6 +12,10 @@ from layerlr_dsl.cli.inputs import RECIPE, recipes
 from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.terminal import Screen, write, write_json
 from layerlr_dsl.tools.cells import cells, pad, wrap
+
+_NARROWEST = 60
+"""Cells for a text beside the names; with fewer it stands below them."""
+_SENTENCE_END = re.compile(r"(?<!\bal)(?<!\bcf)\.\s+")
 
 
 @click.command("recipes")
@@ -33,7 +38,7 @@ def command(form: str) -> int:
     screen = Screen.of_stdout()
     left = max((cells(RECIPE + name) for name in known), default=0) + 2
     for name, path in known.items():
-        if screen.width - left < 20:
+        if screen.width - left < _NARROWEST:
             write(screen.paint(RECIPE + name, "accent"))
             write("\n".join(wrap("  " + about(path), screen.width, 0, "  ")))
             continue
@@ -43,12 +48,14 @@ def command(form: str) -> int:
 
 
 def about(path: Path) -> str:
-    """The first paragraph of comments of a recipe."""
+    """The first sentence of the comments of a recipe."""
     said: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#   "):  # a command, a table
+            break
         if line.startswith("#"):
             said.append(line.lstrip("# ").strip())
         elif said or line.strip():
             break
     text = " ".join(said)
-    return text.split(". ")[0].rstrip(".")
+    return _SENTENCE_END.split(text)[0].rstrip(".:")

@@ -154,10 +154,24 @@ def summary(report: Report, hidden: int) -> str:
             if report.fixed
             else "; nothing to fix"
         )
-    line += _without_a_model(report)
+    line += _without_statements(report) + _without_a_model(report)
     if hidden:
         line += f" ({plural(hidden, 'note')} with --info)"
     return line
+
+
+def _without_statements(report: Report) -> str:
+    """A file that says nothing is not known to be right either."""
+    empty = sum(o.resolved is not None and _says_nothing(o.resolved) for o in report.outcomes)
+    if not empty:
+        return ""
+    return "; it says nothing" if len(report.outcomes) == 1 else f"; {empty} of them without a statement"
+
+
+def _says_nothing(resolved: Resolved) -> bool:
+    """Whether there is nothing but comments."""
+    lines = resolved.rules.sources[0].text.splitlines()
+    return all(not line.strip() or line.lstrip().startswith("#") for line in lines)
 
 
 def _without_a_model(report: Report) -> str:

@@ -126,7 +126,8 @@ def summary(results: Sequence[Tested]) -> str:
     passed = sum(len(result.outcomes) for result in results) - failed
     broken = sum(bool(result.errors) for result in results)
     unusable = sum(result.problem is not None for result in results)
-    parts = [f"{passed} passed"] if passed or not (failed or broken or unusable) else []
+    nothing = not (passed or failed or broken or unusable)
+    parts = ["no `expect` statements"] if nothing else [f"{passed} passed"] * bool(passed)
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{broken} with errors"] if broken else []
     parts += [f"{unusable} unusable"] if unusable else []

@@ -80,11 +80,17 @@ def _rewritten(f: Failure, span: Span, written: str) -> Diagnostic:
     return error("LR001", f"`{span.text}` is written `{shown}` here", span, f"write `{shown}`", fix=fix)
 
 
+_TIME_BEHIND = re.compile(r"(?:in\s+)?(?:epoch|step)s?\b")
+
+
 def foreign_expression(f: Failure) -> Diagnostic | None:
     """`where /bias/`, `name in (...)`, `name.endswith("bias")`: what other languages would let one say."""
     if f.found == "/" and f.last == "WHERE":
         help_ = "write `name matches /.../`, or select by `/.../` without `where`"
         return error("LR001", "a regular expression is no condition", f.span, help_)
+    if f.found == "in" and f.after_expression() and _TIME_BEHIND.match(f.rest_of_line()):
+        help_ = "write `at epoch N` for an expectation; a rule holds `from epoch N`, `until epoch N` or both"
+        return error("LR001", "there is no `in`", f.span, help_)
     if f.found == "in" and f.after_expression():
         help_ = "join comparisons with `or`, or write `name matches /a|b/`"
         return error("LR001", "there is no `in`", f.span, help_)

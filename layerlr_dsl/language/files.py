@@ -70,5 +70,7 @@ def decode(data: bytes, name: str, path: Path | None = None) -> Source:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = data.count(b"\n", 0, fault.start) + 1
-        raise Unreadable(f"{name}: is not UTF-8 text (byte {fault.start}, line {line})") from None
+        raise Unreadable(
+            f"{name}: is not UTF-8 text (byte {fault.start}, line {line}): save it as UTF-8"
+        ) from None
     return Source(name, text, path)

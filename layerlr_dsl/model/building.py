@@ -21,6 +21,7 @@ from layerlr_dsl.model.meta_device import build_on_meta, quiet
 from layerlr_dsl.model.spec_syntax import Spec
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.own_faults import raised_at
 from layerlr_dsl.tools.printable import first_line, shown
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _cannot_build(spec: Spec, make: Make, fault: BaseException) -> ModelError:
         return ModelError(f"`{spec}` cannot be built: it takes no `{name}`", None if elsewhere else help)
     if isinstance(fault, MemoryError):
         return ModelError(f"`{spec}` cannot be built: it takes too much memory")
-    return ModelError(f"`{spec}` cannot be built: {type(fault).__name__}: {first_line(fault)}")
+    place = raised_at(fault) if spec.kind == "python" else ""
+    return ModelError(f"`{spec}` cannot be built: {type(fault).__name__}: {first_line(fault)}{place}")
 
 
 def _keywords_of(make: Callable[..., Any]) -> set[str]:

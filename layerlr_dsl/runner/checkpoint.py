@@ -183,7 +183,8 @@ def _check_whole(path: Path) -> None:
     if fits is None:
         _check_members(path)
     elif not fits:
-        raise Unusable(f"is damaged: its checksum is not in {checksums.CHECKSUMS_FILE}")
+        told = f"is damaged, or of another run: its checksum is not in {checksums.CHECKSUMS_FILE}"
+        raise Unusable(told)
 
 
 def _check_members(path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.own_faults import raised_at
 from layerlr_dsl.tools.program import program
 
 PREFIX = "python:"
@@ -37,7 +38,9 @@ def called(target: str) -> Any:
     except RunnerError:
         raise
     except (Exception, SystemExit) as fault:
-        raise RunnerError(f"{PREFIX}{target} failed: {type(fault).__name__}: {fault}") from fault
+        raise RunnerError(
+            f"{PREFIX}{target} failed: {type(fault).__name__}: {fault}{raised_at(fault)}"
+        ) from fault
 
 
 def _called(module_name: str, path: str) -> Any:

@@ -91,11 +91,16 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _content(folder: Path, *, last: bool) -> tuple[dict[str, Any], Path, tuple[str, ...]]:
-    """The best checkpoint that can be read, or the last."""
+    """The best checkpoint, or the last where none was best yet.
+
+    Raises RunnerError for a best one that cannot be used: other weights than were asked for are none.
+    """
     names = [checkpoint.LAST, checkpoint.PREVIOUS] if last else [checkpoint.BEST, checkpoint.LAST]
     found = checkpoint.load(folder, names)
     if found is None:
         raise RunnerError(f"{folder} holds no checkpoint yet", "the first one is made at the end of an epoch")
+    if found.skipped and not last:
+        raise RunnerError(found.skipped[0], f"--last takes the weights of {found.path.name}")
     return found.content, found.path, tuple(f"{text}; {found.path.name} is used" for text in found.skipped)
 
 

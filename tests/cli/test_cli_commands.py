@@ -573,3 +573,27 @@ def test_plan_says_which_stage_begins_with_a_fresh_optimizer(tmp_path: Path) -> 
     stages = "stage a for 2 epochs\nfreeze layer1\nstage b for 2 epochs, fresh optimizer\nfc -> lr 1e-4\n"
     file.write_text(f'model "{RESNET}"\n** -> lr 1e-3\n{stages}')
     assert "\nb begins with a fresh optimizer" in layerlr("plan", str(file)).out
+
+
+# ---------------------------------------------------------------- what is nothing, and where it belongs
+
+
+def test_a_file_that_says_nothing_is_told_of(write: Any) -> None:
+    """An empty file has no errors, and a file without expectations passes none."""
+    write("empty.lr", "# later\n")
+    assert "; it says nothing" in layerlr("validate", "empty.lr").out
+    assert layerlr("test", write("a.lr", HEAD)).out == "1 file: no `expect` statements\n"
+    assert "1 of them without a statement" in layerlr("validate", ".").out
+
+
+def test_a_file_ahead_of_the_command_is_told_where_it_belongs() -> None:
+    """`layerlr my.lr plan` is a common slip."""
+    assert "The command comes first: layerlr plan my.lr" in layerlr("my.lr", "plan").err
+
+
+def test_recipes_stand_below_their_names_and_end_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 80 columns a text beside the longest name would be a narrow column."""
+    monkeypatch.setenv("COLUMNS", "80")
+    out = layerlr("recipes").out
+    assert "\nrecipe:bitfit\n  BitFit: only the biases train, and the classifier, which is new\n" in out
+    assert not re.search(r"et al\n|layerlr train", out)

@@ -497,15 +497,15 @@ def test_the_text_is_canonical(name: str, arguments: dict[str, object], text: st
     ("name", "arguments", "argument", "message", "help"),
     [
         ("cosin", {}, None, "there is no schedule called cosin", "did you mean `cosine`?"),
-        ("cosine", {"flor": 0.1}, "flor", "cosine has no argument called flor", "did you mean floor?"),
+        ("cosine", {"flor": 0.1}, "flor", "cosine has no argument `flor`", "did you mean floor?"),
         (
             "inverse_sqrt",
             {"endpoint": True},
             "endpoint",
-            "no argument called endpoint",
+            "no argument `endpoint`",
             "; endpoint is of constant, step, ",
         ),
-        ("cosine", {"zz": 0.1}, "zz", "cosine has no argument called zz", "it takes warmup, "),
+        ("cosine", {"zz": 0.1}, "zz", "cosine has no argument `zz`", "it takes warmup, "),
         ("step", {}, None, "step needs every", "write step(every=30 epochs)"),
         ("cosine", {"warmup": 5}, "warmup", "warmup needs a unit", "write warmup=5 epochs"),
         ("cosine", {"warmup": "5"}, "warmup", "warmup must be a stretch of time", None),

@@ -191,13 +191,14 @@ def test_data_that_changed_since_the_run_is_told(mine, layerlr, monkeypatch):
     assert "test: 21 samples then, 9 now" in ran.err
 
 
-def test_a_damaged_best_checkpoint_is_passed_over_with_a_note(mine, layerlr):
-    """The last one is there still."""
+def test_a_damaged_best_checkpoint_is_not_replaced_in_silence(mine, layerlr):
+    """Other weights than were asked for are for the user to choose; a file of another run is not called damaged alone."""
     (mine / "best.pt").write_bytes(b"PK")
     ran = layerlr("evaluate", mine, *CODE, *DATA)
-    assert ran.status == 0, ran.err
-    assert "best.pt: is damaged" in ran.err
-    assert "last.pt is used" in ran.err
+    assert ran.status == 2
+    assert "best.pt: is damaged, or of another run" in ran.err
+    assert "--last takes the weights of last.pt" in ran.err
+    assert layerlr("evaluate", mine, *CODE, *DATA, "--last").status == 0
 
 
 def test_a_run_that_may_only_be_read_is_scored_without_a_picture(mine, layerlr):

@@ -40,7 +40,7 @@ def read(name: str, infos: Mapping[str, ArgumentInfo], given: Mapping[str, objec
     for argument in given:
         if argument not in infos:
             help = _elsewhere(argument, infos, given[argument]) or _near(argument, infos)
-            raise ScheduleFault(argument, f"{name} has no argument called {argument}", help)
+            raise ScheduleFault(argument, f"{name} has no argument `{argument}`", help)
     values: dict[str, object] = {}
     for argument, info in infos.items():
         if argument in given:

@@ -37,7 +37,8 @@ def load(request: Request) -> Data:
 
         data = custom.load(target, request)
     else:
-        raise RunnerError(f"unknown data {request.spec!r}", _meant(request.spec))
+        known = "" if ":" in request.spec or not request.spec else ": there is no such folder or table"
+        raise RunnerError(f"unknown data {request.spec!r}{known}", _meant(request.spec))
     for part, samples in data.parts().items():
         if len(samples) == 0:
             raise RunnerError(f"{request.spec}: the {part} set is empty", "it needs at least one sample")

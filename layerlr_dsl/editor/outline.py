@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from layerlr_dsl.editor.incremental_parsing import Piece
-from layerlr_dsl.editor.session import Session
+from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.numbers import plural
@@ -125,7 +125,13 @@ def hints(session: Session, start: int, end: int) -> Iterator[Hint]:
             continue
         apart = isinstance(statement, s.UnfreezeSequenceStatement)
         at = place.end if apart else place.piece.fragment.start + statement.span.end
-        yield Hint(at, f"\N{MIDDLE DOT} {plural(covered.tensors, 'tensor')}, {short(covered.numel)}")
+        yield Hint(at, f"\N{MIDDLE DOT} {_size(covered)}")
+
+
+def _size(covered: Covered) -> str:
+    if not covered.tensors:
+        return "nothing"
+    return f"{plural(covered.tensors, 'tensor')}, {short(covered.numel)}"
 
 
 def _symbol(piece: Piece, statement: s.Statement, name: str, detail: Span, kind: str, span: Span) -> Symbol:

@@ -375,6 +375,14 @@ def test_hints_count_what_each_selector_covers(client: Client, uri: str) -> None
     assert client.refreshed > 0
 
 
+def test_a_hint_says_that_nothing_is_covered(client: Client) -> None:
+    """In a word, not as two noughts."""
+    uri = client.open("none.lr", 'model "m.json"\nlayerz -> lr 1\n')
+    client.settled(uri)
+    found = client.request("textDocument/inlayHint", {"textDocument": {"uri": uri}, "range": WHOLE})
+    assert [hint["label"] for hint in found] == ["· nothing"]
+
+
 # ---------------------------------------------------------------- names
 
 

@@ -54,7 +54,7 @@ def test_the_theme_is_the_editor_s_and_follows_it(tmp_path: Path) -> None:
     await new Promise(resolve => setTimeout(resolve, 50));
     done([before, seen()]);
     """
-    dark, light = driven(dressed("vscode-dark", "#1f1f1f", "#cccccc"), steps, tmp_path)
+    dark, light = driven(dressed("vscode-dark", "#1f1f1f", "#cccccc"), steps, tmp_path, wait=2000)
     assert dark == ["rgb(31, 31, 31)", "rgb(22, 27, 34)", "dark", True]
     assert light == ["rgb(31, 31, 31)", "rgb(246, 248, 250)", "light", False]
 
@@ -67,5 +67,5 @@ def test_a_rule_that_is_chosen_is_asked_for_and_one_that_is_let_go_is_not(tmp_pa
     rule.click();
     done([sent, data.rules[0][1]]);
     """
-    sent, place = driven(dressed("vscode-light", "#ffffff", "#000000"), steps, tmp_path)
+    sent, place = driven(dressed("vscode-light", "#ffffff", "#000000"), steps, tmp_path, wait=2000)
     assert sent == [{"uri": "file:///a.lr"}, {"rule": place}]

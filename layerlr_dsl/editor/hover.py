@@ -16,6 +16,7 @@ from layerlr_dsl.editor.session import Covered, Session
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.expressions import Fault, Scope, evaluate
 from layerlr_dsl.language.lets import Lets
+from layerlr_dsl.language.names import TIME_NAMES
 from layerlr_dsl.language.questions import is_constant
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.trees import walk
@@ -23,9 +24,17 @@ from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 from layerlr_dsl.tools.words import short
 
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"[a-z][a-z_]*")
 _NAMING = (s.Pattern, s.Regex, s.GroupRef, s.GroupCapture, s.String, s.Name)
 """Parts of a statement in which a word of the language is none."""
+
+
+_ASKED = {**TIME_NAMES, "pi": "3.14159..."}
+_OF_A_RAMP = {
+    "shape": "how it goes from point to point: `linear`, `cosine`, `exponential`, `sqrt`, `power(n)` or `constant`",
+    "endpoint": "whether the last point is reached at the last tick before it (default false)",
+    "exact": "whether points lie where they are written, between two steps too (default false)",
+}
 
 
 @record
@@ -108,7 +117,10 @@ class _Asker:
         elif isinstance(node, s.Argument):
             yield self._on(node.name_span, lambda: self._argument(node))
         elif isinstance(node, s.Call):
-            yield self._on(node.function_span, lambda: _described(node.function, v.FUNCTIONS))
+            yield self._on(
+                node.function_span,
+                lambda: _described(node.function, v.FUNCTIONS) or self._factory(node.function),
+            )
             yield self._value(node)
         elif isinstance(node, (s.LetStatement, s.GroupStatement, s.OptimizerStatement)):
             yield None if node.name_span is None else self._on(node.name_span, self._mention)
@@ -116,6 +128,8 @@ class _Asker:
             yield self._on(node.name_span, lambda: v.STATEMENTS["stage"])
         elif isinstance(node, s.Name):
             yield self._mention() or self._name(node)
+        elif isinstance(node, s.Is):
+            yield self._on(node.word_span, lambda: _described(node.word, v.FAMILIES))
         elif isinstance(node, (s.Number, s.Arithmetic, s.Negative)):
             yield self._value(node)
         yield self._table(node.span)
@@ -189,7 +203,7 @@ class _Asker:
             return None
 
     def _name(self, node: s.Name) -> str | None:
-        return _described(node.name, v.ATTRIBUTES)
+        return _described(node.name, v.ATTRIBUTES) or _described(node.name, _ASKED)
 
     @staticmethod
     def _quoted(node: s.Setting | s.ExpectOption) -> str | None:
@@ -238,6 +252,11 @@ class _Asker:
                 info = optimizers.find_unimported(factory.name)
                 if info is not None and node.name in info.options:
                     return f"`{node.name}`: {v.option_text(info.options[node.name])}"
+            elif isinstance(factory, s.Call) and factory.keywords:
+                arguments = schedules.arguments_of(factory.function) or {}
+                if node.name in arguments:
+                    return f"`{node.name}`: {v.argument_text(arguments[node.name])}"
+                return _described(node.name, _OF_A_RAMP) if factory.function == "ramp" else None
         return None
 
     def _word(self) -> str | None:

@@ -12,6 +12,7 @@ from rule_edits import EDITS, INCLUDED, TEXTS, cut
 
 from layerlr_dsl.editor.analysis import Models, Request, analyse
 from layerlr_dsl.editor.findings import Elsewhere, Finding, Here
+from layerlr_dsl.editor.hover import hover
 from layerlr_dsl.editor.session import LARGE, Session
 
 HEAD = 'model "m.json"\nepochs 10\n'
@@ -188,3 +189,23 @@ def test_a_whole_new_text_keeps_what_is_common(document: Path) -> None:
     session.work()
     kept = [old is new for old, new in zip(before, session.pieces.pieces, strict=True)]
     assert kept.count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "word", "said"),
+    [
+        ("steps_per_epoch 10", "steps_per_epoch", "The optimizer steps in an epoch"),
+        ("** -> lr 1e-3 * progress", "progress", "the share of the run"),
+        ("** -> lr ramp((0%, 1), (50%, 0.1), shape=cosine)", "shape", "from point to point"),
+        ("let x = inverse_sqrt(timescale=10 steps)", "inverse_sqrt", "schedule `inverse_sqrt`"),
+        ("let x = inverse_sqrt(timescale=10 steps)", "timescale", "how slowly it falls"),
+        ("** where module is depthwise -> lr 1", "depthwise", "convolutions whose groups"),
+    ],
+)
+def test_words_of_time_and_of_families_are_explained(statement: str, word: str, said: str) -> None:
+    """Also where a schedule is called in a value, and where a word has an underscore."""
+    session = Session("", None, statement + "\n")
+    session.work()
+    found = hover(session, statement.index(word) + 1)
+    assert found is not None
+    assert said in found.text

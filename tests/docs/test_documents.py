@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from blocks import Block, Reader, blocks
 
+from layerlr_dsl import cli
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +75,17 @@ def test_the_readme_shows_the_bare_loop_as_it_is() -> None:
         if block.language == "py"
     ]
     assert shown == [example.replace("  # fmt: skip # noqa: E702", "")]
+
+
+def test_the_picture_of_the_readme_is_drawn_from_its_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command that stands above it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rules = next(block.body for block in blocks(text) if block.title == "my.lr")
+    (tmp_path / "my.lr").write_text(rules, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    command = re.search(r"`layerlr (plot my\.lr [^`]*)`", text)
+    assert command is not None
+    assert cli.run(command[1].split()) == 0
+    assert (tmp_path / "network.svg").read_text() == (ROOT / "docs/examples/network.svg").read_text()

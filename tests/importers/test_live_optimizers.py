@@ -269,3 +269,23 @@ def test_groups_without_any_pattern_are_given_all_the_same(rates: list[float]) -
     made = import_optimizer(optimizer, model)
     assert made.differences == ()
     same_groups(made.text, model, optimizer)
+
+
+def test_lora_plus_becomes_rules() -> None:
+    """Both halves of the adapters at rates of their own, a head that is trained whole, and a base that came frozen."""
+    peft = pytest.importorskip("peft")
+    base = nn.Sequential()
+    for place in range(3):
+        base.add_module(f"block{place}", nn.ModuleDict({"query": nn.Linear(8, 8), "key": nn.Linear(8, 8)}))
+    base.add_module("head", nn.Linear(8, 2))
+    model = peft.get_peft_model(
+        base, peft.LoraConfig(r=2, target_modules=["query"], modules_to_save=["head"])
+    )
+    parts = {"lora_A": 1e-4, "lora_B": 1.6e-3, "modules_to_save": 5e-4}
+    optimizer = torch.optim.AdamW(
+        {"params": [p for name, p in model.named_parameters() if part in name], "lr": lr}
+        for part, lr in parts.items()
+    )
+    told = import_optimizer(optimizer, model)
+    same_groups(told.text, model, optimizer)
+    assert len(rules_of(told.text)) <= 4

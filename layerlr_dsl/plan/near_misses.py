@@ -262,12 +262,25 @@ class NearMisses:
 
 def _nearest(word: str, names: list[str]) -> str | None:
     """The name that was probably meant: of those that differ in their number only, the one with the nearest."""
+    if captured := _CAPTURED.fullmatch(word):
+        stems = dict.fromkeys(name.rstrip(_DIGITS) for name in names if name[-1:].isdigit())
+        near = nearest(captured[1], stems)
+        return nearest(word, names) if near is None else near + captured[2]
     stem = word.rstrip(_DIGITS)
     numbers = _numbers(stem, names) if stem != word else []
     if not numbers:
-        return nearest(word, names)
+        return nearest(word, names) or _one_letter_off(word, names)
     wanted = int(word.removeprefix(stem))
     return f"{stem}{min(numbers, key=lambda number: abs(number - wanted))}"
+
+
+_CAPTURED = re.compile(r"(\w+)(<\w+>)")
+
+
+def _one_letter_off(word: str, names: list[str]) -> str | None:
+    """The one name of two letters that begins as a word of two does: too short to be measured."""
+    found = [name for name in names if len(word) == len(name) == 2 and name[0] == word[0]]
+    return found[0] if len(found) == 1 else None
 
 
 def _numbers(stem: str, names: Iterable[str]) -> list[int]:

@@ -45,9 +45,7 @@ def _known(code: str) -> Kind:
 
     found = KINDS.get(code.upper())
     if found is None:
-        near = (
-            None if code[2:].isdigit() else nearest(code.upper(), KINDS)
-        )  # numbers that look alike are not near
+        near = nearest(code.upper(), KINDS)
         raise Refusal(
             f"no code `{code}`", f"did you mean {near}?" if near else "`layerlr rule` lists them all"
         )

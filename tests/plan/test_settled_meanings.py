@@ -153,9 +153,9 @@ def test_a_long_selector_does_not_fill_the_screen(selector: str) -> None:
     ("text", "help"),
     [
         ("freeze where until epoch 3", "a layer of this name stands in quotes"),
-        ("freeze fc until loss stops decreasing for 3 epochs", "did you mean `falling`?"),
-        ("freeze fc until loss stops increasing for 3 epochs", "did you mean `rising`?"),
-        ("freeze fc until loss stops fallin for 3 epochs", "did you mean `falling`?"),
+        ("freeze fc until loss stops decreasing for 3 epochs", "loss stops falling for 3 epochs`"),
+        ("freeze fc until loss stops increasing for 3 epochs", "loss stops rising for 3 epochs`"),
+        ("freeze fc until loss stops fallin for 3 epochs", "loss stops falling for 3 epochs`"),
         ("fc where name == bias -> lr 2", 'a text stands in quotes: `name == "bias"`'),
         ("fc where dtype == float3 -> lr 2", "did you mean `float32`?"),
     ],

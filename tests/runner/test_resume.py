@@ -151,8 +151,8 @@ def test_ctrl_c_saves_and_the_command_it_names_goes_on(whole, tmp_path, rules):
     assert process.returncode == 130, printed
     assert "Traceback" not in printed[1]
     pasted = shlex.split(printed[1].split("go on with:\n")[1].splitlines()[0])
-    assert pasted[:2] == ["layerlr", "train"]
-    assert finish(start(pasted[1:])) == 0
+    assert "train" in pasted[:4]  # behind `layerlr`, or how it is called where that is not on the path
+    assert finish(start(pasted[pasted.index("train") :])) == 0
     assert run_differences(whole, out) == []
 
 

@@ -558,4 +558,4 @@ def test_a_step_between_two_changes_calls_little(warmup):
         schedule.step()
     finally:
         sys.setprofile(before)
-    assert len(calls) <= 14
+    assert len(calls) <= 16  # some are for loops of others, where those are imported

@@ -18,12 +18,12 @@ PULSE = 10.0
 class Board:
     """The newest news, by version; readers wait for the next.
 
-    Versions begin at the time, so that a page left open is told what is new by the next server at its address.
+    Versions begin at the time in milliseconds, so that a page left open is told what is new by the next server at its address.
     """
 
     def __init__(self) -> None:
         self._news: dict[str, Any] = {}
-        self._version = int(time.time())
+        self._version = time.time_ns() // 1_000_000
         self._changed = threading.Condition()
 
     def post(self, news: dict[str, Any]) -> None:

@@ -122,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -41,6 +41,15 @@ def capture() -> dict[str, Any]:
     return states
 
 
+def places() -> tuple[object, ...]:
+    """Where the generators stand that Python code may draw from, to be compared."""
+    import numpy
+    import torch
+
+    _, keys, position, *_ = numpy.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy.asarray(keys).tobytes(), position
+
+
 def restore(states: dict[str, Any]) -> None:
     """Put back what `capture` took."""
     import numpy

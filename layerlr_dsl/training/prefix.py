@@ -7,13 +7,11 @@ are kept apart too.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
@@ -174,20 +172,14 @@ class _Tracer(fx.Tracer):
 
 
 def _trace(model: nn.Module) -> fx.Graph:
-    drawn = _draws()
+    places = chance.places()
     try:
         graph = _Tracer().trace(model)
     except Exception as fault:
         raise NoPrefix(f"the way from input to output cannot be traced ({first_line(fault, 120)})") from None
-    if _draws() != drawn:  # the graph would throw the same coin for ever
+    if chance.places() != places:  # the graph would throw the same coin for ever
         raise NoPrefix("its forward draws random numbers of its own")
     return graph
-
-
-def _draws() -> tuple[object, ...]:
-    """Where the generators stand that a forward pass in Python may draw from."""
-    _, keys, position, *_ = numpy.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy.asarray(keys).tobytes(), position
 
 
 def _steady(model: nn.Module, graph: fx.Graph) -> set[fx.Node]:

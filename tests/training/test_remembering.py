@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import layerlr_dsl as layerlr
@@ -125,7 +127,7 @@ def test_where_nothing_can_be_remembered_the_model_runs_whole_and_the_reason_is_
     varying = remember(model, DataLoader(Noise(), batch_size=8))
     inputs, _ = next(iter(varying))
     assert isinstance(inputs, torch.Tensor)
-    assert varying.reason == "the data set does not give one tensor a sample, the same each time"
+    assert varying.reason == "the data set draws random numbers"
     narrow = remember(model, _loader(), memory=0)
     inputs, targets = next(iter(narrow))
     assert narrow.model(inputs).shape == (len(targets), 3)
@@ -144,3 +146,161 @@ def test_a_loader_without_numbered_samples_is_refused() -> None:
     """There is nothing to remember by."""
     with pytest.raises(ValueError, match="numbered samples"):
         remember(Net(), DataLoader(Stream()))
+
+
+class Dropping(nn.Module):
+    """Dropout before and behind a frozen layer, as a module and as a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Dropout(0.3))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = nn.functional.dropout(self.stem(x), 0.3, self.training)
+        return self.head(hidden)  # type: ignore[no-any-return]
+
+
+class Still(Net):
+    """A stem that stands still in all, for as long as the loop leaves modes alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem.eval()
+
+
+class Mirrored(Dataset[Any]):
+    """Samples that are seldom mirrored: a look at a few finds no difference."""
+
+    def __init__(self) -> None:
+        self._data = _data()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = self._data[index]
+        return (x.flip(-1) if torch.rand(()) < 0.05 else x), y
+
+
+def _losses(
+    net: Callable[[], nn.Module], loader: Callable[[], DataLoader[Any]], loop: Any, halves: bool
+) -> list[torch.Tensor]:
+    """What a loop makes of a net, with or without features: its losses and the weights at the end."""
+    torch.manual_seed(0)
+    model, batches = net(), loader()
+    torch.manual_seed(5)
+    remembering = remember(model, batches)
+    losses = loop(model, remembering if halves else batches, remembering.model if halves else model)
+    return [torch.tensor(losses), *model.state_dict().values()]
+
+
+def _held(model: nn.Module) -> nn.Module:
+    model.stem.requires_grad_(False)
+    return model
+
+
+def _step(model: nn.Module, loss: torch.Tensor) -> float:
+    loss.backward()
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.grad is not None:
+                p -= 0.1 * p.grad
+                p.grad = None
+    return loss.item()
+
+
+def _evaluating(model: nn.Module, batches: Any, call: Any) -> list[float]:
+    """A loop that looks at its training data in eval before each epoch."""
+    losses = []
+    for _ in range(2):
+        model.eval()
+        with torch.no_grad():
+            losses += [nn.functional.cross_entropy(call(x), y).item() for x, y in batches]
+        model.train()
+        losses += [_step(model, nn.functional.cross_entropy(call(x), y)) for x, y in batches]
+    return losses
+
+
+def _thawing_late(model: nn.Module, batches: Any, call: Any) -> list[float]:
+    """A loop that thaws when it has its batch already, and freezes again."""
+    losses = []
+    for epoch in range(3):
+        for number, (x, y) in enumerate(batches):
+            model.stem.requires_grad_(epoch == 1 and number > 1)  # type: ignore[union-attr]
+            losses.append(_step(model, nn.functional.cross_entropy(call(x), y)))
+    return losses
+
+
+def _halving(model: nn.Module, batches: Any, call: Any) -> list[float]:
+    """A loop in half precision."""
+    losses = []
+    for x, y in batches:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = nn.functional.cross_entropy(call(x), y)
+        losses.append(_step(model, loss))
+    return losses
+
+
+def _loading(model: nn.Module, batches: Any, call: Any) -> list[float]:
+    """A loop that loads other weights on its way."""
+    losses = []
+    for _ in range(2):
+        losses += [_step(model, nn.functional.cross_entropy(call(x), y)) for x, y in batches]
+        model.load_state_dict({name: value / 2 for name, value in model.state_dict().items()})
+    return losses
+
+
+@pytest.mark.parametrize("loop", [_evaluating, _thawing_late, _halving, _loading])
+@pytest.mark.parametrize("net", [Net, Still, Dropping])
+def test_whatever_a_loop_does_its_numbers_are_those_of_the_whole_model(net: Any, loop: Any) -> None:
+    """Bit for bit: evaluations between, changes between a batch and its use, autocast, other weights."""
+    whole, halves = (_losses(lambda: _held(net()), _loader, loop, halves) for halves in (False, True))
+    assert all(torch.equal(one, other) for one, other in zip(whole, halves, strict=True))
+
+
+def _workers() -> DataLoader[Any]:
+    return DataLoader(_data(), batch_size=8, shuffle=True, num_workers=1, persistent_workers=True)
+
+
+@pytest.mark.parametrize("loader", [lambda: DataLoader(Mirrored(), 8, shuffle=True), _workers])
+def test_the_draws_of_a_run_are_those_of_the_loader_alone(loader: Any) -> None:
+    """Data that is seldom augmented, workers that are started once, order and dropout from one generator."""
+    whole, halves = (
+        _losses(lambda: _held(Dropping()), loader, _thawing_late, halves) for halves in (False, True)
+    )
+    assert all(torch.equal(one, other) for one, other in zip(whole, halves, strict=True))
+
+
+def test_batches_of_another_form_come_as_the_loader_gives_them() -> None:
+    """A mapping is not taken apart, and the reason says what is missing."""
+
+    def named(samples: Any) -> dict[str, torch.Tensor]:
+        return {"x": torch.stack([x for x, _ in samples]), "y": torch.tensor([int(y) for _, y in samples])}
+
+    model = _held(Net().eval())
+    batches = remember(model, _loader(collate_fn=named))
+    assert [batch["x"].shape[0] for batch in batches] == [8, 8, 8, 6]
+    assert batches.reason is not None
+    assert batches.reason.startswith("a batch is no pair")
+
+
+def test_features_that_have_lost_their_samples_are_refused() -> None:
+    """Copies made by others may be of another state of the model."""
+    batches = remember(_held(Net().eval()), _loader())
+    inputs, _ = next(iter(batches))
+    assert batches.model(inputs.to(torch.float32)).shape == (8, 3)
+    with pytest.raises(RuntimeError, match=r"own \.to\(device\)"):
+        batches.model(type(inputs)(inputs))
+
+
+def test_several_processes_go_through_the_whole_model() -> None:
+    """Their gradients are averaged by a wrapper that a call of half a model would pass over."""
+    torch.distributed.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
+    try:
+        batches = remember(_held(Net().eval()), _loader())
+        inputs, _ = next(iter(batches))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert isinstance(inputs, torch.Tensor)
+    assert str(batches.reason).startswith("several processes average gradients")

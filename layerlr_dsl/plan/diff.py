@@ -13,7 +13,6 @@ from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
-
 _IN_WORDS = {"thaw_warmup": "warm-up after the thaw", "optimizer_state": "optimizer state"}
 
 

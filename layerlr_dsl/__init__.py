@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as `typing` has it, whose import would be the first that Ctrl-C can cut short
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from layerlr_dsl import optim
     from layerlr_dsl.api import Configured, Plan, Rules, configured, load, parse
     from layerlr_dsl.language.diagnostics import Diagnostic, RuleError

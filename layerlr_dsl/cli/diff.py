@@ -74,6 +74,7 @@ def command(
 def _page(plans: tuple[Plan, Plan], names: tuple[str, str], found: Changes) -> str:
     """Both pictures, and the changes below them. Raises Refusal."""
     from layerlr_dsl.cli.render.diff import modules_of, said
+    from layerlr_dsl.plan.diff import option_in_words
     from layerlr_dsl.plots.compared import Side, page
     from layerlr_dsl.plots.series import UnknownLength
 
@@ -81,7 +82,7 @@ def _page(plans: tuple[Plan, Plan], names: tuple[str, str], found: Changes) -> s
     sides = [Side(plan, os.path.basename(name), changed) for plan, name in zip(plans, names, strict=True)]
     rows = [
         (
-            change.option,
+            option_in_words(change.option),
             said(change.option, change.old),
             said(change.option, change.new),
             modules_of(change),

@@ -10,6 +10,7 @@ from layerlr_dsl.catalogue.schedules import CALLED
 from layerlr_dsl.language import syntax as s
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Findings, Fix, error
 from layerlr_dsl.language.expressions import Fault, Scope, Value, evaluate
+from layerlr_dsl.language.faults import replacing
 from layerlr_dsl.language.names import (
     ARITY,
     CAPTURE_FUNCTIONS,
@@ -25,6 +26,7 @@ from layerlr_dsl.language.regex import RegexFault, full_match
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.language.vocabulary import ATTRIBUTES, VALUES
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.number_words import number_of
 from layerlr_dsl.tools.records import record
 
 
@@ -193,6 +195,9 @@ _SAID_OTHERWISE = {
 def _unknown(node: s.Name, names: Names) -> Diagnostic:
     if node.name in ATTRIBUTES:
         return error("LR101", f"`{node.name}` is not known here", node.span, names.reason)
+    if (number := number_of(node.name)) is not None:
+        fix = replacing(node.span, number, safe=number.isdigit())
+        return error("LR101", f"unknown name `{node.name}`", node.span, f"write `{number}`", fix=fix)
     near = nearest(node.name, [*names.all(), *_words_near(node.name)])
     if node.name in _ORDINALS and not names.attributes:
         help = f"a number stands here: `every {_ORDINALS[node.name]} epochs`"

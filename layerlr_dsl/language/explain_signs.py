@@ -41,7 +41,7 @@ def unclosed_text(f: Failure) -> Diagnostic | None:
 
 
 def single_quotes(f: Failure) -> Diagnostic | None:
-    if f.found not in {"'", "`"}:
+    if f.found not in {"'", "`"} or (f.last == "NUMBER" and f.touches()):
         return None
     close = f.rest_of_line().find(f.found, 1)
     if close < 0:

@@ -43,6 +43,8 @@ _MEANT = {
     "assert": "expect",
     "thaw": "unfreeze",
 }
+# Layers are called so, however near a word of statements it is.
+_LAYER = {"stem"}
 # What follows a word that is near the names of many layers.
 _FOLLOWED = {
     "steps": re.compile(r"[\d(]"),
@@ -60,7 +62,7 @@ def misspelled_statement(f: Failure) -> Diagnostic | None:
     if len(f.tokens) != 1 or f.first != "PATTERN" or f.found in {",", "->", ":", "=>", "="}:
         return None
     word = f.token_span(0)
-    if word.text in _OPTIONS or not word.text.isidentifier():
+    if word.text in _OPTIONS | _LAYER or not word.text.isidentifier():
         return None
     near = _MEANT.get(word.text) or nearest(word.text, _likely(f))
     if near is None:

@@ -7,12 +7,16 @@ import re
 from layerlr_dsl.language.diagnostics import Diagnostic, Edit, Fix, error
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.number_words import number_of
 
 _NUMBERS_LOOK_LIKE = "numbers look like 3, 0.1, 1e-4 or 5%"
 _MOMENTS = ("epoch", "step")
 _TOUCHING = re.compile(r"(epoch|step)(\d+)")
 _LARGE = re.compile(r"(\d+)([kKmM])")
 _EXPONENTS = {"k": "000", "m": "000000"}
+_BEGUN = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)[A-Za-z]+")
+_EXPONENT_APART = re.compile(r"[ \t]+([+-]?\d+)\b")
+_TIME_APART = re.compile(r"[ \t]+(epoch|step)s?\b")
 _FACTOR = re.compile(r"\d+(?:\.\d+)?[xX]")
 _DURATIONS = ("epochs", "steps", "epoch", "step")
 
@@ -55,10 +59,21 @@ def malformed_number(span: Span) -> Diagnostic:
         return error("LR003", message, span, f"numbers are decimal: {_NUMBERS_LOOK_LIKE}")
     head, e, exponent = digits.lower().partition("e")
     if e and head.replace(".", "", 1).isdigit() and not exponent.strip("+-"):
-        return error("LR003", message, span, f"digits are missing after `{digits[-1]}`, as in 1e-4")
+        return _without_exponent(span, message)
     if e and exponent.lstrip("+-").isdigit() and len(exponent) > 4:
         return error("LR003", message, span, "the exponent is out of any range")
+    if (begun := _BEGUN.fullmatch(text)) is not None:
+        return error("LR003", message, span, f"write `{begun[1]}`", fix=replacing(span, begun[1], safe=False))
     return error("LR003", message, span, _NUMBERS_LOOK_LIKE)
+
+
+def _without_exponent(span: Span, message: str) -> Diagnostic:
+    """`1e`, and `1e -3`, whose exponent stands apart."""
+    apart = _EXPONENT_APART.match(span.source.text, span.end)
+    if apart is None:
+        return error("LR003", message, span, f"digits are missing after `{span.text[-1]}`, as in 1e-4")
+    whole, joined = Span(span.source, span.start, apart.end()), span.text + apart[1]
+    return error("LR003", message, whole, f"write `{joined}`", fix=replacing(whole, joined, safe=True))
 
 
 def _split_unit(text: str) -> tuple[str, str]:
@@ -70,7 +85,8 @@ def _split_unit(text: str) -> tuple[str, str]:
 def detached_percent(span: Span, value_end: int, sign_start: int) -> Diagnostic:
     gap = Span(span.source, value_end, sign_start)
     fix = Fix("remove the space", (Edit(gap, ""),), safe=True)
-    return error("LR003", "a percent sign touches its number", span, "write it as in `5%`", fix=fix)
+    written = f"{shortened(Span(span.source, span.start, value_end).text)}%"
+    return error("LR003", "a percent sign touches its number", span, f"write `{written}`", fix=fix)
 
 
 # ---------------------------------------------------------------- units
@@ -121,6 +137,9 @@ def unknown_moment_unit(span: Span) -> Diagnostic:
     if span.text == "the":
         help = "leave out the article: `epoch 5`; to the end of the run it holds without `until`"
         return error("LR106", "`the` is no time", span, help)
+    number, unit = number_of(span.text), _TIME_APART.match(span.source.text, span.end)
+    if number is not None and unit is not None:
+        return _unit_first(Span(span.source, span.start, unit.end()), f"{unit[1]} {number}")
     return _unknown_unit(
         span,
         _MOMENTS,
@@ -152,7 +171,10 @@ def reversed_moment(span: Span, value: Span, unit: str) -> Diagnostic:
             place,
             moment_without_unit(value).help,
         )
-    written = f"{near} {value.text}"
+    return _unit_first(span, f"{near} {value.text}")
+
+
+def _unit_first(span: Span, written: str) -> Diagnostic:
     fix = replacing(span, written, safe=True)
     return error("LR106", f"the unit of a time comes first: `{written}`", span, f"write `{written}`", fix=fix)
 

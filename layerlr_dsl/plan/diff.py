@@ -13,15 +13,26 @@ from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.tools.numbers import plural, spelled
 from layerlr_dsl.tools.records import record
 
+_IN_WORDS = {"thaw_warmup": "warm-up after the thaw", "optimizer_state": "optimizer state"}
+
 
 @record
 class Difference:
-    """One option of one parameter; both sides in words, since they may change over time."""
+    """One option of one parameter; both sides in words, since they may change over time.
+
+    `option` is a key: that of the optimizer, or `optimizer`, `schedule`, `frozen`, `statistics`, `thaw_warmup`,
+    `optimizer_state`, `parameter`.
+    """
 
     parameter: str
     option: str
     old: str
     new: str
+
+
+def option_in_words(option: str) -> str:
+    """What a reader sees for the option of a `Difference`."""
+    return _IN_WORDS.get(option, option)
 
 
 def diff(old: Plan, new: Plan) -> Iterator[Difference]:
@@ -78,7 +89,8 @@ def _words(plan: Plan, behaviour: Behaviour) -> dict[str, str]:
         "optimizer": plan.optimizers[behaviour.optimizer].called,
         "schedule": _over_time(plan, behaviour, _schedule_in_words),
         "frozen": _over_time(plan, behaviour, lambda b, tick, fired: spelled(b.freeze(tick, fired).frozen)),
-        "warm-up after the thaw": _thaws(plan, behaviour),
+        "thaw_warmup": _thaws(plan, behaviour),
+        "optimizer_state": "kept" if behaviour.frozen_for_ever else _fresh(plan),
         "statistics": _over_time(plan, behaviour, _statistics_in_words),
     }
     for option in behaviour.courses:
@@ -98,16 +110,36 @@ def _statistics_in_words(behaviour: Behaviour, tick: int, fired: Fired) -> str:
 
 def _thaws(plan: Plan, behaviour: Behaviour) -> str:
     """`epoch 2 to epoch 3`, for each thaw after which rates ramp; those that wait for a metric as if it came at its first report."""
-    fired: dict[int, int] = {}
-    for event in plan.events:
-        opens = plan.timeline.tick(event.opens, fired)
-        if opens != NEVER:
-            fired[event.index] = opens + 1
+    fired = _all_fired(plan)
     sure = [thaw for thaw in behaviour.unfolded({}).thaws if thaw.warmup]
     may = [thaw for thaw in behaviour.unfolded(fired).thaws if thaw.warmup and thaw not in sure]
     words = [f"{plan.clock.words(t.tick)} to {plan.clock.words(t.tick + t.warmup)}" for t in sure]
     words += [f"{_length(plan, t.warmup)} long when a metric says so" for t in may]
     return ", ".join(words) or "none"
+
+
+def _fresh(plan: Plan) -> str:
+    """`fresh at epoch 5`, for each stage behind the first that begins with a fresh optimizer."""
+    sure, may = plan.timeline.stretches({})[1:], plan.timeline.stretches(_all_fired(plan))[1:]
+    words = []
+    for stage, known, supposed in zip(plan.timeline.calendar.stages, sure, may, strict=True):
+        if not stage.fresh or 0 in (known.start, supposed.start):
+            continue
+        if known.start == supposed.start != NEVER:
+            words.append(f"fresh at {plan.clock.words(known.start)}")
+        elif supposed.start != NEVER:
+            words.append(f"fresh when stage {stage.name} begins")
+    return ", ".join(words) or "kept"
+
+
+def _all_fired(plan: Plan) -> Fired:
+    """Every metric condition as if it came true at its first report."""
+    fired: dict[int, int] = {}
+    for event in plan.events:
+        opens = plan.timeline.tick(event.opens, fired)
+        if opens != NEVER:
+            fired[event.index] = opens + 1
+    return fired
 
 
 def _length(plan: Plan, ticks: int) -> str:

@@ -18,7 +18,9 @@ from layerlr_dsl.language.patterns import (
     compile_pattern,
     segment_texts,
 )
+from layerlr_dsl.model.anatomy import Anatomy, anatomy
 from layerlr_dsl.model.classes import Family
+from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.records import record
@@ -39,6 +41,13 @@ LEAVES: Mapping[str, str] = {
     "weights": "**.weight",
 }
 """What people call parameters of one name, whatever the layer."""
+PARTS: Mapping[str, str] = {
+    **dict.fromkeys(("head", "heads", "fc", "classifier", "classification_head", "logits", "lm_head", "output"), "head"),
+    **dict.fromkeys(("backbone", "body", "trunk", "base", "encoder", "features", "feature_extractor"), "body"),
+    **dict.fromkeys(("stem", "patch_embed"), "stem"),
+}  # fmt: skip
+"""What people call the parts of a network, whatever the model calls them."""
+_OPPOSITES = {"encoder": "decoder", "decoder": "encoder"}
 _NAMESPACES = ("nn.", "torch.nn.")
 _SHOWN = 6
 _DIGITS = "0123456789"
@@ -119,6 +128,10 @@ class NearMisses:
                 holds[inventory.module_parents[row]] = True
         return holds
 
+    @cached_property
+    def _anatomy(self) -> Anatomy:
+        return anatomy(self.inventory)
+
     def nearest_to(self, text: str, pattern: CompiledPattern) -> NearMiss:
         """What the pattern was meant to say; else what there is where it leaves the model."""
         top = tuple(name for name, row in self._children[0] if row < 0 or self._has_parameters[row])
@@ -142,7 +155,23 @@ class NearMisses:
         for meant in _rewritten(text, top):
             if self._covers_any(meant):
                 return NearMiss.of(meant)
-        return self._off_the_tree(text, pattern)
+        return self._part(text) or self._off_the_tree(text, pattern)
+
+    def _part(self, text: str) -> NearMiss | None:
+        """What a model has of a part that people name, and it calls otherwise."""
+        word = text.removeprefix("**.").lower()
+        part = PARTS.get(word)
+        if part is None or word in self._segments:
+            return None
+        if part == "body":
+            head = cover(self.inventory, self._anatomy.head)
+            help = f"all but the head are `** except {', '.join(head)}`"
+            return NearMiss(f"this model has no `{word}`: {help}") if head else None
+        names = cover(self.inventory, self._anatomy.head if part == "head" else self._anatomy.stem)
+        if len(names) == 1:
+            return NearMiss.of(names[0], f"the {part} of this model is called otherwise; ")
+        listed = ", ".join(names)
+        return NearMiss(f"the {part} of this model is `{shortened(listed, _LONGEST)}`") if names else None
 
     def _off_the_tree(self, text: str, pattern: CompiledPattern) -> NearMiss:
         """What there is where a pattern leaves the model."""
@@ -224,7 +253,8 @@ class NearMisses:
         if len(numbers) > 1:
             said = f"the numbers there are {numbers[0]} to {numbers[-1]}"
             return NearMiss(f"there is no `{shortened(word, _LONGEST)}` {where}: {said}")
-        near = None if word.isdigit() else _nearest(word, names)
+        likely = [name for name in names if name != _OPPOSITES.get(word)]
+        near = None if word.isdigit() else _nearest(word, likely)
         meant = None if near is None else self._mended([*written[:place], near, *written[place + 1 :]])
         if meant is not None:
             return NearMiss.of(meant)

@@ -81,7 +81,7 @@ def _let_difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]
 def plan_difference(stored: Said, plan: Plan) -> list[str]:
     """What the change does to parameters, the first few of them; nothing where the old text no longer resolves."""
     from layerlr_dsl.api import load
-    from layerlr_dsl.plan.diff import diff
+    from layerlr_dsl.plan.diff import diff, option_in_words
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -96,7 +96,7 @@ def plan_difference(stored: Said, plan: Plan) -> list[str]:
         except (ValueError, OSError, RunnerError):
             return []
     found = diff(old, plan)
-    lines = [f"  {d.parameter}: {d.option} {d.old} -> {d.new}" for d in islice(found, SHOWN)]
+    lines = [f"  {d.parameter}: {option_in_words(d.option)} {d.old} -> {d.new}" for d in islice(found, SHOWN)]
     left = sum(1 for _ in found)
     if not lines:
         return ["  no parameter is treated differently"]

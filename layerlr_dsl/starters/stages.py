@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerlr_dsl.language.printing import selector_of
+from layerlr_dsl.model.anatomy import Anatomy, Blocks
 from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.starters.anatomy import Anatomy, Blocks
 from layerlr_dsl.tools.records import record
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from layerlr_dsl.language.formatting import format_text
 from layerlr_dsl.language.source import Source
+from layerlr_dsl.model.anatomy import Anatomy, anatomy, is_token
 from layerlr_dsl.model.cover import cover
 from layerlr_dsl.model.inventory import Inventory
-from layerlr_dsl.starters.anatomy import Anatomy, anatomy, is_token
 from layerlr_dsl.starters.stages import every_block, listed, stages
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.records import record

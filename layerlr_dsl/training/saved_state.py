@@ -12,8 +12,8 @@ import torch
 
 from layerlr_dsl.optim.joint_state import loose
 from layerlr_dsl.optim.several import Several
-from layerlr_dsl.training.errors import listed
-from layerlr_dsl.training.state_fit import OTHER_OPTIMIZER, Fit, kind_of
+from layerlr_dsl.training.errors import ModelMismatch, listed
+from layerlr_dsl.training.state_fit import OTHER_OPTIMIZER, OTHER_SHAPE, Fit, kind_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -178,6 +178,47 @@ def rearranged(
     }
     carried = Carried(len(found.kept), found.dropped, fresh, tuple(found.options), tuple(found.counts))
     return state_dict, carried
+
+
+def require_fit_by_place(optimizer: Optimizer, state_dict: Mapping[str, Any], names: Names | None) -> None:
+    """Judge state that has no names, which goes by place. Raises ModelMismatch where it is of another shape.
+
+    One layer of another shape may mean that every place behind it is another layer's.
+    """
+    keys = [group["params"] for group in state_dict["param_groups"]]
+    found = _misfit(optimizer, [[state_dict["state"].get(key) for key in own] for own in keys], names)
+    if found is not None:
+        raise ModelMismatch(
+            f"{found}, and the checkpoint has no names, so that state goes by place. Load it into an optimizer of the "
+            "model as it was saved, or leave it out and begin afresh"
+        )
+
+
+def require_fit(optimizer: Optimizer, names: Names | None) -> None:
+    """Judge the state that an optimizer has by now. Raises ModelMismatch where it is of another shape."""
+    if not optimizer.state:
+        return
+    states = [[optimizer.state.get(p) for p in group["params"]] for group in optimizer.param_groups]
+    found = _misfit(optimizer, states, names)
+    if found is not None:
+        raise ModelMismatch(
+            f"{found.replace('in the checkpoint', 'as it was loaded')}: make the schedule before the state is loaded, "
+            "and what does not fit is left out by name"
+        )
+
+
+def _misfit(optimizer: Optimizer, states: Sequence[Sequence[Any]], names: Names | None) -> str | None:
+    """Which parameter has state of another shape, by the places of groups and parameters; None where none has."""
+    for row, (group, own) in enumerate(zip(optimizer.param_groups, states, strict=False)):
+        fits = Fit(stepper(optimizer, group), {key: group[key] for key in group if key != "params"})
+        for place, (parameter, state) in enumerate(zip(group["params"], own, strict=False)):
+            if not isinstance(state, Mapping) or not state:
+                continue
+            reason = fits.problem(parameter, state, None, None, same_options=True)
+            if reason is not None and reason.startswith(OTHER_SHAPE):
+                called = f"parameter {place} of group {row}" if names is None else f"`{names[row][place]}`"
+                return f"the optimizer state of {called} is of {reason}"
+    return None
 
 
 @dataclass(slots=True)

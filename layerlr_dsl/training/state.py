@@ -31,6 +31,8 @@ from layerlr_dsl.training.saved_state import (
     SavedState,
     entries_of,
     rearranged,
+    require_fit,
+    require_fit_by_place,
     said_of,
     saved_names,
 )
@@ -69,8 +71,12 @@ class StateByName:
     def after(
         cls, optimizer: Optimizer, planned: Sequence[Set[str]], parameters: Mapping[str, Tensor]
     ) -> StateByName:
-        """That of a schedule. Where plan.optimizer has left one, what that knew of the rules counts."""
+        """That of a schedule. Where plan.optimizer has left one, what that knew of the rules counts.
+
+        Raises ModelMismatch where the optimizer has been given state of another shape already.
+        """
         made = cls(optimizer, planned, parameters)
+        require_fit(optimizer, made.names(optimizer))
         for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
             if isinstance(hook, _AfterLoad):
                 made.planned, made.built, made.inherited = hook.state.planned, hook.state.built, True
@@ -130,12 +136,14 @@ class StateByName:
         """`state_dict` as `optimizer` needs it; `planned` is of its groups."""
         names, saved = self.names(optimizer), saved_names(state_dict)
         if names is None or saved is None:
+            require_fit_by_place(optimizer, state_dict, names)
             return _with_labels(optimizer, state_dict)
         found = SavedState(state_dict, saved)
         found.leave_out(self.absent)
         loaded, self.carried = rearranged(optimizer, names, found, planned)
         if not self.carried.complete:
-            warnings.warn(f"optimizer state: {self.carried}", StateNotCarried, stacklevel=5)
+            afresh = "; what is not carried over begins afresh" if self.carried.dropped else ""
+            warnings.warn(f"optimizer state: {self.carried}{afresh}", StateNotCarried, stacklevel=5)
         return loaded
 
     def names(self, optimizer: Optimizer) -> list[list[str]] | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from layerlr_dsl.optim.several import bare_step
+from layerlr_dsl.tools.numbers import spelled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class Fit:
         them. same_options: whether its group had the options that groups of this optimizer have.
         """
         if shape is not None and tuple(shape) != tuple(parameter.shape):
-            return OTHER_SHAPE
+            return _other_shape(shape, parameter.shape)
         if kind == kind_of(self.optimizer):
             return None
         found = self._seen_by_a_step(parameter, state)
@@ -128,7 +129,11 @@ def _complaint(
         return OTHER_OPTIMIZER
     shaped = [_shape(state[key]) for key, own in made.items() if shape and own == shape]
     fits = not shaped or tuple(parameter.shape) in shaped or None in shaped
-    return None if fits else OTHER_SHAPE
+    return None if fits else _other_shape(next(iter(shaped)), parameter.shape)
+
+
+def _other_shape(saved: Sequence[int] | None, here: Sequence[int]) -> str:
+    return f"{OTHER_SHAPE} ({spelled(tuple(saved or ()))} in the checkpoint, {spelled(tuple(here))} here)"
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

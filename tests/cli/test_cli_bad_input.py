@@ -241,6 +241,28 @@ def test_ctrl_c_that_an_import_swallows_is_130_all_the_same(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+INTERRUPTED_AT = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from layerlr_dsl.__main__ import main
+sys.argv = ["layerlr", "rule"]
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["layerlr_dsl.cli", "layerlr_dsl.cli.interrupted", "layerlr_dsl.cli.app"])
+def test_ctrl_c_while_the_command_itself_is_imported_is_130(name: str) -> None:
+    """From the first line of our own on, before anything of the command is there."""
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT.format(name=name)], capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr) == (130, "")
+
+
 def test_ctrl_c_waits_for_torch_to_be_imported(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
     """Cut short there, some of its parts abort the process."""
     import time

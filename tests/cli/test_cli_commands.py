@@ -368,6 +368,17 @@ def test_diff_names_parameters_values_and_modules(write: Any) -> None:
     assert len(change["parameters"]) == 13
 
 
+def test_an_option_of_diff_has_a_key_in_json_and_words_in_text(write: Any) -> None:
+    """No script should have to look for a phrase."""
+    write("a.lr", HEAD + "freeze layer1 until epoch 2\n")
+    write("b.lr", HEAD + "freeze layer1 until epoch 2 warmup 1 epoch\n")
+    [change] = json.loads(layerlr("diff", "a.lr", "b.lr", "--format", "json").out)["changes"]
+    assert change["option"] == "thaw_warmup"
+    assert layerlr("diff", "a.lr", "b.lr").out.startswith(
+        "warm-up after the thaw\n  none → epoch 2 to epoch 3\n"
+    )
+
+
 def test_diff_uses_the_model_of_whichever_file_names_one(write: Any) -> None:
     """And asks for one where neither does."""
     write("a.lr", HEAD)

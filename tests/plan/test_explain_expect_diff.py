@@ -191,6 +191,37 @@ def test_a_warm_up_after_a_thaw_is_a_difference(resnet18: Inventory) -> None:
         ("epoch 2 to epoch 3", "epoch 2 to epoch 4"),
         ("1 epoch long when a metric says so", "2 epochs long when a metric says so"),
     }
+    assert {one.option for one in diff(*plans)} == {"thaw_warmup"}
+
+
+STAGES = """** -> lr 1e-3
+freeze layer1
+stage one {first}, fresh optimizer
+stage two for 2 epochs{second}
+fc -> lr 1e-3
+stage three{third}"""
+
+
+def test_where_a_stage_begins_with_a_fresh_optimizer_is_a_difference(resnet18: Inventory) -> None:
+    """For what trains at all; of the first stage it changes nothing, and behind a metric nobody knows when."""
+
+    def states(*sides: tuple[str, str, str]) -> set[tuple[str, str, str]]:
+        texts = [STAGES.format(first=a, second=b, third=c) for a, b, c in sides]
+        found = list(diff(*(layerlr.parse(text).resolve(resnet18, epochs=9) for text in texts)))
+        assert {one.option for one in found} <= {"optimizer_state"}
+        assert not any(one.parameter.startswith("layer1.") for one in found)
+        return {(one.option, one.old, one.new) for one in found}
+
+    fixed, waits = "for 3 epochs", "until val_loss stops falling for 2 epochs"
+    fresh = ", fresh optimizer"
+    assert states((fixed, "", ""), (fixed, "", fresh)) == {("optimizer_state", "kept", "fresh at epoch 5")}
+    assert states((fixed, fresh, ""), (fixed, fresh, fresh)) == {
+        ("optimizer_state", "fresh at epoch 3", "fresh at epoch 3, fresh at epoch 5")
+    }
+    assert states((waits, "", ""), (waits, fresh, "")) == {
+        ("optimizer_state", "kept", "fresh when stage two begins")
+    }
+    assert states((fixed, "", ""), (fixed, "", "")) == set()
 
 
 def test_statistics_differ_where_there_are_any(resnet18: Inventory) -> None:

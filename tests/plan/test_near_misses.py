@@ -109,3 +109,23 @@ def test_habits_of_other_tools_are_put_into_words_that_match(
     found = _missed(written, resnet18)
     assert found.fix is not None
     assert found.fix.edits[0].replacement == meant
+
+
+@pytest.mark.parametrize(
+    ("model", "written", "says"),
+    [
+        ("torchvision:resnet18", "head", "did you mean `fc`?"),
+        ("torchvision:resnet18", "**.classifier", "did you mean `fc`?"),
+        ("torchvision:mobilenet_v2", "fc", "did you mean `classifier`?"),
+        ("torchvision:vit_b_16", "classifier", "did you mean `heads`?"),
+        ("torchvision:resnet18", "backbone", "all but the head are `** except fc`"),
+        ("torchvision:vit_b_16", "trunk", "all but the head are `** except heads`"),
+        ("torchvision:resnet18", "stem", "the stem of this model is `conv1, bn1`"),
+        ("torchvision:vit_b_16", "decoder", "there is no `decoder` at the top"),
+    ],
+)
+def test_a_part_that_the_model_calls_otherwise_is_told(model: str, written: str, says: str) -> None:
+    """Head, stem and backbone are what people call parts of any network; a decoder is no encoder."""
+    found = _missed(written, inventory_of_spec(model))
+    assert says in (found.help or "")
+    assert (found.fix is not None) == ("did you mean" in says)

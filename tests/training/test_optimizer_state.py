@@ -8,7 +8,7 @@ import torch
 from nets import Net, images, resolve, seeded
 from torch import nn
 
-from layerlr_dsl.training.errors import StateNotCarried
+from layerlr_dsl.training.errors import ModelMismatch, StateNotCarried
 
 BROAD = "** -> lr 1e-3, weight_decay 0.1\nfreeze stem until epoch 1"
 # The same parameters in more groups and another order: the head comes first where it was last.
@@ -209,7 +209,8 @@ def test_what_cannot_be_carried_is_listed(as_saved):
         resumed.load_state_dict(as_saved(optimizer.state_dict()))
     text = str(caught[0].message)
     assert "no such parameter here: mid.0.bias" in text
-    assert "another shape: head.weight, head.bias" in text
+    assert "another shape ((3, 4) in the checkpoint, (7, 4) here): head.weight" in text
+    assert "what is not carried over begins afresh" in text
     assert "unknown to the checkpoint: extra.weight, extra.bias" in text
     assert schedule.carried.dropped.keys() == {"mid.0.bias", "head.weight", "head.bias"}
     assert schedule.carried.fresh == ("extra.weight", "extra.bias")
@@ -474,7 +475,10 @@ def test_state_of_a_large_table_with_more_rows_is_left_behind_without_a_step_of_
         schedule = plan.schedule(model, optimizers[-1])
     saved(torch.arange(9)).sum().backward()
     optimizers[0].step()
-    with pytest.warns(StateNotCarried, match="another shape: weight"):
+    with pytest.warns(
+        StateNotCarried,
+        match=r"another shape \(\(30000, 64\) in the checkpoint, \(30008, 64\) here\): weight",
+    ):
         optimizers[1].load_state_dict(unsaid(optimizers[0].state_dict()))
     assert schedule.carried.kept == 0
 
@@ -562,3 +566,27 @@ def test_a_damaged_state_of_a_schedule_is_refused(damage, named):
     damage(state)
     with pytest.raises(ValueError, match=named):
         schedule.load_state_dict(state)
+
+
+@pytest.mark.parametrize("scheduled", ["before", "after", "never"])
+def test_state_without_names_of_a_resized_layer_is_refused_when_it_is_loaded(scheduled):
+    """torch loads it, and fails at the first step; the layer, both shapes and a way out are told before that."""
+    saved, resized = nn.Linear(4, 3), nn.Linear(4, 5)
+    optimizer = torch.optim.AdamW(saved.parameters())
+    saved(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    plan = resolve("** -> lr 1e-3", resized)
+    plain = torch.optim.AdamW(plan.param_groups(resized))
+    into = plan.optimizer(resized) if scheduled == "never" else plain
+    if scheduled == "before":
+        plan.schedule(resized, into)
+
+    def load():
+        into.load_state_dict(optimizer.state_dict())
+        plan.schedule(resized, into)
+
+    with pytest.raises(
+        ModelMismatch, match=r"`weight` is of another shape \(\(3, 4\) .*, \(5, 4\) here\)"
+    ) as refused:
+        load()
+    assert ("make the schedule before" if scheduled == "after" else "begin afresh") in str(refused.value)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from layerlr_dsl.cli.terminal import Screen
 from layerlr_dsl.model.cover import Covers
-from layerlr_dsl.plan.diff import diff
+from layerlr_dsl.plan.diff import diff, option_in_words
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.tools.cells import cells, wrap
 from layerlr_dsl.tools.numbers import plural
@@ -78,7 +78,7 @@ def render(changes: Changes, every: bool, screen: Screen) -> list[str]:
         return wrap(f"no difference in {plural(changes.total, 'parameter')}", screen.width)
     lines: list[str] = []
     for option, group in groupby(changes.found, key=lambda change: change.option):
-        lines.append(screen.paint(escape(option), "bold"))
+        lines.append(screen.paint(escape(option_in_words(option)), "bold"))
         for change in group:
             lines += _told(change, every, screen)
         lines.append("")

@@ -1,4 +1,4 @@
-"""The parts of a model that a starting file speaks of: stem, numbered blocks, what follows, head.
+"""The parts of a model as people speak of them: stem, numbered blocks, what follows, head.
 
 Found from names and sizes alone. Where a model has no numbered blocks or no head, the part is empty.
 """

@@ -177,10 +177,11 @@ def _phases(axes: Axes, chart: Chart, named: bool) -> None:
             axes.axvspan(start, end, color="#57606a", alpha=0.07, linewidth=0, zorder=0)
         if named:
             _above(axes, start, shorten(escape(name), max(int((end - start) / picture.epochs * 90), 2)), _INK)
-    for at in dict.fromkeys(marker.epoch for marker in picture.markers):
+    waiting = sorted({marker.epoch for marker in picture.markers})
+    for at in waiting:
         axes.axvline(at, color=_ASSUMED, linewidth=1, linestyle="--")
-        if named and not picture.stages:
-            _above(axes, at, "assumed from here on", _ASSUMED)
+    if waiting and named and not picture.stages:
+        _above(axes, waiting[0], "assumed from here on", _ASSUMED)
 
 
 def _above(axes: Axes, at: float, text: str, colour: str) -> None:

@@ -182,6 +182,11 @@ class Fallen:
                 self._starts.append(tick)
                 self._left.append((1.0, 0.0) if state is None else (state.report(1.0), part.min_lr or 0.0))  # type: ignore[union-attr]
 
+    def first(self, tick: int) -> int:
+        """The first tick from `tick` on at which less may be left; NEVER where nothing is taken off."""
+        lefts = zip(self._starts, self._left, strict=True)
+        return next((start for start, (factor, _) in lefts if start >= tick and factor < 1), NEVER)
+
     def at(self, rate: float, tick: int) -> float:
         """The least that may be left of a rate at a tick."""
         factor, least = self._left[bisect_right(self._starts, tick) - 1]

@@ -114,7 +114,8 @@ def _keyed(text: str) -> ModelError | None:
         return None
     return ModelError(
         f"`{shown(key, 80)}=` names one of several models under one plan, and only one can be given here",
-        f"write `{shown(bare, 80)}` without the key",
+        f"write `{shown(bare, 80)}` without the key; several go as one module that has them as attributes "
+        f"(`self.{shown(key, 80)}`, so that the names stay as they are) and calls them, given as `python:MODULE:CLASS`",
     )
 
 

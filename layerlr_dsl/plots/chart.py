@@ -241,11 +241,23 @@ def ends(chart: Chart, gap: float) -> list[End]:
         rate = next((r for r in (trains(one)[-1], waits(one)[-1]) if r > 0), 0.0)
         if low <= rate <= high:
             found.setdefault(round(log10(rate / low) / log10(high / low), 4), []).append(curve)
-    kept: list[End] = []
-    for place, curves in sorted(found.items()):
-        if not kept or place - kept[-1].place >= gap:
-            text = ", ".join(dict.fromkeys(curve.label.whole for curve in curves))
-            kept.append(End(place, text, written(depth(curves[0].place))))
+    return [
+        End(
+            place,
+            ", ".join(dict.fromkeys(curve.label.whole for curve in found[place])),
+            written(depth(found[place][0].place)),
+        )
+        for place in _apart(sorted(found), gap)
+    ]
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """As many of some places, ascending, as are apart by `gap`: the lowest, and the highest before those between."""
+    kept: list[float] = []
+    top = places[-1] if places else 0.0
+    for place in places:
+        if not kept or (place - kept[-1] >= gap and (place == top or top - place >= gap)):
+            kept.append(place)
     return kept
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _WIDTH, _CURVES, _LANE, _TOP, _BOTTOM, _LETTER, _SMALL = 10.0, 3.4, 0.2, 0.62, 0.5, 0.068, 0.056
 _MOST_LABEL = 46
 _MOST_END = 22
+_LEAST_REMARK = 6
 _COLUMNS = 600
 _FROZEN, _HATCH, _INK, _SOFT, _ASSUMED = "#eef0f3", "#9aa2ac", "#24292f", "#57606a", "#9a3412"
 _SETTINGS = {
@@ -67,7 +68,7 @@ class _Sizes:
     """Where things stand, in inches and as matplotlib has them: parts of the figure from below."""
 
     def __init__(self, chart: Chart) -> None:
-        written = [cells(lane.label.whole) + 2 * lane.depth for lane in chart.lanes]
+        written = [_length(lane) for lane in chart.lanes]
         self.letters = min(max(written, default=8), _MOST_LABEL)
         self.left = self.letters * _LETTER + 0.85
         self.right = 1.6 if chart.curves else 0.25
@@ -177,10 +178,11 @@ def _phases(axes: Axes, chart: Chart, named: bool) -> None:
             axes.axvspan(start, end, color="#57606a", alpha=0.07, linewidth=0, zorder=0)
         if named:
             _above(axes, start, shorten(escape(name), max(int((end - start) / picture.epochs * 90), 2)), _INK)
-    for at in dict.fromkeys(marker.epoch for marker in picture.markers):
+    waiting = sorted({marker.epoch for marker in picture.markers})
+    for at in waiting:
         axes.axvline(at, color=_ASSUMED, linewidth=1, linestyle="--")
-        if named and not picture.stages:
-            _above(axes, at, "assumed from here on", _ASSUMED)
+    if waiting and named and not picture.stages:
+        _above(axes, waiting[0], "assumed from here on", _ASSUMED)
 
 
 def _above(axes: Axes, at: float, text: str, colour: str) -> None:
@@ -252,10 +254,16 @@ def _written(axes: Axes, lane: Lane, y: float, sizes: _Sizes) -> None:
     axes.text((sizes.left - 0.08) / _WIDTH, y, short(lane.numel), **{**style, "color": _SOFT, "ha": "right"})
 
 
+def _length(lane: Lane) -> int:
+    """How many letters a lane's name and remark take, cut as far as they must be."""
+    name, remark = _cut(lane.label, _MOST_LABEL - 2 * lane.depth)
+    return 2 * lane.depth + cells(name) + (2 + max(cells(remark), _LEAST_REMARK) if remark else 0)
+
+
 def _cut(label: Label, letters: int) -> tuple[str, str]:
     name = shorten_name(label.name, letters)
     room = letters - cells(name) - 2
-    return name, shorten(label.remark, room) if label.remark and room >= 6 else ""
+    return name, shorten(label.remark, room) if label.remark and room >= _LEAST_REMARK else ""
 
 
 def _below(figure: Figure, chart: Chart, sizes: _Sizes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.stages import NEVER, Fired
 from layerlr_dsl.plots.labels import Label, Labels
-from layerlr_dsl.plots.supposed import Course, Fan, Fans, plateaus
+from layerlr_dsl.plots.supposed import Course, Fallen, Fan, Fans, plateaus, soonest
 from layerlr_dsl.tools.frameless import Frameless
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.records import record
@@ -221,12 +221,18 @@ def picture(
 
 def _markers(plan: Plan, ticks: Sequence[int], fired: Fired) -> Iterator[Marker]:
     """From when on metrics may change something: conditions that have not come true, and plateaus."""
-    for event in plan.events:
-        opens = plan.timeline.tick(event.opens, fired)
-        if event.index not in fired and opens < NEVER:
-            yield Marker(time_of(plan.clock, opens), event.text)
-    falls = {part.text(): tick for group in plan.groups for tick, part in plateaus(group, ticks, fired)}
-    yield from (Marker(time_of(plan.clock, tick), text, True) for text, tick in falls.items())
+    found = {
+        (event.text, False): soonest(plan, event, plan.timeline.tick(event.opens, fired))
+        for event in plan.events
+        if event.index not in fired
+    }
+    for group in plan.groups:
+        for tick, part in plateaus(group, ticks, fired):
+            if (part.text(), True) not in found:
+                found[part.text(), True] = Fallen(plan, group, fired).first(tick)
+    for (text, falls), at in found.items():
+        if at < (plan.clock.total or NEVER):
+            yield Marker(time_of(plan.clock, at), text, falls)
 
 
 def _rows(plan: Plan) -> list[list[int]]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import count, groupby, takewhile
+from math import floor
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.plan.schedules import Plateau
 from layerlr_dsl.plan.schedules import Sequence as InTurn
+from layerlr_dsl.plan.stages import NEVER
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Group, Plan
     from layerlr_dsl.plan.scheduled import Scheduled
     from layerlr_dsl.plan.stages import Fired
+    from layerlr_dsl.plan.timeline import Event
 
 MOST_WORKED_OUT = 60_000
 """Values that are worked out for all suppositions together; with many groups they are looked at less often."""
@@ -51,6 +55,16 @@ class Course:
     frozen: tuple[bool, ...]
 
 
+def soonest(plan: Plan, event: Event, opens: int) -> int:
+    """The first tick at which a condition whose window opens at `opens` can have come true.
+
+    It takes as many epochs as it is patient for, that of its opening among them: each is reported on at its end.
+    """
+    if opens >= NEVER or not plan.clock.knows_epochs:
+        return opens
+    return plan.clock.tick_of_epoch(Fraction(floor(plan.clock.epoch_of(opens)) + event.patience))
+
+
 class Fans:
     """What may come for each group of a plan. `value` gives what is drawn of a group at a tick."""
 
@@ -68,13 +82,16 @@ class Fans:
         self.points = self._points()
 
     def _suppositions(self, total: int) -> Iterator[dict[int, int]]:
-        for event, opens, happened in self.plan.suppositions():
-            if event.index in self.fired or opens >= total:
+        before = dict(self.fired)
+        for event, _, _ in self.plan.suppositions():
+            opens = self.plan.timeline.tick(event.opens, before)
+            at = soonest(self.plan, event, opens)
+            if event.index in self.fired or at >= total:
                 continue
-            before = {**happened, **self.fired}
-            yield before
-            left = total - opens
-            yield from ({**before, event.index: opens + int(left * part)} for part in LATER if left > 4)
+            before[event.index] = at
+            yield dict(before)
+            left = total - at
+            yield from ({**before, event.index: at + int(left * part)} for part in LATER if left > 4)
 
     def _points(self) -> list[int]:
         """The places in `ticks` that are looked at."""
@@ -164,6 +181,11 @@ class Fallen:
             for tick in ticks:
                 self._starts.append(tick)
                 self._left.append((1.0, 0.0) if state is None else (state.report(1.0), part.min_lr or 0.0))  # type: ignore[union-attr]
+
+    def first(self, tick: int) -> int:
+        """The first tick from `tick` on at which less may be left; NEVER where nothing is taken off."""
+        lefts = zip(self._starts, self._left, strict=True)
+        return next((start for start, (factor, _) in lefts if start >= tick and factor < 1), NEVER)
 
     def at(self, rate: float, tick: int) -> float:
         """The least that may be left of a rate at a tick."""

@@ -50,12 +50,19 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
 def shorten_name(text: str, width: int, ellipsis: str = "…") -> str:
     """A dotted name cut to at most `width` cells: what is outermost goes first, but no number, then the middle.
 
-    Of several names, `a, b`, the first is left where there is room for it.
+    Of several names, `a, b, c`, as many are left as there is room for, the first in any case.
     """
     if cells(text) <= width:
         return text
     first, several, _ = text.partition(", ")
     if several and "{" not in first and width > LEAST_NAME:
+        *whole, _ = text.split(", ")
+        while len(whole) > 1:
+            if cells(shown := f"{', '.join(whole)}, {ellipsis}") <= width and shown.count("{") == shown.count(
+                "}"
+            ):
+                return shown
+            whole.pop()
         return f"{shorten_name(first, width - cells(f', {ellipsis}'), ellipsis)}, {ellipsis}"
     head, dot, rest = text.partition(".")
     while dot and head.isidentifier():

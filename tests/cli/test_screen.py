@@ -133,3 +133,9 @@ def test_long_names_that_begin_and_end_alike_stay_apart() -> None:
 def test_of_several_names_the_first_is_left() -> None:
     """A list that is cut is a list still."""
     assert shorten_name("model.layers.31, model.norm, lm_head", 16) == "…layers.31, …"
+
+
+def test_of_several_names_as_many_are_left_as_there_is_room_for() -> None:
+    """A brace is never cut open, since half of it says nothing."""
+    assert shorten_name("conv1, bn1, layer1, layer2", 22) == "conv1, bn1, layer1, …"
+    assert shorten_name("conv1, bn1, layer{1..4}, layer4.{0, 1}, fc", 40) == "conv1, bn1, layer{1..4}, …"

@@ -212,4 +212,6 @@ def test_a_key_is_for_several_models_under_one_plan():
     """Where one model is wanted, a spec with a key is told to leave it out, and not to be of another kind."""
     with pytest.raises(ModelError, match="several models") as caught:
         parse_spec("unet=torchvision:resnet18")
-    assert caught.value.help == "write `torchvision:resnet18` without the key"
+    assert (caught.value.help or "").startswith(
+        "write `torchvision:resnet18` without the key; several go as one module"
+    )

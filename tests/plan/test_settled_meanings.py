@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import pytest
@@ -197,3 +199,19 @@ def test_a_faulty_rate_is_not_also_a_missing_one() -> None:
     """A rate that has no value for some parameters was given all the same."""
     rules = Rules(check(Source("t.lr", "** -> lr 1 / (ndim - 1)")))
     assert [d.code for d in rules.check(MODEL, epochs=10)] == ["LR108"]
+
+
+@pytest.mark.parametrize("steps_per_epoch", [Fraction(25, 4), Fraction(13, 2), Fraction(22, 7)])
+def test_a_stage_begins_at_a_step_and_counts_from_it(steps_per_epoch: Fraction) -> None:
+    """Lengths add up exactly; under a stage a mark is where `epoch` has come to it, as in a run of its own."""
+    text = (
+        "** -> lr 1\nstage one for 1 epoch\nstage two for 2 epochs\nfc -> lr 2 until epoch 1\n"
+        "body -> lr choose(epoch < 1, 2, 1)\nstage three\n** -> lr 3"
+    )
+    plan = layerlr.parse(text).resolve(MODEL, epochs=4, steps_per_epoch=steps_per_epoch)
+    begins, ends = ceil(steps_per_epoch), ceil(3 * steps_per_epoch)
+    for step in range(ceil(4 * steps_per_epoch)):
+        early = begins <= step < ends and (step - begins) / steps_per_epoch < 1
+        rate = 3 if step >= ends else 2 if early else 1
+        now = plan.at(step=step)
+        assert (now["fc.weight"]["lr"], now["body.weight"]["lr"]) == (rate, rate), step

@@ -21,7 +21,7 @@ from layerlr_dsl.plan.clock import Clock
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.plan.resolve import resolve
 from layerlr_dsl.plots import Picture, characters, figure, picture, svg
-from layerlr_dsl.plots.chart import of_groups, of_network, time_ticks
+from layerlr_dsl.plots.chart import ends, of_groups, of_network, time_ticks
 from layerlr_dsl.plots.network import drawing
 from layerlr_dsl.plots.series import UnknownLength
 from layerlr_dsl.tools.cells import cells
@@ -112,11 +112,36 @@ def test_a_run_of_unknown_length_has_no_picture() -> None:
         picture(_plan("** -> lr 1e-3\n", epochs=None), "t")
 
 
+def test_the_outermost_curves_are_named_whatever_lies_between() -> None:
+    """Of forty that end close to each other the lowest and the highest say what the rest is."""
+    shown = of_groups(picture(_plan("<i> -> lr 1e-3 * 1.1 ^ i\n", layers=40), "t"))
+    found = ends(shown, 0.045)
+    assert (found[0].text, found[-1].text) == ("0", "39")
+    assert 2 < len(found) < 40
+    assert all(above.place - below.place >= 0.045 for below, above in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("opens", "steps_per_epoch", "soonest"),
+    [("epoch 3", None, 5), ("epoch 3", 10, 5), ("step 35", 10, 5), ("epoch 9", 10, None)],
+)
+def test_what_waits_is_assumed_from_when_its_metric_can_decide(
+    opens: str, steps_per_epoch: int | None, soonest: int | None
+) -> None:
+    """Patience takes epochs, that of the opening among them; what cannot come true within the run is certain."""
+    text = f"** -> lr 1e-3\nfreeze 0 from {opens} until loss stops falling for 2 epochs\n"
+    shown = picture(_plan(text, steps=steps_per_epoch), "t")
+    assert [marker.epoch for marker in shown.markers] == ([] if soonest is None else [soonest])
+    fan = _series(shown, "0").fan
+    assert (None if fan is None else shown.where(fan.frees)) == (None if soonest is None else [(soonest, 10)])
+
+
 def test_a_metric_condition_is_marked_until_it_fires() -> None:
     """Unfired, the freeze lasts and is marked; fired, it ends there."""
     plan = _plan("** -> lr 1e-3\nfreeze 0 until loss stops falling for 2 epochs\n")
     waiting, fired = picture(plan, "t"), picture(plan, "t", {0: 6})
     assert [marker.text for marker in waiting.markers] == ["loss stops falling for 2 epochs"]
+    assert [marker.epoch for marker in waiting.markers] == [2]
     assert waiting.spans(_series(waiting, "0"), True) == [(0, 10)]
     assert fired.markers == ()
     assert fired.supposed == ("assumed: loss stops falling for 2 epochs at epoch 6",)
@@ -240,7 +265,7 @@ def test_the_backend_of_a_notebook_is_not_needed_to_draw_a_file(backend: str) ->
         "import os, layerlr_dsl as layerlr\n"
         "from torch import nn\n"
         "from layerlr_dsl.plots import picture\n"
-        "from layerlr_dsl.plots.chart import of_groups\n"
+        "from layerlr_dsl.plots.chart import ends, of_groups\n"
         "from layerlr_dsl.plots.figure import draw\n"
         "plan = layerlr.parse('schedule cosine; ** -> lr 1e-3').resolve(nn.Linear(2, 2), epochs=4)\n"
         "assert draw(of_groups(picture(plan, 'a run'))).startswith(bytes([137]) + b'PNG')\n"

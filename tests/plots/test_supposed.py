@@ -51,14 +51,14 @@ def test_what_no_metric_touches_has_no_fan() -> None:
     assert all(one.fan is None for one in shown.series if one.name != "stem")
 
 
-def test_a_freeze_that_waits_may_end_from_when_its_window_opens() -> None:
+def test_a_freeze_that_waits_may_end_from_when_its_patience_can_be_over() -> None:
     """Before that nothing can come of the metric; behind it both are possible."""
     text = "** -> lr 1e-3\nfreeze stem from epoch 4 until loss stops falling for 2 epochs\n"
     one = _series(picture(plan_of(text, steps_per_epoch=5), "t"), "stem")
     assert one.fan is not None
-    assert not any(one.fan.frees[:20])
-    assert all(one.fan.frees[25:])
-    assert one.fan.high[30] == pytest.approx(1e-3)
+    assert not any(one.fan.frees[:30])
+    assert all(one.fan.frees[31:])
+    assert one.fan.high[35] == pytest.approx(1e-3)
 
 
 def test_a_rate_that_a_metric_changes_has_both_in_its_fan() -> None:

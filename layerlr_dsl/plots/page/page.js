@@ -567,13 +567,12 @@ function chart() {
   draw(svg, "text", { x: right, y: foot + 31, "text-anchor": "end" }, data.unit);
   draw(svg, "text", { x: 2, y: 12 }, `${data.measures[measure].label}${width > 520 ? " (log scale)" : ""}`);
   for (const at of data.boundaries) draw(svg, "line", { x1: x(at), x2: x(at), y1: top_, y2: foot, class: "boundary" });
-  let told = -Infinity;
+  let told = false;
   for (const at of [...new Set(data.markers.map(marker => marker.at))].sort((a, b) => a - b)) {
     draw(svg, "line", { x1: x(at), x2: x(at), y1: top_ - 6, y2: foot, class: "marker" });
-    const place = Math.min(x(at) + 4, right - 110);
-    if (place < told + 120) continue;
-    told = place;
-    draw(svg, "text", { x: place, y: top_ - 8, class: "note" }, "assumed from here on");
+    if (told) continue;
+    told = true;
+    draw(svg, "text", { x: Math.min(x(at) + 4, right - 110), y: top_ - 8, class: "note" }, "assumed from here on");
   }
   const defs = draw(svg, "defs", {}), clip = draw(defs, "clipPath", { id: "within" });
   draw(clip, "rect", { x: left, y: top_ - 2, width: right - left + 2, height: bottom - top_ + 2 });

@@ -11,7 +11,8 @@ from layerlr_dsl.tuning.budget import ENDING, Budget
 from layerlr_dsl.tuning.outcome import Outcome, Scored
 from layerlr_dsl.tuning.ranges import Range
 from layerlr_dsl.tuning.report import Report
-from layerlr_dsl.tuning.search import Search, Settings
+from layerlr_dsl.tuning.search import Search
+from layerlr_dsl.tuning.trials import Settings
 
 RATES = Range(1e-4, 1e-2, log=True)
 SECONDS = {"plain": 10.0, "slow": 20.0, "good": 10.0}

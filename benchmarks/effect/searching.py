@@ -53,8 +53,9 @@ def search(
         arms = _arms(study, names, task, network, epochs, Path(folder))
         trainer = Trainer(task, data, network, epochs)
         whole = spent + trainer.validation_seconds(seed) * len(names) * study.points * len(study.tuning)
-        # nothing is written at the end for which seconds would be kept
-        budget = Budget(PART * whole + ENDING, time.process_time)
+        part = PART * whole
+        # a budget keeps seconds for what is written at the end, which is nothing here
+        budget = Budget(part + min(ENDING, part / 9), time.process_time)
         settings = Settings(trials=None, seed=seed, metric="accuracy", share=True)
         outcome = Search(arms, trainer, settings, budget).run()
     winner = outcome.winner

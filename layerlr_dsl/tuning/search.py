@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
 LENGTHS = "lengths"
-EXTRA = "extra"
-"""Marks a trial that an arm had beside those of the rounds over all."""
 
 
 class Search:
@@ -78,8 +76,6 @@ class Search:
                 trials.wait(self._arms)
             elif arm is not None and self._time_for(arm):
                 self._try(arm)
-            elif arm is not None and (leader := self._leader()) is not None:
-                self._try(leader, extra=True)
             else:
                 break
         self._refuse_hopeless()
@@ -90,11 +86,11 @@ class Search:
         return self._arms[min(still, key=self._turns)] if still else None
 
     def _has_more(self, name: str) -> bool:
-        return len(counted(self._trials.of(name))) < self._limit(self._arms[name])
+        return self._turns(name) < self._limit(self._arms[name])
 
     def _turns(self, name: str) -> int:
-        """The rounds over all arms in which this one has had its trial."""
-        return sum(EXTRA not in t.user_attrs for t in counted(self._trials.of(name)))
+        """The rounds over all arms in which this one has had its trial, or has it in hand."""
+        return len(counted(self._trials.of(name)))
 
     def _limit(self, arm: Arm) -> float:
         """How many trials an arm gets: one where there is nothing to search in it."""
@@ -119,17 +115,6 @@ class Search:
             return (spans[arm.name] or usual) <= self._budget.left()
         return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
 
-    def _leader(self) -> Arm | None:
-        """The file that does best, where there is time for another trial of it and none for finals.
-
-        What finals compare must have been tried equally often, or the leader may win by that alone.
-        """
-        if not self._finals().hopeless:
-            return None
-        name = next(iter(self._ranked()))
-        fits = (self._span(name) or 0.0) <= self._budget.left()
-        return self._arms[name] if fits and self._has_more(name) else None
-
     def _span(self, name: str) -> float | None:
         """How long a trial of an arm takes, by the clock of the budget."""
         seconds = [
@@ -139,8 +124,8 @@ class Search:
         ]
         return max(seconds, default=None)
 
-    def _try(self, arm: Arm, *, extra: bool = False) -> None:
-        """One more trial of an arm, in its turn or as an extra one."""
+    def _try(self, arm: Arm) -> None:
+        """One more trial of an arm."""
         import optuna
 
         trials, values = self._trials.of(arm.name), self._values(arm)
@@ -150,20 +135,18 @@ class Search:
             multivariate=False,
         )
         self._trials.add(
-            arm.name, lambda trial: self._objective(arm, values, trial, extra), sampler, _pruner(trials)
+            arm.name, lambda trial: self._objective(arm, values, trial), sampler, _pruner(trials)
         )
 
     def _values(self, arm: Arm) -> Values:
         return Values(arm, self._settings.trials, self._settings.rising)
 
-    def _objective(self, arm: Arm, values: Values, trial: optuna.Trial, extra: bool) -> float:
+    def _objective(self, arm: Arm, values: Values, trial: optuna.Trial) -> float:
         import optuna
 
         trials = [t for t in self._trials.of(arm.name) if t.number < trial.number]
         if len(counted(trials)) >= self._limit(arm):
             raise self._trials.surplus(trial)
-        if extra:
-            trial.set_user_attr(EXTRA, True)
         planned = values.planned(trials, trial)
         trial.study.sampler = optuna.samplers.PartialFixedSampler(planned, trial.study.sampler)
         tried = [planned, *(t.params for t in trials)]

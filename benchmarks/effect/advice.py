@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from effect.arms import STUDY
 from effect.design import Study
-from effect.figures import Against, Reported, against, baseline, difference, points, reported, score, verdicts
+from effect.figures import (
+    Reported,
+    Searched,
+    baseline,
+    difference,
+    points,
+    reported,
+    score,
+    searched,
+    verdicts,
+)
 from effect.record import TRIALS, Record, searches
+from effect.report import matrix
 from layerlr_dsl.tools.words import wrapped
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +81,9 @@ def _texts(folder: Path, root: Path, study: Study) -> Iterator[tuple[Path, str]]
     for recipe, arm in RECIPES.items():
         path = root / "rules" / f"{recipe}.lr"
         yield path, with_line(path.read_text("utf-8"), arm, seen[arm])
-    found = [one for search in searches(folder) if (one := against(study, known, search)) is not None]
+    found = searched(study, known, searches(folder))
     told = (
-        (RATES, _TABLE, _table(study, seen)),
+        (RATES, _TABLE, "\n".join(matrix(study, standings)) + "\n"),
         (TUNE, _FOUND, _found(found)),
         (THAW, _HELD, _held(study, standings) + "."),
     )
@@ -84,14 +95,14 @@ def _texts(folder: Path, root: Path, study: Study) -> Iterator[tuple[Path, str]]
         )
 
 
-def _found(searches: Sequence[Against]) -> str:
-    """A line for each search: `- letters: gradual at 0.001, -0.4 ± 2.1 to the grid's gradual at 0.003`."""
+def _found(seen: Sequence[Searched]) -> str:
+    """A line for each task: `- letters: -0.4 ± 2.1 to the grid's gradual at 0.003`."""
     lines = []
-    for one in searches:
-        gain, chosen = difference(one.winner, one.chosen, score), one.chosen
-        if gain is not None and chosen.best is not None:
-            found = f"{one.found.task}: {one.found.arm} at {one.found.base:g}, {points(gain)}"
-            lines.append(f"- {found} to the grid's {chosen.unit.arm.name} at {chosen.best.base:g}\n")
+    for one in seen:
+        chosen = one.each[0].chosen
+        if chosen.best is not None:
+            told = f"{points(one.to_chosen())} to the grid's {chosen.unit.arm.name} at {chosen.best.base:g}"
+            lines.append(f"- {one.each[0].found.task}: {told}\n")
     return "".join(lines)
 
 
@@ -124,9 +135,3 @@ def with_line(text: str, arm: str, seen: str) -> str:
         else f"{arm} was not tried yet."
     )
     return header[0] + "#\n" + "\n".join(wrapped(BEGINS + told, WIDTH, "#   ")) + "\n" + bare[header.end() :]
-
-
-def _table(study: Study, seen: Mapping[str, str]) -> str:
-    """The arms that were compared with one rate, a line each."""
-    rows = [f"| {arm.name} | {arm.about} | {seen[arm.name]} |" for arm in study.arms if seen[arm.name]]
-    return "\n".join(["| arm | what it is | against one tuned rate |", "|---|---|---|", *rows]) + "\n"

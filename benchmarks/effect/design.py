@@ -92,8 +92,10 @@ class Unit:
 class Study:
     """The whole of it. `points` are tried on a grid before it may grow.
 
-    searched: tasks and lengths at which `layerlr tune` is held against the grid. untouched: those of these tasks
-    that were searched once, after all of the search was settled.
+    searched: tasks and lengths at which `layerlr tune` is held against the grid. searching: the seeds of these
+    searches, of which each task has as many: neither ones for tuning nor for reporting. comparing: the seeds with
+    which what they find is held against the grid's. untouched: tasks that were searched only after all of the search
+    was settled.
     """
 
     tasks: tuple[Task, ...]
@@ -103,6 +105,8 @@ class Study:
     tuning: tuple[int, ...]
     reporting: tuple[int, ...]
     searched: tuple[tuple[str, int], ...] = ()
+    searching: tuple[int, ...] = (21,)
+    comparing: tuple[int, ...] = (1, 2, 3)
     untouched: tuple[str, ...] = ()
     points: int = 3
     baseline: str = "plain"

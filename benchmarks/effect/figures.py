@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from effect.design import Claim, Study, Unit
@@ -116,7 +117,10 @@ def points(gain: Interval) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """The winner of a search beside the grid: what the grid chooses by validation, and what proved best in the test."""
+    """The winner of a search beside the grid: what the grid chooses by validation, and what proved best in the test.
+
+    All three with the seeds for comparing.
+    """
 
     found: Found
     winner: Reported
@@ -124,33 +128,81 @@ class Against:
     best: Reported
 
 
-def against(study: Study, known: Mapping[Key, Figures], found: Found) -> Against | None:
-    """None until the winner was run with all seeds for reporting, and the grid is complete."""
+def compared(study: Study, known: Mapping[Key, Figures], found: Found) -> list[tuple[Unit, float]]:
+    """What is held against each other: units with base rates, the search's, the grid's choice and what proved best in it.
+
+    Nothing until the grid is complete.
+    """
     standings = [
         one
         for one in reported(study, known)
         if (one.unit.task.name, one.unit.epochs) == (found.task, found.epochs)
         and one.unit.arm.name in found.tried
-        and one.best is not None
     ]
-    winner = next(
-        (_with_base(study, known, one, found) for one in standings if one.unit.arm.name == found.arm), None
-    )
-    if winner is None or len(winner.by_seed) < len(study.reporting):
-        return None
+    if len(standings) < len(found.tried):
+        return []
     chosen = max(standings, key=lambda one: one.best.score if one.best else 0.0)
-    best = max(standings, key=lambda one: one.mean(score) or 0.0)
-    return Against(found, winner, chosen, best)
+    best = max(standings, key=lambda one: (one.best is not None, one.mean(score) or 0.0))
+    winner = next(one.unit for one in standings if one.unit.arm.name == found.arm)
+    return [(winner, found.base), *((one.unit, one.best.base) for one in (chosen, best) if one.best)]
 
 
-def _with_base(study: Study, known: Mapping[Key, Figures], arm: Reported, found: Found) -> Reported:
-    """An arm with the base rate of a search in the place of the grid's."""
-    unit = arm.unit
-    own = _newest(
-        {k: f for k, f in known.items() if (k.task, k.arm, k.epochs) == (found.task, found.arm, found.epochs)}
-    )
-    seeds = {seed: own[key] for seed in study.reporting if (key := (found.base, seed, "report")) in own}
-    return Reported(unit, None, seeds, len(own))
+def against(study: Study, known: Mapping[Key, Figures], found: Found) -> Against | None:
+    """None until all that is compared was run with all seeds for it."""
+    sides = [_with_base(study, known, unit, base) for unit, base in compared(study, known, found)]
+    if not sides or any(len(side.by_seed) < len(study.comparing) for side in sides):
+        return None
+    return Against(found, *sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """All searches of a task at a length, each beside the grid."""
+
+    each: tuple[Against, ...]
+
+    def to_chosen(self) -> Interval:
+        """What the files found gain on what the grid chooses: the mean over searches and seeds."""
+        return crossed([gains(one.winner, one.chosen) for one in self.each])
+
+    def to_best(self) -> Interval:
+        """The same, to what proved best in the test."""
+        return crossed([gains(one.winner, one.best) for one in self.each])
+
+
+def searched(study: Study, known: Mapping[Key, Figures], found: Iterable[Found]) -> list[Searched]:
+    """The searches that there are beside the grid, task by task."""
+    by_place: dict[tuple[str, int], list[Against]] = {}
+    for search in found:
+        if (one := against(study, known, search)) is not None:
+            by_place.setdefault((search.task, search.epochs), []).append(one)
+    return [Searched(tuple(each)) for each in by_place.values()]
+
+
+def gains(arm: Reported, other: Reported) -> list[float]:
+    """Points of test accuracy by which an arm has more than another, seed by seed, as shares of 1."""
+    pairs = [(score(arm.by_seed[seed]), score(other.by_seed[seed])) for seed in both(arm, other)]
+    return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+
+
+def crossed(rows: Sequence[Sequence[float]]) -> Interval:
+    """The mean of a table of searches by seeds, with an interval for both: their squares are added.
+
+    What is left of each cell when its row and column are known counts in both, so the interval is rather wide.
+    """
+    columns = list(zip(*rows, strict=True))
+    sides = [Interval.of([statistics.fmean(line) for line in lines]) for lines in (rows, columns)]
+    halves = [side.half for side in sides if side.half is not None]
+    count = sum(map(len, rows))
+    return Interval(sides[0].mean, math.hypot(*halves) if halves else None, count)
+
+
+def _with_base(study: Study, known: Mapping[Key, Figures], unit: Unit, base: float) -> Reported:
+    """A unit at a base rate, with what is there of the seeds for comparing."""
+    place = (unit.task.name, unit.arm.name, unit.epochs)
+    own = _newest({k: f for k, f in known.items() if (k.task, k.arm, k.epochs) == place})
+    seeds = {seed: own[key] for seed in study.comparing if (key := (base, seed, "report")) in own}
+    return Reported(unit, Tuned(base, (), False), seeds, len(own))
 
 
 def saved(arm: Reported, other: Reported) -> Interval | None:

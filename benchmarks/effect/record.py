@@ -48,13 +48,14 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came to: the arm and base rate that it would have one use, and what it took.
+    """What a search with a seed came to: the arm and base rate that it would have one use, and what it took.
 
     grid and seconds are of the processor; tried counts trials by arm; score is that of validation.
     """
 
     task: str
     epochs: int
+    seed: int
     arm: str
     base: float
     score: float
@@ -128,13 +129,13 @@ def searches(folder: Path) -> list[Found]:
     return [Found(**json.loads(path.read_text("utf-8"))) for path in paths]
 
 
-def search_path(folder: Path, task: str, epochs: int) -> Path:
-    return folder / SEARCHES / f"{task}-{epochs}.json"
+def search_path(folder: Path, task: str, epochs: int, seed: int) -> Path:
+    return folder / SEARCHES / f"{task}-{epochs}-{seed}.json"
 
 
 def keep_search(found: Found, folder: Path) -> Found:
     """Write a search into its place in a folder."""
-    path = search_path(folder, found.task, found.epochs)
+    path = search_path(folder, found.task, found.epochs, found.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(found)) + "\n", "utf-8")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from effect import pictures
 from effect.arms import STUDY
 from effect.design import Claim, Study, Unit
 from effect.figures import (
-    Against,
     Measure,
     Reported,
+    Searched,
     Tested,
-    against,
     baseline,
     difference,
+    gains,
     points,
     reported,
     score,
+    searched,
     seconds,
     shift,
     verdicts,
@@ -126,17 +128,32 @@ def _spent(seconds: float) -> str:
 
 
 def _found(study: Study, standings: Sequence[Reported]) -> list[str]:
-    """The whole in a paragraph: how often an arm was better than one rate, worse, or neither."""
-    gains = _against_baseline(study, standings, score)
-    better = [arm for arm, gain in gains if gain.sure and gain.mean > 0]
-    worse = [arm for arm, gain in gains if gain.sure and gain.mean < 0]
-    lines = [
-        f"Against one tuned rate, in {plural(len(gains), 'comparison')} of test accuracy: {len(better)} better by more than noise, "
-        f"{len(worse)} worse, {len(gains) - len(better) - len(worse)} neither."
+    """The whole at a glance: how often an arm was better than one rate, worse, or neither, and where."""
+    found = [gain for _, gain in _against_baseline(study, standings, score)]
+    better = sum(gain.sure and gain.mean > 0 for gain in found)
+    worse = sum(gain.sure and gain.mean < 0 for gain in found)
+    return [
+        f"Against one tuned rate, in {plural(len(found), 'comparison')} of test accuracy: {better} better by more than noise, "
+        f"{worse} worse, {len(found) - better - worse} neither. In points, bold where it is more than noise; a column is a task and a",
+        "length in epochs:",
+        "",
+        *(matrix(study, standings) if found else []),
     ]
-    lines += [f"Better: {_named(better)}."] if better else []
-    lines += [f"Worse: {_named(worse)}."] if worse else []
-    return lines
+
+
+def matrix(study: Study, standings: Sequence[Reported]) -> list[str]:
+    """What each arm gains on one rate, tasks side by side: a table of Markdown."""
+    cells: dict[str, dict[tuple[str, int], str]] = {}
+    for one, gain in _against_baseline(study, standings, score):
+        cells.setdefault(one.unit.arm.name, {})[one.unit.task.name, one.unit.epochs] = _points(gain)
+    places = [(u.task.name, u.epochs) for u in _places(standings)]
+    places = [place for place in places if any(place in row for row in cells.values())]
+    rows = [
+        (f"{arm.name}: {arm.about}", *(cells[arm.name].get(place, "") for place in places))
+        for arm in study.arms
+        if arm.name in cells
+    ]
+    return _table(("arm", *(f"{task}, {epochs}" for task, epochs in places)), rows)
 
 
 def _against_baseline(
@@ -149,12 +166,6 @@ def _against_baseline(
         if gain is not None:
             found.append((arm, gain))
     return found
-
-
-def _named(arms: Iterable[Reported]) -> str:
-    return ", ".join(
-        f"{one.unit.arm.name} on {one.unit.task.name} ({one.unit.epochs} epochs)" for one in arms
-    )
 
 
 # ---------------------------------------------------------------- tables
@@ -235,24 +246,28 @@ SEARCHED = (
     "grid s",
     "tune s",
     "trials",
-    "tune's file",
-    "test",
+    "tune's files",
     "to the grid's choice",
     "to the best by test",
+    "even",
 )
 
 
 def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]) -> list[str]:
     """What `layerlr tune` comes to in a tenth of the grid's time, and whether that is as good."""
-    seen = [one for search in found if (one := against(study, known, search)) is not None]
+    seen = searched(study, known, found)
     if not seen:
         return []
+    count = max(len(one.each) for one in seen)
     return [
         "## What `layerlr tune` finds in a tenth of the time",
         "",
         "Its built-in family at the study's length, with a tenth of the processor time that the grid took for the same",
-        "arms, training and validation; the winner was then run with the study's seeds for reporting. The grid's choice is",
-        "the arm that does best on its validation parts, at its best rate; which arm proves best in the test neither can know.",
+        f"arms, training and validation: {count} searches of each task, each with training samples, validation and order of",
+        "its own. What each found was then run with the study's seeds for reporting. The grid's choice is the arm that does",
+        "best on its validation parts, at its best rate; which arm proves best in the test neither can know. A figure is the",
+        "mean over searches and seeds, its interval holds what both do; `even` counts the searches that taken alone are not",
+        "worse than the grid's choice by more than the seeds' noise.",
         "",
         *_table(SEARCHED, [_found_row(one) for one in seen]),
         "",
@@ -261,41 +276,52 @@ def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]
     ]
 
 
-def _judged(study: Study, seen: Sequence[Against]) -> list[str]:
+def _judged(study: Study, seen: Sequence[Searched]) -> list[str]:
     """On how many tasks it comes out even, and what the search knew of them beforehand."""
-    chosen = sum(_holds(one.winner, one.chosen) for one in seen)
-    best = sum(_holds(one.winner, one.best) for one in seen)
-    settled = ", ".join(one.found.task for one in seen if one.found.task not in study.untouched)
-    once = " and ".join(one.found.task for one in seen if one.found.task in study.untouched)
+    chosen, best = (sum(map(_even, gains)) for gains in _to_the_grid(seen))
+    single = sum(_alone(one) for one in seen)
+    names = [one.each[0].found.task for one in seen]
+    settled = ", ".join(name for name in names if name not in study.untouched)
+    later = " and ".join(name for name in names if name in study.untouched)
     said = (
-        f"By more than the seeds' noise it is not worse than what the grid chooses on {chosen} of {plural(len(seen), 'task')}, "
-        f"and than the best by test on {best}. The order in which `layerlr tune` tries its files, and ranges that begin lower "
-        f"for files that hold statistics, were set after the grids of {settled} were seen: there the search knew that much "
-        "beforehand."
+        f"By more than noise it is not worse than what the grid chooses on {chosen} of {plural(len(seen), 'task')}, "
+        f"and than the best by test on {best}; of {sum(len(one.each) for one in seen)} searches {single} are even. "
+        "The order in which `layerlr tune` tries its files, ranges that begin lower for files that hold statistics, and "
+        f"how it spends what time is left were set after the grids of {settled} were seen: there the search knew that "
+        "much beforehand."
     )
-    told = f" On {once} it was run once, after all of it was settled." if once else ""
+    told = f" {later[0].upper()}{later[1:]} was searched only after all of it was settled." if later else ""
     return wrapped(said + told, 118)
 
 
-def _holds(winner: Reported, other: Reported) -> bool:
-    """Whether a winner is not worse by more than noise."""
-    gain = difference(winner, other, score)
-    return gain is not None and (gain.mean >= 0 or not gain.sure)
+def _to_the_grid(seen: Sequence[Searched]) -> tuple[list[Interval], list[Interval]]:
+    return [one.to_chosen() for one in seen], [one.to_best() for one in seen]
 
 
-def _found_row(one: Against) -> tuple[str, ...]:
-    found = one.found
+def _even(gain: Interval) -> bool:
+    """Whether it is not worse by more than noise."""
+    return gain.mean >= 0 or not gain.sure
+
+
+def _alone(one: Searched) -> int:
+    """How many of the searches are, over the seeds."""
+    return sum(_even(Interval.of(gains(search.winner, search.chosen))) for search in one.each)
+
+
+def _found_row(one: Searched) -> tuple[str, ...]:
+    first = one.each[0]
+    files = Counter(f"{search.found.arm} {search.found.base:g}" for search in one.each)
+    trials = sorted({sum(search.found.tried.values()) for search in one.each})
+    to_chosen, to_best = one.to_chosen(), one.to_best()
     return (
-        f"{found.task}, {found.epochs} epochs",
-        f"{found.grid:.0f}",
-        f"{found.seconds:.0f}",
-        str(sum(found.tried.values())),
-        f"{found.arm}, base {found.base:g}",
-        _percent(one.winner, score),
-        *(
-            f"{other.unit.arm.name}: {_points(difference(one.winner, other, score))}"
-            for other in (one.chosen, one.best)
-        ),
+        f"{first.found.task}, {first.found.epochs} epochs",
+        f"{first.found.grid:.0f}",
+        f"{statistics.fmean(search.found.seconds for search in one.each):.0f}",
+        str(trials[0]) if len(trials) == 1 else f"{trials[0]} to {trials[-1]}",
+        ", ".join(f"{name} ({times})" if times > 1 else name for name, times in files.most_common()),
+        f"{first.chosen.unit.arm.name}: {_points(to_chosen)}",
+        f"{first.best.unit.arm.name}: {_points(to_best)}",
+        f"{_alone(one)} of {len(one.each)}",
     )
 
 

@@ -6,10 +6,11 @@ machine does: the grid's over all trials of the family's arms that the study ran
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -20,18 +21,17 @@ from effect.design import Study, Task
 from effect.figures import reported
 from effect.networks import Network
 from effect.record import Figures, Found, Key
-from effect.trial import Setting, scored, train
+from effect.trial import Setting, begun, scored, train
 from layerlr_dsl.tuning import family
 from layerlr_dsl.tuning.arms import Arm, Candidate
-from layerlr_dsl.tuning.budget import Budget
+from layerlr_dsl.tuning.budget import ENDING, Budget
 from layerlr_dsl.tuning.outcome import Scored
 from layerlr_dsl.tuning.report import Report
-from layerlr_dsl.tuning.search import Search, Settings
+from layerlr_dsl.tuning.search import Search
+from layerlr_dsl.tuning.trials import Settings
 
 PART = 0.1
 """Of the grid's time."""
-SEED = 21
-"""Of the search: neither one for tuning nor one for reporting."""
 
 
 def family_of(study: Study, network: str) -> list[str]:
@@ -40,7 +40,9 @@ def family_of(study: Study, network: str) -> list[str]:
     return [style for style in family.STYLES if style in named and network in named[style].networks]
 
 
-def search(study: Study, task: Task, epochs: int, made: tuple[Data, Network], spent: float) -> Found:
+def search(
+    study: Study, task: Task, epochs: int, made: tuple[Data, Network], spent: float, seed: int
+) -> Found:
     """Let the search have a tenth of what the grid spent, and what the grid's validation would take.
 
     spent: seconds of the grid's training. Raises RunnerError where it comes to nothing.
@@ -50,9 +52,11 @@ def search(study: Study, task: Task, epochs: int, made: tuple[Data, Network], sp
     with tempfile.TemporaryDirectory() as folder:
         arms = _arms(study, names, task, network, epochs, Path(folder))
         trainer = Trainer(task, data, network, epochs)
-        whole = spent + trainer.validation_seconds() * len(names) * study.points * len(study.tuning)
-        budget = Budget(PART * whole, time.process_time)
-        settings = Settings(trials=None, seed=SEED, metric="accuracy", share=True)
+        whole = spent + trainer.validation_seconds(seed) * len(names) * study.points * len(study.tuning)
+        part = PART * whole
+        # a budget keeps seconds for what is written at the end, which is nothing here
+        budget = Budget(part + min(ENDING, part / 9), time.process_time)
+        settings = Settings(trials=None, seed=seed, metric="accuracy", share=True)
         outcome = Search(arms, trainer, settings, budget).run()
     winner = outcome.winner
     assert winner is not None
@@ -61,7 +65,7 @@ def search(study: Study, task: Task, epochs: int, made: tuple[Data, Network], sp
     tried = {one.arm.name: len(one.trials) + len(one.finals) for one in outcome.standings}
     base = winner.best.values["base"]
     return Found(
-        task.name, epochs, winner.arm.name, base, winner.best.scored.value, whole, budget.gone, tried
+        task.name, epochs, seed, winner.arm.name, base, winner.best.scored.value, whole, budget.gone, tried
     )
 
 
@@ -87,6 +91,8 @@ class Trainer:
     data: Data
     network: Network
     epochs: int
+    begun: dict[int, nn.Module] = field(default_factory=dict)
+    """The network by seed, its head begun: once for all trials of it, as `layerlr tune` makes a model once."""
 
     def __call__(self, candidate: Candidate, report: Report) -> Scored:
         """Train a candidate. Raises what ends it early."""
@@ -102,13 +108,16 @@ class Trainer:
 
         rules = candidate.arm.rules.read_text("utf-8")
         setting = Setting(rules, candidate.values, self.epochs, self.task.batch, candidate.seed)
-        done = train(self.network, training, setting, look)
+        if candidate.seed not in self.begun:
+            self.begun[candidate.seed] = begun(self.network, training, setting)
+        model = copy.deepcopy(self.begun[candidate.seed])
+        done = train(self.network, training, setting, look, model)
         value, loss = seen[-1] if done.finite and seen else (float("nan"), None)
         return Scored(value, loss, time.process_time() - began, done.trains)
 
-    def validation_seconds(self) -> float:
+    def validation_seconds(self, seed: int) -> float:
         """What validation takes of the processor once; the first time, which takes longer, is not counted."""
-        _, validation = draw(self.data, self.task, SEED)
+        _, validation = draw(self.data, self.task, seed)
         scored(self.network, self.network.model, validation)
         began = time.process_time()
         scored(self.network, self.network.model, validation)
@@ -128,5 +137,5 @@ def spent(study: Study, task: Task, epochs: int, known: Mapping[Key, Figures]) -
         for key, figures in known.items()
         if (key.task, key.epochs) == (task.name, epochs)
         and key.arm in names
-        and (key.part == "tune" or key.base == bases.get(key.arm))
+        and (key.part == "tune" or (key.base == bases.get(key.arm) and key.seed in study.reporting))
     )

@@ -69,11 +69,26 @@ Look = Callable[[nn.Module, int], None]
 """Sees the model after an epoch, counted from 1."""
 
 
-def train(network: Network, samples: Samples, setting: Setting, look: Look | None = None) -> Trained:
-    """Train a copy of the network as the rules say. Ends early, not `finite`, where the loss is no number."""
+def begun(network: Network, samples: Samples, setting: Setting) -> nn.Module:
+    """A copy of the network whose head begins anew, as it does for a seed."""
+    some = slice(None, None, max(1, len(samples) // 64))
+    inputs = network.inputs(samples.inputs[some])
+    return network.fitted(setting.head, inputs, samples.labels[some], setting.seed)
+
+
+def train(
+    network: Network,
+    samples: Samples,
+    setting: Setting,
+    look: Look | None = None,
+    model: nn.Module | None = None,
+) -> Trained:
+    """Train a copy of the network, or the `model` given, as the rules say.
+
+    Ends early, not `finite`, where the loss is no number.
+    """
+    model = begun(network, samples, setting) if model is None else model
     inputs = network.inputs(samples.inputs)
-    some = slice(None, None, max(1, len(inputs) // 64))
-    model = network.fitted(setting.head, inputs[some], samples.labels[some], setting.seed)
     order = torch.Generator().manual_seed(setting.seed)
     loader = DataLoader(TensorDataset(inputs, samples.labels), setting.batch, shuffle=True, generator=order)
     plan = layerlr.parse(setting.rules, lets=dict(setting.lets)).resolve(

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from effect import data, files, networks, searching
 from effect.data import Data, draw
 from effect.design import Study, Task, Unit
-from effect.figures import reported
+from effect.figures import compared, reported
 from effect.networks import Network
 from effect.packages import Missing
 from effect.progress import Progress
@@ -74,9 +74,10 @@ class Worker:
         for name, epochs in self.study.searched:
             for task in self.study.tasks:
                 if task.name == name and task in {unit.task for unit in self.units}:
-                    self.search(task, epochs)
+                    for seed in self.study.searching:
+                        self.search(task, epochs, seed)
 
-    def search(self, task: Task, epochs: int) -> None:
+    def search(self, task: Task, epochs: int, seed: int) -> None:
         """What `layerlr tune` finds here, once the grid is complete, unless it is known or another process has it in hand."""
         names = searching.family_of(self.study, task.network)
         units = [
@@ -87,24 +88,27 @@ class Worker:
         done = [one.unit for one in reported(self.study, self.record.all())]
         if not units or any(unit not in done for unit in units):
             return
-        with suppress(Timeout), FileLock(self._locked(f"{task.name}-{epochs}-search"), timeout=0):
-            known = [f for f in searches(self.cache) if (f.task, f.epochs) == (task.name, epochs)]
+        place = (task.name, epochs, seed)
+        with suppress(Timeout), FileLock(self._locked(f"{task.name}-{epochs}-search-{seed}"), timeout=0):
+            known = [f for f in searches(self.cache) if (f.task, f.epochs, f.seed) == place]
             try:
-                self._report_found(known[0] if known else self._found(task, epochs), units)
+                self._compare(known[0] if known else self._found(task, epochs, seed))
             except RunnerError as fault:
                 self.tell(f"{task.name}, {epochs} epochs: tune found nothing: {fault}")
 
-    def _found(self, task: Task, epochs: int) -> Found:
+    def _found(self, task: Task, epochs: int, seed: int) -> Found:
         spent = searching.spent(self.study, task, epochs, self.record.all())
-        return keep_search(searching.search(self.study, task, epochs, self.bench.of(task), spent), self.cache)
+        made = self.bench.of(task)
+        return keep_search(searching.search(self.study, task, epochs, made, spent, seed), self.cache)
 
-    def _report_found(self, found: Found, units: list[Unit]) -> None:
-        """The winner of a search on the seeds for reporting."""
-        unit = next(unit for unit in units if unit.arm.name == found.arm)
+    def _compare(self, found: Found) -> None:
+        """The winner of a search, and the grid's, on all seeds for comparing."""
         self.tell(f"{found.task}, {found.epochs} epochs: tune found {found.arm}, base {found.base:g}")
-        attempt = self._attempt(unit)
-        for seed in self.study.reporting:
-            attempt.report(found.base, seed)
+        for unit, base in compared(self.study, self.record.all(), found):
+            attempt = self._attempt(unit)
+            with FileLock(self._lock(unit)):  # another search may have found the same
+                for seed in self.study.comparing:
+                    attempt.report(base, seed)
 
     def _lock(self, unit: Unit) -> Path:
         return self._locked(f"{unit.task.name}-{unit.epochs}-{unit.arm.name}")

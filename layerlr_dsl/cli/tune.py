@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from layerlr_dsl.tuning.outcome import Outcome
     from layerlr_dsl.tuning.preflight import Subject
     from layerlr_dsl.tuning.running import Runner
-    from layerlr_dsl.tuning.search import Search, Settings
+    from layerlr_dsl.tuning.search import Search
+    from layerlr_dsl.tuning.trials import Settings
 
 EPILOG = """\b
 Exit status: 0 done; 1 findings in the rules, or no trial came to a score; 2 wrong usage,
@@ -318,7 +319,7 @@ def _family(options: dict[str, Any], settings: dict[str, Any], files: dict[str, 
 
 
 def _settings(options: dict[str, Any], plan: Plan, subject: Subject, seconds: float | None) -> Settings:
-    from layerlr_dsl.tuning.search import Settings
+    from layerlr_dsl.tuning.trials import Settings
 
     usual = None if seconds is not None else 8
     left_out = ("device", "workers", *(["epochs"] if plan.by_time else []))

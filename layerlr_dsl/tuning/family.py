@@ -12,7 +12,7 @@ from layerlr_dsl.starters import fitting, starter
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.ranges import Range
 
-STYLES = ("plain", "held", "head", "gradual", "head-then-all", "decay")
+STYLES = ("plain", "lower-half", "held", "head", "gradual", "head-then-all", "decay")
 """In the order in which they are tried: what the study saw win comes before what it saw lose, should time run out."""
 BASELINE = STYLES[0]
 USUAL = Range(1e-4, 1e-2, log=True)

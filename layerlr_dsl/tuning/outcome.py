@@ -11,6 +11,9 @@ from layerlr_dsl.api import Rules
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.arms import Arm
 
+FEWEST = 2
+"""Seeds from which on files can be compared at all."""
+
 # Student's t for a two-sided 95 % interval, by degrees of freedom
 _T = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 _NORMAL = 1.96
@@ -124,16 +127,23 @@ class Outcome:
         return Interval.of(gains) if gains else None
 
     @property
+    def tested(self) -> bool:
+        """Whether files were held against the baseline over seeds: two at least, or as many as were asked for."""
+        ours = self.baseline.finals.keys()
+        common = [len(ours & standing.finals.keys()) for standing in self.standings[1:]]
+        return max(common, default=0) >= FEWEST or (bool(ours) and not self.cut_short)
+
+    @property
     def winner(self) -> Standing | None:
         """The best of those that beat the baseline by more than noise, or else the baseline.
 
-        Where the baseline has no finals (it failed, or time ran out), the best by the search. None where
-        nothing was trained to its end.
+        Where nothing is `tested` (the baseline failed, or time ran out), the best over all trainings: a guess.
+        None where nothing was trained to its end.
         """
-        if not self.baseline.finals:
-            finished = [s for s in self.standings if s.finals] or [s for s in self.standings if s.best]
-            return max(finished, key=self._merit, default=None)
-        return max([self.baseline, *self.better()], key=self._merit)
+        if self.tested:
+            return max([self.baseline, *self.better()], key=self._merit)
+        some = [s for s in self.standings if len(s.finals) >= FEWEST] if not self.cut_short else []
+        return max(some or [s for s in self.standings if s.best], key=self._merit, default=None)
 
     def better(self) -> list[Standing]:
         """The arms that beat the baseline by more than noise."""
@@ -146,12 +156,16 @@ class Outcome:
 
     def _merit(self, standing: Standing) -> float:
         sign = 1 if self.rising else -1
-        interval = standing.interval
-        if interval is not None:
-            return sign * interval.mean
+        if self.tested and standing.interval is not None:
+            return sign * standing.interval.mean
         assert standing.best is not None
-        assert standing.best.scored is not None
-        return sign * standing.best.scored.value
+        return sign * mean_of_looks(standing.best, standing.finals)
+
+
+def mean_of_looks(best: Trial, finals: Mapping[int, Scored]) -> float:
+    """The score of a setting over all its trainings: the one of the search, and those with further seeds."""
+    assert best.scored is not None
+    return statistics.fmean([best.scored.value, *(one.value for one in finals.values())])
 
 
 def best_of(trials: Sequence[Trial], rising: bool) -> Trial | None:

@@ -18,7 +18,8 @@ from layerlr_dsl.tuning.outcome import Outcome, Scored
 from layerlr_dsl.tuning.ranges import HELP, Range, is_range, parse
 from layerlr_dsl.tuning.report import NotFinite, Report
 from layerlr_dsl.tuning.results import report_lines, write_best
-from layerlr_dsl.tuning.search import Search, Settings
+from layerlr_dsl.tuning.search import Search
+from layerlr_dsl.tuning.trials import Settings
 
 File = str | PathLike[str]
 OwnTrain = Callable[[Rules, Report], float | None]

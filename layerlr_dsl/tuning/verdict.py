@@ -56,7 +56,8 @@ def _unscored(standing: Standing) -> str:
 
 def verdict(outcome: Outcome) -> list[str]:
     """The sentences under the table."""
-    lines = _compared(outcome) if outcome.baseline.finals else [_no_baseline(outcome)]
+    alone = len(outcome.standings) == 1
+    lines = _compared(outcome) if outcome.tested or alone else [_guess(outcome)]
     lines += [_edge(standing) for standing in outcome.standings if standing.finals and standing.at_edge]
     lines += [_failed(standing) for standing in outcome.standings if _failures(standing)]
     if outcome.cut_short:
@@ -127,9 +128,13 @@ def _cheaper(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _no_baseline(outcome: Outcome) -> str:
-    name = outcome.baseline.arm.name
-    return f"{name} came to no score over seeds, so nothing can be said to beat it"
+def _guess(outcome: Outcome) -> str:
+    name, winner = outcome.baseline.arm.name, outcome.winner
+    told = f"{name} came to no score over enough seeds, so nothing can be said to beat it"
+    if winner is None or winner is outcome.baseline:
+        return told
+    seen = plural(1 + len(winner.finals), "training")
+    return f"{told}; {called(winner)} is a guess, the best over {seen}"
 
 
 def _edge(standing: Standing) -> str:

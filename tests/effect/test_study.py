@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import tiny_study
 import torch
 from effect import __main__, advice, arms, data, networks, packages, report, searching
 from effect.design import Study, Unit
-from effect.figures import Reported, against, difference, reported, saved, score, verdicts
+from effect.figures import Reported, crossed, difference, reported, saved, score, searched, verdicts
 from effect.files import bare, text
 from effect.record import TRIALS, Figures, Key, Record, searches
 from effect.tuning import tuned
@@ -364,17 +365,6 @@ def test_every_arm_is_a_rule_file_without_errors_on_its_network(made: dict[str, 
     assert seen > 30
 
 
-@pytest.mark.parametrize("network", ["lite0", "minilm"])
-def test_the_frozen_lower_half_is_what_init_writes(made: dict[str, networks.Network], network: str) -> None:
-    """The arm is a file of its own, and what was seen of it is told of the style of that name."""
-    (arm,) = (arm for arm in arms.ARMS if arm.name == "lower-half")
-    own, written = (
-        bare(text(one, network, made[network], 6)).splitlines()
-        for one in (arm, replace(arm, file=None, starter="lower-half"))
-    )
-    assert [line for line in written if not line.startswith("model ")] == own
-
-
 def test_every_claim_names_arms_and_recipes_that_there_are() -> None:
     """Otherwise it would silently never be tested."""
     names = {arm.name for arm in arms.ARMS}
@@ -382,7 +372,9 @@ def test_every_claim_names_arms_and_recipes_that_there_are() -> None:
     for claim in arms.CLAIMS:
         assert {claim.arm, claim.against} <= names
         assert set(claim.recipes) <= recipes
-    assert not set(arms.STUDY.tuning) & set(arms.STUDY.reporting)
+    study = arms.STUDY
+    assert not set(study.tuning) & {*study.reporting, *study.comparing, *study.searching}
+    assert not set(study.searching) & {*study.reporting, *study.comparing}
 
 
 def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
@@ -397,23 +389,28 @@ def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
 def test_a_search_keeps_to_a_tenth_of_the_grid_and_is_reported_on_other_seeds(
     whole: Path, tmp_path: Path
 ) -> None:
-    """It is run once, counted by the processor, and its winner's seeds are those of all arms."""
+    """Each seed's is run once, counted by the processor, and its winner's seeds are those of all arms."""
     cache = with_trials(tmp_path, whole)
-    study = replace(tiny_study.study(), searched=(("tiny", 2),))
+    study = replace(tiny_study.study(), searched=(("tiny", 2),), searching=(21, 22), comparing=(1, 2, 3, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(searching, "spent", lambda *given: 15.0)
         told = run(study, cache)
         assert run(study, cache) == [line for line in told if "tune found" in line]
-    (found,) = searches(cache)
-    assert found.seconds <= 1.1 * searching.PART * found.grid
-    assert set(found.tried) == {"plain", "head"}
-    seen = against(study, Record(cache / TRIALS).all(), found)
-    assert seen is not None
-    assert sorted(seen.winner.by_seed) == [1, 2, 3]
-    assert seen.chosen.best is not None
-    assert seen.chosen.best.score >= seen.best.best.score  # type: ignore[union-attr]
+    all_found = searches(cache)
+    assert [found.seed for found in all_found] == [21, 22]
+    for found in all_found:
+        assert found.seconds <= 1.1 * searching.PART * found.grid
+        assert set(found.tried) == {"plain", "head"}
+    (seen,) = searched(study, Record(cache / TRIALS).all(), all_found)
+    for one in seen.each:
+        assert all(sorted(side.by_seed) == [1, 2, 3, 4] for side in (one.winner, one.chosen, one.best))
+    grid = {one.unit.arm.name: one for one in reported(study, Record(cache / TRIALS).all())}
+    scores = {name: one.best.score for name, one in grid.items() if one.best is not None}
+    first = seen.each[0]
+    assert scores[first.chosen.unit.arm.name] == max(scores[name] for name in ("plain", "head"))
     said = report.write(cache, tmp_path / "out", study).read_text()
-    assert f"| tiny, 2 epochs | {found.grid:.0f} | {found.seconds:.0f} |" in said
+    mean = statistics.fmean(found.seconds for found in all_found)
+    assert f"| tiny, 2 epochs | {all_found[0].grid:.0f} | {mean:.0f} |" in said
     assert report.results(tmp_path / "out", study) == said
 
 
@@ -432,8 +429,22 @@ def test_a_grid_that_is_not_complete_is_compared_with_nothing(whole: Path, tmp_p
     cache = with_trials(tmp_path, whole, arms="plain")
     study = replace(tiny_study.study(), searched=(("tiny", 2),))
     worker = Worker(study, study.units(("core",)), cache, lambda line: None)
-    worker.search(study.tasks[0], 2)
+    worker.search(study.tasks[0], 2, 21)
     assert searches(cache) == []
+
+
+def test_an_interval_over_searches_and_seeds_holds_what_both_do() -> None:
+    """Searches that find the same leave the seeds' noise, and seeds that agree leave what searches differ by."""
+    seeds = [0.01, 0.03, 0.02]
+    same = crossed([seeds, seeds])
+    assert (same.mean, same.half) == (pytest.approx(0.02), pytest.approx(Interval.of(seeds).half))
+    found = [0.0, -0.05, 0.01, 0.0]
+    agreed = crossed([[gain] * 3 for gain in found])
+    assert (agreed.mean, agreed.half) == (pytest.approx(-0.01), pytest.approx(Interval.of(found).half))
+    both = crossed([[gain + seed for seed in seeds] for gain in found])
+    assert both.half == pytest.approx(math.hypot(same.half or 0.0, agreed.half or 0.0))
+    assert crossed([seeds]).half == pytest.approx(Interval.of(seeds).half)
+    assert crossed([[0.02]]).half is None
 
 
 # ---------------------------------------------------------------- advice

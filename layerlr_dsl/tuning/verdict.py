@@ -8,6 +8,8 @@ from layerlr_dsl.tuning.outcome import Interval, Outcome, Standing, score_text
 
 CHEAPER = 0.67
 """A file that draws is worth naming where it takes less than this part of the time."""
+CLOSE = 0.1
+"""And where the noise is less than this part of the baseline's score: else nobody knows whether it draws."""
 
 
 def headings(outcome: Outcome) -> tuple[str, ...]:
@@ -118,14 +120,16 @@ def _cheaper(outcome: Outcome) -> list[str]:
     usual = outcome.baseline.seconds
     lines = []
     for standing in outcome.draws():
-        if usual and standing.seconds and standing.seconds < CHEAPER * usual:
-            part = spelled(usual / standing.seconds, 2)
-            lines.append(
-                f"{called(standing)} draws with it ({_gain(outcome, standing)}) in a {part}th of the time"
-                if usual / standing.seconds >= 3.5
-                else f"{called(standing)} draws with it ({_gain(outcome, standing)}) in less time"
-            )
+        if usual and standing.seconds and standing.seconds < CHEAPER * usual and _close(outcome, standing):
+            part = round(usual / standing.seconds)
+            time = f"1/{part} of the time" if part >= 4 else "less time"
+            lines.append(f"{called(standing)} draws with it ({_gain(outcome, standing)}) in {time}")
     return lines
+
+
+def _close(outcome: Outcome, standing: Standing) -> bool:
+    gain, usual = outcome.difference(standing), outcome.baseline.interval
+    return gain is not None and usual is not None and (gain.half or 0.0) <= CLOSE * abs(usual.mean)
 
 
 def _guess(outcome: Outcome) -> str:

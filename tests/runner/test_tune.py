@@ -179,7 +179,7 @@ def test_a_locked_storage_ends_with_2(layerlr, tmp_path, files, monkeypatch):
     """And a sentence."""
     from layerlr_dsl.tuning import storage
 
-    monkeypatch.setattr(storage, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(storage, "LOCK_PATIENCE", 1.0)
     line = _line(tmp_path, files[1], *SMALL, "--no-baseline")
     assert layerlr(*line).status == 0
     holder = sqlite3.connect(tmp_path / "out" / "study.db")

@@ -89,8 +89,16 @@ def test_a_draw_in_much_less_time_is_named() -> None:
     cheap = _standing("head", [0.91, 0.90, 0.92, 0.90, 0.92], seconds=0.625)
     outcome = Outcome((_standing("plain", PLAIN), cheap), "accuracy", True, True)
     assert any(
-        "head (base 1e-3) draws with it" in line and "16th of the time" in line for line in verdict(outcome)
+        "head (base 1e-3) draws with it" in line and "1/16 of the time" in line for line in verdict(outcome)
     )
+
+
+def test_a_draw_is_not_named_where_noise_hides_all() -> None:
+    """`draws with it (+50.0 ± 635.5 points)` would tell nobody anything."""
+    wild = _standing("head", [0.2, 0.9, 1.0, 0.4, 0.99], seconds=0.625)
+    lines = verdict(Outcome((_standing("plain", PLAIN), wild), "accuracy", True, True))
+    assert any("nothing beats plain" in line for line in lines)
+    assert not any("draws" in line for line in lines)
 
 
 def test_a_loss_is_better_where_it_is_smaller() -> None:

@@ -186,7 +186,7 @@ def test_a_locked_storage_is_told_of(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the trials that are in it stay."""
-    monkeypatch.setattr(storage, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(storage, "LOCK_PATIENCE", 1.0)
     monkeypatch.setattr(storage, "HEARTBEAT", 1)
     monkeypatch.setattr(storage, "GRACE", 2)
     url = f"sqlite:///{tmp_path}/study.db"

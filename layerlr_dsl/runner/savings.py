@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.words import in_digits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,13 +94,11 @@ def kept(model: nn.Module) -> Iterator[dict[int, int]]:
 def text(now: Cost, thawed: Cost, trainable_share: float) -> str:
     """What the freeze saves, or that it saves nothing, and what would."""
     part = now.seconds / thawed.seconds
-    kept = (
-        f"{spelled(now.activations / MIB, 3)} MiB of activations for {spelled(thawed.activations / MIB, 3)}"
-    )
+    kept = f"{in_digits(now.activations / MIB)} MiB of activations for {in_digits(thawed.activations / MIB)}"
     if part >= NOTHING:
         return (
             f"the freeze at the start saves no time ({trainable_share:.1%} trains): a step takes as long as with "
             f"all thawed, {kept}; only layers before all that train can be skipped"
         )
-    times = f"{spelled(now.seconds * 1000, 3)} ms for {spelled(thawed.seconds * 1000, 3)}"
+    times = f"{in_digits(now.seconds * 1000)} ms for {in_digits(thawed.seconds * 1000)}"
     return f"the freeze at the start: a step takes {part:.0%} of the time with all thawed ({times}; {kept})"

@@ -6,6 +6,8 @@ import shlex
 import textwrap
 from collections.abc import Iterable
 
+from layerlr_dsl.tools.numbers import spelled
+
 HELD = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 
 
@@ -29,6 +31,11 @@ def share(part: float) -> str:
     if percent < 0.1:
         return "<0.1%"
     return f"{min(percent, 99.9):.1f}%" if percent >= 99 or percent < 9.95 else f"{percent:.0f}%"
+
+
+def in_digits(value: float) -> str:
+    """What a clock or a count of bytes gave, in three digits, or all before the point: `0.0123`, `46.2`, `1,130`."""
+    return f"{value:,.0f}" if value >= 100 else spelled(value, 3)
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:

@@ -20,7 +20,7 @@ from layerlr_dsl.cli.resolving import Resolver, plan_of
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.render.overview import backward
 from layerlr_dsl.reports import FOLDER, PUBLISHED, PlanReport, schema_text
-from layerlr_dsl.tools.words import share, short
+from layerlr_dsl.tools.words import in_digits, share, short
 
 RESNET = "torchvision:resnet18"
 HEAD = f'model "{RESNET}"\nepochs 10\n** -> lr 1e-3\n'
@@ -520,6 +520,14 @@ def test_counts_in_three_digits(count: float, words: str) -> None:
 def test_shares_never_round_to_all_or_nothing(part: float, words: str) -> None:
     """99.95 % is not shown as everything."""
     assert share(part) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(0.01234, "0.0123"), (46.23, "46.2"), (665.4, "665"), (1130.2, "1,130")]
+)
+def test_what_was_measured_has_three_digits_and_no_exponent(value, written):
+    """`1.13e3 ms` would have to be read twice."""
+    assert in_digits(value) == written
 
 
 def test_explain_knows_the_groups_of_files_beside_the_rules_folder(write: Any) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from layerlr_dsl.render.overview import overview
 from layerlr_dsl.render.table import Column, table
 from layerlr_dsl.tools.cells import wrap
-from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.screen import Screen
-from layerlr_dsl.tools.words import share
+from layerlr_dsl.tools.words import in_digits, share
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -46,13 +45,13 @@ def _cells(one: PhaseCost | None, thawed: Cost) -> tuple[str, ...]:
     return (
         _time(step.seconds),
         share(step.seconds / thawed.seconds),
-        f"{spelled(step.activations / MIB, 3)} MiB",
+        f"{in_digits(step.activations / MIB)} MiB",
         _time(one.remembered) if one is not None and one.remembered is not None else "",
     )
 
 
 def _time(seconds: float) -> str:
-    return f"{spelled(seconds * 1000, 3)} ms"
+    return f"{in_digits(seconds * 1000)} ms"
 
 
 def sentences(plan: Plan, found: Measured) -> list[str]:

@@ -290,7 +290,7 @@ def _judged(study: Study, seen: Sequence[Searched]) -> list[str]:
         f"how it spends what time is left were set after the grids of {settled} were seen: there the search knew that "
         "much beforehand."
     )
-    told = f" {later[0].upper()}{later[1:]} was searched only after all of it was settled." if later else ""
+    told = f" Only when all of it was settled was there a search on {later}." if later else ""
     return wrapped(said + told, 118)
 
 

@@ -64,8 +64,9 @@ def _shrink(layers: Sequence[Any], scores: Callable[[], Tensor], seed: int) -> N
     with torch.no_grad():
         for layer in layers:
             layer.weight.normal_(0.0, STD, generator=generator)
-            if layer.bias is not None:
-                layer.bias.zero_()
+            bias = getattr(layer, "bias", None)
+            if bias is not None:
+                bias.zero_()
         spread = float(scores().std())
         for layer in layers:
             layer.weight.mul_(min(1.0, SPREAD / spread) if spread > 0 else 1.0)

@@ -179,6 +179,30 @@ def test_features_of_any_size_start_at_the_loss_of_a_guess():
     assert torch.equal(model[0].weight, first)
 
 
+class Cosine(nn.Module):
+    """An output layer of one's own: weights, and no attribute for a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 20 * nn.functional.linear(nn.functional.normalize(x), nn.functional.normalize(self.weight))
+
+
+def test_a_head_without_a_word_of_a_bias_starts_afresh_too():
+    """It was an AttributeError; the line tells the loss it then has."""
+    from layerlr_dsl.runner import head
+
+    model = Cosine()
+    drawn, targets = model.weight.clone(), torch.arange(40) % 5
+    inputs = torch.randn(40, 8)
+    told = head.begin(model, ["weight"], "small", lambda: model(inputs).detach(), targets, 0)
+    assert not torch.equal(model.weight, drawn)
+    loss = float(nn.functional.cross_entropy(model(inputs).detach(), targets))
+    assert f"{loss:.3g}" in told
+
+
 def test_the_start_of_a_head_follows_the_seed(tmp_path, rules, layerlr):
     """The same seed, the same head; another, another."""
     from tiny import Net

@@ -92,9 +92,8 @@ def _standing(study: Study, unit: Unit, own: Mapping[tuple[float, int, str], Fig
 
 def difference(arm: Reported, other: Reported, measure: Measure) -> Interval | None:
     """By how much an arm has more than another, seed by seed; None where they share no seed."""
-    pairs = [(measure(arm.by_seed[seed]), measure(other.by_seed[seed])) for seed in both(arm, other)]
-    gains = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
-    return Interval.of(gains) if gains else None
+    found = gains(arm, other, measure)
+    return Interval.of(found) if found else None
 
 
 def baseline(study: Study, standings: Sequence[Reported], arm: Reported) -> Reported | None:
@@ -179,9 +178,9 @@ def searched(study: Study, known: Mapping[Key, Figures], found: Iterable[Found])
     return [Searched(tuple(each)) for each in by_place.values()]
 
 
-def gains(arm: Reported, other: Reported) -> list[float]:
-    """Points of test accuracy by which an arm has more than another, seed by seed, as shares of 1."""
-    pairs = [(score(arm.by_seed[seed]), score(other.by_seed[seed])) for seed in both(arm, other)]
+def gains(arm: Reported, other: Reported, measure: Measure = score) -> list[float]:
+    """What an arm has more than another, of test accuracy as shares of 1 if nothing is said, seed by seed."""
+    pairs = [(measure(arm.by_seed[seed]), measure(other.by_seed[seed])) for seed in both(arm, other)]
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 

@@ -264,7 +264,7 @@ def _searches(study: Study, known: Mapping[Key, Figures], found: Sequence[Found]
         "",
         "Its built-in family at the study's length, with a tenth of the processor time that the grid took for the same",
         f"arms, training and validation: {count} searches of each task, each with training samples, validation and order of",
-        "its own. What each found was then run with the study's seeds for reporting. The grid's choice is the arm that does",
+        f"its own. What each found was then run with {len(study.comparing)} other seeds. The grid's choice is the arm that does",
         "best on its validation parts, at its best rate; which arm proves best in the test neither can know. A figure is the",
         "mean over searches and seeds, its interval holds what both do; `even` counts the searches that taken alone are not",
         "worse than the grid's choice by more than the seeds' noise.",

@@ -13,6 +13,7 @@ from layerlr_dsl.tuning.ranges import Range
 from layerlr_dsl.tuning.report import Report
 from layerlr_dsl.tuning.search import Search
 from layerlr_dsl.tuning.trials import Settings
+from layerlr_dsl.tuning.verdict import verdict
 
 RATES = Range(1e-4, 1e-2, log=True)
 SECONDS = {"plain": 10.0, "slow": 20.0, "good": 10.0}
@@ -58,6 +59,7 @@ def test_what_is_left_after_each_file_once_goes_to_seeds_of_the_best(tmp_path: P
     assert _tried(outcome) == {"plain": (1, 0), "slow": (1, 0), "good": (1, 2)}
     assert outcome.cut_short
     assert outcome.winner is outcome.standings[2]
+    assert any("is a guess, the best over 3 trainings" in line for line in verdict(outcome))
 
 
 @pytest.mark.parametrize("lucky", ["plain", "slow"])

@@ -166,6 +166,9 @@ class CostReport(Model):
     """One forward and backward pass: seconds, and bytes of activations that are kept for the backward pass."""
 
     seconds: float
+    seconds_error: float = Field(
+        description="half of the interval that the rounds leave, beside a step with all thawed"
+    )
     activation_bytes: int
 
 

@@ -261,6 +261,6 @@ def described(backward: Backward) -> str:
     if backward.stops_at is None:
         return "none"
     if not backward.skipped:
-        return "full" if backward.wasted < 0.005 else "full, nothing saved"
+        return "full" if backward.wasted < 0.005 else "full, skips nothing"
     owner = escape(backward.stops_at.rsplit(".", 1)[0])
     return f"to {owner}, skips {share(backward.skipped)}"

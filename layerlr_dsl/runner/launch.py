@@ -28,7 +28,7 @@ from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
-from layerlr_dsl.runner.savings import LEAST_STEPS, measured
+from layerlr_dsl.runner.savings import FEWEST, LEAST_STEPS, MOST, measured
 from layerlr_dsl.runner.savings import text as savings_text
 from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
@@ -326,7 +326,7 @@ class _Run:
         inputs, targets = (mapped(part, lambda t: t.to(built.loading.device)) for part in batch)
         built.model.train()
         try:
-            now, thawed = measured(built.model, loss)
+            now, thawed = measured(built.model, loss, max(FEWEST, min(MOST, total // LEAST_STEPS)))
         except (RuntimeError, TypeError, ValueError):
             return  # what is wrong with the step, training itself will say
         self.display.note(savings_text(now, thawed, self.phases.trainable_share))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import called, mapped
 from layerlr_dsl.runner.models import build_model, look_at, wanted_images
 from layerlr_dsl.runner.processes import Processes
-from layerlr_dsl.runner.savings import Cost, cost
+from layerlr_dsl.runner.savings import Cost, TimedStep, costs
 from layerlr_dsl.runner.tasks import Task, first_tensor
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import first_line
@@ -89,12 +90,9 @@ def measure(plan: Plan, setting: Setting) -> Measured:
     inputs = mapped(inputs, lambda tensor: tensor.to(device))
     with _said(setting, told), untouched(model):
         called(model, inputs)  # lazy layers get their shapes, and the device wakes up
-        seen: dict[tuple[str, ...], PhaseCost] = {}
-        for frozen in [(), *(phase.frozen for phase in plan.phases)]:
-            if frozen not in seen:
-                seen[frozen] = _phase(plan, model, inputs, frozen)
-    phases = tuple(seen[phase.frozen] for phase in plan.phases)
-    return Measured(told, describe(device), seen[()].step, phases)
+        frozen = [phase.frozen for phase in plan.phases]
+        seen = _costs(model, inputs, {key: _names(plan, key) for key in [(), *frozen]})
+    return Measured(told, describe(device), seen[()].step, tuple(seen[key] for key in frozen))
 
 
 @contextmanager
@@ -110,28 +108,50 @@ def _said(setting: Setting, told: str) -> Iterator[None]:
         ) from None
 
 
-def _phase(plan: Plan, model: nn.Module, inputs: Any, frozen: tuple[str, ...]) -> PhaseCost:
-    names = {name for group in plan.groups if group.name in frozen for name in group.parameters}
+def _names(plan: Plan, frozen: tuple[str, ...]) -> set[str]:
+    return {name for group in plan.groups if group.name in frozen for name in group.parameters}
+
+
+Frozen = tuple[str, ...]
+"""The groups that are frozen at one time."""
+
+
+def _costs(model: nn.Module, inputs: Any, frozen: Mapping[Frozen, set[str]]) -> dict[Frozen, PhaseCost]:
+    """What a step costs with these parameters frozen, the first of them none; nothing where all are."""
+    whole: dict[Frozen, TimedStep] = {}
+    short: dict[Frozen, TimedStep] = {}
+    for key, names in frozen.items():
+        arrange = partial(_freeze, model, names)
+        arrange()
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            whole[key] = TimedStep(arrange, lambda: _loss(called(model, inputs)))
+            remembered = _remembered(model, inputs) if names else None
+            if remembered is not None:
+                short[key] = TimedStep(arrange, remembered)
+    found = costs(model, [*whole.values(), *short.values()])
+    steps = dict(zip(whole, found[: len(whole)], strict=True))
+    seconds = {key: cost.seconds for key, cost in zip(short, found[len(whole) :], strict=True)}
+    return {key: PhaseCost(steps.get(key, Cost(0.0, 0)), seconds.get(key)) for key in frozen}
+
+
+def _freeze(model: nn.Module, names: set[str]) -> None:
     model.train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in names and parameter.is_floating_point())
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        return PhaseCost(Cost(0.0, 0))
     for module in model.modules():
         held = list(module.parameters())
         if held and not any(parameter.requires_grad for parameter in held):
             module.eval()
-    step = cost(model, lambda: _loss(called(model, inputs)))
-    return PhaseCost(step, _remembered(model, inputs) if frozen else None)
 
 
-def _remembered(model: nn.Module, inputs: Any) -> float | None:
+def _remembered(model: nn.Module, inputs: Any) -> Callable[[], Tensor] | None:
+    """A step that goes by what is remembered; None where nothing is to remember."""
     try:
         halves = cut(model, inputs, _first)
     except NoPrefix:
         return None
     rows = [row.clone() for row in halves.before(inputs)]
-    return cost(model, lambda: _loss(halves.after(*rows))).seconds
+    return lambda: _loss(halves.after(*rows))
 
 
 def _loss(returned: Any) -> Tensor:

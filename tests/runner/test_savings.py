@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from tinyruns import settings
 from torch import nn
 
+from layerlr_dsl.runner import savings
 from layerlr_dsl.runner.savings import Cost, measured, text
 
 
@@ -44,12 +47,56 @@ def test_a_look_leaves_flags_statistics_gradients_and_generators_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class _Machine:
+    """A clock that only steps move on: by their work, and by the clock as much longer as the machine is busy."""
+
+    def __init__(self, busy: Callable[[int], float]) -> None:
+        self.busy, self.steps = busy, 0
+        self.wall = self.work = 0.0
+
+    def step(self, work: float) -> None:
+        self.steps += 1
+        self.work += work * (1 + 0.2 * (self.busy(self.steps) - 1))
+        self.wall += work * self.busy(self.steps)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.05, "a step takes 50% of the time"), (0.099, "saves no time")]
+    "busy",
+    [
+        pytest.param(lambda step: 5.0 if step > 7 else 1.0, id="from the middle on"),
+        pytest.param(lambda step: 5.0 if step < 7 else 1.0, id="until the middle"),
+        pytest.param(lambda step: 9.0 if step in (5, 8) else 1.0, id="twice for a step"),
+    ],
 )
-def test_a_freeze_that_saves_nothing_is_called_that(seconds, expected):
+def test_a_machine_that_gets_busy_in_between_does_not_change_what_is_saved(busy, monkeypatch):
+    """Half the work is told as half the time, whenever the other work begins and ends."""
+    machine = _Machine(busy)
+    monkeypatch.setattr(savings.time, "perf_counter", lambda: machine.wall)
+    monkeypatch.setattr(savings.time, "process_time", lambda: machine.work)
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+
+    def loss() -> torch.Tensor:
+        machine.step(0.2 if model[0].weight.requires_grad else 0.1)
+        return model(torch.ones(1, 2)).sum()
+
+    now, thawed = measured(model, loss)
+    assert now.seconds / thawed.seconds == pytest.approx(0.5)
+    assert thawed.seconds == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "expected"),
+    [
+        (0.05, 0.001, "a step takes 50% of the time"),
+        (0.05, 0.005, "a step takes 50 ± 5% of the time"),
+        (0.099, 0.0, "saves no time that can be measured"),
+        (0.09, 0.01, "saves no time that can be measured (50.0% trains): a step takes 90 ± 10%"),
+    ],
+)
+def test_a_freeze_that_saves_nothing_is_called_that(seconds, error, expected):
     """With the times, or with why."""
-    assert expected in text(Cost(seconds, 2**20), Cost(0.1, 2**22), 0.5)
+    assert expected in text(Cost(seconds, 2**20, error), Cost(0.1, 2**22), 0.5)
 
 
 def test_a_run_says_it_once_and_is_the_same_as_without(layerlr, rules, tmp_path, monkeypatch):

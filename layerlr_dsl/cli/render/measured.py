@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.render.overview import overview
 from layerlr_dsl.render.table import Column, table
+from layerlr_dsl.runner.savings import MIB, WHY_NOT, Cost
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.screen import Screen
 from layerlr_dsl.tools.words import in_digits, share
@@ -13,11 +14,6 @@ from layerlr_dsl.tools.words import in_digits, share
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
     from layerlr_dsl.runner.measuring import Measured, PhaseCost
-    from layerlr_dsl.runner.savings import Cost
-
-MIB = 2**20
-NOTHING = 0.95
-"""A step that takes this part of the time, or more, is not faster: so much is chance."""
 
 
 def render(plan: Plan, found: Measured, screen: Screen) -> list[str]:
@@ -44,7 +40,7 @@ def _cells(one: PhaseCost | None, thawed: Cost) -> tuple[str, ...]:
     step = thawed if one is None else one.step
     return (
         _time(step.seconds),
-        share(step.seconds / thawed.seconds),
+        step.part(thawed),
         f"{in_digits(step.activations / MIB)} MiB",
         _time(one.remembered) if one is not None and one.remembered is not None else "",
     )
@@ -60,14 +56,14 @@ def sentences(plan: Plan, found: Measured) -> list[str]:
     if not frozen:
         return ["nothing is frozen, so nothing is saved"]
     told = []
-    if all(one.step.seconds >= NOTHING * found.thawed.seconds for one in frozen):
-        told.append("the freezes save no time: only layers before all that train can be skipped")
+    if not any(one.step.saves(found.thawed) for one in frozen):
+        told.append(f"the freezes save no time that can be measured: {WHY_NOT}")
     else:
         part = found.share(plan)
         told += (
             [] if part is None else [f"over the run, steps take {share(part)} of the time with all thawed"]
         )
-    if any(one.remembered is not None and one.remembered < NOTHING * one.step.seconds for one in frozen):
+    if any(one.remembered is not None and Cost(one.remembered, 0).saves(one.step) for one in frozen):
         told.append(
             "features remembered: by `layerlr train --remember-features`, after one pass over the data"
         )
@@ -85,4 +81,4 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 
 def _cost(step: Cost) -> dict[str, Any]:
-    return {"seconds": step.seconds, "activation_bytes": step.activations}
+    return {"seconds": step.seconds, "seconds_error": step.error, "activation_bytes": step.activations}

@@ -128,7 +128,7 @@ def behind_training(plan: Plan, resolution: Resolution) -> Iterator[Diagnostic]:
             yield info(
                 "LR306",
                 f"`{behind}` is frozen behind `{plan.inventory.names[order[first]]}`, which trains: "
-                "gradients still flow through it, so freezing saves little",
+                "gradients still flow through it, so freezing saves only those of its own weights",
                 effect.span,
                 "freeze what comes before it too, if saving time is the aim",
             )

@@ -209,7 +209,7 @@ def text(now: Cost, thawed: Cost, trainable_share: float) -> str:
     kept = f"{in_digits(now.activations / MIB)} MiB of activations for {in_digits(thawed.activations / MIB)}"
     if not now.saves(thawed):
         return (
-            f"the freeze at the start saves no time that can be measured ({trainable_share:.1%} trains): a step "
+            f"the freeze at the start saves no time that can be measured ({share(trainable_share)} trains): a step "
             f"takes {now.part(thawed)} of the time with all thawed, {kept}; {WHY_NOT}"
         )
     times = f"{in_digits(now.seconds * 1000)} ms for {in_digits(thawed.seconds * 1000)}"

@@ -91,7 +91,7 @@ def test_a_machine_that_gets_busy_in_between_does_not_change_what_is_saved(busy,
         (0.05, 0.001, "a step takes 50% of the time"),
         (0.05, 0.005, "a step takes 50 ± 5% of the time"),
         (0.099, 0.0, "saves no time that can be measured"),
-        (0.09, 0.01, "saves no time that can be measured (50.0% trains): a step takes 90 ± 10%"),
+        (0.09, 0.01, "saves no time that can be measured (50% trains): a step takes 90 ± 10%"),
     ],
 )
 def test_a_freeze_that_saves_nothing_is_called_that(seconds, error, expected):

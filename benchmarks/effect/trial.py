@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import layerlr_dsl as layerlr
 from effect.data import Samples
 from effect.networks import Network
-from layerlr_dsl.runner.savings import kept
+from layerlr_dsl.runner.costs import kept
 from layerlr_dsl.training.remembering import Remembering, remember
 
 CHUNK = 100

@@ -9,27 +9,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import about, checkpoint, fingerprint, lock, logs, processes, resume, snapshot
+from layerlr_dsl.runner import (
+    about,
+    checkpoint,
+    fingerprint,
+    lock,
+    logs,
+    processes,
+    resume,
+    savings,
+    snapshot,
+)
 from layerlr_dsl.runner.about import About
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.devices import describe
 from layerlr_dsl.runner.display import Display, Silent
 from layerlr_dsl.runner.errors import Enough, RunFailed, RunInterrupted, RunnerError
 from layerlr_dsl.runner.evaluate import Scores, evaluate
-from layerlr_dsl.runner.feed import ModelFeed, called, in_full, mapped
+from layerlr_dsl.runner.feed import ModelFeed
 from layerlr_dsl.runner.feeds import FeedChoice
 from layerlr_dsl.runner.folder import RunFolder, rule_texts
 from layerlr_dsl.runner.interrupts import Interrupts
 from layerlr_dsl.runner.loop import Loop, Parts, Stopped
 from layerlr_dsl.runner.metrics import finite
 from layerlr_dsl.runner.mishaps import explained
-from layerlr_dsl.runner.models import look_at
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
 from layerlr_dsl.runner.records import Records
-from layerlr_dsl.runner.savings import FEWEST, LEAST_STEPS, MOST, measured
-from layerlr_dsl.runner.savings import text as savings_text
 from layerlr_dsl.runner.setup import Built, build
 from layerlr_dsl.runner.step import KeptBuffers, Stepper
 from layerlr_dsl.runner.stock import Stock
@@ -41,8 +48,6 @@ from layerlr_dsl.tools.seeds import mix
 from layerlr_dsl.training import chance
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from layerlr_dsl.language.diagnostics import Diagnostic
 
 # what a checkpoint of odd content does to the code that takes it in
@@ -301,35 +306,11 @@ class _Run:
         return self.interrupts.asked != 0
 
     def _tell_savings(self, built: Built) -> None:
-        """Say what the freeze saves, where it can be measured and the run is long enough to care."""
-        from layerlr_dsl.training.prefix import untouched
-
-        total = built.plan.clock.total or 0
-        alone = (
-            self.config.parallel == "none"
-            and not self.config.compile
-            and not isinstance(self.display, Silent)
-        )
-        if not (
-            alone and self.phases.frozen_parameters and self.progress.total == 0 and total >= LEAST_STEPS
-        ):
+        if isinstance(self.display, Silent) or self.progress.total or not self.phases.frozen_parameters:
             return
-        count = min(self.config.batch_size, len(built.data.train))
-
-        def loss() -> Tensor:
-            with built.numerics.autocast():
-                outputs = in_full(built.task.outputs(called(built.model, inputs)))
-            return built.task.loss(outputs, targets).mean()
-
-        with untouched(built.model):
-            batch = look_at(built.data, built.data.train, built.task, count)
-        inputs, targets = (mapped(part, lambda t: t.to(built.loading.device)) for part in batch)
-        built.model.train()
-        try:
-            now, thawed = measured(built.model, loss, max(FEWEST, min(MOST, total // LEAST_STEPS)))
-        except (RuntimeError, TypeError, ValueError):
-            return  # what is wrong with the step, training itself will say
-        self.display.note(savings_text(now, thawed, self.phases.trainable_share))
+        said = savings.of_run(built, self.config, self.phases.trainable_share)
+        if said is not None:
+            self.display.note(said)
 
     def _logs(self, built: Built) -> list[logs.Log]:
         assert self.folder is not None

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layerlr_dsl.runner.costs import Cost, TimedStep, costs
 from layerlr_dsl.runner.data import Request
 from layerlr_dsl.runner.datasets import load
 from layerlr_dsl.runner.devices import choose_device, describe
@@ -16,7 +17,6 @@ from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.feed import called, mapped
 from layerlr_dsl.runner.models import build_model, look_at, wanted_images
 from layerlr_dsl.runner.processes import Processes
-from layerlr_dsl.runner.savings import Cost, TimedStep, costs
 from layerlr_dsl.runner.tasks import Task, first_tensor
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import first_line

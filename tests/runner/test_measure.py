@@ -10,8 +10,8 @@ import pytest
 import layerlr_dsl
 from layerlr_dsl.cli.render.measured import sentences
 from layerlr_dsl.reports import PlanReport
+from layerlr_dsl.runner.costs import Cost
 from layerlr_dsl.runner.measuring import Measured, PhaseCost
-from layerlr_dsl.runner.savings import Cost
 
 RULES = "** -> lr 1e-2\nfreeze ** except head until epoch 1\nfreeze stem until epoch 2\n"
 

@@ -9,8 +9,9 @@ import torch
 from tinyruns import settings
 from torch import nn
 
-from layerlr_dsl.runner import savings
-from layerlr_dsl.runner.savings import Cost, measured, text
+from layerlr_dsl.runner import costs, savings
+from layerlr_dsl.runner.costs import Cost
+from layerlr_dsl.runner.savings import measured, text
 
 
 def _stack() -> nn.Sequential:
@@ -71,8 +72,8 @@ class _Machine:
 def test_a_machine_that_gets_busy_in_between_does_not_change_what_is_saved(busy, monkeypatch):
     """Half the work is told as half the time, whenever the other work begins and ends."""
     machine = _Machine(busy)
-    monkeypatch.setattr(savings.time, "perf_counter", lambda: machine.wall)
-    monkeypatch.setattr(savings.time, "process_time", lambda: machine.work)
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: machine.wall)
+    monkeypatch.setattr(costs.time, "process_time", lambda: machine.work)
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[0].requires_grad_(False)
 
@@ -101,11 +102,9 @@ def test_a_freeze_that_saves_nothing_is_called_that(seconds, error, expected):
 
 def test_a_run_says_it_once_and_is_the_same_as_without(layerlr, rules, tmp_path, monkeypatch):
     """Where it is long enough, before the first epoch; losses are bit for bit those of a run without a look."""
-    from layerlr_dsl.runner import launch
-
-    monkeypatch.setattr(launch, "LEAST_STEPS", 10)
+    monkeypatch.setattr(savings, "LEAST_STEPS", 10)
     told = layerlr(*settings(rules, tmp_path / "told", "--plain"))
-    monkeypatch.setattr(launch, "LEAST_STEPS", 1000)
+    monkeypatch.setattr(savings, "LEAST_STEPS", 1000)
     silent = layerlr(*settings(rules, tmp_path / "silent", "--plain"))
     assert told.status == silent.status == 0, told.err
     assert told.out.count("the freeze at the start") == 1

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.render.overview import overview
 from layerlr_dsl.render.table import Column, table
-from layerlr_dsl.runner.savings import MIB, WHY_NOT, Cost
+from layerlr_dsl.runner.costs import Cost
+from layerlr_dsl.runner.savings import MIB, WHY_NOT
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.screen import Screen
 from layerlr_dsl.tools.words import in_digits, share

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MOST, ROUNDS = 25, 5
-ENOUGH, TOO_LONG = 0.3, 60.0
+ENOUGH, TOO_LONG = 0.3, 20.0
 """Seconds: more rounds than asked for until the first, fewer from the second on."""
 SURE = 0.03
 """Half of the interval at which a part is known well enough."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layerlr_dsl.runner import weight_files
+from layerlr_dsl.runner import weight_files, weight_names
 from layerlr_dsl.runner.errors import RunnerError
 
 if TYPE_CHECKING:
@@ -80,7 +79,8 @@ def load_weights(model: nn.Module, weights: str, spec: str | None) -> Loaded:
     """
     source, tensors = weight_files.find(weights, spec)
     own = model.state_dict()
-    tensors, left_out = _renamed(_without_wrappers(tensors, own), model)
+    tensors, left_out = weight_names.understood(_without_wrappers(tensors, own), model)
+    tensors = _with_ties(tensors, own)
     differences = compare(tensors, own)
     fresh = head_tensors(model, differences)
     if _without(differences, fresh):
@@ -90,60 +90,15 @@ def load_weights(model: nn.Module, weights: str, spec: str | None) -> Loaded:
     return Loaded(source, len(usable), tuple(sorted(fresh)), left_out)
 
 
-def _renamed(tensors: dict[str, Any], model: nn.Module) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Names as `from_pretrained` of transformers would understand them, and those of heads for other tasks.
-
-    Published weights are often those of the bare model, without the prefix that it has inside one with a
-    head; some hold buffers that newer releases no longer save, or norms under TensorFlow's names.
-    """
-    tensors = _without_unsaved(tensors, model)
-    prefix = _prefix(model)
-    if prefix is None:
-        return tensors, ()
-    own = model.state_dict()
-    tensors = {_old_name(name, own, prefix): value for name, value in tensors.items()}
-    inside = any(name.startswith(prefix) for name in own)
-    told = any(name.startswith(prefix) for name in tensors)
-    if inside and not told:
-        return {name if name in own else prefix + name: value for name, value in tensors.items()}, ()
-    if not told:
-        return tensors, ()
-    heads = tuple(name for name in tensors if name not in own and not name.startswith(prefix))
-    kept = {name: value for name, value in tensors.items() if name not in heads}
-    if not inside:
-        kept = {name.removeprefix(prefix): value for name, value in kept.items()}
-    return kept, heads
+def _with_ties(tensors: dict[str, Any], own: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Names of the model that the file left out because they share their tensor with one that it has."""
+    homes = {_home(own[name]): value for name, value in tensors.items() if name in own and own[name].numel()}
+    tied = {name: homes[_home(value)] for name, value in own.items() if _home(value) in homes}
+    return {**tied, **tensors}
 
 
-def _prefix(model: nn.Module) -> str | None:
-    """What the names of the bare model begin with, inside one of transformers that has a head."""
-    prefix = getattr(model, "base_model_prefix", None)
-    return f"{prefix}." if isinstance(prefix, str) and prefix else None
-
-
-def _without_unsaved(tensors: dict[str, Any], model: nn.Module) -> dict[str, Any]:
-    """Without buffers that the model computes by itself, and what its class says it can do without."""
-    own = model.state_dict()
-    computed = {name.rpartition(".")[2] for name, _ in model.named_buffers() if name not in own}
-    needless = [
-        re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
-    ]
-    return {
-        name: value
-        for name, value in tensors.items()
-        if name in own
-        or not (name.rpartition(".")[2] in computed or any(pattern.search(name) for pattern in needless))
-    }
-
-
-def _old_name(name: str, own: Mapping[str, Any], prefix: str) -> str:
-    """Norms are called gamma and beta in files that came from TensorFlow."""
-    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
-        renamed = name.removesuffix(old) + new
-        known = any(form in own for form in (renamed, prefix + renamed, renamed.removeprefix(prefix)))
-        if name.endswith(old) and name not in own and known:
-            return renamed
-    return name
+def _home(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.device, tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
 def compare(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Differences:
@@ -171,9 +126,8 @@ def head_tensors(model: nn.Module, differences: Differences) -> frozenset[str]:
     last = next(reversed(owners), None)
     if last is None:
         return frozenset()
-    prefix = _prefix(model)
-    heads = frozenset(name for name in differences.missing if prefix and not name.startswith(prefix))
-    if heads and len(heads) == len(differences.missing):
+    heads = _heads_of_transformers(model, differences)
+    if heads and not _without(differences, heads):
         return heads
     if owners[last] <= set(differences.missing):
         return frozenset(owners[last])
@@ -183,6 +137,16 @@ def head_tensors(model: nn.Module, differences: Differences) -> frozenset[str]:
         return frozenset()
     several = [names for names in owners.values() if {classes.get(name) for name in names} == counts]
     return frozenset().union(*several)
+
+
+def _heads_of_transformers(model: nn.Module, differences: Differences) -> frozenset[str]:
+    """What is missing, or of another shape, outside of the bare model."""
+    prefix = weight_names.prefix_of(model)
+    if prefix is None:
+        return frozenset()
+    carried = any(name.startswith(prefix) for name in model.state_dict())
+    names = (*differences.missing, *(name for name, _, _ in differences.shapes))
+    return frozenset(name for name in names if weight_names.of_head(name, prefix, carried))
 
 
 def _without(differences: Differences, names: frozenset[str]) -> Differences:

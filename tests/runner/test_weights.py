@@ -268,3 +268,107 @@ def test_a_deeper_network_of_the_same_kind_is_refused(tmp_path):
     torch.save(source.state_dict(), tmp_path / "w.pt")
     with pytest.raises(RunnerError, match=r"in the file, not in the model \(2\)"):
         load_weights(_Bert(None), str(tmp_path / "w.pt"), None)
+
+
+def test_a_bare_model_deeper_than_the_file_is_refused(tmp_path):
+    """Without a prefix no tensor can be told to be of a head: layers that the file lacks would stay random."""
+    torch.save(_Bert("classifier").state_dict(), tmp_path / "w.pt")
+    model = _Bert(None)
+    model.more = nn.Linear(3, 3)
+    model.last = nn.LayerNorm(3)
+    with pytest.raises(RunnerError, match=r"in the model, not in the file \(4\)[\s\S]*more\.weight"):
+        load_weights(model, str(tmp_path / "w.pt"), None)
+
+
+class _Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 3)
+        self.head = nn.Linear(3, 5, bias=False)
+        self.head.weight = self.words.weight
+
+
+def test_a_tensor_shared_with_one_of_the_file_is_not_missing(tmp_path):
+    """Files keep one name of a shared tensor; a head called fresh would be drawn anew, and the words with it."""
+    source, model = _Tied(), _Tied()
+    torch.save({"words.weight": source.words.weight.detach()}, tmp_path / "w.pt")
+    assert load_weights(model, str(tmp_path / "w.pt"), None).fresh == ()
+    assert torch.equal(model.head.weight, source.words.weight)
+    assert model.head.weight is model.words.weight
+
+
+def _library():
+    from layerlr_dsl.model.torchvision_compat import with_torchvision
+
+    names = ("BertConfig", "BertModel", "ViTConfig", "ViTForImageClassification", "ViTModel")
+    return with_torchvision(
+        lambda: [getattr(pytest.importorskip("transformers"), name) for name in (*names, "PreTrainedModel")]
+    )
+
+
+SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+
+
+def test_the_pooler_of_the_bare_model_comes_and_goes(tmp_path):
+    """Many published files lack it, and many have it where the model reads the sequence itself."""
+    config_of, bert, *_ = _library()
+    config = config_of(vocab_size=9, **SIZES)
+    with_it, without = bert(config), bert(config, add_pooling_layer=False)
+    torch.save(with_it.state_dict(), tmp_path / "with.pt")
+    deeper = bert(config_of(vocab_size=9, **SIZES | {"num_hidden_layers": 2})).state_dict()
+    torch.save({f"bert.{name}": value for name, value in deeper.items()}, tmp_path / "deeper.pt")
+    torch.save(without.state_dict(), tmp_path / "without.pt")
+    left = load_weights(without, str(tmp_path / "with.pt"), None).left_out
+    assert set(left) == {"pooler.dense.weight", "pooler.dense.bias"}
+    assert torch.equal(without.embeddings.word_embeddings.weight, with_it.embeddings.word_embeddings.weight)
+    fresh = load_weights(bert(config), str(tmp_path / "without.pt"), None).fresh
+    assert fresh == ("pooler.dense.bias", "pooler.dense.weight")
+    with pytest.raises(RunnerError, match="in the file, not in the model"):
+        load_weights(with_it, str(tmp_path / "deeper.pt"), None)
+
+
+def test_names_of_an_earlier_release_are_read_as_the_library_reads_them(tmp_path):
+    """transformers renamed the layers of its vision models, and still saves files under the former names."""
+    *_, config_of, classifier, bare, _ = _library()
+    torch.manual_seed(3)
+    classifier(config_of(image_size=8, patch_size=4, num_labels=3, **SIZES)).save_pretrained(tmp_path)
+    model = classifier(config_of(image_size=8, patch_size=4, num_labels=3, **SIZES)).eval()
+    before = torch.get_rng_state()
+    assert load_weights(model, str(tmp_path), None).fresh == ()
+    assert torch.equal(before, torch.get_rng_state())
+    theirs, image = classifier.from_pretrained(tmp_path).eval(), torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(model(image).logits, theirs(image).logits)
+    other = classifier(config_of(image_size=8, patch_size=4, num_labels=5, **SIZES))
+    assert load_weights(other, str(tmp_path), None).fresh == ("classifier.bias", "classifier.weight")
+    assert load_weights(bare(other.config, add_pooling_layer=False), str(tmp_path), None).fresh == ()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_deeper_file_under_former_names_is_refused(tmp_path, inside):
+    """With the prefix or without: a layer of the file is no head because the library renamed it."""
+    *_, config_of, classifier, bare, _ = _library()
+    deeper = config_of(image_size=8, patch_size=4, **SIZES | {"num_hidden_layers": 2})
+    classifier(deeper).save_pretrained(tmp_path)
+    model = (classifier if inside else bare)(config_of(image_size=8, patch_size=4, **SIZES))
+    with pytest.raises(RunnerError, match="in the file, not in the model"):
+        load_weights(model, str(tmp_path), None)
+
+
+def test_a_class_of_ones_own_that_wants_more_than_a_configuration_loads_too(tmp_path):
+    """The library cannot build another one of it; its prefix is seen to here."""
+    config_of, bert, *_, base = _library()
+
+    class Own(base):
+        config_class, base_model_prefix, _supports_sdpa = config_of, "bert", True
+
+        def __init__(self, config, classes):
+            super().__init__(config)
+            self.bert, self.classifier = bert(config), nn.Linear(8, classes)
+            self.post_init()
+
+    source = bert(config_of(vocab_size=9, **SIZES))
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    model = Own(source.config, 3)
+    assert load_weights(model, str(tmp_path / "w.pt"), None).fresh == ("classifier.bias", "classifier.weight")
+    assert torch.equal(model.bert.pooler.dense.weight, source.pooler.dense.weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from layerlr_dsl.plan.clock import ImpossibleTime
-from layerlr_dsl.runner import head, origin, own_code, resume, tasks, weights
+from layerlr_dsl.runner import head, norm_sizes, origin, own_code, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
 from layerlr_dsl.runner.classification import Classification, class_weights, untaught
 from layerlr_dsl.runner.config import TrainConfig
@@ -84,7 +84,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | 
     notes += begun.notes
     numerics = Numerics.make(config.precision, device)
     wrapped, optimizer, schedule = _training_side(model, plan, config, device)
-    notes += _statistics_note(wrapped, model, data) if loaded is not None else []
+    notes += norm_sizes.note(spec, wrapped, data, loaded)
     chance.seed_everything(config.seed, place.rank)
     notes.insert(0, _headline(spec, plan, data, device, config))
     loading = Loading(device, config.workers, place.rank)
@@ -179,25 +179,6 @@ def _begin_head(
 
     told = head.begin(model, fresh, config.head_init, scores, targets, config.seed) if fresh else None
     return [told] if told is not None else []
-
-
-def _statistics_note(wrapped: nn.Module, model: nn.Module, data: Data) -> list[str]:
-    """What to say where norms are held by statistics of images of another size than those at hand."""
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    from layerlr_dsl.model import live
-    from layerlr_dsl.training.modes import install
-
-    known = getattr(model, "pretrained_cfg", None)
-    trained_at = known.get("input_size", (None,))[-1] if isinstance(known, dict) else None
-    used = data.preparation.size if data.preparation is not None else None
-    held = [m for m in install(live.unwrap(wrapped)).modules if isinstance(m, _BatchNorm)]
-    if not held or trained_at is None or used is None or used == trained_at:
-        return []
-    return [
-        f"{len(held)} batch norms stand still by statistics of images of {trained_at} pixels, and these have {used}: "
-        "whether that fits, `layerlr tune` tells; `freeze ... updating statistics` lets them adapt"
-    ]
 
 
 def _classification(config: TrainConfig, data: Data) -> Task:

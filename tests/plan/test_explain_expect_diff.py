@@ -233,3 +233,13 @@ def test_statistics_differ_where_there_are_any(resnet18: Inventory) -> None:
     names = {one.parameter for one in diff(*plans)}
     assert "bn1.weight" in names
     assert not names & {"conv1.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize(("frozen", "told"), [("bn1", True), ("bn1.bias", False), ("**.bias", False)])
+def test_a_norm_of_which_a_part_trains_never_stood_still(
+    resnet18: Inventory, frozen: str, told: bool
+) -> None:
+    """It goes by each batch from the start, so nothing was fitted to its statistics."""
+    rules = layerlr.parse(f"** -> lr 1e-3\nfreeze {frozen} until epoch 2")
+    plan = rules.resolve(resnet18, epochs=4, steps_per_epoch=2)
+    assert any(d.code == "LR404" for d in advice(plan)) is told

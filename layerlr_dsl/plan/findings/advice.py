@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from layerlr_dsl.language.diagnostics import Diagnostic, info
 from layerlr_dsl.language.source import Span
 from layerlr_dsl.plan.behaviour import Behaviour
+from layerlr_dsl.plan.freezing import FreezeState
 from layerlr_dsl.plan.matching import Row
 from layerlr_dsl.plan.plan import Plan
 from layerlr_dsl.tools.numbers import spelled
@@ -104,10 +105,17 @@ def _statistics(plan: Plan) -> Iterator[Diagnostic]:
     norms = plan.inventory.statistics or frozenset()
     if not norms or all(plan.behaviours[number].now(0).freeze.frozen for number in plan.behaviour_of_class):
         return
+    moving = {row.owner for number, row, _ in _rows(plan) if not _at_start(plan, number).frozen}
     for number, row, _ in _rows(plan):
         behaviour = plan.behaviours[plan.behaviour_of_class[number]]
-        start = behaviour.now(0).freeze
-        if row.owner not in norms or not start.frozen or start.statistics or start.effect is None:
+        start = _at_start(plan, number)
+        if (
+            row.owner not in norms
+            or row.owner in moving
+            or not start.frozen
+            or start.statistics
+            or start.effect is None
+        ):
             continue
         thaw = _goes_by_batches(behaviour)
         if thaw is not None:
@@ -120,6 +128,10 @@ def _statistics(plan: Plan) -> Iterator[Diagnostic]:
                 "`freeze ... updating statistics`",
             )
             return
+
+
+def _at_start(plan: Plan, number: int) -> FreezeState:
+    return plan.behaviours[plan.behaviour_of_class[number]].now(0).freeze
 
 
 def _goes_by_batches(behaviour: Behaviour) -> int | None:

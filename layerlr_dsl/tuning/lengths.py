@@ -94,14 +94,21 @@ def share_of(arms: Sequence[Arm], seeds: int, finalists: int) -> Share:
     return Share(searched, len(arms) - searched, seeds * min(finalists, len(arms)))
 
 
-def measured(arms: Sequence[Arm], pilot: Pilot, share: Share, budget: Budget) -> dict[str, float]:
+def measured(
+    arms: Sequence[Arm],
+    pilot: Pilot,
+    share: Share,
+    budget: Budget,
+    heed: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """The epochs of a trial for each arm by its name, found by a run of one epoch each.
 
-    Where so many runs would take too much of the time, the first stands for all. Raises RunnerError where
-    the time is too short for that one.
+    Where so many runs would take too much of the time, the first stands for all. `heed` is called often, and
+    what it raises passes. Raises RunnerError where the time is too short for that one.
     """
 
     def alive() -> None:
+        heed()
         if budget.left(SEARCH) <= 0:
             raise OutOfTime
 

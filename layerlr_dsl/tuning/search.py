@@ -51,7 +51,7 @@ class Search:
         facts = {**settings.facts, storages.FILES: ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
         self._trials.open([*self._arms, FINALS], facts)
-        self.interrupts = self._trials.interrupts
+        self.interrupts, self.heed = self._trials.interrupts, self._trials.heed
 
     def lengthen(self, measure: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         """Give each arm the epochs of a trial that `measure` finds, or found in the process that came first."""

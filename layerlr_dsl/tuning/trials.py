@@ -74,17 +74,18 @@ class Trials:
         self._tell = tell
         self.cut_short = False
         self.interrupts = Interrupts()
-        """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence."""
+        """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence, nor half made."""
         self._awaited: set[int] = set()
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
-        self._storage = storages.opened(url)
+        with self.interrupts:
+            self._storage = storages.opened(url)
         self._studies: dict[str, optuna.Study] = {}
 
     def open(self, names: Iterable[str], facts: Mapping[str, str]) -> None:
         """Make the studies, or join them. Raises RunnerError where those that are there are about something else."""
         settings = self._settings
-        with storages.faults(self._url), storages.quietly():
+        with storages.faults(self._url), storages.quietly(), self.interrupts:
             storages.claimed(
                 self._storage, settings.name, facts, resume=settings.resume, where=settings.where
             )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from tinyruns import finish, start
+from tinyruns import environment, finish, start
 
 import layerlr_dsl as layerlr
 
@@ -128,13 +131,82 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path, files, monk
     status = finish(child)
     assert status == 130, log.read_text()
     assert "stopped; all trials that are done are in" in log.read_text()
-    assert re.search(r"layerlr tune .* --resume", log.read_text())
+    assert re.search(r"layerlr(_dsl)? tune .* --resume", log.read_text())
     done = log.read_text().count("accuracy ")
     assert finish(start([*line, "--resume"], tmp_path / "log2")) == 0
     assert (tmp_path / "log2").read_text().count("plain, base 0.01: accuracy") == 0
     report = json.loads((tmp_path / "out" / "tune.json").read_text())
     assert {len(file["trials"]) for file in report["files"]} == {2}
     assert done >= 1
+
+
+def test_ctrl_c_before_there_is_a_study_says_that_nothing_was_saved(layerlr, tmp_path, files):
+    """While the model is built; with --resume there are the trials of before to go on with."""
+    line = _line(tmp_path, *files, *SMALL, "--no-baseline", model="Interrupted")
+    ran = layerlr(*line)
+    assert (ran.status, ran.err.splitlines()) == (130, ["info: stopped; nothing was saved"])
+    assert not (tmp_path / "out" / "study.db").exists()
+    again = layerlr(*line, "--resume")
+    assert again.status == 130
+    assert "stopped; all trials that are done are in" in again.err
+    assert "tune" in shlex.split(again.err.splitlines()[-1])
+
+
+IMPORTING = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from layerlr_dsl.__main__ import main
+sys.argv = ["layerlr", {command!r}, "a.lr", "--data", "digits", "--model", "python:slow:Net", "--epochs", "1"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "told"),
+    [
+        ("tune", "layerlr_dsl.tuning.search", "info: stopped; nothing was saved\n"),
+        ("tune", "optuna.storages", "info: stopped; nothing was saved\n"),
+        ("train", "layerlr_dsl.runner.launch", "info: stopped\n"),
+    ],
+)
+def test_ctrl_c_while_a_command_is_imported_is_told(command, name, told, tmp_path):
+    """Neither with silence, nor as a library that seems not to be installed."""
+    (tmp_path / "a.lr").write_text("** -> lr 1e-3\n")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTING.format(command=command, name=name)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stderr) == (130, told)
+
+
+def test_ctrl_c_while_the_lengths_are_found_ends_that(layerlr, tmp_path, files, monkeypatch):
+    """A look at each of many files would take long, and one that was cut short leaves no half study behind."""
+    from layerlr_dsl.tuning.running import Runner
+
+    looks = []
+
+    def pilot(self, arm, alive):
+        looks.append(arm.name)
+        signal.raise_signal(signal.SIGINT)
+        alive()
+
+    line = _line(tmp_path, *files, *SMALL)
+    at = line.index("--epochs")
+    line = [*line[:at], *line[at + 2 :], "--budget", "30s"]
+    monkeypatch.setattr(Runner, "pilot", pilot)
+    for more in ((), ("--resume",)):
+        ran = layerlr(*line, *more)
+        assert ran.status == 130
+        assert "go on with:" in ran.err
+    assert looks == ["plain", "plain"]
 
 
 def test_a_study_is_not_begun_twice(layerlr, tmp_path, files):

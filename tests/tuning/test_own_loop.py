@@ -79,6 +79,26 @@ def test_every_file_gets_the_same_number_of_trials_and_one_where_nothing_is_sear
     assert _rate(outcome.baseline.rules) == 1e-3
 
 
+@pytest.mark.parametrize("value", ['"cosine"', "true", "(0.9, 0.99)"])
+def test_a_range_over_what_is_no_number_is_refused(files: list[Path], value: str) -> None:
+    """Before anything is trained, with the place of the `let`; one value may still be given."""
+    files[1].write_text(f"let base = 1e-3\nlet word = {value}\n** -> lr base\n")
+    loop = Loop()
+    with pytest.raises(RunnerError, match=r"other\.lr:2: `word` is .* which no number") as refused:
+        layerlr.tune(loop, files[:2], lets={"word": "1..2"}, trials=2, seeds=2)
+    assert f"word={value}" in str(refused.value.help)
+    assert loop.calls == []
+    layerlr.tune(loop, files[:2], lets={"word": value}, trials=1, seeds=2)
+    assert loop.calls
+
+
+def test_a_range_over_a_let_that_moves_is_searched(files: list[Path]) -> None:
+    """It has no value yet, and a constant may take its place."""
+    files[0].write_text("let base = 1e-3 * progress\n** -> lr base\n")
+    outcome = layerlr.tune(Loop(), files[:1], lets={"base": "1e-4..1e-2 log"}, trials=2, seeds=2)
+    assert len(outcome.baseline.trials) == 2
+
+
 def test_a_grid_whose_best_lies_at_its_edge_is_widened(files: list[Path]) -> None:
     """The range was wrong by two powers of ten, and the best is found all the same."""
     loop = Loop()

@@ -24,6 +24,10 @@ class RunFailed(RunnerError):
     status = 1
 
 
+class Unfit(RunnerError):
+    """These rules cannot be trained as they are, with these values of their `let`s; others may do."""
+
+
 class RunInterrupted(RunnerError):
     """The user, or the machine, asked the run to stop; `status` is 128 + the signal's number."""
 

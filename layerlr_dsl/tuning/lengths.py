@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.language.diagnostics import RuleError
+from layerlr_dsl.runner.errors import RunFailed, RunnerError, Unfit
 from layerlr_dsl.runner.stock import Stock
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.tools.numbers import spelled
@@ -118,8 +119,8 @@ def measured(
             break
         try:
             costs[arm.name] = pilot(arm, alive)
-        except RunFailed:
-            continue  # by a rate of which others are to be tried
+        except (RunFailed, Unfit, RuleError):
+            continue  # by values of which others are to be tried
         except OutOfTime:
             if place == 0:
                 raise too_small(budget) from None

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.runner.errors import RunFailed
+from layerlr_dsl.language.diagnostics import RuleError
+from layerlr_dsl.runner.errors import RunFailed, Unfit
 from layerlr_dsl.runner.interrupts import Interrupts
+from layerlr_dsl.tools.printable import first_line
 from layerlr_dsl.tuning import storage as storages
 from layerlr_dsl.tuning.arms import Candidate
 from layerlr_dsl.tuning.budget import Budget
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Train = Callable[[Candidate, Report], Scored]
-"""Trains a candidate, reporting as it goes. Raises RunFailed where this setting cannot be trained."""
+"""Trains a candidate, reporting as it goes. Raises RunFailed, Unfit or RuleError where this setting cannot be trained."""
+FAILURES = (RunFailed, NotFinite, Unfit, RuleError)
+"""What ends one trial and not the search: other values may do."""
 POLL = 0.5
 
 
@@ -206,8 +210,8 @@ class Trials:
         except OutOfTime:
             trial.set_user_attr("left_out", "the budget was used up")
             raise
-        except (RunFailed, NotFinite) as fault:
-            why = str(getattr(fault, "message", fault))
+        except FAILURES as fault:
+            why = _why(fault)
             trial.set_user_attr("why", why)
             self._tell(f"{label}: failed: {why}")
             return math.nan
@@ -220,6 +224,11 @@ class Trials:
         value = score_text(scored.value, self._settings.share)
         self._tell(f"{label}: {self._settings.metric} {value} in {scored.seconds:.0f} s")
         return scored.value
+
+
+def _why(fault: Exception) -> str:
+    """The reason of a failure in one line; of findings the first error, with its place."""
+    return first_line(fault) if isinstance(fault, RuleError) else str(getattr(fault, "message", fault))
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -354,6 +354,16 @@ def test_a_faulty_file_ends_with_1_and_its_findings(layerlr, tmp_path, files):
     assert not (tmp_path / "out" / "study.db").exists()
 
 
+def test_a_file_that_freezes_random_weights_is_refused_before_anything_is_trained(layerlr, tmp_path, files):
+    """And not in the midst of the others' trials."""
+    line = [part for part in _line(tmp_path, *files, *SMALL, "--no-baseline") if part != "--from-scratch"]
+    ran = layerlr(*line)
+    assert ran.status == 2
+    assert f"{files[1]}: the rules freeze stem" in ran.err
+    assert "--from-scratch" in ran.err
+    assert not (tmp_path / "out" / "study.db").exists()
+
+
 def test_files_of_other_models_or_lengths_are_not_compared(layerlr, tmp_path, files):
     """Equal budgets need one length for all."""
     files[0].write_text("epochs 3\n** -> lr 1e-3\n")

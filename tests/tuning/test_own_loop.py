@@ -138,6 +138,45 @@ def test_a_setting_that_scores_no_number_is_told_and_does_not_end_the_search(fil
     )
 
 
+@pytest.fixture
+def divided(files: list[Path]) -> list[Path]:
+    """The second file has no meaning where its `deep` is 0 or less."""
+    files[1].write_text("let deep = 2\nlet base = 1e-3\n** -> lr base / deep\n")
+    return files[:2]
+
+
+def test_a_value_that_makes_the_rules_invalid_ends_that_trial_alone(divided: list[Path]) -> None:
+    """It is told with its finding, and the other values and files go on."""
+    told: list[str] = []
+    lets = {"deep": "0..2"}
+    outcome = layerlr.tune(Loop(), divided, lets=lets, trials=3, seeds=2, tell=told.append)
+    other = outcome.standings[1]
+    assert {t.values["deep"]: t.state for t in other.trials}[0] == "failed"
+    assert other.best is not None
+    assert any("other, deep 0: failed:" in line and "error[LR108]: division by zero" in line for line in told)
+    assert "other: 1 of 3 trials failed, the first with deep 0 because" in str(outcome)
+
+
+@pytest.mark.parametrize("how", [{"trials": 8}, {"budget": 60.0}])
+def test_a_file_whose_first_values_all_fail_is_out(divided: list[Path], how: dict[str, Any]) -> None:
+    """With its reason, and without trials for what is sampled among such values, however much time there is."""
+    told: list[str] = []
+    ranges = {"deep": "-4..0"}
+    with pytest.raises(RunFailed, match=r"none of 5 trials came to a score; the first: .*LR107"):
+        layerlr.tune(Loop(), divided[1:], lets=ranges, seeds=2, tell=told.append, **how)
+    assert told[-1] == "other is out: every one of its trials failed"
+
+
+def test_the_others_go_on_where_a_file_is_out(divided: list[Path]) -> None:
+    """And have as many trials as were asked for."""
+    ranges = {"deep": "-4..0", "base": "1e-4..1e-2 log"}
+    divided[1].write_text("let deep = 2\n** -> lr 1e-3 / deep\n")
+    outcome = layerlr.tune(Loop(), divided, lets=ranges, trials=6, seeds=2)
+    assert [len(standing.trials) for standing in outcome.standings] == [6, 5]
+    assert outcome.winner is outcome.baseline
+    assert "other is out: 5 of 5 trials failed" in str(outcome)
+
+
 def test_where_no_trial_scores_a_number_the_reason_is_told(files: list[Path]) -> None:
     """Status 1, as of a run that failed."""
     with pytest.raises(RunFailed, match="none of 2 trials came to a score; the first: the score at 1 is inf"):

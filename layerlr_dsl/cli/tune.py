@@ -149,13 +149,19 @@ class Plan:
 
 
 def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
-    """Compare, and say of Ctrl-C what there is to go on with. Raises RunnerError, RuleError."""
+    """Compare, and say of Ctrl-C, and of faulty data, what there is to go on with. Raises RunnerError, RuleError."""
+    from layerlr_dsl.runner.errors import DataFault
+
     url = options["storage"] or f"sqlite:///{options['out'] / 'study.db'}"
     begun: list[Search] = []
     try:
         return _compare(options, given, url, begun)
     except KeyboardInterrupt:
         raise _stopped(begun, url, again, resumed=options["resume"]) from None
+    except DataFault as fault:
+        if not begun:
+            raise
+        raise DataFault(fault.message, f"{fault.help or 'mend the data'}; then go on with:", again) from fault
 
 
 def _compare(options: dict[str, Any], given: dict[str, Any], url: str, begun: list[Search]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerlr_dsl.language.diagnostics import RuleError
-from layerlr_dsl.runner.errors import RunFailed, RunnerError, Unfit
+from layerlr_dsl.runner.errors import DataFault, RunFailed, RunnerError, Unfit
 from layerlr_dsl.runner.stock import Stock
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.tools.numbers import spelled
@@ -119,6 +119,8 @@ def measured(
             break
         try:
             costs[arm.name] = pilot(arm, alive)
+        except DataFault:
+            raise
         except (RunFailed, Unfit, RuleError):
             continue  # by values of which others are to be tried
         except OutOfTime:

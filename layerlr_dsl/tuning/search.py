@@ -172,13 +172,14 @@ class Search:
         trials = [t for name in self._arms for t in self._trials.of(name)]
         if any(t.state.name == "COMPLETE" for t in trials):
             return
-        whys = [t.user_attrs["why"] for t in trials if "why" in t.user_attrs]
-        if whys:
+        failed = [t.user_attrs for t in trials if "why" in t.user_attrs]
+        if failed:
+            why, help = failed[0]["why"], failed[0].get("help")
             raise RunFailed(
-                f"none of {len(whys)} trials came to a score; the first: {whys[0]}"
-                if len(whys) > 1
-                else f"the only trial came to no score: {whys[0]}",
-                "see by `layerlr train` with one of the files what goes wrong; lower rates may help",
+                f"none of {len(failed)} trials came to a score; the first: {why}"
+                if len(failed) > 1
+                else f"the only trial came to no score: {why}",
+                help or "see by `layerlr train` with one of the files what goes wrong",
             )
         raise too_small(self._budget)
 

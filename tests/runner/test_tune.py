@@ -239,12 +239,43 @@ def test_data_that_cannot_tell_files_apart_is_refused(layerlr, tmp_path, files, 
     assert not (tmp_path / "out" / "study.db").exists()
 
 
-def test_data_that_gives_no_finite_score_is_a_failure(layerlr, tmp_path, files):
-    """Status 1, with what the first trial met."""
-    ran = layerlr(*_line(tmp_path, files[1], *SMALL, "--no-baseline", data="poisoned"))
+def test_a_sample_that_is_no_number_ends_the_search_and_is_named(layerlr, tmp_path, files):
+    """Every trial would meet it: it is for the user to mend, and the search goes on after that."""
+    ran = layerlr(*_line(tmp_path, *files, *SMALL, "--no-baseline", data="poisoned"))
     assert ran.status == 1
-    assert "the only trial came to no score" in ran.err
-    assert "is not a finite number" in ran.err
+    assert "sample 17 of python:tiny:poisoned holds numbers that are not finite" in ran.err
+    assert "lower rates" not in ran.err
+    assert "failed" not in ran.out
+
+
+def test_a_broken_image_ends_the_search_and_the_same_goes_on_where_it_is_mended(layerlr, tmp_path, files):
+    """With the file, what to do about it, and the command; the trial that met it is tried again."""
+    from PIL import Image
+
+    for number in range(40):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 200 * (number % 2), 9)).save(path)
+    path.write_bytes(b"hello")
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline", model="Two")
+    line[line.index("python:tiny:data")] = tmp_path / "photos"
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert f"{path} cannot be read as an image" in ran.err
+    assert "help: remove it, or put an image" in ran.err
+    again = shlex.split(ran.err.splitlines()[-1])
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(path)
+    ran = layerlr(*again[again.index("tune") :])
+    assert (ran.status, ran.out.count("top: accuracy")) == (0, 1), ran.err
+
+
+def test_rates_that_drive_the_loss_off_are_told_as_such(layerlr, tmp_path, files):
+    """There, lower ones do help."""
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline", "--let", "base=1e20..1e30 log")
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert "none of 2 trials came to a score" in ran.err
+    assert "help: lower rates may help" in ran.err
 
 
 def test_a_locked_storage_ends_with_2(layerlr, tmp_path, files, monkeypatch):

@@ -8,13 +8,15 @@ import sys
 from types import FrameType, TracebackType
 
 SOON_SECONDS = 0.1
+PATIENT = ("torch", "optuna")
+"""Cut short, parts of torch take the whole process down, and Optuna seems not to be installed."""
 
 
 class Interrupted:
     """While open, remembers in `came` that Ctrl-C came, and lets it do what it always does.
 
     A module whose import was cut short is left half made: what then fails, and how, is anyone's guess. One that
-    comes while torch is imported waits for the end of that.
+    comes while a library of `PATIENT` is imported waits for the end of that.
     """
 
     def __init__(self) -> None:
@@ -38,14 +40,14 @@ class Interrupted:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        if _half_made("torch"):
+        if any(map(_half_made, PATIENT)):
             _send_later(number)
         else:
             signal.default_int_handler(number, frame)
 
 
 def _half_made(name: str) -> bool:
-    """Whether a module is being imported; torch's own, cut short, may take the whole process down."""
+    """Whether a module is being imported."""
     return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,12 +60,19 @@ def asked(command: str, options: dict[str, Any]) -> Asked:
 
 @contextmanager
 def said() -> Iterator[None]:
-    """Says what ends a command about a run, and ends it with the status that goes with it."""
+    """Says what ends a command about a run, and ends it with the status that goes with it.
+
+    Ctrl-C that nobody has anything better to say of came before there was anything to keep.
+    """
     from layerlr_dsl.language.diagnostics import RuleError
-    from layerlr_dsl.runner.errors import RunnerError
+    from layerlr_dsl.runner.errors import RunInterrupted, RunnerError
 
     try:
         yield
+    except KeyboardInterrupt:
+        fault = RunInterrupted("stopped", None, signal.SIGINT)
+        say(fault)
+        raise click.exceptions.Exit(fault.status) from None
     except RuleError as fault:
         raise HasErrors(fault.diagnostics) from None
     except RunnerError as fault:

@@ -16,15 +16,13 @@ from layerlr_dsl.cli.exits import Refusal
 from layerlr_dsl.cli.options import FolderName, each_once
 from layerlr_dsl.cli.runs import said
 from layerlr_dsl.cli.terminal import Screen, write
-from layerlr_dsl.render.table import Column, table
 from layerlr_dsl.tools.cells import wrap
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.program import program
-from layerlr_dsl.tuning.outcome import Outcome
-from layerlr_dsl.tuning.verdict import headings, rows, verdict
 
 if TYPE_CHECKING:
+    from layerlr_dsl.runner.errors import RunInterrupted
     from layerlr_dsl.tuning.arms import Arm
     from layerlr_dsl.tuning.budget import Budget
     from layerlr_dsl.tuning.outcome import Outcome
@@ -151,7 +149,23 @@ class Plan:
 
 
 def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
-    from layerlr_dsl.runner.errors import RunInterrupted
+    """Compare, and say of Ctrl-C, and of faulty data, what there is to go on with. Raises RunnerError, RuleError."""
+    from layerlr_dsl.runner.errors import DataFault
+
+    url = options["storage"] or f"sqlite:///{options['out'] / 'study.db'}"
+    begun: list[Search] = []
+    try:
+        return _compare(options, given, url, begun)
+    except KeyboardInterrupt:
+        raise _stopped(begun, url, again, resumed=options["resume"]) from None
+    except DataFault as fault:
+        if not begun:
+            raise
+        raise DataFault(fault.message, f"{fault.help or 'mend the data'}; then go on with:", again) from fault
+
+
+def _compare(options: dict[str, Any], given: dict[str, Any], url: str, begun: list[Search]) -> int:
+    """All of it, from the command line to the files that are left; the search goes into `begun` once it is there."""
     from layerlr_dsl.runner.files import make_folder
     from layerlr_dsl.runner.stock import Stock
     from layerlr_dsl.tuning import budget as times
@@ -173,16 +187,21 @@ def _tune(options: dict[str, Any], given: dict[str, Any], again: str) -> int:
     settings = _settings(options, plan, subject, seconds)
     _announce(plan, subject, settings)
     make_folder(plan.folder)
-    url = options["storage"] or f"sqlite:///{plan.folder / 'study.db'}"
     search = Search(plan.arms, runner, settings, budget, url, _say)
-    try:
-        if plan.by_time:
-            _say(_lengthened(search, plan, runner, settings, budget))
-        return _finish(search.run(), plan, subject, options)
-    except KeyboardInterrupt:
-        number = search.interrupts.asked or 2
-        told = f"stopped; all trials that are done are in {url}"
-        raise RunInterrupted(told, "go on with:", number, again) from None
+    begun.append(search)
+    if plan.by_time:
+        _say(_lengthened(search, plan, runner, settings, budget))
+    return _finish(search.run(), plan, subject, options)
+
+
+def _stopped(begun: list[Search], url: str, again: str, *, resumed: bool) -> RunInterrupted:
+    """What to say of Ctrl-C: before there is a study, nothing is kept."""
+    from layerlr_dsl.runner.errors import RunInterrupted
+
+    number = (begun[0].interrupts.asked if begun else 0) or 2
+    if not begun and not resumed:
+        return RunInterrupted("stopped; nothing was saved", None, number)
+    return RunInterrupted(f"stopped; all trials that are done are in {url}", "go on with:", number, again)
 
 
 def _check_output(output: str | None) -> None:
@@ -202,7 +221,9 @@ def _lengthened(search: Search, plan: Plan, runner: Runner, settings: Settings, 
     from layerlr_dsl.tuning import lengths
 
     share = lengths.share_of(plan.arms, settings.seeds, settings.finalists)
-    return lengths.text(search.lengthen(lambda: lengths.measured(plan.arms, runner.pilot, share, budget)))
+    return lengths.text(
+        search.lengthen(lambda: lengths.measured(plan.arms, runner.pilot, share, budget, search.heed))
+    )
 
 
 def _planned(options: dict[str, Any], given: dict[str, Any]) -> Plan:
@@ -386,6 +407,9 @@ def _how(plan: Plan, subject: Subject, outcome: Outcome) -> list[str]:
 
 def render(outcome: Outcome, screen: Screen) -> list[str]:
     """Lines that fit the screen."""
+    from layerlr_dsl.render.table import Column, table
+    from layerlr_dsl.tuning.verdict import headings, rows, verdict
+
     columns = [
         Column(title, right=place > 1, elastic=place < 2) for place, title in enumerate(headings(outcome))
     ]

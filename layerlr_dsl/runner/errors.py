@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+HELP = "  help: "
+
 
 class RunnerError(Exception):
     """Something the user asked for cannot be done: usage, unreadable input (exit status 2).
@@ -15,13 +17,25 @@ class RunnerError(Exception):
         self.message = message
         self.help = help
         self.command = command
-        super().__init__(message if help is None else f"{message}\n  help: {help}")
+        super().__init__(message if help is None else f"{message}\n{HELP}{help}")
 
 
 class RunFailed(RunnerError):
     """A run that started and could not go on: not a number, no space left, a lost worker (status 1)."""
 
     status = 1
+
+
+class DataFault(RunFailed):
+    """A sample that cannot be used, whatever the rules say."""
+
+
+class Diverged(RunFailed):
+    """Training came to numbers that are not finite, of samples in which all is finite."""
+
+
+class Unfit(RunnerError):
+    """These rules cannot be trained as they are, with these values of their `let`s; others may do."""
 
 
 class RunInterrupted(RunnerError):

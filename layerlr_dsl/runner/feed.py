@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from layerlr_dsl.runner.data import Batch, Data, Samples
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.errors import HELP, RunFailed, RunnerError
 from layerlr_dsl.runner.order import Key, Order, validation_batches
 from layerlr_dsl.runner.tasks import Task
 from layerlr_dsl.tools.printable import first_line
@@ -159,7 +159,10 @@ class _Wanted:
 
 
 def _without_worker_traceback(fault: RunnerError) -> RunnerError:
-    """A worker's error comes with its traceback as text; only the last line is for the user."""
+    """A worker's error comes with its traceback as text, of which what it says and its help are for the user."""
     if not fault.message.startswith("Caught "):
         return fault
-    return RunFailed(fault.message.strip().splitlines()[-1].partition(": ")[2])
+    *_, before, last = fault.message.strip().splitlines()
+    if last.startswith(HELP):
+        return type(fault)(before.partition(": ")[2], last.removeprefix(HELP))
+    return type(fault)(last.partition(": ")[2])

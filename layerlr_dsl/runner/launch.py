@@ -15,6 +15,7 @@ from layerlr_dsl.runner import (
     fingerprint,
     lock,
     logs,
+    odd,
     processes,
     resume,
     savings,
@@ -283,6 +284,7 @@ class _Run:
             interrupts=self.interrupts,
             feed_of_phase=choice,
             watch=self.asked.watch,
+            odd=lambda keys: odd.told(built.data, keys),
             save=lambda progress, best: self._save(built, progress, best),
         )
         self._tell_savings(built)

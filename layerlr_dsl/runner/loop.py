@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from layerlr_dsl.runner.data import Batch
 from layerlr_dsl.runner.display import Display, EpochRow, Now
-from layerlr_dsl.runner.errors import RunFailed, StoppedWhilePreparing
+from layerlr_dsl.runner.errors import DataFault, Diverged, RunFailed, StoppedWhilePreparing
 from layerlr_dsl.runner.evaluate import Scores, evaluate
 from layerlr_dsl.runner.feed import Feed
 from layerlr_dsl.runner.interrupts import Interrupts
-from layerlr_dsl.runner.order import Order
+from layerlr_dsl.runner.order import Key, Order
 from layerlr_dsl.runner.phases import PhaseWatch
 from layerlr_dsl.runner.processes import Processes
 from layerlr_dsl.runner.progress import Progress
@@ -56,8 +56,14 @@ class Parts:
     interrupts: Interrupts
     feed_of_phase: Callable[[Progress], Feed]
     watch: Watch
+    odd: Callable[[Sequence[Key]], str | None]
+    """What to say of training samples that hold numbers that are not finite; None where all is."""
     save: Callable[[Progress, bool], None]
     """Makes a checkpoint; the flag says that it is the best so far."""
+
+
+MEND = "mend what is wrong there, or take it out of the data; `layerlr train --on-nan skip` leaves such steps out"
+LOWER = "lower that group's rate, clip with --clip, or leave such steps out by --on-nan skip"
 
 
 class Loop:
@@ -158,29 +164,40 @@ class Loop:
         A search without end is told too: the run would else go through to its end and train nothing.
         """
         progress = self.progress
-        text, blame = self._diagnosis(result), self._parts.stepper.blame()
-        text += f"; {blame or 'no group has a finite gradient, from the first step on'}"
         if not result.sound:
-            self._unsound(text, blame)
+            self._unsound(result)
         progress.skipped += 1
         progress.skipped_in_a_row += 1
         if progress.skipped_in_a_row >= SKIPPED_IN_A_ROW:
-            raise RunFailed(f"{SKIPPED_IN_A_ROW} steps in a row had to be left out; {text}")
+            told = self._fault(result).message
+            raise Diverged(f"{SKIPPED_IN_A_ROW} steps in a row had to be left out; {told}")
 
-    def _diagnosis(self, result: Result) -> str:
-        what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
-        return f"step {self.progress.total} (epoch {self.progress.epoch}): {what} is not a finite number"
-
-    def _unsound(self, text: str, blame: str | None) -> None:
-        parts = self._parts
+    def _unsound(self, result: Result) -> None:
+        """Raises RunFailed where such a step is to end the run; else it is told, and undone."""
+        parts, fault = self._parts, self._fault(result)
         if parts.config.on_nan == "stop":
-            help = "look for such numbers in the data and the weights"
-            if blame is not None:
-                help = "lower that group's rate, clip with --clip, or leave such steps out by --on-nan skip"
-            raise RunFailed(text, help)
+            raise fault
         parts.stepper.discard()
         if self.progress.skipped_in_a_row == 0:
-            parts.display.note(f"{text}; the step is left out")
+            parts.display.note(f"{fault.message}; the step is left out")
+
+    def _fault(self, result: Result) -> RunFailed:
+        """What is wrong with a step that came to no finite number: its samples, or what training has come to."""
+        what = "a gradient" if math.isfinite(result.loss_sum) else "the loss"
+        text = f"step {self.progress.total} (epoch {self.progress.epoch}): {what} is not a finite number"
+        odd, blame = self._parts.odd(self._keys()), self._parts.stepper.blame()
+        if odd is not None:
+            return DataFault(f"{text}; {odd}", MEND)
+        if blame is None:
+            told = f"{text}; no group has a finite gradient, from the first step on"
+            return RunFailed(told, "look for such numbers in the data and the weights")
+        return Diverged(f"{text}; {blame}", LOWER)
+
+    def _keys(self) -> list[Key]:
+        """Of the samples of the step at hand."""
+        order, progress, rank = self._parts.order, self.progress, self._parts.processes.rank
+        batches = order.step(order.epoch(progress.epoch), progress.step, rank, progress.epoch)
+        return [key for keys in batches for key in keys]
 
     # ------------------------------------------------------------ validation and the end of an epoch
 

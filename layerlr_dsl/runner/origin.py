@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.config import TrainConfig
-from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.errors import Unfit
 from layerlr_dsl.runner.phases import listed
 from layerlr_dsl.runner.weight_files import IN_FOLDERS
 from layerlr_dsl.runner.weights import Loaded
@@ -51,14 +51,14 @@ def of(spec: str, model: nn.Module, loaded: Loaded | None) -> Origin:
 
 
 def check_frozen(origin: Origin, model: nn.Module, plan: Plan, config: TrainConfig) -> None:
-    """Refuse a run that begins with frozen layers of random weights, unless it is to be so. Raises RunnerError."""
+    """Refuse a run that begins with frozen layers of random weights, unless it is to be so. Raises Unfit."""
     frozen = [group for group in plan.groups if group.name in plan.phases[0].frozen]
     held = origin.random.intersection(name for group in frozen for name in group.parameters)
     if not held or config.from_scratch or not (origin.known or looks_untrained(model, held)):
         return
     parts = listed(_modules_of(held, model))
     seems = "are" if origin.known else "seem to be"
-    raise RunnerError(
+    raise Unfit(
         f"the rules freeze {parts}, whose weights {seems} random: frozen layers learn nothing",
         f"{_remedy(origin.spec, config)}, or say --from-scratch if that is meant",
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from layerlr_dsl.runner.errors import RunFailed
+from layerlr_dsl.runner.errors import DataFault
 from layerlr_dsl.runner.libraries import library
 from layerlr_dsl.tools.numbers import spelled
 
@@ -71,15 +71,18 @@ def _grey(image: Any) -> Any:
     return _three_channels(image).convert("L").convert("RGB")
 
 
+NO_IMAGE = "remove it, or put an image that opens in its place, such as a PNG or JPEG"
+
+
 def read_image(path: str | Path) -> Any:
-    """The image in a file, with three channels. Raises RunFailed naming it."""
+    """The image in a file, with three channels. Raises DataFault naming it."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             return _three_channels(image)
     except UnidentifiedImageError:
-        raise RunFailed(f"{path} cannot be read as an image: no format that is known") from None
+        raise DataFault(f"{path} cannot be read as an image: no format that is known", NO_IMAGE) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         reason = (getattr(fault, "strerror", None) or str(fault)).lower()
-        raise RunFailed(f"{path} cannot be read as an image: {reason}") from None
+        raise DataFault(f"{path} cannot be read as an image: {reason}", NO_IMAGE) from None

@@ -13,7 +13,7 @@ from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets import load
 from layerlr_dsl.runner.devices import choose_device, describe
-from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.runner.errors import RunnerError, Unfit
 from layerlr_dsl.runner.feed import Loading
 from layerlr_dsl.runner.models import Begun, build_model, check_fit, look_at, outputs_of, wanted_images
 from layerlr_dsl.runner.order import Order
@@ -43,7 +43,7 @@ BEGINS = (
 @dataclass(frozen=True, slots=True)
 class Built:
     """A run before anything has been trained. `model` is wrapped, `metrics` are the names of what the task
-    measures, `notes` tell what a user should know.
+    measures, `notes` tell what a user should know, `source` is where the weights come from.
     """
 
     rules: Rules
@@ -60,6 +60,7 @@ class Built:
     about: About
     metrics: tuple[str, ...]
     notes: tuple[str, ...]
+    source: origin.Origin
 
 
 def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | None = None) -> Built:
@@ -104,6 +105,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | 
         about=about,
         metrics=begun.fit.metrics,
         notes=tuple(notes),
+        source=source,
     )
 
 
@@ -269,7 +271,7 @@ def _plan(rules: Rules, model: nn.Module, config: TrainConfig, order: Order) -> 
     try:
         return rules.resolve(model, config.epochs, order.steps_per_epoch, config.steps)
     except (OverflowError, ImpossibleTime) as fault:
-        raise RunnerError(f"the length of the run: {fault}") from None
+        raise Unfit(f"the length of the run: {fault}") from None
 
 
 def _training_side(
@@ -287,7 +289,7 @@ def _training_side(
             wrapped = cast("nn.Module", torch.compile(wrapped))
         return wrapped, optimizer, plan.schedule(wrapped, optimizer)
     except TrainingError as fault:
-        raise RunnerError(str(fault)) from None
+        raise Unfit(str(fault)) from None
 
 
 def _headline(spec: str, plan: Plan, data: Data, device: torch.device, config: TrainConfig) -> str:

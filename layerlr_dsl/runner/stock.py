@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from layerlr_dsl.runner.data import Data, Samples
+from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.datasets.samples import Prepared
 from layerlr_dsl.runner.order import Key
 
@@ -83,13 +83,11 @@ def _copied(model: nn.Module) -> nn.Module | None:
 
 def _read_once(data: Data, memory: int) -> Data:
     """Data whose images are read and prepared once, where they come out the same each time."""
-    if data.varies is not None or not all(isinstance(part, Prepared) for part in data.parts().values()):
+    budget, parts = _Budget(memory * MIB), data.parts()
+    kept = {name: ReadOnce(part, budget) for name, part in parts.items() if isinstance(part, Prepared)}
+    if data.varies is not None or len(kept) < len(parts):
         return data
-    budget = _Budget(memory * MIB)
-    test = None if data.test is None else ReadOnce(data.test, budget)
-    return replace(
-        data, train=ReadOnce(data.train, budget), validation=ReadOnce(data.validation, budget), test=test
-    )
+    return replace(data, train=kept["training"], validation=kept["validation"], test=kept.get("test"))
 
 
 @dataclass(slots=True)
@@ -100,13 +98,17 @@ class _Budget:
 class ReadOnce:
     """Samples that are kept once they were asked for, as long as there is room."""
 
-    def __init__(self, samples: Samples, budget: _Budget) -> None:
+    def __init__(self, samples: Prepared, budget: _Budget) -> None:
         self._samples = samples
         self._budget = budget
         self._kept: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self._samples)
+
+    def place(self, index: int) -> int:
+        """As Prepared has it, of whose samples these are."""
+        return self._samples.place(index)
 
     def __getitems__(self, keys: Sequence[Key]) -> list[Any]:
         missing = [key for key in keys if key[0] not in self._kept]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layerlr_dsl.api import Rules, load
+from layerlr_dsl.language.lets import Lets
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tuning.ranges import Range
 
 
@@ -45,10 +47,13 @@ def arms_of(
 ) -> list[Arm]:
     """An arm for each file, with those of the ranges and constants that it has a `let` for.
 
-    Raises RunnerError for a name that no file has, RuleError and OSError for a faulty file.
+    Raises RunnerError for a name that no file has, and for a range over what is no number in a file; RuleError
+    and OSError for a faulty file.
     """
-    known = {name: set(rules_of(path, root).checked.lets) for name, path in files.items()}
+    known = {name: rules_of(path, root).checked.lets for name, path in files.items()}
     _refuse_unknown([*ranges, *fixed], set().union(*known.values()))
+    for lets in known.values():
+        _refuse_no_numbers(ranges, lets)
     return [
         Arm(
             name,
@@ -76,6 +81,19 @@ def _refuse_unknown(names: Iterable[str], known: set[str]) -> None:
             near = nearest(name, known)
             hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
             raise RunnerError(f"no file has a `let` called `{name}`", hint)
+
+
+def _refuse_no_numbers(ranges: Iterable[str], lets: Lets) -> None:
+    """What moves, or counts in a model, has no value yet, and is a number when it has."""
+    for name in ranges:
+        if name not in lets or name in lets.moving or name in lets.of_model:
+            continue
+        value = lets.worth(name, False)
+        if isinstance(value, (bool, str, tuple)):
+            told = f"{lets[name].span.place}: `{name}` is {spelled(value)}, which no number of a range can stand for"
+            raise RunnerError(
+                told, f"leave out the range of `{name}`, or give one value: {name}={spelled(value)}"
+            )
 
 
 def digest(arm: Arm, root: Path | None = None) -> str:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.language.diagnostics import RuleError
+from layerlr_dsl.runner.errors import DataFault, RunFailed, RunnerError, Unfit
 from layerlr_dsl.runner.stock import Stock
 from layerlr_dsl.runner.watch import Watch
 from layerlr_dsl.tools.numbers import spelled
@@ -94,14 +95,21 @@ def share_of(arms: Sequence[Arm], seeds: int, finalists: int) -> Share:
     return Share(searched, len(arms) - searched, seeds * min(finalists, len(arms)))
 
 
-def measured(arms: Sequence[Arm], pilot: Pilot, share: Share, budget: Budget) -> dict[str, float]:
+def measured(
+    arms: Sequence[Arm],
+    pilot: Pilot,
+    share: Share,
+    budget: Budget,
+    heed: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """The epochs of a trial for each arm by its name, found by a run of one epoch each.
 
-    Where so many runs would take too much of the time, the first stands for all. Raises RunnerError where
-    the time is too short for that one.
+    Where so many runs would take too much of the time, the first stands for all. `heed` is called often, and
+    what it raises passes. Raises RunnerError where the time is too short for that one.
     """
 
     def alive() -> None:
+        heed()
         if budget.left(SEARCH) <= 0:
             raise OutOfTime
 
@@ -111,8 +119,10 @@ def measured(arms: Sequence[Arm], pilot: Pilot, share: Share, budget: Budget) ->
             break
         try:
             costs[arm.name] = pilot(arm, alive)
-        except RunFailed:
-            continue  # by a rate of which others are to be tried
+        except DataFault:
+            raise
+        except (RunFailed, Unfit, RuleError):
+            continue  # by values of which others are to be tried
         except OutOfTime:
             if place == 0:
                 raise too_small(budget) from None

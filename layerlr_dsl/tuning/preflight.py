@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from layerlr_dsl.language.diagnostics import RuleError
-from layerlr_dsl.runner import processes
+from layerlr_dsl.runner import origin, processes
 from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.setup import Built, build, spec_of
@@ -43,8 +43,7 @@ def look(arms: list[Arm], runner: Runner, seed: int) -> Subject:
 
 
 def _built(arm: Arm, runner: Runner, seed: int) -> Built:
-    middle = {name: found.points(1)[0] for name, found in arm.ranges.items()}
-    config = runner.config(Candidate(arm, middle, seed))
+    config = runner.config(Candidate(arm, {}, seed))
     place = processes.join(config)
     try:
         return build(config, place, fresh=True, stock=runner.stock)
@@ -53,7 +52,7 @@ def _built(arm: Arm, runner: Runner, seed: int) -> Built:
 
 
 def _check_rules(arm: Arm, runner: Runner, first: Built, seed: int) -> None:
-    """The file against the model of the first: names no other one, and has no errors."""
+    """The file against the model of the first: names no other one, has no errors, and freezes nothing untrained."""
     config = runner.config(Candidate(arm, {}, seed))
     rules = arm.load({}, config.root)
     if config.model is None and rules.model is not None and spec_of(config, rules)[0] != first.spec:
@@ -64,10 +63,13 @@ def _check_rules(arm: Arm, runner: Runner, first: Built, seed: int) -> None:
     if config.model is None and rules.model is None:
         raise RunnerError(f"{arm.rules} names no model", "give one for all with --model")
     try:
-        rules.resolve(first.model, config.epochs, first.order.steps_per_epoch, config.steps)
+        plan = rules.resolve(first.model, config.epochs, first.order.steps_per_epoch, config.steps)
+        origin.check_frozen(first.source, first.model, plan, config)
+    except RuleError:
+        raise
+    except RunnerError as fault:
+        raise RunnerError(f"{arm.rules}: {fault.message}", fault.help) from None
     except ValueError as fault:
-        if isinstance(fault, RuleError):
-            raise
         raise RunnerError(f"{arm.rules}: {fault}") from None
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from layerlr_dsl.language.lets import literal
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tools.numbers import spelled
 
@@ -72,7 +73,8 @@ def parse(text: str) -> tuple[str, Range]:
     """The name and the range of `NAME=LOW..HIGH [log]`. Raises RunnerError."""
     name, sign, written = text.partition("=")
     first, dots, rest = written.partition("..")
-    found = _HIGH.fullmatch(rest)
+    # a third dot would begin a number, and 1e-5...1e-2 end at 0.001
+    found = None if rest.startswith(".") else _HIGH.fullmatch(rest)
     if not sign or not name.strip().isidentifier() or not dots or found is None:
         raise RunnerError(f"--let {text!r} is no range", HELP)
     ends = (first.strip(), found[1])
@@ -86,8 +88,9 @@ def parse(text: str) -> tuple[str, Range]:
 
 
 def is_range(text: str) -> bool:
-    """Whether a `--let` gives a range and not a value."""
-    return ".." in text.partition("=")[2]
+    """Whether a `--let` gives a range and not a value, such as a text with dots in it."""
+    written = text.partition("=")[2]
+    return ".." in written and literal(written) is None
 
 
 def _number(text: str, whole: str) -> float:

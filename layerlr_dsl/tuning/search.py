@@ -47,11 +47,12 @@ class Search:
         self._arms = {arm.name: arm for arm in arms}
         self._settings = settings
         self._budget = budget
+        self._tell = tell
         self._trials = Trials(train, settings, budget, url, tell)
         facts = {**settings.facts, storages.FILES: ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
         self._trials.open([*self._arms, FINALS], facts)
-        self.interrupts = self._trials.interrupts
+        self.interrupts, self.heed = self._trials.interrupts, self._trials.heed
 
     def lengthen(self, measure: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         """Give each arm the epochs of a trial that `measure` finds, or found in the process that came first."""
@@ -86,7 +87,14 @@ class Search:
         return self._arms[min(still, key=self._turns)] if still else None
 
     def _has_more(self, name: str) -> bool:
-        return self._turns(name) < self._limit(self._arms[name])
+        return self._turns(name) < self._limit(self._arms[name]) and not self._is_out(name)
+
+    def _is_out(self, name: str) -> bool:
+        """Whether every one of the first values of an arm has failed: what is sampled among them would too."""
+        trials = counted(self._trials.of(name))
+        return len(trials) >= self._values(self._arms[name]).grid and all(
+            "why" in t.user_attrs for t in trials
+        )
 
     def _turns(self, name: str) -> int:
         """The rounds over all arms in which this one has had its trial, or has it in hand."""
@@ -110,7 +118,7 @@ class Search:
         if not known:
             return True
         usual = median(known)
-        searched = [name for name, one in self._arms.items() if one.ranges]
+        searched = [name for name, one in self._arms.items() if one.ranges and not self._is_out(name)]
         if not self._turns(arm.name) or len(set(map(self._turns, searched))) > 1:
             return (spans[arm.name] or usual) <= self._budget.left()
         return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
@@ -137,6 +145,8 @@ class Search:
         self._trials.add(
             arm.name, lambda trial: self._objective(arm, values, trial), sampler, _pruner(trials)
         )
+        if arm.ranges and self._is_out(arm.name):
+            self._tell(f"{arm.name} is out: every one of its trials failed")
 
     def _values(self, arm: Arm) -> Values:
         return Values(arm, self._settings.trials, self._settings.rising)
@@ -162,13 +172,14 @@ class Search:
         trials = [t for name in self._arms for t in self._trials.of(name)]
         if any(t.state.name == "COMPLETE" for t in trials):
             return
-        whys = [t.user_attrs["why"] for t in trials if "why" in t.user_attrs]
-        if whys:
+        failed = [t.user_attrs for t in trials if "why" in t.user_attrs]
+        if failed:
+            why, help = failed[0]["why"], failed[0].get("help")
             raise RunFailed(
-                f"none of {len(whys)} trials came to a score; the first: {whys[0]}"
-                if len(whys) > 1
-                else f"the only trial came to no score: {whys[0]}",
-                "see by `layerlr train` with one of the files what goes wrong; lower rates may help",
+                f"none of {len(failed)} trials came to a score; the first: {why}"
+                if len(failed) > 1
+                else f"the only trial came to no score: {why}",
+                help or "see by `layerlr train` with one of the files what goes wrong",
             )
         raise too_small(self._budget)
 

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from layerlr_dsl.runner.errors import RunFailed
+from layerlr_dsl.language.diagnostics import RuleError
+from layerlr_dsl.runner.errors import DataFault, Diverged, RunFailed, Unfit
 from layerlr_dsl.runner.interrupts import Interrupts
+from layerlr_dsl.tools.printable import first_line
 from layerlr_dsl.tuning import storage as storages
 from layerlr_dsl.tuning.arms import Candidate
 from layerlr_dsl.tuning.budget import Budget
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Train = Callable[[Candidate, Report], Scored]
-"""Trains a candidate, reporting as it goes. Raises RunFailed where this setting cannot be trained."""
+"""Trains a candidate, reporting as it goes. Raises RunFailed, Unfit or RuleError where this setting cannot be trained."""
+FAILURES = (RunFailed, NotFinite, Unfit, RuleError)
+"""What ends one trial and not the search, as other values may do; only of the data they would all say the same."""
+LOWER = "lower rates may help: search further down, as by a range of 1e-6..1e-4 log"
 POLL = 0.5
 
 
@@ -74,17 +79,18 @@ class Trials:
         self._tell = tell
         self.cut_short = False
         self.interrupts = Interrupts()
-        """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence."""
+        """A signal is noted, and heeded between two steps: the storage must not be left in half a sentence, nor half made."""
         self._awaited: set[int] = set()
         self._raised: list[Exception] = []
         """What the training itself raised, which is no fault of the storage."""
-        self._storage = storages.opened(url)
+        with self.interrupts:
+            self._storage = storages.opened(url)
         self._studies: dict[str, optuna.Study] = {}
 
     def open(self, names: Iterable[str], facts: Mapping[str, str]) -> None:
         """Make the studies, or join them. Raises RunnerError where those that are there are about something else."""
         settings = self._settings
-        with storages.faults(self._url), storages.quietly():
+        with storages.faults(self._url), storages.quietly(), self.interrupts:
             storages.claimed(
                 self._storage, settings.name, facts, resume=settings.resume, where=settings.where
             )
@@ -205,20 +211,40 @@ class Trials:
         except OutOfTime:
             trial.set_user_attr("left_out", "the budget was used up")
             raise
-        except (RunFailed, NotFinite) as fault:
-            why = str(getattr(fault, "message", fault))
-            trial.set_user_attr("why", why)
-            self._tell(f"{label}: failed: {why}")
-            return math.nan
         except Exception as fault:
-            self._raised.append(fault)
-            raise
+            return self._failed(fault, trial, label)
         finally:
             trial.set_user_attr("seconds", self._budget.gone - began)
+        return self._done(scored, trial, label)
+
+    def _failed(self, fault: Exception, trial: optuna.Trial, label: str) -> float:
+        """Note why a trial has no score; what is no fault of its values is raised again."""
+        if not isinstance(fault, FAILURES) or isinstance(fault, DataFault):
+            self._raised.append(fault)
+            raise fault
+        trial.set_user_attr("why", _why(fault))
+        trial.set_user_attr("help", _help(fault))
+        self._tell(f"{label}: failed: {_why(fault)}")
+        return math.nan
+
+    def _done(self, scored: Scored, trial: optuna.Trial, label: str) -> float:
         trial.set_user_attr("scored", asdict(scored))
         value = score_text(scored.value, self._settings.share)
         self._tell(f"{label}: {self._settings.metric} {value} in {scored.seconds:.0f} s")
         return scored.value
+
+
+def _why(fault: Exception) -> str:
+    """The reason of a failure in one line; of findings the first error, with its place."""
+    return first_line(fault) if isinstance(fault, RuleError) else str(getattr(fault, "message", fault))
+
+
+def _help(fault: Exception) -> str | None:
+    """What may help against a failure."""
+    if isinstance(fault, (Diverged, NotFinite)):
+        return LOWER
+    said = fault.decisive[0] if isinstance(fault, RuleError) else fault
+    return getattr(said, "help", None)
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -155,7 +155,9 @@ def _failures(standing: Standing) -> int:
 def _failed(standing: Standing) -> str:
     first = next(trial for trial in standing.trials if trial.state == "failed")
     values = ", ".join(f"{name} {spelled(value, 3)}" for name, value in first.values.items())
+    count, trials = _failures(standing), len(standing.trials)
+    out = " is out" if count == trials else ""
     return (
-        f"{standing.arm.name}: {_failures(standing)} of {plural(len(standing.trials), 'trial')} failed, "
+        f"{standing.arm.name}{out}: {count} of {plural(trials, 'trial')} failed, "
         f"the first {f'with {values} ' if values else ''}because {first.why}"
     )

@@ -116,12 +116,28 @@ def test_faulty_image_folders_are_told_apart(tmp_path):
         datasets.load(Request(f"imagefolder:{tmp_path / 'two'}"))
 
 
+def test_a_broken_image_is_named_by_a_worker_too(tmp_path):
+    """With what to do about it, and without the worker's traceback."""
+    from layerlr_dsl.runner.errors import DataFault
+    from layerlr_dsl.runner.feed import Fetcher, Loading
+    from layerlr_dsl.runner.setup import Classification
+
+    _folder(tmp_path, ["a", "b"])
+    (tmp_path / "a" / "0.png").write_bytes(b"not an image")
+    loaded = datasets.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16), validation=0.01))
+    every = [[(index, 0) for index in range(len(loaded.train))]]
+    with pytest.raises(DataFault) as refused:
+        list(Fetcher(loaded, loaded.train, Loading(torch.device("cpu"), 1), Classification(0.0, None))(every))
+    assert refused.value.message == f"{tmp_path}/a/0.png cannot be read as an image: no format that is known"
+    assert str(refused.value.help).startswith("remove it, or put an image")
+
+
 def test_a_broken_image_is_named(tmp_path):
     """Deep in an epoch, the path is what the user needs."""
     _folder(tmp_path, ["a", "b"])
     (tmp_path / "a" / "0.png").write_bytes(b"not an image")
     loaded = datasets.load(Request(f"imagefolder:{tmp_path}", Wanted(size=16), validation=0.01))
-    with pytest.raises(RunFailed, match=r"a/0\.png cannot be read as an image"):
+    with pytest.raises(RunFailed, match=r"a/0\.png cannot be read as an image.*\n  help: remove it, or put"):
         _batch(loaded.train, len(loaded.train)), _batch(loaded.validation, len(loaded.validation))
 
 

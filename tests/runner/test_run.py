@@ -172,11 +172,23 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     """Exit 1, the step is named, and nothing broken is saved."""
     ran = layerlr(*settings(rules, tmp_path / "run", "--save-every", 1, data="poisoned"))
     assert ran.status == 1
-    assert "the loss is not a finite number" in ran.err
+    assert (
+        "the loss is not a finite number; sample 17 of python:tiny:poisoned holds numbers that are not"
+        in ran.err
+    )
     assert "--on-nan skip" in ran.err
     saved = tmp_path / "run" / "last.pt"
     if saved.exists():
         assert all(torch.isfinite(v).all() for v in content(tmp_path / "run")["model"].values())
+
+
+def test_a_loss_that_training_drove_off_is_not_laid_to_the_data(tmp_path, rules, layerlr):
+    """All samples are finite, so lower rates may help."""
+    rules.write_text("optimizer sgd\n** -> lr 1e30\n")
+    ran = layerlr(*settings(rules, None))
+    assert ran.status == 1
+    assert "sample" not in ran.err
+    assert "help: lower that group's rate" in ran.err
 
 
 def test_such_steps_can_be_left_out(tmp_path, rules, layerlr):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from tinyruns import finish, start
+from tinyruns import environment, finish, start
 
 import layerlr_dsl as layerlr
 
@@ -128,13 +131,82 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path, files, monk
     status = finish(child)
     assert status == 130, log.read_text()
     assert "stopped; all trials that are done are in" in log.read_text()
-    assert re.search(r"layerlr tune .* --resume", log.read_text())
+    assert re.search(r"layerlr(_dsl)? tune .* --resume", log.read_text())
     done = log.read_text().count("accuracy ")
     assert finish(start([*line, "--resume"], tmp_path / "log2")) == 0
     assert (tmp_path / "log2").read_text().count("plain, base 0.01: accuracy") == 0
     report = json.loads((tmp_path / "out" / "tune.json").read_text())
     assert {len(file["trials"]) for file in report["files"]} == {2}
     assert done >= 1
+
+
+def test_ctrl_c_before_there_is_a_study_says_that_nothing_was_saved(layerlr, tmp_path, files):
+    """While the model is built; with --resume there are the trials of before to go on with."""
+    line = _line(tmp_path, *files, *SMALL, "--no-baseline", model="Interrupted")
+    ran = layerlr(*line)
+    assert (ran.status, ran.err.splitlines()) == (130, ["info: stopped; nothing was saved"])
+    assert not (tmp_path / "out" / "study.db").exists()
+    again = layerlr(*line, "--resume")
+    assert again.status == 130
+    assert "stopped; all trials that are done are in" in again.err
+    assert "tune" in shlex.split(again.err.splitlines()[-1])
+
+
+IMPORTING = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from layerlr_dsl.__main__ import main
+sys.argv = ["layerlr", {command!r}, "a.lr", "--data", "digits", "--model", "python:slow:Net", "--epochs", "1"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "told"),
+    [
+        ("tune", "layerlr_dsl.tuning.search", "info: stopped; nothing was saved\n"),
+        ("tune", "optuna.storages", "info: stopped; nothing was saved\n"),
+        ("train", "layerlr_dsl.runner.launch", "info: stopped\n"),
+    ],
+)
+def test_ctrl_c_while_a_command_is_imported_is_told(command, name, told, tmp_path):
+    """Neither with silence, nor as a library that seems not to be installed."""
+    (tmp_path / "a.lr").write_text("** -> lr 1e-3\n")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTING.format(command=command, name=name)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stderr) == (130, told)
+
+
+def test_ctrl_c_while_the_lengths_are_found_ends_that(layerlr, tmp_path, files, monkeypatch):
+    """A look at each of many files would take long, and one that was cut short leaves no half study behind."""
+    from layerlr_dsl.tuning.running import Runner
+
+    looks = []
+
+    def pilot(self, arm, alive):
+        looks.append(arm.name)
+        signal.raise_signal(signal.SIGINT)
+        alive()
+
+    line = _line(tmp_path, *files, *SMALL)
+    at = line.index("--epochs")
+    line = [*line[:at], *line[at + 2 :], "--budget", "30s"]
+    monkeypatch.setattr(Runner, "pilot", pilot)
+    for more in ((), ("--resume",)):
+        ran = layerlr(*line, *more)
+        assert ran.status == 130
+        assert "go on with:" in ran.err
+    assert looks == ["plain", "plain"]
 
 
 def test_a_study_is_not_begun_twice(layerlr, tmp_path, files):
@@ -167,12 +239,43 @@ def test_data_that_cannot_tell_files_apart_is_refused(layerlr, tmp_path, files, 
     assert not (tmp_path / "out" / "study.db").exists()
 
 
-def test_data_that_gives_no_finite_score_is_a_failure(layerlr, tmp_path, files):
-    """Status 1, with what the first trial met."""
-    ran = layerlr(*_line(tmp_path, files[1], *SMALL, "--no-baseline", data="poisoned"))
+def test_a_sample_that_is_no_number_ends_the_search_and_is_named(layerlr, tmp_path, files):
+    """Every trial would meet it: it is for the user to mend, and the search goes on after that."""
+    ran = layerlr(*_line(tmp_path, *files, *SMALL, "--no-baseline", data="poisoned"))
     assert ran.status == 1
-    assert "the only trial came to no score" in ran.err
-    assert "is not a finite number" in ran.err
+    assert "sample 17 of python:tiny:poisoned holds numbers that are not finite" in ran.err
+    assert "lower rates" not in ran.err
+    assert "failed" not in ran.out
+
+
+def test_a_broken_image_ends_the_search_and_the_same_goes_on_where_it_is_mended(layerlr, tmp_path, files):
+    """With the file, what to do about it, and the command; the trial that met it is tried again."""
+    from PIL import Image
+
+    for number in range(40):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 200 * (number % 2), 9)).save(path)
+    path.write_bytes(b"hello")
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline", model="Two")
+    line[line.index("python:tiny:data")] = tmp_path / "photos"
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert f"{path} cannot be read as an image" in ran.err
+    assert "help: remove it, or put an image" in ran.err
+    again = shlex.split(ran.err.splitlines()[-1])
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(path)
+    ran = layerlr(*again[again.index("tune") :])
+    assert (ran.status, ran.out.count("top: accuracy")) == (0, 1), ran.err
+
+
+def test_rates_that_drive_the_loss_off_are_told_as_such(layerlr, tmp_path, files):
+    """There, lower ones do help."""
+    line = _line(tmp_path, files[1], *SMALL, "--no-baseline", "--let", "base=1e20..1e30 log")
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert "none of 2 trials came to a score" in ran.err
+    assert "help: lower rates may help" in ran.err
 
 
 def test_a_locked_storage_ends_with_2(layerlr, tmp_path, files, monkeypatch):
@@ -279,6 +382,16 @@ def test_a_faulty_file_ends_with_1_and_its_findings(layerlr, tmp_path, files):
     ran = layerlr(*_line(tmp_path, *files, *SMALL))
     assert ran.status == 1
     assert "stm" in ran.err
+    assert not (tmp_path / "out" / "study.db").exists()
+
+
+def test_a_file_that_freezes_random_weights_is_refused_before_anything_is_trained(layerlr, tmp_path, files):
+    """And not in the midst of the others' trials."""
+    line = [part for part in _line(tmp_path, *files, *SMALL, "--no-baseline") if part != "--from-scratch"]
+    ran = layerlr(*line)
+    assert ran.status == 2
+    assert f"{files[1]}: the rules freeze stem" in ran.err
+    assert "--from-scratch" in ran.err
     assert not (tmp_path / "out" / "study.db").exists()
 
 

@@ -79,6 +79,26 @@ def test_every_file_gets_the_same_number_of_trials_and_one_where_nothing_is_sear
     assert _rate(outcome.baseline.rules) == 1e-3
 
 
+@pytest.mark.parametrize("value", ['"cosine"', "true", "(0.9, 0.99)"])
+def test_a_range_over_what_is_no_number_is_refused(files: list[Path], value: str) -> None:
+    """Before anything is trained, with the place of the `let`; one value may still be given."""
+    files[1].write_text(f"let base = 1e-3\nlet word = {value}\n** -> lr base\n")
+    loop = Loop()
+    with pytest.raises(RunnerError, match=r"other\.lr:2: `word` is .* which no number") as refused:
+        layerlr.tune(loop, files[:2], lets={"word": "1..2"}, trials=2, seeds=2)
+    assert f"word={value}" in str(refused.value.help)
+    assert loop.calls == []
+    layerlr.tune(loop, files[:2], lets={"word": value}, trials=1, seeds=2)
+    assert loop.calls
+
+
+def test_a_range_over_a_let_that_moves_is_searched(files: list[Path]) -> None:
+    """It has no value yet, and a constant may take its place."""
+    files[0].write_text("let base = 1e-3 * progress\n** -> lr base\n")
+    outcome = layerlr.tune(Loop(), files[:1], lets={"base": "1e-4..1e-2 log"}, trials=2, seeds=2)
+    assert len(outcome.baseline.trials) == 2
+
+
 def test_a_grid_whose_best_lies_at_its_edge_is_widened(files: list[Path]) -> None:
     """The range was wrong by two powers of ten, and the best is found all the same."""
     loop = Loop()
@@ -116,6 +136,45 @@ def test_a_setting_that_scores_no_number_is_told_and_does_not_end_the_search(fil
     assert "plain: 1 of 5 trials failed, the first with base 0.1 because the score at 1 is nan" in str(
         outcome
     )
+
+
+@pytest.fixture
+def divided(files: list[Path]) -> list[Path]:
+    """The second file has no meaning where its `deep` is 0 or less."""
+    files[1].write_text("let deep = 2\nlet base = 1e-3\n** -> lr base / deep\n")
+    return files[:2]
+
+
+def test_a_value_that_makes_the_rules_invalid_ends_that_trial_alone(divided: list[Path]) -> None:
+    """It is told with its finding, and the other values and files go on."""
+    told: list[str] = []
+    lets = {"deep": "0..2"}
+    outcome = layerlr.tune(Loop(), divided, lets=lets, trials=3, seeds=2, tell=told.append)
+    other = outcome.standings[1]
+    assert {t.values["deep"]: t.state for t in other.trials}[0] == "failed"
+    assert other.best is not None
+    assert any("other, deep 0: failed:" in line and "error[LR108]: division by zero" in line for line in told)
+    assert "other: 1 of 3 trials failed, the first with deep 0 because" in str(outcome)
+
+
+@pytest.mark.parametrize("how", [{"trials": 8}, {"budget": 60.0}])
+def test_a_file_whose_first_values_all_fail_is_out(divided: list[Path], how: dict[str, Any]) -> None:
+    """With its reason, and without trials for what is sampled among such values, however much time there is."""
+    told: list[str] = []
+    ranges = {"deep": "-4..0"}
+    with pytest.raises(RunFailed, match=r"none of 5 trials came to a score; the first: .*LR107"):
+        layerlr.tune(Loop(), divided[1:], lets=ranges, seeds=2, tell=told.append, **how)
+    assert told[-1] == "other is out: every one of its trials failed"
+
+
+def test_the_others_go_on_where_a_file_is_out(divided: list[Path]) -> None:
+    """And have as many trials as were asked for."""
+    ranges = {"deep": "-4..0", "base": "1e-4..1e-2 log"}
+    divided[1].write_text("let deep = 2\n** -> lr 1e-3 / deep\n")
+    outcome = layerlr.tune(Loop(), divided, lets=ranges, trials=6, seeds=2)
+    assert [len(standing.trials) for standing in outcome.standings] == [6, 5]
+    assert outcome.winner is outcome.baseline
+    assert "other is out: 5 of 5 trials failed" in str(outcome)
 
 
 def test_where_no_trial_scores_a_number_the_reason_is_told(files: list[Path]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tuning.budget import parse as parse_time
-from layerlr_dsl.tuning.ranges import Range, parse
+from layerlr_dsl.tuning.ranges import Range, is_range, parse
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def test_a_range_is_read_as_it_is_meant(text: str, expected: tuple[str, Range]) 
     [
         *("base", "base=", "base=1..", "base=..1", "base=a..b", "base=2..1", "base=1..1", "base=0..1 log"),
         *("1x=1..2", "base=1..inf", "base=nan..1", "base=1..2 lin", "base=1..2..3", "=1..2"),
+        "base=1e-5...1e-2",
     ],
 )
 def test_what_is_no_range_is_refused(text: str) -> None:
@@ -37,6 +38,12 @@ def test_what_is_no_range_is_refused(text: str) -> None:
         parse(text)
     assert text in refused.value.message
     assert refused.value.status == 2
+
+
+def test_a_text_with_dots_in_it_is_one_value() -> None:
+    """As `train` takes it."""
+    assert is_range("base=1..2")
+    assert not is_range('where="stem..body"')
 
 
 def test_a_grid_begins_in_the_middle_and_has_both_ends() -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerlr_dsl.runner.errors import RunFailed, RunnerError
+from layerlr_dsl.runner.errors import DataFault, RunnerError
 from layerlr_dsl.runner.order import Key
 from layerlr_dsl.tools.records import record
 
@@ -34,6 +34,10 @@ class Prepared:
         with _RandomStatesKept():
             return [self._drawn(index, seed) for index, seed in keys]
 
+    def place(self, index: int) -> int:
+        """Which sample of the data set is the one at `index` of this part."""
+        return int(self.indices[index])
+
     def _drawn(self, index: int, seed: int) -> Any:
         import numpy
         import torch
@@ -54,7 +58,8 @@ class Prepared:
         except RunnerError:
             raise
         except Exception as fault:
-            raise RunFailed(f"{self.name}: sample {place} failed: {type(fault).__name__}: {fault}") from fault
+            told = f"{self.name}: sample {place} failed: {type(fault).__name__}: {fault}"
+            raise DataFault(told, "mend that sample, or take it out of the data") from fault
 
 
 class _RandomStatesKept:

@@ -13,7 +13,7 @@ from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.errors import Unfit
 from layerlr_dsl.runner.phases import listed
-from layerlr_dsl.runner.weight_files import IN_FOLDERS
+from layerlr_dsl.runner.weight_files import IN_FOLDERS, INDEXES
 from layerlr_dsl.runner.weights import Loaded
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _remedy(spec: str, config: TrainConfig) -> str:
     kind, _, folder = spec.partition(":")
     if config.weights is not None:
         return "let them train"
-    if kind == "hf" and any((Path(folder) / name).is_file() for name in IN_FOLDERS):
+    if kind == "hf" and any((Path(folder) / name).is_file() for name in (*IN_FOLDERS, *INDEXES)):
         return f"give trained weights: --weights {folder}"
     return "give trained weights with --weights PATH|NAME"
 

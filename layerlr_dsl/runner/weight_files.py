@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import warnings
@@ -12,12 +13,14 @@ from typing import Any
 
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
-from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.printable import first_line, shown
 from layerlr_dsl.tools.words import install
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "best.pt")
 """What a folder of weights holds: one that `save_pretrained` wrote, or a run of our own."""
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+"""What `save_pretrained` writes beside weights that it spread over several files."""
 
 
 def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
@@ -31,6 +34,9 @@ def find(weights: str, spec: str | None) -> tuple[str, dict[str, Any]]:
         return str(path), read(path)
     if weights in PACKAGED:
         return weights, _packaged(weights, spec)
+    index = next((path / name for name in INDEXES if (path / name).is_file()), None)
+    if index is not None:
+        return str(path), _spread(index)
     family = (spec or "").partition(":")[0]
     if family == "torchvision" and re.fullmatch(r"\w+(\.\w+)?", weights):
         return weights, _of_torchvision(weights, spec or "")
@@ -71,6 +77,18 @@ def read(path: Path) -> dict[str, Any]:
     if not tensors:
         raise RunnerError(f"{path} holds no tensors by name, so it is no file of weights")
     return tensors
+
+
+def _spread(index: Path) -> dict[str, Any]:
+    """The tensors of all the files that an index names, which lie beside it. Raises RunnerError."""
+    try:
+        names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
+        raise RunnerError(f"{index} does not tell which files hold weights: {first_line(fault)}") from None
+    strange = next((name for name in names if Path(name).name != name), None)
+    if strange is not None:
+        raise RunnerError(f"{index} names {shown(strange)}, which does not lie beside it")
+    return {name: value for file in names for name, value in read(index.parent / file).items()}
 
 
 def _read_safetensors(path: Path) -> Any:

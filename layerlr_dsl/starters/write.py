@@ -73,7 +73,7 @@ def starter(inventory: Inventory, style: str, spec: str | Mapping[str, str], nam
     head = [
         f"# A starting file for {escape(', '.join(specs))}, style `{style}`.",
         "# `layerlr plan` shows what it does, `layerlr explain` why.",
-        *_evidence(style),
+        *_evidence(style, fits=style in fitting(inventory, [style])),
         "version 1",
         f'model "{_escaped(specs[0])}"'
         if nameable
@@ -84,11 +84,13 @@ def starter(inventory: Inventory, style: str, spec: str | Mapping[str, str], nam
     return format_text(Source("<starter>", "\n".join([*head, *body]) + "\n"))
 
 
-def _evidence(style: str) -> list[str]:
-    """What the project's study saw of a style, and that it is for one's own data to say."""
+def _evidence(style: str, *, fits: bool) -> list[str]:
+    """What the project's study saw of a style, where the model has what it is about, and that it is for one's
+    own data to say.
+    """
     if style == "plain":
         return ["# One rate for everything comes first: it is what any other file has to beat."]
-    seen = json.loads(EVIDENCE.read_text("utf-8")).get(style)
+    seen = json.loads(EVIDENCE.read_text("utf-8")).get(style) if fits else None
     told = (
         f"Against one tuned rate in this project's study, points of test accuracy: {seen}. " if seen else ""
     )
@@ -172,6 +174,8 @@ def _plain(subject: Subject) -> tuple[int, list[str]]:
 def _plain_held(subject: Subject) -> tuple[int, list[str]]:
     """One rate for everything, by the running statistics that the norms came with."""
     held = _held(subject, "norms go by the statistics that they came with: few steps would spoil them")
+    if not held:
+        held = ["# this model has no norms that keep running statistics"]
     return 30, [*_setting(), "let base = 1e-3", "", *held, "** -> lr base", *_no_decay(subject)]
 
 

@@ -372,3 +372,29 @@ def test_a_class_of_ones_own_that_wants_more_than_a_configuration_loads_too(tmp_
     model = Own(source.config, 3)
     assert load_weights(model, str(tmp_path / "w.pt"), None).fresh == ("classifier.bias", "classifier.weight")
     assert torch.equal(model.bert.pooler.dense.weight, source.pooler.dense.weight)
+
+
+def test_weights_spread_over_several_files_are_put_together(tmp_path):
+    """`save_pretrained` does so with large ones."""
+    config_of, bert, *_ = _library()
+    source, model = (bert(config_of(vocab_size=9, **SIZES)) for _ in range(2))
+    source.save_pretrained(tmp_path, max_shard_size=2000)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert load_weights(model, str(tmp_path), None).fresh == ()
+    assert all(map(torch.equal, model.state_dict().values(), source.state_dict().values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "does not tell which files"),
+        ("{", "does not tell which files"),
+        ('{"weight_map": {"a": "../x.bin"}}', r"names \.\./x\.bin, which does not lie beside it"),
+        ('{"weight_map": {"a": "x.bin"}}', r"x\.bin cannot be read as weights"),
+    ],
+)
+def test_an_index_that_is_none_is_a_sentence(tmp_path, text, said):
+    """It may be damaged, name files of other folders, or have lost one."""
+    (tmp_path / "pytorch_model.bin.index.json").write_text(text)
+    with pytest.raises(RunnerError, match=said):
+        load_weights(Net(), str(tmp_path), None)

@@ -272,6 +272,14 @@ def test_a_style_says_what_was_seen_of_it_and_the_plain_one_that_it_comes_first(
     assert "One rate for everything comes first" in starter(inventory, "plain", "python:a:b", True)
 
 
+def test_a_style_that_says_nothing_of_a_model_shows_no_numbers(vit: Inventory) -> None:
+    """What was seen of norms held tells nothing of a network that has none to hold; the file says so instead."""
+    text = starter(vit, "held", "torchvision:vit_b_16", True)
+    assert "study" not in text
+    assert "freeze" not in text
+    assert "# this model has no norms that keep running statistics" in text
+
+
 def test_the_lower_half_is_frozen_from_the_input_on(vit: Inventory) -> None:
     """Tokens and positions too, or the backward pass would go down to them and the freeze save nothing."""
     text = starter(vit, "lower-half", "timm:vit", True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.tools.printable import spelled_path
 from layerlr_dsl.tools.records import record
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Input:
 
     @property
     def name(self) -> str:
-        return "<stdin>" if self.is_stdin else self.path
+        return "<stdin>" if self.is_stdin else spelled_path(self.path)
 
     def read(self) -> Source:
         """The text. Raises Unreadable."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from layerlr_dsl.language.source import Source
 from layerlr_dsl.tools.frameless import Frameless
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.printable import spelled_path
 from layerlr_dsl.tools.resources import recipes_path
 
 RECIPE = "recipe:"
@@ -44,7 +45,7 @@ class UnknownRecipe(Unreadable):
 
 def read_source(path: Path, name: str | None = None) -> Source:
     """The text of a rule file. Raises Unreadable."""
-    shown = str(path) if name is None else name
+    shown = spelled_path(path if name is None else name)
     try:
         if path.is_dir():
             raise Unreadable(f"{shown}: is a directory, not a rule file")

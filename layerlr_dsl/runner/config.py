@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from layerlr_dsl.runner import own_code
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.head import HeadInit
 from layerlr_dsl.runner.logs import LogKind
 from layerlr_dsl.tools.numbers import spelled
+from layerlr_dsl.tools.printable import spelled_path
 
 CONFIG_FILE = "config.json"
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Parallel = Literal["none", "ddp", "fsdp"]
+
+
+def _storable(path: Path) -> Path:
+    """`path`, if the run's folder can hold its name. Raises PydanticCustomError."""
+    if spelled_path(path) != str(path):
+        raise PydanticCustomError("utf_8", "Is no name in UTF-8")
+    return path
+
+
+Storable = Annotated[Path, AfterValidator(_storable)]
 
 
 class TrainConfig(BaseModel):
@@ -30,10 +42,10 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rules: Path
+    rules: Storable
     data: str
     task: str | None = None
-    root: Path | None = None
+    root: Storable | None = None
     model: str | None = None
     weights: str | None = None
     from_scratch: bool = False
@@ -64,7 +76,7 @@ class TrainConfig(BaseModel):
     early_stop: int | None = Field(default=None, ge=1)
     log: tuple[LogKind, ...] = ()
     save_every: int | None = Field(default=None, ge=1)
-    out: Path | None = None
+    out: Storable | None = None
 
 
 # Settings that may name code of the user's own.
@@ -95,7 +107,8 @@ def make(settings: Mapping[str, Any]) -> TrainConfig:
         first = fault.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise RunnerError(f"{option}: {message}, got {first['input']!r}") from None
+        given = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+        raise RunnerError(f"{option}: {message}, got {given!r}") from None
 
 
 def to_json(config: TrainConfig) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 _JOINER = 0x200D  # between the parts of an emoji
 
 
@@ -20,6 +22,11 @@ def escape(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(char) for char in text)
+
+
+def spelled_path(path: str | Path) -> str:
+    """A path as text that can be written to any file: bytes of it that are no UTF-8 are spelled out."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def escape_json(text: str) -> str:

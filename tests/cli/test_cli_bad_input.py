@@ -69,6 +69,38 @@ def test_a_binary_file_is_told_from_a_rule_file(write: Any, command: list[str]) 
     assert path.read_bytes() == content
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let no such name be")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["validate", "--format", "sarif"],
+        ["plot", "-o", "a.html"],
+        ["eject", "-o", "plain.py"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_is_no_utf_8_is_spelled_out_in_what_is_written(write: Any, command: list[str]) -> None:
+    """A file from an old archive: what holds its name is UTF-8 all the same."""
+    write("gr\udcf6n.lr", CLEAN + "layer9 -> lr 1\n" * (command[0] == "validate"))
+    ran = layerlr(*command, "gr\udcf6n.lr")
+    assert ran.status == (1 if command[0] == "validate" else 0), ran.together
+    written = ran.out if "--format" in command else Path(command[-1]).read_text(encoding="utf-8")
+    assert ("gr%5Cudcf6n.lr" if "sarif" in command else r"gr\udcf6n.lr") in written
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_model_tree_keeps_to_a_narrow_screen(
+    write: Any, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Nothing of what is said in whole sentences is cut off, and no line is blank but for a branch."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = layerlr("inspect", MODEL, "--select", "layer4")
+    assert all(len(line) <= width for line in ran.out.splitlines())
+    assert "11.7 M parameters in 62 tensors" in " ".join(ran.out.split())
+    assert "8.4 M of 11.7 M parameters (72%)" in " ".join(ran.out.split())
+    assert not any(line.endswith((" ", "│")) for line in ran.out.splitlines())
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_an_empty_file_is_a_rule_file_that_says_nothing(write: Any, command: list[str]) -> None:
     """No findings of the language; commands that need a model ask for one."""

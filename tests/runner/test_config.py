@@ -38,6 +38,13 @@ def test_an_impossible_value_is_named_by_its_option(option, value):
         make({"rules": "a.lr", "data": "digits", option: value})
 
 
+@pytest.mark.parametrize("option", ["rules", "root", "out"])
+def test_a_name_that_the_folder_could_not_hold_is_refused(option):
+    """Names that are no UTF-8, as old archives have them, would not come back from JSON."""
+    with pytest.raises(RunnerError, match=f"--{option}: is no name in UTF-8"):
+        make({"rules": "a.lr", "data": "digits", option: "gr\udcf6n"})
+
+
 def test_settings_that_do_not_decide_the_numbers_may_change(tmp_path):
     """Another device or number of workers is told, and taken; the same value again is no change."""
     config = make({"rules": "a.lr", "data": "digits", "workers": 2})

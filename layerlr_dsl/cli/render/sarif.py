@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -63,7 +64,7 @@ def _result(finding: Diagnostic, index: int) -> dict[str, Any]:
 
 
 def _uri(span: Span) -> dict[str, str]:
-    return {"uri": quote(span.source.name.replace("\\", "/"))}
+    return {"uri": quote(span.source.name.replace(os.sep, "/"))}
 
 
 def _region(span: Span) -> dict[str, int]:

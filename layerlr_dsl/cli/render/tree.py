@@ -48,7 +48,7 @@ def render(
     root = tree(inventory)
     title = f"{escape(inventory.source)}: {escape(inventory.module_class(0).name)}, "
     title += f"{short(inventory.total_numel)} parameters in {plural(len(inventory), 'tensor')}"
-    lines = [screen.paint(clip(title, screen.width), "bold"), ""]
+    lines = [*(screen.paint(line, "bold") for line in wrap(title, screen.width, indent="  ")), ""]
     view = _View(inventory, chosen, depth, every, screen)
     lines += view.laid_out(list(view.walk(root, "", 0)))
     return lines + _covered(inventory, chosen, screen)
@@ -77,10 +77,8 @@ def _covered(inventory: Inventory, chosen: frozenset[int] | None, screen: Screen
     numel = sum(inventory.numel(row) for row in chosen)
     whole = inventory.total_numel or 1
     said = f"covers {len(chosen):,} of {plural(len(inventory), 'tensor')}, "
-    return [
-        "",
-        clip(f"{said}{short(numel)} of {short(whole)} parameters ({share(numel / whole)})", screen.width),
-    ]
+    said += f"{short(numel)} of {short(whole)} parameters ({share(numel / whole)})"
+    return ["", *wrap(said, screen.width, indent="  ")]
 
 
 @dataclass
@@ -249,8 +247,8 @@ class _View:
 
     def _with_details(self, text: str, line: Line, mark: int) -> list[str]:
         """Details go beside the columns where they fit, else below them."""
-        if cells(text) + 2 + cells(line.details) <= self.screen.width:
-            return [f"{text}  {line.details}".rstrip()]
+        if not line.details or cells(text) + 2 + cells(line.details) <= self.screen.width:
+            return [clip(f"{text}  {line.details}", self.screen.width).rstrip()]
         below = " " * mark + line.run + "   "
         return [
             clip(text, self.screen.width).rstrip(),

@@ -26,6 +26,7 @@ from layerlr_dsl.plan.clock import Clock, ImpossibleTime, Length, Steps, Unknown
 from layerlr_dsl.plan.explain import Explanation as PlainExplanation
 from layerlr_dsl.tools.collector import collector_paused
 from layerlr_dsl.tools.numbers import plural, spelled
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +181,7 @@ class Plan(plan.Plan):
         try:
             return figure.shown_by_itself(figure.made(drawn))
         except ImportError as missing:
-            raise ImportError("plot() needs matplotlib: pip install 'layerlr-dsl[plot]'") from missing
+            raise ImportError(f"plot() needs matplotlib: {install('plot')}") from missing
 
     def explain(self, name: str, epoch: float | Fraction = 0) -> Explanation:
         """Every rule that matches a parameter, option by option. Raises KeyError for an unknown name."""

@@ -15,6 +15,7 @@ from layerlr_dsl.cli.options import format_option
 from layerlr_dsl.cli.outputs import write_output
 from layerlr_dsl.cli.runs import asked, device_option, run_options, said
 from layerlr_dsl.cli.terminal import Screen, redraws, write, write_error, write_json
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     from layerlr_dsl.runner.judging import Judgement
@@ -102,7 +103,7 @@ def _picture(trained: Trained, found: Judgement, output: str | None, form: str) 
 
         write_output(path, draw(found.confusion, [one.name for one in found.classes], title, form))
     except ImportError:
-        reason = "drawing it needs matplotlib: pip install 'layerlr-dsl[plot]'"
+        reason = f"drawing it needs matplotlib: {install('plot')}"
     except Refusal as fault:
         reason = fault.message
     else:

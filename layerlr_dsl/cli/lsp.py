@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from layerlr_dsl.cli.exits import Refusal
+from layerlr_dsl.tools.words import install
 
 
 @click.command("lsp")
@@ -14,12 +15,12 @@ from layerlr_dsl.cli.exits import Refusal
 def command(stdio: bool) -> int:
     """Run the language server for editors, over standard input and output.
 
-    Needs the extra `lsp`: pip install 'layerlr-dsl[lsp]'.
+    Needs the extra `lsp`: pip install "layerlr-dsl[lsp]".
     """
     try:
         import pygls  # noqa: F401
     except ImportError:
-        raise Refusal("the language server needs pygls", "pip install 'layerlr-dsl[lsp]'") from None
+        raise Refusal("the language server needs pygls", install("lsp")) from None
     from layerlr_dsl.editor.features import main
 
     return main()

@@ -16,6 +16,7 @@ from layerlr_dsl.cli.terminal import Screen, write
 from layerlr_dsl.cli.times import event_option, fired_by
 from layerlr_dsl.plots.chart import Chart, of_plan
 from layerlr_dsl.plots.series import UnknownLength, UnknownOption
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     from layerlr_dsl.plan.plan import Plan
@@ -106,7 +107,7 @@ def _drawn(plan: Plan, title: str, fired: Fired, option: str | None, network: bo
     try:
         return figure.draw(chart)
     except ImportError:
-        hint = "pip install 'layerlr-dsl[plot]', or write an .svg or .html file"
+        hint = f"{install('plot')}, or write an .svg or .html file"
         raise Refusal("drawing PNG needs matplotlib", hint) from None
 
 

@@ -17,6 +17,7 @@ from layerlr_dsl.importers.description import LeftOut, Line, SourceFault
 from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import first_line, shown
+from layerlr_dsl.tools.words import install
 
 LARGEST = 4_000_000
 """Characters; no configuration that a person wrote has more."""
@@ -283,9 +284,7 @@ def _yaml(text: str) -> Node:
     try:
         import yaml
     except ImportError:
-        raise SourceFault(
-            "YAML needs a package that is not installed", help="pip install 'layerlr-dsl[import]'"
-        ) from None
+        raise SourceFault("YAML needs a package that is not installed", help=install("import")) from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         return Node({}) if root is None else _composed(root, yaml.SafeLoader(""), 0)

@@ -8,6 +8,7 @@ from typing import Any
 from layerlr_dsl.model.errors import ModelError
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.words import install
 
 
 def import_library(name: str) -> Any:
@@ -18,8 +19,8 @@ def import_library(name: str) -> Any:
     except ModuleNotFoundError as fault:
         if fault.name != package:
             raise _broken(package, fault) from None
-        extra = "layerlr-dsl" if package == "torchvision" else '"layerlr-dsl[models]"'
-        raise ModelError(f"{package} is not installed", f"pip install {extra}") from None
+        hint = "pip install layerlr-dsl" if package == "torchvision" else install("models")
+        raise ModelError(f"{package} is not installed", hint) from None
     except Exception as fault:
         raise _broken(package, fault) from None
 

@@ -16,6 +16,7 @@ from layerlr_dsl.runner.trained import Trained
 from layerlr_dsl.tools.atomic import write_atomically
 from layerlr_dsl.tools.numbers import spelled
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,9 +145,7 @@ def _onnx(model: nn.Module, inputs: Any, trained: Trained) -> tuple[bytes, float
         try:
             __import__(package)
         except ImportError:
-            raise RunnerError(
-                f"writing .onnx needs the package {package}", "pip install 'layerlr-dsl[onnx]'"
-            ) from None
+            raise RunnerError(f"writing .onnx needs the package {package}", install("onnx")) from None
     import onnx
     import torch
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.files import cannot_write, write_text
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.words import install
 
 LogKind = Literal["csv", "tensorboard"]
 CSV_FILE, TENSORBOARD_FOLDER = "metrics.csv", "tensorboard"
@@ -158,6 +159,6 @@ def _writer() -> Any:
     except ImportError as fault:
         reason = "" if "tensorboard" in str(fault) else f" ({first_line(fault)})"
         raise RunnerError(
-            f"--log tensorboard needs the package tensorboard{reason}", "pip install 'layerlr-dsl[log]'"
+            f"--log tensorboard needs the package tensorboard{reason}", install("log")
         ) from None
     return SummaryWriter

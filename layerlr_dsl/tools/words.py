@@ -23,6 +23,11 @@ def short(number: int) -> str:
     raise AssertionError
 
 
+def install(extra: str) -> str:
+    """The command that installs an extra, quoted as every shell takes it, Windows' own too."""
+    return f'pip install "layerlr-dsl[{extra}]"'
+
+
 def share(part: float) -> str:
     """`100%`, `4.5%`, `<0.1%`, `0%`; what is not all or nothing is never rounded to it."""
     percent = part * 100

@@ -43,6 +43,7 @@ class Ran:
 def layerlr(capfd, monkeypatch) -> Callable[..., Ran]:
     """Runs a command line in this process, on a screen so wide that no message is broken into lines."""
     monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(sys, "argv", ["layerlr"])  # not pytest's own, where no `layerlr` is on the PATH
 
     def run(*arguments: object) -> Ran:
         from layerlr_dsl.cli import run as run_command

@@ -109,7 +109,7 @@ def test_tensorboard_that_is_not_there_is_said_before_training(tmp_path, rules, 
     ran = layerlr(*settings(rules, tmp_path / "run", "--log", "tensorboard"))
     assert ran.status == 2
     assert "--log tensorboard needs the package tensorboard" in ran.err
-    assert "pip install 'layerlr-dsl[log]'" in ran.err
+    assert 'pip install "layerlr-dsl[log]"' in ran.err
     assert not (tmp_path / "run").exists()
 
 

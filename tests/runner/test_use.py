@@ -420,7 +420,7 @@ def test_onnx_that_is_not_installed_is_said(mine, tmp_path, layerlr, monkeypatch
     ran = layerlr("export", mine, *CODE, "-o", tmp_path / "m.onnx")
     assert ran.status == 2
     assert "writing .onnx needs the package onnx" in ran.err
-    assert "pip install 'layerlr-dsl[onnx]'" in ran.err
+    assert 'pip install "layerlr-dsl[onnx]"' in ran.err
     assert not (tmp_path / "m.onnx").exists()
 
 

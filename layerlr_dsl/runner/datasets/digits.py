@@ -11,6 +11,7 @@ from layerlr_dsl.runner.datasets.split import split
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.order import Key
 from layerlr_dsl.runner.preparation import Preparation
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,7 @@ def load(request: Request) -> Data:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise RunnerError("digits needs scikit-learn", "pip install 'layerlr-dsl[data]'") from None
+        raise RunnerError("digits needs scikit-learn", install("data")) from None
     table = load_digits()
     side = request.wanted.side(SIDE)
     small = torch.tensor(table.images, dtype=torch.float32).unsqueeze(1) / 16

@@ -12,8 +12,8 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from inspect import getdoc
 from keyword import iskeyword
-from textwrap import dedent
 from typing import Any, NoReturn
 
 from layerlr_dsl.api import PrintedFindings, Rules, parse
@@ -46,7 +46,7 @@ class CellMagic:
         Rules with an error are not bound, and the cell fails.
         """
         if {"-h", "--help"} & set(line.split()):
-            print(f"usage: {USAGE}\n\n{dedent(type(self).run.__doc__ or '')}")  # noqa: T201  what a cell says
+            print(f"usage: {USAGE}\n\n{getdoc(self.run)}")  # noqa: T201  what a cell says
         else:
             self._run(_parsed(line), cell)
 

@@ -95,7 +95,7 @@ def test_the_magic_tells_its_options() -> None:
     _, cell = run(MODEL, "%%layerlr --help\n** -> lr 1\n")
     assert cell.error is None
     assert "usage: %%layerlr NAME" in cell.text
-    assert "--on: a model" in cell.text
+    assert "\n--on: a model" in cell.text
 
 
 def test_errors_outside_of_such_a_cell_have_no_frames_either() -> None:

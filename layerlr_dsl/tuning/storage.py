@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.tools.printable import first_line
+from layerlr_dsl.tools.words import install
 
 if TYPE_CHECKING:
     import optuna
@@ -43,7 +44,7 @@ def engine() -> None:
         import optuna  # noqa: F401
     except ImportError:
         raise RunnerError(
-            "comparing rule files needs Optuna, which is not installed", "pip install 'layerlr-dsl[tune]'"
+            "comparing rule files needs Optuna, which is not installed", install("tune")
         ) from None
 
 

@@ -156,7 +156,7 @@ ARMS = (
     Arm("decay", "layer decay 0.75", starter="decay", tasks=(*SMALL, *OTHER_NETWORK)),
     Arm(
         "lower-half",
-        "the lower half frozen, remembered",
+        "the lower half frozen; in image networks remembered",
         starter="lower-half",
         tasks=(*SMALL, *OTHER_NETWORK),
     ),

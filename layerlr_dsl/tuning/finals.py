@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-FINALS = "finals"
+FINALS = "finals/"
+"""No file can be called so."""
 
 
 class Finals:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
-LENGTHS = "lengths"
+LENGTHS = "lengths/"
 
 
 class Search:
@@ -48,7 +48,7 @@ class Search:
         self._budget = budget
         self._tell = tell
         self._trials = Trials(train, settings, budget, url, tell)
-        facts = {**settings.facts, storages.FILES: ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
+        facts = {**settings.facts, storages.FILES: "\n".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
         self._trials.open([*self._arms, FINALS], facts)
         self.interrupts, self.heed = self._trials.interrupts, self._trials.heed

@@ -9,6 +9,7 @@ from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.tasks import FirstLook, Metric, Task
 from layerlr_dsl.tools.nearest import nearest
+from layerlr_dsl.tools.numbers import plural
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +102,15 @@ def check_labels(labels: Tensor, outputs: int, name: str) -> None:
         raise RunnerError(
             f"{name}: class {bad} has no output: the model has {outputs}",
             f"class numbers go from 0 to {outputs - 1}",
+        )
+
+
+def check_enough(data: Data) -> None:
+    """Refuse fewer training samples than classes: whatever the rules, what is scored would not be the data's classes."""
+    if data.classes is not None and len(data.train) < data.classes:
+        raise RunnerError(
+            f"{data.name}: {plural(len(data.train), 'training sample')} of {data.classes} classes",
+            "there must be at least one for each class: give more, or leave out classes that have none",
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from layerlr_dsl.plan.clock import ImpossibleTime
 from layerlr_dsl.runner import head, norm_sizes, origin, own_code, resume, tasks, weights
 from layerlr_dsl.runner.about import About, shapes
-from layerlr_dsl.runner.classification import Classification, class_weights, untaught
+from layerlr_dsl.runner.classification import Classification, check_enough, class_weights, untaught
 from layerlr_dsl.runner.config import TrainConfig
 from layerlr_dsl.runner.data import Data, Request, Wanted
 from layerlr_dsl.runner.datasets import load
@@ -136,7 +136,10 @@ def _begun(
     if config.weights is not None and fresh:
         loaded = weights.load_weights(model, config.weights, spec)
     fit = check_fit(model, data, spec, task)
-    notes = untaught(data) if fresh and isinstance(task, Classification) else []
+    notes = []
+    if fresh and isinstance(task, Classification):
+        check_enough(data)
+        notes += untaught(data)
     if loaded is not None and isinstance(task, Classification):
         notes += _begin_head(model, loaded.fresh, data, task, config)
     return Begun(model, data, task, fit, loaded, tuple(notes))

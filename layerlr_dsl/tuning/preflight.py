@@ -10,7 +10,6 @@ from layerlr_dsl.runner.data import Data
 from layerlr_dsl.runner.errors import RunnerError
 from layerlr_dsl.runner.setup import Built, build, spec_of
 from layerlr_dsl.runner.tasks import Metric, Task
-from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tuning.arms import Arm, Candidate
 from layerlr_dsl.tuning.running import Runner
 
@@ -39,7 +38,7 @@ def look(arms: list[Arm], runner: Runner, seed: int) -> Subject:
         _check_rules(arm, runner, first, seed)
     counts = " + ".join(f"{len(part):,}" for part in first.data.parts().values())
     data = f"{first.data.name}: {counts} samples"
-    return Subject(first.spec, data, first.task.metric, tuple(_notes(first.data, first.task.metric)))
+    return Subject(first.spec, data, first.task.metric, tuple(_notes(first)))
 
 
 def _built(arm: Arm, runner: Runner, seed: int) -> Built:
@@ -74,24 +73,19 @@ def _check_rules(arm: Arm, runner: Runner, first: Built, seed: int) -> None:
 
 
 def _check_data(data: Data, task: Task) -> None:
-    """Raises RunnerError for data in which there is nothing to learn, or too little to tell."""
+    """Raises RunnerError for data of one class, of which any file would make the same."""
     if not task.stratified:
         return
     labels = list(data.labels()) if data.labels is not None else None
-    classes = data.classes if data.classes is not None else len(set(labels)) if labels is not None else None
-    if classes == 1 or (labels is not None and len(set(labels)) == 1):
+    if data.classes == 1 or (labels is not None and len(set(labels)) == 1):
         raise RunnerError(f"{data.name}: all samples are of one class, so any file scores the same")
-    if classes is not None and len(data.train) < classes:
-        raise RunnerError(
-            f"{data.name}: {plural(len(data.train), 'training sample')} of {classes} classes",
-            "there must be at least one for each class",
-        )
 
 
-def _notes(data: Data, metric: Metric) -> list[str]:
-    count = len(data.validation)
-    if not metric.share or count >= FEW:
-        return []
-    return [
-        f"{count} validation samples: one more or less right is {1 / count:.1%}, so small differences mean nothing"
-    ]
+def _notes(first: Built) -> list[str]:
+    """What `train` would warn of, and what few samples can tell."""
+    warnings = [note for note in first.notes if note.startswith("warning: ")]
+    count = len(first.data.validation)
+    if not first.task.metric.share or count >= FEW:
+        return warnings
+    few = f"{count} validation samples: one more or less right is {1 / count:.1%}, so small differences mean nothing"
+    return [*warnings, few]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.errors import RunFailed
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
-LENGTHS = "lengths"
+LENGTHS = "lengths/"
 
 
 class Search:
@@ -49,7 +48,7 @@ class Search:
         self._budget = budget
         self._tell = tell
         self._trials = Trials(train, settings, budget, url, tell)
-        facts = {**settings.facts, storages.FILES: ", ".join(f"{arm.name} {digest(arm)}" for arm in arms)}
+        facts = {**settings.facts, storages.FILES: "\n".join(f"{arm.name} {digest(arm)}" for arm in arms)}
         facts["seed"] = str(settings.seed)
         self._trials.open([*self._arms, FINALS], facts)
         self.interrupts, self.heed = self._trials.interrupts, self._trials.heed
@@ -117,11 +116,12 @@ class Search:
         known = [span for span in spans.values() if span is not None]
         if not known:
             return True
-        usual = median(known)
+        # a file that was not tried yet may take as long as any: what cannot end in time is not begun
+        longest = max(known)
         searched = [name for name, one in self._arms.items() if one.ranges and not self._is_out(name)]
         if not self._turns(arm.name) or len(set(map(self._turns, searched))) > 1:
-            return (spans[arm.name] or usual) <= self._budget.left()
-        return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
+            return (spans[arm.name] or longest) <= self._budget.left()
+        return sum(spans[name] or longest for name in searched) <= self._budget.left(SEARCH)
 
     def _span(self, name: str) -> float | None:
         """How long a trial of an arm takes, by the clock of the budget."""

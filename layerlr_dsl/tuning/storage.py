@@ -205,7 +205,7 @@ def _compare(stored: Mapping[str, str], now: Mapping[str, str], where: str, name
 
 def _other_files(before: str, after: str) -> str:
     """How files differ, each a name with what tells its text apart, which says nothing to anyone."""
-    then, now = (dict(pair.rsplit(" ", 1) for pair in pairs.split(", ")) for pairs in (before, after))
+    then, now = (dict(pair.rsplit(" ", 1) for pair in pairs.splitlines()) for pairs in (before, after))
     if then.keys() != now.keys():
         return f"it compares {', '.join(then)}, not {', '.join(now)}"
     changed = ", ".join(name for name in now if then[name] != now[name])

@@ -145,6 +145,16 @@ def test_a_class_without_a_training_sample_is_told(tmp_path):
     assert "no training sample of c" in told
 
 
+def test_fewer_training_samples_than_classes_are_refused_as_in_tune(tmp_path, layerlr):
+    """Whatever the rules, one class at least would not be learned; a class without samples among enough is told."""
+    (tmp_path / "a.lr").write_text("** -> lr 1e-2\n")
+    line = ["train", tmp_path / "a.lr", "--model", "python:tiny:Net", "--epochs", 1, "--data"]
+    ran = layerlr(*line, "python:tiny:few")
+    assert ran.status == 2
+    assert "2 training samples of 3 classes" in ran.err
+    assert "help: there must be at least one for each class" in ran.err
+
+
 def test_a_test_folder_is_no_validation_set(tmp_path):
     """Whoever chooses an epoch by the test set has none left: validation images are split off the training ones."""
     for part in ("train", "test"):

@@ -99,6 +99,23 @@ def test_a_range_over_a_let_that_moves_is_searched(files: list[Path]) -> None:
     assert len(outcome.baseline.trials) == 2
 
 
+def test_a_file_may_be_called_as_a_part_of_the_search_is(files: list[Path]) -> None:
+    """Its trials are not mixed up with those of the finalists."""
+    named = {"finals": files[0], "lengths": files[1]}
+    outcome = layerlr.tune(Loop(), named, lets={"base": "1e-4..1e-2 log"}, trials=2, seeds=2)
+    assert [(len(one.trials), len(one.finals)) for one in outcome.standings] == [(2, 2), (2, 2)]
+
+
+def test_a_file_with_a_comma_in_its_name_is_named_where_it_changed(files: list[Path], tmp_path: Path) -> None:
+    """As every other is."""
+    named = {"mine, v2": files[0], "other": files[1]}
+    settings: dict[str, Any] = {"trials": 1, "seeds": 2, "storage": f"sqlite:///{tmp_path}/study.db"}
+    layerlr.tune(Loop(), named, **settings)
+    files[0].write_text("let base = 1e-2\n** -> lr base\n")
+    with pytest.raises(RunnerError, match="the text of mine, v2, or what is searched in it"):
+        layerlr.tune(Loop(), named, resume=True, **settings)
+
+
 def test_a_grid_whose_best_lies_at_its_edge_is_widened(files: list[Path]) -> None:
     """The range was wrong by two powers of ten, and the best is found all the same."""
     loop = Loop()
@@ -276,7 +293,7 @@ def test_an_address_that_is_none_is_refused(files: list[Path], url: str) -> None
     assert refused.value.help is not None
 
 
-@pytest.mark.parametrize("place", ["tune/plain", "tune/finals"])
+@pytest.mark.parametrize("place", ["tune/plain", "tune/finals/"])
 def test_a_process_that_died_before_its_first_sign_of_life_is_not_waited_for(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

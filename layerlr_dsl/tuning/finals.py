@@ -7,7 +7,6 @@ trials is often merely the luckiest, and more rates to choose from would make it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.tuning.arms import Arm, Candidate
@@ -17,7 +16,6 @@ from layerlr_dsl.tuning.trials import Settings, Trials, counted
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.trial import FrozenTrial
 
 FINALS = "finals/"
 """No file can be called so."""
@@ -63,7 +61,8 @@ class Finals:
         """The next seed of the finalist that is best over all its trainings, where there is time for it."""
         looks = {name: mean_of_looks(best, self.of(name)) for name, best in self.finalists.items()}
         name = (max if self._rising else min)(looks, key=lambda name: looks[name])
-        fits = self._span(name) <= self._budget.left()
+        scored = self.finalists[name].scored
+        fits = scored is not None and scored.seconds <= self._budget.left()
         return [pair for pair in self._missing() if pair[0] == name][:1] if fits else []
 
     def of(self, name: str) -> dict[int, Scored]:
@@ -71,7 +70,9 @@ class Finals:
         return {
             t.params["seed"]: Scored(**t.user_attrs["scored"])
             for t in self._trials.of(FINALS)
-            if self._is_of(t, name)
+            if t.state.name == "COMPLETE"
+            and t.params["arm"] == name
+            and t.user_attrs.get("values") == dict(self.finalists[name].values)
         }
 
     def _missing(self) -> list[tuple[str, int]]:
@@ -89,22 +90,9 @@ class Finals:
         first = self._pairs[0][1]
         last, needed = max(missing[0][1], first + FEWEST - 1), 0.0
         for name, seed in missing:
-            needed += self._span(name) if seed <= last else 0.0
+            scored = self.finalists[name].scored
+            needed += scored.seconds if scored is not None and seed <= last else 0.0
         return needed <= self._budget.left()
-
-    def _span(self, name: str) -> float:
-        """How long a training of a finalist takes: as in the search, or longer where that is seen, as over data read anew."""
-        scored = self.finalists[name].scored
-        seen = [t.user_attrs.get("seconds", 0.0) for t in self._trials.of(FINALS) if self._is_of(t, name)]
-        return max(0.0 if scored is None else scored.seconds, median(seen) if seen else 0.0)
-
-    def _is_of(self, trial: FrozenTrial, name: str) -> bool:
-        """Whether a trial is one of a finalist, with its setting, that came to a score."""
-        return (
-            trial.state.name == "COMPLETE"
-            and trial.params["arm"] == name
-            and trial.user_attrs.get("values") == dict(self.finalists[name].values)
-        )
 
     def _run_one(self, wanted: Callable[[], list[tuple[str, int]]]) -> None:
         """One finalist with one seed of those `wanted`: the one of the trial's own number where it is still to be had."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from layerlr_dsl.runner.errors import RunFailed
@@ -116,12 +117,11 @@ class Search:
         known = [span for span in spans.values() if span is not None]
         if not known:
             return True
-        # a file that was not tried yet may take as long as any: what cannot end in time is not begun
-        longest = max(known)
+        usual = median(known)
         searched = [name for name, one in self._arms.items() if one.ranges and not self._is_out(name)]
         if not self._turns(arm.name) or len(set(map(self._turns, searched))) > 1:
-            return (spans[arm.name] or longest) <= self._budget.left()
-        return sum(spans[name] or longest for name in searched) <= self._budget.left(SEARCH)
+            return (spans[arm.name] or usual) <= self._budget.left()
+        return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
 
     def _span(self, name: str) -> float | None:
         """How long a trial of an arm takes, by the clock of the budget."""

@@ -52,3 +52,20 @@ def test_norms_that_do_not_stand_still_are_nothing_to_tell_of(trains, published,
     rules = tmp_path / "free.lr"
     rules.write_text(f'model "{NET}"\nfreeze ** except fc updating statistics\n** -> lr 0\n')
     assert "stand still by" not in trains(32, "--weights", published, rules=rules)
+
+
+@pytest.mark.parametrize(("size", "said"), [(32, True), (224, False)])
+def test_norms_held_by_statistics_of_another_image_size_are_told_of(layerlr, tmp_path, size, said):
+    """timm's models know the size they were trained at; only loaded weights bring statistics of it."""
+    rules = tmp_path / "held.lr"
+    rules.write_text(
+        'model "timm:tf_efficientnet_lite0(num_classes=10)"\nfreeze ** except classifier\n** -> lr 0\n'
+    )
+    line = ["train", rules, "--data", "digits", "--weights", "efficientnet-lite0", "--steps", 1]
+    ran = layerlr(
+        *line, "--image-size", size, "--validation", 0.01, "--batch-size", 2, "--device", "cpu", "--plain"
+    )
+    assert ran.status == 0, ran.err
+    assert (
+        "batch norms stand still by statistics of images of 224 pixels, and these have 32" in ran.out
+    ) is said

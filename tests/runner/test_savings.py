@@ -64,6 +64,7 @@ class _Machine:
 @pytest.mark.parametrize(
     "busy",
     [
+        pytest.param(lambda step: 5.0 if step > 3 else 1.0, id="from the first look on"),
         pytest.param(lambda step: 5.0 if step > 7 else 1.0, id="from the middle on"),
         pytest.param(lambda step: 5.0 if step < 7 else 1.0, id="until the middle"),
         pytest.param(lambda step: 9.0 if step in (5, 8) else 1.0, id="twice for a step"),
@@ -112,20 +113,3 @@ def test_a_run_says_it_once_and_is_the_same_as_without(layerlr, rules, tmp_path,
     assert "the freeze at the start" not in silent.out
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("told", "silent")]
     assert metrics[0] == metrics[1]
-
-
-@pytest.mark.parametrize(("size", "said"), [(32, True), (224, False)])
-def test_norms_held_by_statistics_of_another_image_size_are_told_of(layerlr, tmp_path, size, said):
-    """timm's models know the size they were trained at; only loaded weights bring statistics of it."""
-    rules = tmp_path / "held.lr"
-    rules.write_text(
-        'model "timm:tf_efficientnet_lite0(num_classes=10)"\nfreeze ** except classifier\n** -> lr 0\n'
-    )
-    line = ["train", rules, "--data", "digits", "--weights", "efficientnet-lite0", "--steps", 1]
-    ran = layerlr(
-        *line, "--image-size", size, "--validation", 0.01, "--batch-size", 2, "--device", "cpu", "--plain"
-    )
-    assert ran.status == 0, ran.err
-    assert (
-        "batch norms stand still by statistics of images of 224 pixels, and these have 32" in ran.out
-    ) is said

@@ -32,12 +32,16 @@ class Range:
         """As it is written: `1e-5..0.01 log`."""
         return f"{spelled(self.low, 4)}..{spelled(self.high, 4)}{' log' if self.log else ''}"
 
-    def points(self, count: int) -> list[float]:
-        """`count` values evenly over the range, the middle first: what is tried first is likely to be good."""
+    def points(self, count: int, start: float | None = None) -> list[float]:
+        """`count` values evenly over the range, the nearest to `start` first, which is the middle where it is None.
+
+        What is tried first is likely to be good. Of two that are as near the higher one comes first.
+        """
         if count == 1:
             return [self._at(0.5)]
-        even = [self._at(place / (count - 1)) for place in range(count)]
-        return sorted(dict.fromkeys(even), key=lambda value: abs(even.index(value) - (count - 1) / 2))
+        even = list(dict.fromkeys(self._at(place / (count - 1)) for place in range(count)))
+        middle = (len(even) - 1) / 2 if start is None else even.index(min(even, key=lambda v: abs(v - start)))
+        return sorted(reversed(even), key=lambda value: abs(even.index(value) - middle))
 
     def _at(self, share: float) -> float:
         if self.log:

@@ -1,7 +1,10 @@
 """The search: trials for each arm in turn, then the finalists over several seeds.
 
 Each arm is a study of Optuna's, so that its values are sampled and its trials pruned among their like:
-a file that thaws late must not be judged by how another one starts.
+a file that thaws late must not be judged by how another one starts. The first arm goes ahead: the middle of its range
+and the values next to it are tried before any other's, and arms with the same range begin where it did best. How
+high a rate may be follows from the network and the length of a run more than from the file, and a little time holds
+one training of each file.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+AHEAD = 0.5
+"""The share of the time within which the first arm may be tried again before the others are tried at all."""
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
 LENGTHS = "lengths/"
@@ -45,6 +50,7 @@ class Search:
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._arms = {arm.name: arm for arm in arms}
+        self._first = next(iter(self._arms))
         self._settings = settings
         self._budget = budget
         self._tell = tell
@@ -82,9 +88,51 @@ class Search:
         self._refuse_hopeless()
 
     def _next_arm(self) -> Arm | None:
-        """The arm with the fewest trials of those that have some to come."""
+        """The arm with the fewest trials of those that have some to come, but for the one that goes ahead.
+
+        None, too, where nothing can be begun before something that is running has ended.
+        """
+        if self._goes_ahead():
+            return self._arms[self._first]
         still = [name for name in self._arms if self._has_more(name)]
+        new = [name for name in still if not self._turns(name)]
+        if any(map(self._follows, new)) and any(t.state.name == "RUNNING" for t in self._ahead()):
+            still = [name for name in new if not self._follows(name)]
         return self._arms[min(still, key=self._turns)] if still else None
+
+    def _goes_ahead(self) -> bool:
+        """Whether the first arm is to be tried once more before others: at the middle, above, and, if no better, below."""
+        if not self._has_more(self._first) or not any(map(self._follows, self._arms)):
+            return False
+        done = self._ahead()
+        if len(done) == len(self._nearest) or (len(done) == 2 and not self._below(done)):
+            return False
+        span = self._span(self._first)
+        return self._budget.seconds is None or span is None or span <= self._budget.left(AHEAD)
+
+    def _below(self, done: Sequence[FrozenTrial]) -> bool:
+        """Whether the value above has been tried, and did no better than the middle."""
+        running = any(t.state.name == "RUNNING" for t in done)
+        return not running and self._start() in (None, self._nearest[0])
+
+    @property
+    def _nearest(self) -> list[float]:
+        return self._values(self._arms[self._first]).nearest
+
+    def _ahead(self) -> list[FrozenTrial]:
+        """The trials of the first arm at the values that are tried before anything of those that follow it."""
+        trials, nearest = counted(self._trials.of(self._first)), self._nearest
+        return [t for t in trials if not t.params or set(t.params.values()) & set(nearest)]
+
+    def _follows(self, name: str) -> bool:
+        """Whether an arm begins where the first one did best: one range, and the same."""
+        arm, first = self._arms[name], self._arms[self._first]
+        return arm is not first and len(arm.ranges) == 1 and arm.ranges == first.ranges
+
+    def _start(self) -> float | None:
+        """The value at which the first arm did best as it went ahead; None before one came to a score."""
+        best = best_of(list(map(shown, self._ahead())), self._settings.rising)
+        return None if best is None else next(iter(best.values.values()), None)
 
     def _has_more(self, name: str) -> bool:
         return self._turns(name) < self._limit(self._arms[name]) and not self._is_out(name)
@@ -117,11 +165,13 @@ class Search:
         known = [span for span in spans.values() if span is not None]
         if not known:
             return True
-        usual = median(known)
+        usual, turns = median(known), self._turns(arm.name)
         searched = [name for name, one in self._arms.items() if one.ranges and not self._is_out(name)]
-        if not self._turns(arm.name) or len(set(map(self._turns, searched))) > 1:
+        others = [self._turns(name) for name in searched if name != self._first]
+        if not turns or turns < max(others, default=0):
             return (spans[arm.name] or usual) <= self._budget.left()
-        return sum(spans[name] or usual for name in searched) <= self._budget.left(SEARCH)
+        coming = [name for name in searched if self._turns(name) == turns]
+        return sum(spans[name] or usual for name in coming) <= self._budget.left(SEARCH)
 
     def _span(self, name: str) -> float | None:
         """How long a trial of an arm takes, by the clock of the budget."""
@@ -149,7 +199,8 @@ class Search:
             self._tell(f"{arm.name} is out: every one of its trials failed")
 
     def _values(self, arm: Arm) -> Values:
-        return Values(arm, self._settings.trials, self._settings.rising)
+        start = self._start() if self._follows(arm.name) else None
+        return Values(arm, self._settings.trials, self._settings.rising, start)
 
     def _objective(self, arm: Arm, values: Values, trial: optuna.Trial) -> float:
         import optuna
@@ -187,8 +238,8 @@ class Search:
 
     def _finals(self) -> Finals:
         """Those of the first arm and of the ones that did best in the search."""
-        ranked, first = self._ranked(), next(iter(self._arms))
-        names = sorted(ranked, key=lambda name: name != first)[: self._settings.finalists]
+        ranked = self._ranked()
+        names = sorted(ranked, key=lambda name: name != self._first)[: self._settings.finalists]
         finalists = {name: ranked[name] for name in names}
         return Finals(self._arms, finalists, self._trials, self._settings, self._budget)
 

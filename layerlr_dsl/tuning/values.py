@@ -23,6 +23,8 @@ class Values:
     arm: Arm
     most: int | None
     rising: bool
+    start: float | None = None
+    """Near which value of its only range an arm is tried first, as another one did well there."""
 
     @property
     def grid(self) -> int:
@@ -32,26 +34,40 @@ class Values:
     def planned(self, trials: Sequence[FrozenTrial], trial: optuna.Trial) -> dict[str, Any]:
         """The values that are to be tried next, none where the sampler may choose them.
 
-        A trial's number, which no other process gets, decides what it takes of the first values; of what
-        follows from other trials two processes may try the same.
+        What was lost with its process comes first. Else a trial's number, which no other process gets, decides
+        what it takes of the first values; of what follows from other trials two processes may try the same.
         """
-        first = self._first()
-        if trial.number < len(first):
-            return first[trial.number]
-        again = {t.user_attrs.get("again") for t in trials}
+        first = self._first(trials)
+        again = {t.user_attrs["again"] for t in trials if "again" in t.user_attrs}
         for lost in trials:
             if is_lost(lost) and lost.number not in again:
                 trial.set_user_attr("again", lost.number)
-                return dict(lost.params) or dict(enumerate(first)).get(lost.number, {})
+                return dict(lost.params) or dict(enumerate(first)).get(_place(lost, trials), {})
+        place = _place(trial, trials)
+        if place < len(first):
+            return first[place]
         wider = self._wider(trials)
         return {} if wider is None or wider in [t.params for t in trials] else wider
 
-    def _first(self) -> list[dict[str, float]]:
-        """What is tried before anything is known: a grid over one range, the middle of several."""
+    @property
+    def nearest(self) -> list[float]:
+        """The values of the only range that are tried first: the start, and those next to it; none of several ranges."""
+        return [v for values in self._first([])[:3] for v in values.values()] if len(self.arm.ranges) == 1 else []
+
+    def _first(self, trials: Sequence[FrozenTrial]) -> list[dict[str, float]]:
+        """What is tried before anything is known: a grid over one range, the middle of several.
+
+        Where the first trial was, the grid goes on from there: `start` may have changed since.
+        """
         ranges = self.arm.ranges
         if len(ranges) > 1:
             return [{name: found.points(1)[0] for name, found in ranges.items()}]
-        return [{name: point} for name, found in ranges.items() for point in found.points(self.grid)]
+        began = {name: value for t in trials[:1] for name, value in t.params.items()}
+        return [
+            {name: point}
+            for name, found in ranges.items()
+            for point in found.points(self.grid, began.get(name, self.start))
+        ]
 
     def _wider(self, trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
         """The best values so far with one of them moved beyond the edge at which it lies."""
@@ -81,3 +97,8 @@ class Values:
         if found.whole:
             return trial.suggest_int(name, int(found.low), int(found.high), log=found.log)
         return trial.suggest_float(name, found.low, found.high, log=found.log)
+
+
+def _place(trial: optuna.Trial | FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
+    """Which of the first values a trial takes: its number, less the trials before that took what was lost."""
+    return trial.number - sum("again" in t.user_attrs for t in trials if t.number < trial.number)

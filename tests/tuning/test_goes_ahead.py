@@ -1,0 +1,134 @@
+"""The first file finds a rate, and those with the same range begin there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from layerlr_dsl.runner.errors import Diverged
+from layerlr_dsl.tuning.arms import Arm, Candidate
+from layerlr_dsl.tuning.budget import ENDING, Budget
+from layerlr_dsl.tuning.outcome import Scored
+from layerlr_dsl.tuning.ranges import Range
+from layerlr_dsl.tuning.report import Report
+from layerlr_dsl.tuning.search import Search
+from layerlr_dsl.tuning.trials import Settings
+
+RATES = Range(1e-4, 1e-2, log=True)
+LOWER = Range(3e-5, 3e-3, log=True)
+Tried = list[tuple[str, float]]
+
+
+def _search(
+    folder: Path,
+    score: Callable[[float], float],
+    ranges: Mapping[str, Range],
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    stop: int | None = None,
+) -> Tried:
+    """What is tried in the search's own seed, in order, where a training takes ten seconds; a Ctrl-C in trial `stop`."""
+    arms = []
+    for name, found in ranges.items():
+        (folder / f"{name}.lr").write_text("let base = 1e-3\n** -> lr base\n")
+        arms.append(Arm(name, folder / f"{name}.lr", {"base": found}))
+    clock, tried = [0.0], []
+
+    def train(candidate: Candidate, report: Report) -> Scored:
+        clock[0] += 10.0
+        if candidate.seed == 0:
+            tried.append((candidate.arm.name, candidate.values["base"]))
+            if stop == len(tried):
+                raise KeyboardInterrupt
+        value = score(candidate.values["base"])
+        if math.isnan(value):
+            raise Diverged("the loss is nan")
+        return Scored(value, None, 10.0, 1.0)
+
+    budget = Budget(None if seconds is None else seconds + ENDING, lambda: clock[0])
+    url = None if stop is None else f"sqlite:///{folder}/study.db"
+    settings = Settings(trials=trials, seeds=2, resume=(folder / "study.db").exists())
+    try:
+        Search(arms, train, settings, budget, url).run()
+    except KeyboardInterrupt:
+        return tried[:-1] + _search(folder, score, ranges, trials=trials, seconds=seconds, stop=-1)
+    return tried
+
+
+def _near(best: float) -> Callable[[float], float]:
+    """A score that falls with the distance from the best rate."""
+    return lambda base: -abs(math.log(base / best))
+
+
+def _fewer(limit: float) -> Callable[[float], float]:
+    """The higher the better, up to where training diverges."""
+    return lambda base: base if base < limit else math.nan
+
+
+SAME = {"plain": RATES, "other": RATES, "third": RATES}
+
+
+@pytest.mark.parametrize(
+    ("score", "ahead", "start"),
+    [
+        (_near(3.2e-3), [1e-3, 3.2e-3], 3.2e-3),
+        (_near(1e-2), [1e-3, 3.2e-3], 3.2e-3),
+        (_near(1e-3), [1e-3, 3.2e-3, 3.2e-4], 1e-3),
+        (_near(1e-4), [1e-3, 3.2e-3, 3.2e-4], 3.2e-4),
+        (_fewer(2e-3), [1e-3, 3.2e-3, 3.2e-4], 1e-3),
+        (_fewer(5e-4), [1e-3, 3.2e-3, 3.2e-4], 3.2e-4),
+        (_fewer(2e-4), [1e-3, 3.2e-3, 3.2e-4], 1e-3),
+    ],
+)
+def test_the_others_begin_where_the_first_one_did_best(
+    tmp_path: Path, score: Callable[[float], float], ahead: list[float], start: float
+) -> None:
+    """The middle, above, and below only where above was no better; where none came to a score, in the middle."""
+    tried = _search(tmp_path, score, SAME, seconds=80.0)
+    expected = [*(("plain", base) for base in ahead), ("other", start), ("third", start)]
+    assert tried[: len(expected)] == expected
+
+
+def test_a_file_with_a_range_of_its_own_begins_in_its_own_middle(tmp_path: Path) -> None:
+    """What one rate can bear tells nothing of files for which lower ones are asked."""
+    tried = _search(tmp_path, _near(1e-2), {"plain": RATES, "held": LOWER, "other": RATES}, seconds=80.0)
+    assert tried[:4] == [("plain", 1e-3), ("plain", 3.2e-3), ("held", 3e-4), ("other", 3.2e-3)]
+
+
+def test_nothing_goes_ahead_of_files_that_do_not_follow(tmp_path: Path) -> None:
+    """Each has its first trial, then its second."""
+    tried = _search(tmp_path, _near(1e-2), {"plain": RATES, "held": LOWER}, trials=3)
+    assert [name for name, _ in tried] == ["plain", "held"] * 3
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(39.0, 1), (40.0, 2), (59.0, 2), (60.0, 3)])
+def test_it_goes_ahead_within_half_of_the_time(tmp_path: Path, seconds: float, times: int) -> None:
+    """Or nothing else would be tried where there is little."""
+    tried = _search(tmp_path, _near(1e-4), SAME, seconds=seconds)
+    (first, ahead), *_ = [(name, len(list(some))) for name, some in groupby(tried, lambda one: one[0])]
+    assert (first, ahead) == ("plain", times)
+    assert {name for name, _ in tried} == set(SAME)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("best", [1e-4, 1e-3, 3.2e-3])
+def test_every_file_has_the_same_number_of_trials_and_none_twice(
+    tmp_path: Path, trials: int, best: float
+) -> None:
+    """Wherever they begin, and however they end."""
+    tried = _search(tmp_path, _near(best), SAME, trials=trials)
+    assert [len({base for name, base in tried if name == file}) for file in SAME] == [trials] * 3
+    assert len(tried) == 3 * trials
+
+
+@pytest.mark.parametrize("stop", range(1, 16))
+def test_an_interrupted_search_tries_the_same(tmp_path: Path, stop: int) -> None:
+    """The trial that was lost is the next one, and nothing is tried twice or left out."""
+    (tmp_path / "whole").mkdir()
+    whole = _search(tmp_path / "whole", _near(3.2e-3), SAME, trials=5)
+    assert _search(tmp_path, _near(3.2e-3), SAME, trials=5, stop=stop) == whole

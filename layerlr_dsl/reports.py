@@ -176,6 +176,7 @@ class PhaseCostReport(CostReport):
     """A step of a phase; `remembered_seconds` with the features of frozen layers remembered, null without any."""
 
     remembered_seconds: float | None
+    not_remembered: str | None = Field(description="why nothing is remembered, where something is frozen")
 
 
 class MeasuredReport(Model):

@@ -123,7 +123,7 @@ def untaught(data: Data) -> list[str]:
         return []
     names = ", ".join(data.class_names[number] for number in missing[:NAMED])
     more = ", ..." if len(missing) > NAMED else ""
-    return [f"warning: no training sample of {names}{more}: nothing will be learned of that"]
+    return [f"no training sample of {names}{more}: nothing will be learned of that"]
 
 
 def class_weights(text: str, data: Data) -> Tensor:

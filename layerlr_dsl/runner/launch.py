@@ -146,6 +146,8 @@ class _Run:
         self.display.metric = built.task.metric
         for note in built.notes:
             self.display.note(note)
+        for warning in built.warnings:
+            self.display.note(f"warning: {warning}")
         if self.place.first:
             self.asked.warn(built.plan.diagnostics)
         self.phases = PhaseWatch(built.plan, built.model, built.schedule, built.optimizer)

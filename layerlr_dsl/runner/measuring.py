@@ -50,11 +50,12 @@ class Setting:
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
     """A step of a phase; `remembered` are the seconds of one that goes by remembered features, None where there
-    are none to remember.
+    are none to remember, for which `reason` says why where something is frozen.
     """
 
     step: Cost
     remembered: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +121,24 @@ def _costs(model: nn.Module, inputs: Any, frozen: Mapping[Frozen, set[str]]) -> 
     """What a step costs with these parameters frozen, the first of them none; nothing where all are."""
     whole: dict[Frozen, TimedStep] = {}
     short: dict[Frozen, TimedStep] = {}
+    reasons: dict[Frozen, str] = {}
     for key, names in frozen.items():
         arrange = partial(_freeze, model, names)
         arrange()
         if any(parameter.requires_grad for parameter in model.parameters()):
             whole[key] = TimedStep(arrange, lambda: _loss(called(model, inputs)))
-            remembered = _remembered(model, inputs) if names else None
-            if remembered is not None:
-                short[key] = TimedStep(arrange, remembered)
+            if not names:
+                continue
+            try:
+                short[key] = TimedStep(arrange, _remembered(model, inputs))
+            except NoPrefix as fault:
+                reasons[key] = str(fault)
     found = costs(model, [*whole.values(), *short.values()])
     steps = dict(zip(whole, found[: len(whole)], strict=True))
     seconds = {key: cost.seconds for key, cost in zip(short, found[len(whole) :], strict=True)}
-    return {key: PhaseCost(steps.get(key, Cost(0.0, 0)), seconds.get(key)) for key in frozen}
+    return {
+        key: PhaseCost(steps.get(key, Cost(0.0, 0)), seconds.get(key), reasons.get(key)) for key in frozen
+    }
 
 
 def _freeze(model: nn.Module, names: set[str]) -> None:
@@ -144,12 +151,9 @@ def _freeze(model: nn.Module, names: set[str]) -> None:
             module.eval()
 
 
-def _remembered(model: nn.Module, inputs: Any) -> Callable[[], Tensor] | None:
-    """A step that goes by what is remembered; None where nothing is to remember."""
-    try:
-        halves = cut(model, inputs, _first)
-    except NoPrefix:
-        return None
+def _remembered(model: nn.Module, inputs: Any) -> Callable[[], Tensor]:
+    """A step that goes by what is remembered. Raises NoPrefix."""
+    halves = cut(model, inputs, _first)
     rows = [row.clone() for row in halves.before(inputs)]
     return lambda: _loss(halves.after(*rows))
 

@@ -75,7 +75,8 @@ class Fit:
 class Begun:
     """A model as a run begins with it, seen to take the data, and what the task makes of it.
 
-    `loaded` tells of its weights where they came from a file, `notes` of a head that starts afresh.
+    `loaded` tells of its weights where they came from a file, `notes` of a head that starts afresh,
+    `warnings` of what will hardly be meant.
     """
 
     model: nn.Module
@@ -84,6 +85,7 @@ class Begun:
     fit: Fit
     loaded: Loaded | None
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def check_fit(model: nn.Module, data: Data, spec: str, task: Task) -> Fit:

@@ -43,7 +43,7 @@ BEGINS = (
 @dataclass(frozen=True, slots=True)
 class Built:
     """A run before anything has been trained. `model` is wrapped, `metrics` are the names of what the task
-    measures, `notes` tell what a user should know, `source` is where the weights come from.
+    measures, `notes` tell what a user should know, `warnings` what will hardly be meant, `source` is where the weights come from.
     """
 
     rules: Rules
@@ -60,6 +60,7 @@ class Built:
     about: About
     metrics: tuple[str, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     source: origin.Origin
 
 
@@ -105,6 +106,7 @@ def build(config: TrainConfig, place: Processes, *, fresh: bool, stock: Stock | 
         about=about,
         metrics=begun.fit.metrics,
         notes=tuple(notes),
+        warnings=begun.warnings,
         source=source,
     )
 
@@ -136,13 +138,13 @@ def _begun(
     if config.weights is not None and fresh:
         loaded = weights.load_weights(model, config.weights, spec)
     fit = check_fit(model, data, spec, task)
-    notes = []
+    notes, warnings = [], []
     if fresh and isinstance(task, Classification):
         check_enough(data)
-        notes += untaught(data)
+        warnings = untaught(data)
     if loaded is not None and isinstance(task, Classification):
         notes += _begin_head(model, loaded.fresh, data, task, config)
-    return Begun(model, data, task, fit, loaded, tuple(notes))
+    return Begun(model, data, task, fit, loaded, tuple(notes), tuple(warnings))
 
 
 def _data_and_task(

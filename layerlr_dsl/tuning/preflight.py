@@ -83,7 +83,7 @@ def _check_data(data: Data, task: Task) -> None:
 
 def _notes(first: Built) -> list[str]:
     """What `train` would warn of, and what few samples can tell."""
-    warnings = [note for note in first.notes if note.startswith("warning: ")]
+    warnings = [f"warning: {warning}" for warning in first.warnings]
     count = len(first.data.validation)
     if not first.task.metric.share or count >= FEW:
         return warnings

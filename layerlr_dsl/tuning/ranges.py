@@ -41,7 +41,7 @@ class Range:
             return [self._at(0.5)]
         even = list(dict.fromkeys(self._at(place / (count - 1)) for place in range(count)))
         middle = (len(even) - 1) / 2 if start is None else even.index(min(even, key=lambda v: abs(v - start)))
-        return sorted(reversed(even), key=lambda value: abs(even.index(value) - middle))
+        return sorted(even, key=lambda value: (abs(even.index(value) - middle), -value))
 
     def _at(self, share: float) -> float:
         if self.log:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerlr_dsl.runner.errors import Enough
 
 if TYPE_CHECKING:
     from optuna import Trial
+
+N = TypeVar("N", int, float)
 
 
 class Pruned(Enough):
@@ -31,7 +33,7 @@ class NotFinite(Exception):
 class Report:
     """Called with a validation score and how far the training is, in any unit that grows; may end the trial.
 
-    `seed` is for everything that is random in the training.
+    Without the second the calls are counted, from 1. `seed` is for everything that is random in the training.
     """
 
     def __init__(self, seed: int, left: Callable[[], float], trial: Trial | None = None) -> None:
@@ -39,10 +41,12 @@ class Report:
         self.last: float | None = None
         self._left = left
         self._trial = trial
+        self._step = 0
 
-    def __call__(self, value: float, step: int) -> None:
-        """Raises Pruned, OutOfTime, TakenOver, or NotFinite for a value that is none."""
-        self.last = value = float(value)
+    def __call__(self, value: float, step: int | None = None) -> None:
+        """Raises Pruned, OutOfTime, TakenOver, NotFinite for a value that is none, TypeError for no number."""
+        self._step = step = self._step + 1 if step is None else _number(step, "step", int)
+        self.last = value = _number(value, "score", float)
         if not math.isfinite(value):
             raise NotFinite(f"the score at {step} is {value}")
         self.alive()
@@ -63,3 +67,11 @@ class Report:
         """To be called often, between reports. Raises OutOfTime."""
         if self._left() <= 0:
             raise OutOfTime
+
+
+def _number(value: object, name: str, kind: type[N]) -> N:
+    """A number of any library's, such as a tensor of one."""
+    try:
+        return kind(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"report(score, step) takes numbers; the {name} is {value!r:.60}") from None

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-AHEAD = 0.5
-"""The share of the time within which the first arm may be tried again before the others are tried at all."""
 RUNGS = 4
 """A trial is first held against others after this part of its length."""
 LENGTHS = "lengths/"
@@ -108,7 +106,7 @@ class Search:
         if len(done) == len(self._nearest) or (len(done) == 2 and not self._below(done)):
             return False
         span = self._span(self._first)
-        return self._budget.seconds is None or span is None or span <= self._budget.left(AHEAD)
+        return self._budget.seconds is None or span is None or span <= self._budget.left(SEARCH)
 
     def _below(self, done: Sequence[FrozenTrial]) -> bool:
         """Whether the value above has been tried, and did no better than the middle."""
@@ -230,7 +228,7 @@ class Search:
                 f"none of {len(failed)} trials came to a score; the first: {why}"
                 if len(failed) > 1
                 else f"the only trial came to no score: {why}",
-                help or "see by `layerlr train` with one of the files what goes wrong",
+                help or "train once with one of the files, without the search, to see what goes wrong",
             )
         raise too_small(self._budget)
 

@@ -52,7 +52,11 @@ class Values:
     @property
     def nearest(self) -> list[float]:
         """The values of the only range that are tried first: the start, and those next to it; none of several ranges."""
-        return [v for values in self._first([])[:3] for v in values.values()] if len(self.arm.ranges) == 1 else []
+        return (
+            [v for values in self._first([])[:3] for v in values.values()]
+            if len(self.arm.ranges) == 1
+            else []
+        )
 
     def _first(self, trials: Sequence[FrozenTrial]) -> list[dict[str, float]]:
         """What is tried before anything is known: a grid over one range, the middle of several.

@@ -137,3 +137,27 @@ def test_what_is_for_measuring_alone_is_refused_without(layerlr, file, tmp_path)
     both = ["--model", "a=python:tiny:Net", "--model", "b=python:tiny:Net"]
     file.write_text("** -> lr 1")
     assert "several under one plan" in layerlr("plan", file, *both, "--epochs", 4, "--measure").err
+
+
+def test_why_nothing_is_remembered_is_told(layerlr, tmp_path, monkeypatch):
+    """A forward that asks what its numbers are cannot be cut in two; a freeze behind what trains is said above."""
+    monkeypatch.chdir(tmp_path)
+    Path("turns.py").write_text(
+        "from torch import nn\n\n\n"
+        "class Turns(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.stem, self.head = nn.Conv2d(3, 64, 3), nn.Conv2d(64, 8, 3)\n\n"
+        "    def forward(self, x):\n"
+        "        x = self.stem(x)\n"
+        "        return self.head(x if x.sum() > 0 else -x)\n"
+    )
+    (tmp_path / "t.lr").write_text("** -> lr 1e-3\nfreeze stem\n")
+    line = ["plan", tmp_path / "t.lr", "--model", "python:turns:Turns", "--measure", "--image-size", 64]
+    ran = layerlr(*line, "--format", "json")
+    assert ran.status == 0, ran.err
+    (phase,) = json.loads(ran.out)["measured"]["phases"]
+    assert phase["remembered_seconds"] is None
+    assert phase["not_remembered"].startswith("the way from input to output cannot be traced")
+    told = " ".join(layerlr(*line).out.split())
+    assert "no features remembered where the table has none: the way from input to output cannot" in told

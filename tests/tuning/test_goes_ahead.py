@@ -106,13 +106,13 @@ def test_nothing_goes_ahead_of_files_that_do_not_follow(tmp_path: Path) -> None:
     assert [name for name, _ in tried] == ["plain", "held"] * 3
 
 
-@pytest.mark.parametrize(("seconds", "times"), [(39.0, 1), (40.0, 2), (59.0, 2), (60.0, 3)])
-def test_it_goes_ahead_within_half_of_the_time(tmp_path: Path, seconds: float, times: int) -> None:
-    """Or nothing else would be tried where there is little."""
+@pytest.mark.parametrize(("seconds", "times"), [(33.0, 1), (34.0, 2), (49.0, 2), (50.0, 3)])
+def test_it_goes_ahead_within_the_time_of_the_search(tmp_path: Path, seconds: float, times: int) -> None:
+    """Six tenths of all: or nothing else would be tried where there is little."""
     tried = _search(tmp_path, _near(1e-4), SAME, seconds=seconds)
     (first, ahead), *_ = [(name, len(list(some))) for name, some in groupby(tried, lambda one: one[0])]
     assert (first, ahead) == ("plain", times)
-    assert {name for name, _ in tried} == set(SAME)
+    assert {"plain", "other"} <= {name for name, _ in tried}
 
 
 @pytest.mark.parametrize("trials", [1, 2, 3, 4, 5, 6])

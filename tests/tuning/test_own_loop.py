@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 import layerlr_dsl as layerlr
@@ -428,3 +430,40 @@ def test_the_winner_is_written_with_its_values_and_evidence(files: list[Path], t
     assert _rate(layerlr.load(tmp_path / "best" / "best.lr")) == pytest.approx(
         outcome.baseline.best.values["base"], rel=1e-3
     )
+
+
+def test_a_report_counts_its_calls_where_no_step_is_given(files: list[Path]) -> None:
+    """As a loop does that reports once an epoch."""
+    seen: list[int] = []
+
+    class Counting(Report):
+        def _note(self, trial: optuna.Trial, value: float, step: int) -> None:
+            seen.append(step)
+
+    report = Counting(0, lambda: 1.0, object())  # type: ignore[arg-type]
+    report(0.5)
+    report(0.6)
+    report(0.7, 10)
+    report(0.8)
+    assert seen == [1, 2, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("good", 1), "report(score, step) takes numbers; the score is 'good'"),
+        ((None,), "report(score, step) takes numbers; the score is None"),
+        ((0.5, "first"), "report(score, step) takes numbers; the step is 'first'"),
+        ((torch.zeros(2), 1), "the score is tensor([0., 0.])"),
+    ],
+)
+def test_what_is_no_number_is_told_by_what_it_is(
+    files: list[Path], given: tuple[Any, ...], told: str
+) -> None:
+    """A fault of the loop: it ends the search with a sentence."""
+
+    def train(rules: layerlr.Rules, report: Report) -> None:
+        report(*given)
+
+    with pytest.raises(TypeError, match=re.escape(told)):
+        layerlr.tune(train, files[:1])

@@ -68,6 +68,9 @@ def sentences(plan: Plan, found: Measured) -> list[str]:
         told.append(
             "features remembered: by `layerlr train --remember-features`, after one pass over the data"
         )
+    reasons = dict.fromkeys(one.reason for one in frozen if one.reason is not None)
+    if reasons and any(one.step.saves(found.thawed) for one in frozen if one.reason is not None):
+        told.append(f"no features remembered where the table has none: {'; '.join(reasons)}")
     return told
 
 
@@ -77,7 +80,10 @@ def as_json(found: Measured) -> dict[str, Any]:
         "inputs": found.inputs,
         "device": found.device,
         "thawed": _cost(found.thawed),
-        "phases": [{**_cost(one.step), "remembered_seconds": one.remembered} for one in found.phases],
+        "phases": [
+            {**_cost(one.step), "remembered_seconds": one.remembered, "not_remembered": one.reason}
+            for one in found.phases
+        ],
     }
 
 

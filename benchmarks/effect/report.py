@@ -286,7 +286,8 @@ def _judged(study: Study, seen: Sequence[Searched]) -> list[str]:
     said = (
         f"By more than noise it is not worse than what the grid chooses on {chosen} of {plural(len(seen), 'task')}, "
         f"and than the best by test on {best}; of {sum(len(one.each) for one in seen)} searches {single} are even. "
-        "The order in which `layerlr tune` tries its files, ranges that begin lower for files that hold statistics, and "
+        "The order in which `layerlr tune` tries its files, ranges that begin lower for files that hold statistics, that "
+        "the first file finds a rate with which others begin, and "
         f"how it spends what time is left were set after the grids of {settled} were seen: there the search knew that "
         "much beforehand."
     )

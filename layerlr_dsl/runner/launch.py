@@ -287,6 +287,7 @@ class _Run:
             feed_of_phase=choice,
             watch=self.asked.watch,
             odd=lambda keys: odd.told(built.data, keys),
+            odd_validation=lambda: odd.told_of_validation(built.data),
             save=lambda progress, best: self._save(built, progress, best),
         )
         self._tell_savings(built)

@@ -58,11 +58,14 @@ class Parts:
     watch: Watch
     odd: Callable[[Sequence[Key]], str | None]
     """What to say of training samples that hold numbers that are not finite; None where all is."""
+    odd_validation: Callable[[], str | None]
+    """The same of the validation part."""
     save: Callable[[Progress, bool], None]
     """Makes a checkpoint; the flag says that it is the best so far."""
 
 
-MEND = "mend what is wrong there, or take it out of the data; `layerlr train --on-nan skip` leaves such steps out"
+MEND = "mend what is wrong there, or take it out of the data"
+SKIP = f"{MEND}; `layerlr train --on-nan skip` leaves such steps out"
 LOWER = "lower that group's rate, clip with --clip, or leave such steps out by --on-nan skip"
 
 
@@ -73,6 +76,7 @@ class Loop:
         self._parts = parts
         self.progress = progress
         self._feed: Feed | None = None
+        self._looked = False
         self._shown = 0.0
         self._began = time.monotonic()
         self._counted = 0
@@ -187,7 +191,7 @@ class Loop:
         text = f"step {self.progress.total} (epoch {self.progress.epoch}): {what} is not a finite number"
         odd, blame = self._parts.odd(self._keys()), self._parts.stepper.blame()
         if odd is not None:
-            return DataFault(f"{text}; {odd}", MEND)
+            return DataFault(f"{text}; {odd}", SKIP)
         if blame is None:
             told = f"{text}; no group has a finite gradient, from the first step on"
             return RunFailed(told, "look for such numbers in the data and the weights")
@@ -217,7 +221,20 @@ class Loop:
         scores = evaluate(parts.model, feed, parts.task, parts.numerics, parts.processes, stopped)
         if scores is None:
             self._stop()
+        if not math.isfinite(scores.loss) and not self._looked:
+            self._look_for_odd_samples()
         return scores
+
+    def _look_for_odd_samples(self) -> None:
+        """Once: of the validation part, by which no epoch would have a score. Raises DataFault, or tells of them."""
+        parts, self._looked = self._parts, True
+        odd = parts.odd_validation()
+        if odd is None:
+            return
+        text = f"epoch {self.progress.epoch}: the validation loss is not a finite number; {odd}"
+        if parts.config.on_nan == "stop":
+            raise DataFault(text, MEND)
+        parts.display.note(f"warning: {text}; no epoch will be the best")
 
     def _finish_epoch(self, scores: Scores, training_seconds: float) -> None:
         parts, progress = self._parts, self.progress

@@ -1,4 +1,4 @@
-"""Samples that hold numbers that are not finite, found by a second look where a step came to none."""
+"""Samples that hold numbers that are not finite, found by a second look where a step or a validation came to none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from layerlr_dsl.runner.data import Data
+from layerlr_dsl.runner.data import Data, Samples
 from layerlr_dsl.runner.order import Key
 
 NAMED = 5
@@ -14,13 +14,23 @@ NAMED = 5
 
 def told(data: Data, keys: Sequence[Key]) -> str | None:
     """`sample 17 of NAME holds numbers that are not finite`, of training samples; None where all is finite."""
-    odd = [index for index, seed in keys if not _finite(data.train.__getitems__([(index, seed)]))]
+    return _told(data.train, data.name, keys)
+
+
+def told_of_validation(data: Data) -> str | None:
+    """The same of the validation part, all of it."""
+    keys = [(index, index) for index in range(len(data.validation))]
+    return _told(data.validation, f"the validation part of {data.name}", keys)
+
+
+def _told(samples: Samples, name: str, keys: Sequence[Key]) -> str | None:
+    odd = [index for index, seed in keys if not _finite(samples.__getitems__([(index, seed)]))]
     if not odd:
         return None
-    place = getattr(data.train, "place", lambda index: index)
+    place = getattr(samples, "place", lambda index: index)
     numbers = sorted(place(index) for index in odd)
     names = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
-    who = f"sample {names} of {data.name} holds" if len(odd) == 1 else f"samples {names} of {data.name} hold"
+    who = f"sample {names} of {name} holds" if len(odd) == 1 else f"samples {names} of {name} hold"
     return f"{who} numbers that are not finite"
 
 

@@ -48,6 +48,23 @@ def test_outputs_that_are_no_numbers_are_no_best_epoch(tmp_path, rules, layerlr)
     assert found["best_val_accuracy"] is None
 
 
+def test_a_validation_sample_that_is_no_number_ends_the_run_and_is_named(tmp_path, rules, layerlr):
+    """No epoch would have a score: with classes it would count as a wrong answer, and nobody would hear of it."""
+    rules.write_text(RULES)
+    line = settings(rules, tmp_path / "run", data="poisoned_validation")
+    told = (
+        "epoch 0: the validation loss is not a finite number; sample 17 of the validation part of "
+        "python:tiny:poisoned_validation holds numbers that are not finite"
+    )
+    ran = layerlr(*line)
+    assert ran.status == 1
+    assert told in ran.err
+    assert "--on-nan" not in ran.err
+    ran = layerlr(*settings(rules, None, "--on-nan", "skip", data="poisoned_validation"))
+    assert ran.status == 0, ran.err
+    assert ran.out.count(told) == 1
+
+
 def test_a_run_that_skips_is_the_run_without_the_bad_batch(tmp_path, rules, layerlr, monkeypatch):
     """Weights, statistics and optimizer state of a run whose only step is bad are those it began with."""
     rules.write_text(RULES)

@@ -248,6 +248,15 @@ def test_a_sample_that_is_no_number_ends_the_search_and_is_named(layerlr, tmp_pa
     assert "failed" not in ran.out
 
 
+def test_a_validation_sample_that_is_no_number_ends_the_search_and_is_named(layerlr, tmp_path, files):
+    """No trial would have a score, and lower rates would not help."""
+    ran = layerlr(*_line(tmp_path, *files, *SMALL, "--no-baseline", data="poisoned_validation"))
+    assert ran.status == 1
+    assert "sample 17 of the validation part of python:tiny:poisoned_validation holds numbers" in ran.err
+    assert "lower rates" not in ran.err
+    assert "go on with" in ran.err
+
+
 def test_a_broken_image_ends_the_search_and_the_same_goes_on_where_it_is_mended(layerlr, tmp_path, files):
     """With the file, what to do about it, and the command; the trial that met it is tried again."""
     from PIL import Image

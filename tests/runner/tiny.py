@@ -94,6 +94,10 @@ def poisoned() -> tuple[Dataset, Dataset]:
     return Poisoned(), TensorDataset(*_images(18, 1))
 
 
+def poisoned_validation() -> tuple[Dataset, Dataset]:
+    return TensorDataset(*_images(48, 0)), Poisoned()
+
+
 class Exploding(nn.Module):
     """A model whose body sends back gradients that are not numbers, from its second call on."""
 

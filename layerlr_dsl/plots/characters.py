@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import groupby
 from math import log10
 
@@ -56,13 +56,10 @@ def draw(chart: Chart, screen: Screen, height: int = 12) -> list[str]:
     beside = _beside(chart, screen)
     across = max(screen.width - beside - 1, 8)
     time = f"{pad_left(clip(chart.picture.unit, beside), beside)} {axis(chart.picture, across)}"
-    lines = (
-        [*_curves(chart, beside, across, height, screen), time.rstrip(), ""]
-        if chart.curves
-        else [time.rstrip()]
-    )
+    canvas = _canvas(chart, across, height, screen) if chart.curves else []
+    lines = [*_curves(chart, canvas, beside, screen), time.rstrip(), *([""] if chart.curves else [])]
     lines += [_lane(chart, lane, label, across, screen) for lane, label in _labelled(chart, beside, screen)]
-    told = _notes(chart, screen)
+    told = _notes(chart, screen, {sign for row in canvas for sign, _ in row})
     notes = [line.rstrip() for note in told for line in wrap(note, screen.width, 0, "  ")]
     head = f"{chart.picture.label} (log scale)"
     return [shorten(head, screen.width, screen.ellipsis), *lines, "", *notes]
@@ -76,9 +73,13 @@ def key_of(curve: int) -> str:
 # ---------------------------------------------------------------- curves
 
 
-def _curves(chart: Chart, beside: int, across: int, height: int, screen: Screen) -> list[str]:
+Canvas = list[list[tuple[str, int]]]
+"""Rows of signs, each with the number of its curve; a blank has -1."""
+
+
+def _canvas(chart: Chart, across: int, height: int, screen: Screen) -> Canvas:
     low, high = _span(chart)
-    canvas: list[list[tuple[str, int]]] = [[(" ", -1)] * across for _ in range(height)]
+    canvas: Canvas = [[(" ", -1)] * across for _ in range(height)]
     columns = chart.picture.sampled(across)
 
     def put(curve: int, column: int, rate: float, sign: str) -> None:
@@ -95,6 +96,12 @@ def _curves(chart: Chart, beside: int, across: int, height: int, screen: Screen)
     for number, curve in enumerate(chart.curves):
         for column, rate in _fan(chart.picture.drawn(curve), columns, (low, high), height):
             put(number, column, rate, known.fan)
+    return canvas
+
+
+def _curves(chart: Chart, canvas: Canvas, beside: int, screen: Screen) -> list[str]:
+    """The canvas beside its scale."""
+    (low, high), height, known = _span(chart), len(canvas), signs(screen.unicode)
     named = {round(k * (height - 1) / 2): high * (low / high) ** (k / 2) for k in range(3)}
     return [
         f"{pad_left(spelled(named[row], 2) if row in named else '', beside - 2)} {known.bar} {_inked(chart, drawn, screen)}".rstrip()
@@ -223,9 +230,10 @@ def lane(picture: Picture, one: Series, across: int, unicode: bool) -> str:
     return "".join(known.frozen if one.frozen[at] else known.solid for at in picture.sampled(across))
 
 
-def _notes(chart: Chart, screen: Screen) -> list[str]:
+def _notes(chart: Chart, screen: Screen, drawn: Container[str]) -> list[str]:
+    """What the signs mean, those of curves where they are `drawn` and not hidden behind others."""
     low, high = chart.scale.low, chart.scale.high
-    known, picture = signs(screen.unicode), chart.picture
+    known = signs(screen.unicode)
     strips = [strip.series for lane in chart.lanes for strip in lane.strips]
     zero = any(
         rate == 0 and not still for one in strips for rate, still in zip(one.rates, one.frozen, strict=True)
@@ -238,8 +246,8 @@ def _notes(chart: Chart, screen: Screen) -> list[str]:
         notes[0] += f"  {known.frozen} frozen"
     if any(one.fan is not None and any(one.fan.frees) for one in strips):
         notes[0] += f"  {ASSUMED} a metric decides"
-    if chart.curves and any(any(c.waits(one)) for one in strips):
+    if known.waits in drawn:
         notes[0] += f"  {known.waits} the rate that it would have"
-    if chart.curves and any(c.fan(picture, one) for one in strips):
+    if known.fan in drawn:
         notes[0] += f"  {known.fan} where a metric may take it"
     return [*notes, *map(escape, chart.notes)]

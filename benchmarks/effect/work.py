@@ -97,9 +97,24 @@ class Worker:
                 self.tell(f"{task.name}, {epochs} epochs: tune found nothing: {fault}")
 
     def _found(self, task: Task, epochs: int, seed: int) -> Found:
-        spent = searching.spent(self.study, task, epochs, self.record.all())
-        made = self.bench.of(task)
-        return keep_search(searching.search(self.study, task, epochs, made, spent, seed), self.cache)
+        pace, made = self._pace(task, epochs), self.bench.of(task)
+        validation = searching.validation_seconds(task, made, seed) / pace
+        costs = searching.costs(self.study, task, epochs, self.record.all(), validation)
+        return keep_search(searching.search(self.study, task, epochs, made, costs, seed), self.cache)
+
+    def _pace(self, task: Task, epochs: int) -> float:
+        """How long training takes here, now, for a second of the grid's, which may have been run elsewhere.
+
+        By the grid's first trial of the baseline, which is run again.
+        """
+        arm = next(arm for arm in self.study.arms if arm.name == self.study.baseline)
+        known = self.record.all().items()
+        key, before = next(
+            (key, figures)
+            for key, figures in known
+            if (key.task, key.epochs, key.arm, key.part) == (task.name, epochs, arm.name, "tune")
+        )
+        return self._attempt(Unit(task, arm, epochs)).run(key).seconds / before.seconds
 
     def _compare(self, found: Found) -> None:
         """The winner of a search, and the grid's, on all seeds for comparing."""
@@ -174,13 +189,14 @@ class Attempt:
         known = self.worker.record.get(key)
         if known is not None:
             return known
-        figures = self._run(base, seed, part)
+        figures = self.run(key)
         self.worker.record.add(key, figures)
         self.worker.tell(self.worker.progress.line(key, figures))
         return figures
 
-    def _run(self, base: float, seed: int, part: str) -> Figures:
-        began = time.monotonic()
+    def run(self, key: Key) -> Figures:
+        """Train, and note nothing."""
+        base, seed, part, began = key.base, key.seed, key.part, time.monotonic()
         training, validation = draw(self.found, self.unit.task, seed)
         lets: Mapping[str, float] = {**self.unit.arm.lets, "base": base}
         task, arm = self.unit.task, self.unit.arm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerlr_dsl.runner.errors import Enough
 
@@ -69,9 +69,9 @@ class Report:
             raise OutOfTime
 
 
-def _number(value: object, name: str, kind: type[N]) -> N:
+def _number(value: Any, name: str, kind: type[N]) -> N:
     """A number of any library's, such as a tensor of one."""
     try:
-        return kind(value)  # type: ignore[arg-type]
+        return kind(value)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"report(score, step) takes numbers; the {name} is {value!r:.60}") from None

@@ -389,17 +389,21 @@ def test_the_results_are_those_of_the_trials_that_lie_beside_them() -> None:
 def test_a_search_keeps_to_a_tenth_of_the_grid_and_is_reported_on_other_seeds(
     whole: Path, tmp_path: Path
 ) -> None:
-    """Each seed's is run once, counted by the processor, and its winner's seeds are those of all arms."""
+    """Each seed's is run once, counted in the grid's seconds, and its winner's seeds are those of all arms."""
     cache = with_trials(tmp_path, whole)
     study = replace(tiny_study.study(), searched=(("tiny", 2),), searching=(21, 22), comparing=(1, 2, 3, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searching, "spent", lambda *given: 15.0)
+        costs = searching.Costs(15.0, {"plain": 0.3, "head": 0.1}, 0.01)
+        patch.setattr(searching, "costs", lambda *given: costs)
         told = run(study, cache)
         assert run(study, cache) == [line for line in told if "tune found" in line]
     all_found = searches(cache)
     assert [found.seed for found in all_found] == [21, 22]
     for found in all_found:
-        assert found.seconds <= 1.1 * searching.PART * found.grid
+        assert found.seconds <= searching.PART * found.grid
+        # a trial that is stopped halfway costs half, one that time cuts off is not among those tried
+        most = sum(count * (costs.training[arm] + 2 * costs.validation) for arm, count in found.tried.items())
+        assert most / 2 <= found.seconds <= most + costs.training["plain"]
         assert set(found.tried) == {"plain", "head"}
     (seen,) = searched(study, Record(cache / TRIALS).all(), all_found)
     for one in seen.each:
@@ -417,11 +421,26 @@ def test_a_search_keeps_to_a_tenth_of_the_grid_and_is_reported_on_other_seeds(
 def test_what_a_search_had_run_does_not_count_as_the_grid_s_time(whole: Path) -> None:
     """Otherwise the next search would have more than a tenth of the grid."""
     study, known = tiny_study.study(), dict(Record(whole / TRIALS).all())
-    before = searching.spent(study, study.tasks[0], 2, known)
-    assert before == pytest.approx(sum(f.seconds for k, f in known.items() if k.arm in ("plain", "head")))
+    task = study.tasks[0]
+    before = searching.costs(study, task, 2, known, 0.01)
+    assert before.grid == pytest.approx(
+        sum(f.seconds for k, f in known.items() if k.arm in ("plain", "head"))
+    )
     digest = next(k.digest for k in known if k.arm == "head")
     known[key(1, arm="head", base=0.5, part="report", digest=digest)] = figures(0.5, 100.0)
-    assert searching.spent(study, study.tasks[0], 2, known) == before
+    assert searching.costs(study, task, 2, known, 0.01) == before
+
+
+def test_what_diverged_early_does_not_make_a_training_cheaper(whole: Path) -> None:
+    """The grid's time has it, the mean that a search pays for a training has not."""
+    study, known = tiny_study.study(), dict(Record(whole / TRIALS).all())
+    task = study.tasks[0]
+    before = searching.costs(study, task, 2, known, 0.01)
+    one = next(k for k, f in known.items() if k.arm == "plain" and k.part == "tune")
+    known[replace(one, base=7.0)] = figures(None, 100.0)
+    after = searching.costs(study, task, 2, known, 0.01)
+    assert after.training == before.training
+    assert after.grid == pytest.approx(before.grid + 100)
 
 
 def test_a_grid_that_is_not_complete_is_compared_with_nothing(whole: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-RUNGS = 4
+FIRST_LOOK = 4
 """A trial is first held against others after this part of its length."""
 LENGTHS = "lengths/"
 
@@ -272,7 +272,10 @@ class Search:
 
 
 def _pruner(trials: Sequence[FrozenTrial]) -> optuna.pruners.BasePruner:
-    """Successive halving from a part of a trial's length on, as the first whole one shows it."""
+    """Stops what is behind the median of the whole ones, from a part of the length of the first of them on.
+
+    Successive halving would hold trials only against those that it has seen itself: the second never against the first.
+    """
     import optuna
 
     lengths = [
@@ -280,6 +283,4 @@ def _pruner(trials: Sequence[FrozenTrial]) -> optuna.pruners.BasePruner:
     ]
     if not lengths:
         return optuna.pruners.NopPruner()
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=max(1, lengths[0] // RUNGS), reduction_factor=2
-    )
+    return optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=max(1, lengths[0] // FIRST_LOOK))

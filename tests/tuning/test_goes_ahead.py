@@ -132,3 +132,20 @@ def test_an_interrupted_search_tries_the_same(tmp_path: Path, stop: int) -> None
     (tmp_path / "whole").mkdir()
     whole = _search(tmp_path / "whole", _near(3.2e-3), SAME, trials=5)
     assert _search(tmp_path, _near(3.2e-3), SAME, trials=5, stop=stop) == whole
+
+
+def test_a_value_that_is_behind_the_first_is_stopped_at_a_quarter(tmp_path: Path) -> None:
+    """Otherwise a rate at which nothing is learned takes as long as the one before, and there is no time for a lower one."""
+    seen: dict[float, int] = {}
+
+    def train(candidate: Candidate, report: Report) -> Scored:
+        base = candidate.values["base"]
+        for step in range(1, 9):
+            seen[base] = step
+            report(_near(3.2e-4)(base) * (9 - step), step)
+        return Scored(_near(3.2e-4)(base), None, 1.0, 1.0)
+
+    (tmp_path / "plain.lr").write_text("let base = 1e-3\n** -> lr base\n")
+    arms = [Arm("plain", tmp_path / "plain.lr", {"base": RATES})]
+    Search(arms, train, Settings(trials=3, seeds=2), Budget(None)).run()
+    assert seen == {1e-3: 8, 1e-2: 2, 1e-4: 2}

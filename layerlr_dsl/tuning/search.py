@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+AHEAD = 1 / 2, 2 / 3
+"""The shares of the time by which the second and the third training of the first arm must end to go ahead of the others."""
 FIRST_LOOK = 4
 """A trial is first held against others after this part of its length."""
 LENGTHS = "lengths/"
@@ -79,7 +81,7 @@ class Search:
             arm = self._next_arm()
             if arm is None and trials.running(self._arms):
                 trials.wait(self._arms)
-            elif arm is not None and self._time_for(arm):
+            elif arm is not None and (self._goes_ahead() or self._time_for(arm)):
                 self._try(arm)
             else:
                 break
@@ -103,10 +105,10 @@ class Search:
         if not self._has_more(self._first) or not any(map(self._follows, self._arms)):
             return False
         done = self._ahead()
-        if len(done) == len(self._nearest) or (len(done) == 2 and not self._below(done)):
+        if len(done) >= len(self._nearest) or (len(done) == 2 and not self._below(done)):
             return False
         span = self._span(self._first)
-        return self._budget.seconds is None or span is None or span <= self._budget.left(SEARCH)
+        return not done or span is None or span <= self._budget.left(AHEAD[len(done) - 1])
 
     def _below(self, done: Sequence[FrozenTrial]) -> bool:
         """Whether the value above has been tried, and did no better than the middle."""
@@ -185,13 +187,18 @@ class Search:
         import optuna
 
         trials, values = self._trials.of(arm.name), self._values(arm)
+        # a high rate is often behind at first: what others begin with is not to hang on that
+        whole = arm.name == self._first and self._goes_ahead()
         sampler = optuna.samplers.TPESampler(
             n_startup_trials=values.grid,
             seed=self._settings.seed * 7919 + len(trials),
             multivariate=False,
         )
         self._trials.add(
-            arm.name, lambda trial: self._objective(arm, values, trial), sampler, _pruner(trials)
+            arm.name,
+            lambda trial: self._objective(arm, values, trial),
+            sampler,
+            optuna.pruners.NopPruner() if whole else _pruner(trials),
         )
         if arm.ranges and self._is_out(arm.name):
             self._tell(f"{arm.name} is out: every one of its trials failed")

@@ -30,15 +30,15 @@ def command(model: Models, style: str, output: str | None, force: bool) -> int:
 
     \b
     Styles:
-        plain     one rate: what any other style must beat (`layerlr tune` tells whether it does)
-        held      one rate, and the norms' running statistics stand still
-        head      the head alone
+        plain          one rate: what any other must beat (see `layerlr tune`)
+        held           one rate, and the norms' running statistics stand still
+        head           the head alone
         lower-half     one rate, and the half next to the input never trains
         head-then-all  the head alone for a while, then everything
-        layered   rates that grow from the input to the head
-        gradual   the head first, then one stage after the other thaws
-        decay     a rate for each block, each a factor below the next
-        muon      Muon for the blocks' matrices, AdamW for the rest
+        layered        rates that grow from the input to the head
+        gradual        the head first, then one stage after the other thaws
+        decay          a rate for each block, each a factor below the next
+        muon           Muon for the blocks' matrices, AdamW for the rest
 
     \b
     Examples:

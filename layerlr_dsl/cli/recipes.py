@@ -58,4 +58,4 @@ def about(path: Path) -> str:
         elif said or line.strip():
             break
     text = " ".join(said)
-    return _SENTENCE_END.split(text)[0].rstrip(".:")
+    return _SENTENCE_END.split(text)[0].rstrip(".: ")

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from layerlr_dsl.tuning.trials import Settings
 
 EPILOG = """\b
-Exit status: 0 done; 1 findings in the rules, or no trial came to a score; 2 wrong usage,
-data or a storage that cannot be used, a budget too small for one trial; 130 stopped by
-Ctrl-C, all trials kept.
+Exit status: 0 done; 1 findings in the rules, or no trial came to a score;
+2 wrong usage, data or a storage that cannot be used, a budget too small for
+one trial; 130 stopped by Ctrl-C, all trials kept.
 """
 AS_IN_TRAIN = (
     *("data", "task", "model", "weights", "from_scratch", "head_init", "epochs", "steps", "batch_size"),

@@ -11,7 +11,7 @@ from layerlr_dsl.plots.labels import Labels
 from layerlr_dsl.plots.series import Picture, picture
 from layerlr_dsl.render.overview import Overview, PhaseRow, described, overview
 from layerlr_dsl.render.table import Column, table
-from layerlr_dsl.tools.cells import cells, clip, pad, shorten, wrap
+from layerlr_dsl.tools.cells import cells, pad, shorten, wrap
 from layerlr_dsl.tools.numbers import plural
 from layerlr_dsl.tools.printable import escape
 from layerlr_dsl.tools.screen import Screen
@@ -117,9 +117,9 @@ def _lanes(shown: Picture, plan: Plan, screen: Screen) -> list[str]:
     for group, one in enumerate(shown.series):
         patterns.setdefault(one.frozen, []).append(group)
     labels = _labels(plan, patterns.values())
-    beside = min(max(map(cells, labels)), max(screen.width // 3, 12))
+    unit = "epoch" if plan.clock.knows_epochs else "step"
+    beside = min(max(map(cells, [unit, *labels])), max(screen.width // 3, 12))
     across = max(min(screen.width, FREE + beside) - beside - 2, 8)
-    unit = clip("epoch" if plan.clock.knows_epochs else "step", beside)
     lines = [f"{pad(unit, beside)}  {characters.axis(shown, across)}"]
     for groups, label in zip(patterns.values(), labels, strict=True):
         drawn = characters.lane(shown, shown.series[groups[0]], across, screen.unicode)

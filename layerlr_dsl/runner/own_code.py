@@ -13,6 +13,7 @@ from typing import Any
 
 from layerlr_dsl.model.torchvision_compat import with_torchvision
 from layerlr_dsl.runner.errors import RunnerError
+from layerlr_dsl.tools.nearest import nearest
 from layerlr_dsl.tools.own_faults import raised_at
 from layerlr_dsl.tools.program import program
 
@@ -46,6 +47,12 @@ def called(target: str) -> Any:
 def _called(module_name: str, path: str) -> Any:
     found: Any = importlib.import_module(module_name)
     for part in path.split("."):
+        if not hasattr(found, part):
+            meant = nearest(part, [name for name in dir(found) if not name.startswith("__")])
+            raise RunnerError(
+                f"{PREFIX}{module_name}:{path}: there is no `{part}` in {module_name}",
+                f"did you mean `{meant}`?" if meant else None,
+            )
         found = getattr(found, part)
     return found()
 

@@ -78,7 +78,10 @@ def _check_data(data: Data, task: Task) -> None:
         return
     labels = list(data.labels()) if data.labels is not None else None
     if data.classes == 1 or (labels is not None and len(set(labels)) == 1):
-        raise RunnerError(f"{data.name}: all samples are of one class, so any file scores the same")
+        raise RunnerError(
+            f"{data.name}: all samples are of one class, so any file scores the same",
+            "give samples of two classes at least",
+        )
 
 
 def _notes(first: Built) -> list[str]:

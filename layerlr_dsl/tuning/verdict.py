@@ -143,9 +143,7 @@ def _guess(outcome: Outcome) -> str:
 
 def _edge(standing: Standing) -> str:
     names = ", ".join(standing.at_edge)
-    return (
-        f"{standing.arm.name}: the best {names} lies at the edge of what was tried; more --trials would tell"
-    )
+    return f"{standing.arm.name}: the best {names} lies at the edge of what was tried; more trials would tell"
 
 
 def _failures(standing: Standing) -> int:

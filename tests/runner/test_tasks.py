@@ -128,7 +128,7 @@ def test_features_are_remembered_with_the_targets_of_a_task(tmp_path, plain, lay
         ),
         (["--task", "python:tiny:Reserved"], "'epoch' cannot be the name of a metric"),
         (["--task", "python:tiny:Line"], "gives a Sequential, which is no task"),
-        (["--task", "python:tiny:Nothing"], "has no attribute 'Nothing'"),
+        (["--task", "python:tiny:Nothing"], "there is no `Nothing` in tiny"),
         (["--task", "regression"], "python:module:Task"),
         (["--label-smoothing", "0.1"], "--label-smoothing is for classifying"),
         (["--class-weights", "balanced"], "--class-weights is for classifying"),

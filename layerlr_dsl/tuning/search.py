@@ -69,6 +69,10 @@ class Search:
     def run(self) -> Outcome:
         """Search, then compare the finalists over seeds. Raises RunnerError; KeyboardInterrupt passes."""
         with self._trials.at_work():
+            if self._goes_ahead():
+                followers = [name for name in self._arms if self._follows(name)]
+                begin = "begins" if len(followers) == 1 else "begin"
+                self._tell(f"{self._first} goes ahead: {', '.join(followers)} {begin} where it does best")
             self._search()
             self._finals().run()
         return self.outcome()

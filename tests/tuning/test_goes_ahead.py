@@ -170,3 +170,20 @@ def test_what_goes_ahead_is_trained_whole(tmp_path: Path, files: int) -> None:
     Search(arms, train, Settings(trials=2, seeds=2), Budget(None)).run()
     tried = {base: step for name, base, step in seen if name == "plain"}
     assert list(tried.values())[:2] == ([8, 8] if files == 2 else [8, 2])
+
+
+def test_it_is_told_who_goes_ahead_and_who_follows(tmp_path: Path) -> None:
+    """Or the order of the trials, and files that time leaves out, would be a riddle; with nobody to follow nothing is said."""
+    for name in ("plain", "other", "third"):
+        (tmp_path / f"{name}.lr").write_text("let base = 1e-3\n** -> lr base\n")
+
+    def told(ranges: Mapping[str, Range]) -> list[str]:
+        lines: list[str] = []
+        arms = [Arm(name, tmp_path / f"{name}.lr", {"base": found}) for name, found in ranges.items()]
+        settings = Settings(trials=1, seeds=2)
+        Search(arms, lambda *given: Scored(0.5), settings, Budget(None), tell=lines.append).run()
+        return [line for line in lines if "ahead" in line]
+
+    assert told(SAME) == ["plain goes ahead: other, third begin where it does best"]
+    assert told({"plain": RATES, "other": RATES}) == ["plain goes ahead: other begins where it does best"]
+    assert told({"plain": RATES, "other": LOWER}) == []

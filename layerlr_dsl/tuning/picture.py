@@ -23,11 +23,14 @@ def draw(outcome: Outcome, title: str, form: str = "png") -> bytes:
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "none"}):
         figure = Figure(figsize=(10, 4.2), dpi=144, layout="constrained")
         FigureCanvasAgg(figure)
-        tried, finals = figure.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
         figure.suptitle(plain(escape(title)), fontsize=11, x=0.01, ha="left")
         colours = palette(len(outcome.standings))
+        if any(standing.finals for standing in outcome.standings):
+            tried, finals = figure.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
+            _finals(finals, outcome, colours)
+        else:  # the time ended before
+            tried = figure.subplots()
         _tried(tried, outcome, colours)
-        _finals(finals, outcome, colours)
         out = BytesIO()
         figure.savefig(out, format=form)
     return out.getvalue()
@@ -36,10 +39,10 @@ def draw(outcome: Outcome, title: str, form: str = "png") -> bytes:
 def _tried(axes: Axes, outcome: Outcome, colours: Sequence[Any]) -> None:
     """Every trial by the value of the arm's first `let`; those that were stopped early as rings."""
     factor = 100 if outcome.share else 1
-    names = set()
+    names, rings = set(), False
     for standing, colour in zip(outcome.standings, colours, strict=True):
         name = next(iter(standing.arm.ranges), None)
-        if name is None:
+        if name is None or not standing.trials:
             continue
         names.add(name)
         whole = sorted(
@@ -52,9 +55,10 @@ def _tried(axes: Axes, outcome: Outcome, colours: Sequence[Any]) -> None:
             if t.state == "pruned" and t.course
         ]
         axes.plot(*_columns(early), "o", color=colour, markersize=5, fillstyle="none")
+        rings = rings or bool(early)
     if any(found.log for s in outcome.standings for found in s.arm.ranges.values()):
         axes.set_xscale("log")
-    axes.set_xlabel(plain(f"{', '.join(sorted(names))}   (rings: stopped early)"))
+    axes.set_xlabel(plain(f"{', '.join(sorted(names))}{'   (rings: stopped early)' if rings else ''}"))
     axes.set_ylabel(plain(_label(outcome)))
     axes.grid(True, color="#d0d7de", linewidth=0.5)
     if names:
